@@ -1,0 +1,178 @@
+//! An ordered list of header fields in one buffer.
+
+use std::fmt;
+
+/// Header fields (pseudo-header fields included) in order, their bytes in one allocation.
+///
+/// Names are lower case where they come from a decoder. Nothing is checked here: what is legal
+/// depends on where the list is used.
+#[derive(Clone, Default)]
+pub struct Fields {
+    buffer: Vec<u8>,
+    entries: Vec<Entry>,
+}
+
+/// Where one field lies in the buffer: its name, directly followed by its value.
+#[derive(Clone, Copy)]
+struct Entry {
+    start: u32,
+    name_len: u32,
+    value_len: u32,
+    sensitive: bool,
+}
+
+/// One field of a [`Fields`] list.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Field<'a> {
+    /// The name, lower case.
+    pub name: &'a [u8],
+    /// The value, as it stands on the wire.
+    pub value: &'a [u8],
+    /// Whether the field must never enter a compression table (RFC 7541, 7.1.3).
+    pub sensitive: bool,
+}
+
+impl Fields {
+    /// An empty list; allocates nothing.
+    pub const fn new() -> Self {
+        Self { buffer: Vec::new(), entries: Vec::new() }
+    }
+
+    /// An empty list with room for `fields` fields of `bytes` bytes in all.
+    pub fn with_capacity(fields: usize, bytes: usize) -> Self {
+        Self { buffer: Vec::with_capacity(bytes), entries: Vec::with_capacity(fields) }
+    }
+
+    /// Appends a field.
+    pub fn push(&mut self, name: &[u8], value: &[u8]) {
+        self.push_field(Field { name, value, sensitive: false });
+    }
+
+    /// Appends a field that no compression table may hold.
+    pub fn push_sensitive(&mut self, name: &[u8], value: &[u8]) {
+        self.push_field(Field { name, value, sensitive: true });
+    }
+
+    /// Appends `field`.
+    pub fn push_field(&mut self, field: Field<'_>) {
+        let start = to_u32(self.buffer.len());
+        self.buffer.extend_from_slice(field.name);
+        self.buffer.extend_from_slice(field.value);
+        self.entries.push(Entry {
+            start,
+            name_len: to_u32(field.name.len()),
+            value_len: to_u32(field.value.len()),
+            sensitive: field.sensitive,
+        });
+    }
+
+    /// The first value of `name`.
+    pub fn value(&self, name: &[u8]) -> Option<&[u8]> {
+        self.values(name).next()
+    }
+
+    /// All values of `name`, in order.
+    pub fn values<'a>(&'a self, name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+        self.iter().filter(move |field| field.name == name).map(|field| field.value)
+    }
+
+    /// The field at `index`.
+    pub fn field(&self, index: usize) -> Option<Field<'_>> {
+        self.entries.get(index).map(|entry| self.at(*entry))
+    }
+
+    /// All fields in order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = Field<'_>> + DoubleEndedIterator {
+        self.entries.iter().map(|entry| self.at(*entry))
+    }
+
+    /// Keeps the fields for which `keep` holds. The bytes of the others stay in the buffer.
+    pub fn retain(&mut self, mut keep: impl FnMut(Field<'_>) -> bool) {
+        let buffer = &self.buffer;
+        self.entries.retain(|entry| keep(view(buffer, *entry)));
+    }
+
+    /// How many fields there are.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there is no field.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Removes all fields and keeps the allocation.
+    pub fn clear(&mut self) {
+        self.buffer.clear();
+        self.entries.clear();
+    }
+
+    /// The size of the list as RFC 9113 (6.5.2) counts it: names, values and 32 bytes a field.
+    pub fn list_size(&self) -> usize {
+        self.entries
+            .iter()
+            .map(|entry| entry.name_len as usize + entry.value_len as usize + FIELD_OVERHEAD)
+            .sum()
+    }
+
+    /// Bytes of memory the list holds.
+    pub fn held_bytes(&self) -> usize {
+        self.buffer.capacity() + self.entries.capacity() * size_of::<Entry>()
+    }
+
+    fn at(&self, entry: Entry) -> Field<'_> {
+        view(&self.buffer, entry)
+    }
+}
+
+fn view(buffer: &[u8], entry: Entry) -> Field<'_> {
+    let start = entry.start as usize;
+    let middle = start + entry.name_len as usize;
+    let end = middle + entry.value_len as usize;
+    Field {
+        name: &buffer[start..middle],
+        value: &buffer[middle..end],
+        sensitive: entry.sensitive,
+    }
+}
+
+fn to_u32(length: usize) -> u32 {
+    u32::try_from(length).expect("header lists are limited to far less than 4 GiB")
+}
+
+impl PartialEq for Fields {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for Fields {}
+
+impl fmt::Debug for Fields {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
+
+impl fmt::Debug for Field<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.sensitive {
+            return write!(f, "{}: (sensitive)", self.name.escape_ascii());
+        }
+        write!(f, "{}: {}", self.name.escape_ascii(), self.value.escape_ascii())
+    }
+}
+
+impl<'a> FromIterator<(&'a [u8], &'a [u8])> for Fields {
+    fn from_iter<I: IntoIterator<Item = (&'a [u8], &'a [u8])>>(iter: I) -> Self {
+        let mut fields = Self::new();
+        for (name, value) in iter {
+            fields.push(name, value);
+        }
+        fields
+    }
+}
+
+/// What RFC 9113 (6.5.2) and RFC 7541 (4.1) add to the length of each field.
+pub(crate) const FIELD_OVERHEAD: usize = 32;
