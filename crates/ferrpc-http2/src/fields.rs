@@ -68,7 +68,7 @@ impl Fields {
 
     /// The first value of `name`.
     pub fn value(&self, name: &[u8]) -> Option<&[u8]> {
-        self.values(name).next()
+        self.iter().find(|field| field.name == name).map(|field| field.value)
     }
 
     /// All values of `name`, in order.
