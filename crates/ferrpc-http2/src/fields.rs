@@ -130,11 +130,7 @@ fn view(buffer: &[u8], entry: Entry) -> Field<'_> {
     let start = entry.start as usize;
     let middle = start + entry.name_len as usize;
     let end = middle + entry.value_len as usize;
-    Field {
-        name: &buffer[start..middle],
-        value: &buffer[middle..end],
-        sensitive: entry.sensitive,
-    }
+    Field { name: &buffer[start..middle], value: &buffer[middle..end], sensitive: entry.sensitive }
 }
 
 fn to_u32(length: usize) -> u32 {

@@ -1,0 +1,16 @@
+//! gRPC as a pure state machine on ferrpc-http2.
+
+pub mod channel;
+mod counters;
+mod encoding;
+mod metadata;
+mod status;
+pub mod transport;
+
+pub use counters::Counters;
+pub use encoding::{Encoding, EncodingSet};
+pub use ferrpc_http2 as http2;
+pub use ferrpc_http2::Time;
+pub use metadata::{Metadata, MetadataError, MetadataValue};
+pub use status::{Code, Status};
+pub use transport::Transport;

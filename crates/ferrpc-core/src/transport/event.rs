@@ -1,0 +1,170 @@
+//! What a transport tells its driver.
+
+use bytes::Bytes;
+use ferrpc_http2::{CloseCause, Fields, Time};
+
+use crate::{Encoding, EncodingSet, Metadata, Status};
+
+/// One call on one connection. Copied freely; a call that has ended is recognised as such, and
+/// commands for it do nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct CallId {
+    pub(crate) slot: u32,
+    pub(crate) stream: u32,
+}
+
+impl CallId {
+    /// A small number, unique among the calls that are open on the connection at one time: calls
+    /// can be kept in a vector.
+    pub const fn slot(self) -> usize {
+        self.slot as usize
+    }
+
+    /// The HTTP/2 stream's id, for logs.
+    pub const fn stream(self) -> u32 {
+        self.stream
+    }
+}
+
+/// What happened on the connection.
+#[derive(Debug)]
+pub enum Event {
+    /// Server: a new call. Answer with [`accept`](super::Transport::accept) or
+    /// [`reject`](super::Transport::reject) before anything else of it is reported.
+    Call {
+        /// The call.
+        call: CallId,
+        /// What its headers say.
+        head: Box<RequestHead>,
+    },
+    /// Server: a plain HTTP request that is no gRPC call and has no content type. Answer with
+    /// [`respond_http`](super::Transport::respond_http). Its body is discarded.
+    Http {
+        /// The request, as a call.
+        call: CallId,
+        /// All its header fields, pseudo-header fields first.
+        fields: Fields,
+    },
+    /// Client: the response headers came.
+    Headers {
+        /// The call.
+        call: CallId,
+        /// The initial metadata.
+        metadata: Metadata,
+        /// How response messages are compressed, if they are.
+        encoding: Encoding,
+    },
+    /// A whole message. Give its credit back with [`release`](super::Transport::release) once it
+    /// is consumed (unary requests and responses: the transport does it).
+    Message {
+        /// The call.
+        call: CallId,
+        /// The message.
+        message: Message,
+    },
+    /// The peer will send no more messages (server: half-close).
+    RemoteDone {
+        /// The call.
+        call: CallId,
+    },
+    /// After a send that reported [`SendState::Full`]: there is room again.
+    Writable {
+        /// The call.
+        call: CallId,
+    },
+    /// Server: the call is over before it was finished here. No more events of it.
+    Cancelled {
+        /// The call.
+        call: CallId,
+        /// By what.
+        by: CancelledBy,
+    },
+    /// Client: the call is over; all its messages were reported before. No more events of it.
+    Finished {
+        /// The call.
+        call: CallId,
+        /// How it ended, with the trailing metadata.
+        status: Status,
+        /// Whether it may be sent again without the application knowing.
+        retry: TransparentRetry,
+        /// Whether the status came from the peer's trailers rather than being made here.
+        from_peer: bool,
+    },
+    /// Client: the peer's SETTINGS came: the connection is up.
+    Ready,
+    /// Client: the number of streams that may be open at once changed, or a stream closed: a call
+    /// that got [`StartError::StreamLimit`](super::StartError::StreamLimit) may start now.
+    StreamsAvailable,
+    /// The peer (client: by GOAWAY) or the local side began a graceful end: no new calls here.
+    Draining,
+    /// The connection is over. No more events.
+    Closed {
+        /// Why.
+        cause: CloseCause,
+    },
+}
+
+/// The headers of a request, read.
+#[derive(Debug)]
+pub struct RequestHead {
+    /// The path as received: "/service/method". Checked to have exactly that form.
+    pub path: Box<str>,
+    /// `:authority`, or `host` where that is absent.
+    pub authority: Option<Box<str>>,
+    /// The initial metadata.
+    pub metadata: Metadata,
+    /// When the call must have ended.
+    pub deadline: Option<Time>,
+    /// How request messages are compressed, if they are.
+    pub encoding: Encoding,
+    /// What the caller can decompress.
+    pub accept: EncodingSet,
+    /// What follows "application/grpc" in the content type ("+proto" for instance).
+    pub content_subtype: Option<Box<str>>,
+    /// Whether the request ended with its headers (no message comes).
+    pub end: bool,
+}
+
+/// A message as it travels.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Message {
+    /// The message's bytes, compressed if `compressed`.
+    pub payload: Bytes,
+    /// Whether the call's encoding was applied.
+    pub compressed: bool,
+}
+
+/// What ended a call from outside its handler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CancelledBy {
+    /// The caller reset the stream.
+    Peer,
+    /// The deadline passed.
+    Deadline,
+    /// The connection ended.
+    ConnectionLost,
+    /// The request broke a rule or a limit; the caller was told.
+    Refused,
+}
+
+/// Whether a failed client call may be sent again unseen (gRFC A6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TransparentRetry {
+    /// The server may have seen it.
+    No,
+    /// It never left this side.
+    NeverSent,
+    /// The server said that it did not process it (REFUSED_STREAM, or above GOAWAY's last id).
+    Refused,
+}
+
+/// Whether another message may be sent now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SendState {
+    /// There is room.
+    Ready,
+    /// Buffers are full: wait for [`Event::Writable`].
+    Full,
+    /// The call is over; the message was dropped.
+    Gone,
+}

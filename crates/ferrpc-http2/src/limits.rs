@@ -1,0 +1,103 @@
+//! Budgets for everything that a peer controls.
+//!
+//! Each knob has a counter in [`Counters`](crate::Counters), a debug text that the peer sees in
+//! GOAWAY (or a stated milder reaction), and a test in `tests/limits.rs` that exceeds it. The
+//! defaults never hurt an honest peer: what costs tokens is paid back by streams that complete.
+
+use std::time::Duration;
+
+/// A bucket of tokens that fills with time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// Tokens at the start, and the most there can be.
+    pub burst: u32,
+    /// Tokens that come back each second.
+    pub per_second: u32,
+}
+
+/// The limits of one connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Streams the peer may have open at once (SETTINGS_MAX_CONCURRENT_STREAMS).
+    pub max_concurrent_streams: u32,
+    /// Streams started before input is handed back to the caller, so that replies go out between.
+    pub max_starts_per_pass: u32,
+    /// Header list size advertised and never exceeded in memory (bytes, 32 added per field).
+    pub max_header_list_size: u32,
+    /// Fields in one header list.
+    pub max_header_fields: u32,
+    /// CONTINUATION frames of one header block.
+    pub max_continuations: u32,
+    /// Bytes of header lists held for open streams: beyond it, requests are answered as too large.
+    pub max_held_headers: usize,
+    /// Streams that the peer opens and resets before we answered; a completed stream pays a token
+    /// back.
+    pub early_resets: Budget,
+    /// Streams that we had to reset because the peer broke a rule on them.
+    pub induced_resets: Budget,
+    /// Frames without effect: empty DATA, unknown or PRIORITY frames, WINDOW_UPDATE and
+    /// RST_STREAM on closed streams, empty CONTINUATION. Payload received pays back.
+    pub idle_frames: Budget,
+    /// SETTINGS frames after the first.
+    pub settings: Budget,
+    /// Entries in one SETTINGS frame.
+    pub max_settings_entries: u32,
+    /// Acknowledgements (of PING and SETTINGS) waiting to be written; beyond it reading stops.
+    pub max_pending_acks: u32,
+    /// Pings from the peer: how often is too often.
+    pub pings: PingPolicy,
+    /// Bytes a stream buffers for sending before it is no longer writable.
+    pub send_buffer_per_stream: usize,
+    /// Bytes all streams together buffer for sending before none is writable.
+    pub send_buffer: usize,
+    /// Time for the preface and the first SETTINGS, and for a whole header block.
+    pub handshake_timeout: Duration,
+    /// Under memory pressure: how long a stream may make no progress before it is reset.
+    pub stream_stall: Duration,
+    /// How long the transport may accept no byte, with output waiting, before the connection
+    /// ends.
+    pub write_stall: Duration,
+    /// Informational (1xx) responses on a stream.
+    pub max_informational: u32,
+}
+
+/// When pings from the peer count as abuse (gRFC A8). Servers only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PingPolicy {
+    /// A ping that comes sooner than this after the last good one is a strike.
+    pub min_interval: Duration,
+    /// Whether pings are permitted while no stream is open; if not, they may come every two hours.
+    pub without_streams: bool,
+    /// Strikes beyond which the connection ends with `too_many_pings`; 0: never.
+    pub max_strikes: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_concurrent_streams: 1000,
+            max_starts_per_pass: 32,
+            max_header_list_size: 16 << 10,
+            max_header_fields: 256,
+            max_continuations: 8,
+            max_held_headers: 4 << 20,
+            early_resets: Budget { burst: 200, per_second: 50 },
+            induced_resets: Budget { burst: 100, per_second: 10 },
+            idle_frames: Budget { burst: 1000, per_second: 100 },
+            settings: Budget { burst: 100, per_second: 10 },
+            max_settings_entries: 32,
+            max_pending_acks: 1000,
+            pings: PingPolicy {
+                min_interval: Duration::from_secs(300),
+                without_streams: false,
+                max_strikes: 2,
+            },
+            send_buffer_per_stream: 64 << 10,
+            send_buffer: 1 << 20,
+            handshake_timeout: Duration::from_secs(10),
+            stream_stall: Duration::from_secs(60),
+            write_stall: Duration::from_secs(120),
+            max_informational: 8,
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Bytes on their way out.
+
+use std::collections::VecDeque;
+use std::io::IoSlice;
+
+use bytes::{Buf, Bytes};
+
+/// Output of a connection: one buffer for frames and small payloads, with large payloads spliced
+/// in where they belong, uncopied.
+///
+/// A caller writes [`chunks`](Self::chunks) to its socket and calls [`advance`](Self::advance) with
+/// the number of bytes that were taken.
+#[derive(Debug, Default)]
+pub struct Transmit {
+    buffer: Vec<u8>,
+    /// Bytes of `buffer` already written.
+    written: usize,
+    /// Payloads and the offset in `buffer` before which each goes out, in order.
+    splices: VecDeque<(usize, Bytes)>,
+    len: usize,
+}
+
+impl Transmit {
+    /// Nothing to write; allocates nothing.
+    pub const fn new() -> Self {
+        Self { buffer: Vec::new(), written: 0, splices: VecDeque::new(), len: 0 }
+    }
+
+    /// Bytes that wait to be written.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Fills `slices` with the next bytes in order, and returns how many slices were filled.
+    pub fn chunks<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        let mut filled = 0;
+        let mut at = self.written;
+        let mut splices = self.splices.iter();
+        while filled < slices.len() {
+            let Some((offset, payload)) = splices.next() else {
+                if at < self.buffer.len() {
+                    slices[filled] = IoSlice::new(&self.buffer[at..]);
+                    filled += 1;
+                }
+                break;
+            };
+            if at < *offset {
+                slices[filled] = IoSlice::new(&self.buffer[at..*offset]);
+                filled += 1;
+                at = *offset;
+                if filled == slices.len() {
+                    break;
+                }
+            }
+            slices[filled] = IoSlice::new(payload);
+            filled += 1;
+        }
+        filled
+    }
+
+    /// Takes note that `count` bytes were written.
+    ///
+    /// # Panics
+    /// If that is more than [`len`](Self::len).
+    pub fn advance(&mut self, mut count: usize) {
+        assert!(count <= self.len, "more written than there was");
+        self.len -= count;
+        while count > 0 {
+            match self.splices.front_mut() {
+                Some((offset, payload)) if *offset == self.written => {
+                    let part = count.min(payload.len());
+                    payload.advance(part);
+                    count -= part;
+                    if payload.is_empty() {
+                        self.splices.pop_front();
+                    }
+                }
+                next => {
+                    let end = next.map_or(self.buffer.len(), |(offset, _)| *offset);
+                    let part = count.min(end - self.written);
+                    self.written += part;
+                    count -= part;
+                }
+            }
+        }
+        if self.len == 0 {
+            self.clear();
+        }
+    }
+
+    /// All bytes, in one piece; for tests and for transports that want it so.
+    pub fn take(&mut self) -> Vec<u8> {
+        let mut all = Vec::with_capacity(self.len);
+        let mut at = self.written;
+        for (offset, payload) in &self.splices {
+            all.extend_from_slice(&self.buffer[at..*offset]);
+            all.extend_from_slice(payload);
+            at = *offset;
+        }
+        all.extend_from_slice(&self.buffer[at..]);
+        self.clear();
+        all
+    }
+
+    /// Runs `write` on the buffer that frames are encoded into.
+    pub(crate) fn encode<R>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> R) -> R {
+        let before = self.buffer.len();
+        let result = write(&mut self.buffer);
+        self.len += self.buffer.len() - before;
+        result
+    }
+
+    /// Appends a payload: copied if it is small, spliced in if it is large.
+    pub(crate) fn push_payload(&mut self, payload: Bytes) {
+        self.len += payload.len();
+        if payload.len() < SPLICE_THRESHOLD {
+            self.buffer.extend_from_slice(&payload);
+        } else {
+            self.splices.push_back((self.buffer.len(), payload));
+        }
+    }
+
+    /// Moves all of `other` to the end of this output.
+    pub(crate) fn append(&mut self, other: &mut Self) {
+        if self.is_empty() {
+            std::mem::swap(self, other);
+            other.clear();
+            return;
+        }
+        let base = self.buffer.len();
+        self.buffer.extend_from_slice(&other.buffer[other.written..]);
+        for (offset, payload) in other.splices.drain(..) {
+            self.splices.push_back((base + offset - other.written, payload));
+        }
+        self.len += other.len;
+        other.clear();
+    }
+
+    fn clear(&mut self) {
+        if self.buffer.capacity() > RETAINED_CAPACITY {
+            self.buffer = Vec::new();
+        } else {
+            self.buffer.clear();
+        }
+        self.written = 0;
+        self.splices.clear();
+        self.len = 0;
+    }
+
+    /// Gives memory back; for connections that fall idle.
+    pub fn shrink(&mut self) {
+        if self.is_empty() {
+            self.buffer = Vec::new();
+            self.splices = VecDeque::new();
+        }
+    }
+}
+
+/// Below this, copying is cheaper than another slice in a vectored write.
+const SPLICE_THRESHOLD: usize = 4096;
+
+/// A buffer above this size is not kept once it is empty.
+const RETAINED_CAPACITY: usize = 256 << 10;
