@@ -1,0 +1,508 @@
+//! The task that owns one connection.
+
+use std::cell::Cell;
+use std::future::Future;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{self, Poll, ready};
+use std::time::Duration;
+
+use ferrpc_core::http2::{CloseCause, Transmit};
+use ferrpc_core::transport::{CallId, Event};
+use ferrpc_core::{Time, Transport};
+use tokio::io::ReadBuf;
+use tokio::time::Sleep;
+
+use super::clock;
+use super::io::Io;
+use super::mailbox::{Mail, Mailbox};
+
+/// What a connection is for: the server's or the client's half above the [`Transport`].
+///
+/// All methods are called by the connection's task, one at a time, and must not block.
+pub(crate) trait Role: Send + 'static {
+    /// What other tasks may ask of the connection.
+    type Command: Send + 'static;
+
+    /// Something happened on the connection ([`Event::Closed`] goes to
+    /// [`on_closed`](Self::on_closed) instead).
+    fn on_event(&mut self, ctx: &mut Context<'_>, event: Event);
+
+    /// A command came through the mailbox.
+    fn on_command(&mut self, ctx: &mut Context<'_>, command: Self::Command);
+
+    /// [`Mailbox::touch`] was called for this call. It may have ended meanwhile.
+    fn on_touched(&mut self, ctx: &mut Context<'_>, call: CallId) {
+        let _ = (ctx, call);
+    }
+
+    /// [`Mailbox::wake_slot`] was called. The slot may be empty or somebody else's by now.
+    fn on_woken(&mut self, ctx: &mut Context<'_>, slot: usize) {
+        let _ = (ctx, slot);
+    }
+
+    /// A batch of the above ended (one chunk of bytes with its events, or one load of mail).
+    fn end_batch(&mut self, ctx: &mut Context<'_>) {
+        let _ = ctx;
+    }
+
+    /// Whether a reply that came by mail is likely to be followed by others: the driver then
+    /// yields once before it writes, so that one write carries them all.
+    fn expects_more(&self) -> bool {
+        true
+    }
+
+    /// The connection is over: no more events. Called exactly once, unless the driver is dropped.
+    fn on_closed(&mut self, ctx: &mut Context<'_>, cause: &CloseCause);
+}
+
+/// What a [`Role`] may use while it is called.
+pub(crate) struct Context<'a> {
+    /// The connection.
+    pub(crate) transport: &'a mut Transport,
+    /// The time of this pass.
+    pub(crate) now: Time,
+    /// Bytes of messages handed to the transport in this pass, as far as roles say so: when there
+    /// are many, the driver writes before it reads on.
+    pub(crate) queued: &'a mut usize,
+}
+
+/// A connection: its bytes, its state and its role. The future ends when the connection has ended.
+pub(crate) struct Driver<R: Role> {
+    io: Box<dyn Io>,
+    transport: Transport,
+    role: R,
+    mailbox: Arc<Mailbox<R::Command>>,
+    /// Taken from the mailbox, being worked on.
+    mail: Mail<R::Command>,
+    transmit: Transmit,
+    /// Input that the transport did not take yet. Empty but for brief moments.
+    rest: Vec<u8>,
+    timer: Timer,
+    phase: Phase,
+    /// Whether the role knows that the connection is over.
+    told_closed: bool,
+    /// Whether this pass was put off once to gather more mail.
+    yielded: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Open,
+    /// The last output is being written.
+    Flushing,
+    /// The writing side is being closed.
+    Shutdown,
+    /// Input is read and dropped until the peer closes too: closing a socket with input unread
+    /// would make the kernel send a reset, which may overtake and destroy our last words.
+    Lingering,
+}
+
+/// How reading ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Input {
+    /// There is no more now.
+    Drained,
+    /// There may be more: come back after writing.
+    More,
+}
+
+/// One timer, touched only when it must fire earlier than it would, or has fired.
+struct Timer {
+    sleep: Option<Pin<Box<Sleep>>>,
+    /// When `sleep` fires; `None`: it is not set.
+    at: Option<Time>,
+}
+
+impl<R: Role> Driver<R> {
+    /// A connection over `io`. `mailbox` is the one whose senders `role` handed out; it is closed
+    /// when the driver ends or is dropped.
+    pub(crate) fn new(
+        io: Box<dyn Io>,
+        transport: Transport,
+        role: R,
+        mailbox: Arc<Mailbox<R::Command>>,
+    ) -> Self {
+        Self {
+            io,
+            transport,
+            role,
+            mailbox,
+            mail: Mail::new(),
+            transmit: Transmit::new(),
+            rest: Vec::new(),
+            timer: Timer { sleep: None, at: None },
+            phase: Phase::Open,
+            told_closed: false,
+            yielded: false,
+        }
+    }
+
+    /// One pass: mail, input, timers; then output. Ready when the connection is over.
+    fn poll_open(&mut self, cx: &mut task::Context<'_>) -> Poll<()> {
+        let now = clock::now();
+        let mut queued = 0;
+        let new_task = self.mailbox.begin(cx.waker(), &mut self.mail);
+        let mailed = self.take_mail(now, &mut queued);
+        if self.timer.take_due(now) && self.transport.poll_timeout().is_some_and(|at| at <= now) {
+            self.transport.handle_timeout(now);
+            self.events(now, &mut queued);
+        }
+        let (mut input, received) = self.read(cx, now, &mut queued);
+        let mut written = 0;
+
+        if mailed && received == 0 && !self.yielded && self.role.expects_more() {
+            self.yielded = true;
+            input = Input::More;
+        } else {
+            self.yielded = false;
+            // What is written makes room, and room makes more output.
+            while written < WRITTEN_PER_PASS {
+                for _ in 0..ROUNDS_PER_WRITE {
+                    if queued >= QUEUED_PER_PASS || !self.mailbox.refill(&mut self.mail) {
+                        break;
+                    }
+                    self.take_mail(now, &mut queued);
+                }
+                queued = 0;
+                let (count, output) = self.write(cx, now);
+                written += count;
+                let happened = self.events(now, &mut queued);
+                if output == Output::Blocked || (!happened && count == 0) {
+                    break;
+                }
+            }
+        }
+
+        if self.told_closed {
+            self.finish(now);
+            return Poll::Ready(());
+        }
+        self.timer.arm(self.transport.poll_timeout(), cx, new_task);
+        let busy = input == Input::More || written >= WRITTEN_PER_PASS;
+        // While a pass is due anyway the mailbox stays in the state in which nobody wakes us.
+        if busy || !self.mailbox.end() {
+            cx.waker().wake_by_ref();
+        }
+        Poll::Pending
+    }
+
+    /// Works off `self.mail`; whether there was any.
+    fn take_mail(&mut self, now: Time, queued: &mut usize) -> bool {
+        if self.mail.is_empty() {
+            return false;
+        }
+        let mut ctx = Context { transport: &mut self.transport, now, queued };
+        for command in self.mail.commands.drain(..) {
+            self.role.on_command(&mut ctx, command);
+        }
+        for call in self.mail.touched.drain(..) {
+            self.role.on_touched(&mut ctx, call);
+        }
+        for slot in self.mail.woken.drain(..) {
+            self.role.on_woken(&mut ctx, slot);
+        }
+        self.role.end_batch(&mut ctx);
+        self.events(now, queued);
+        true
+    }
+
+    /// Reads until there is no more, or enough for one pass. Also returns how much was read.
+    fn read(
+        &mut self,
+        cx: &mut task::Context<'_>,
+        now: Time,
+        queued: &mut usize,
+    ) -> (Input, usize) {
+        let mut received = 0;
+        if !self.rest.is_empty() && self.transport.wants_read() {
+            let rest = std::mem::take(&mut self.rest);
+            self.input(&rest, now, queued);
+            received += rest.len() - self.rest.len();
+        }
+        let mut scratch = Scratch::take();
+        let input = loop {
+            if self.transport.close_cause().is_some() || !self.transport.wants_read() {
+                break Input::Drained;
+            }
+            if received >= RECEIVED_PER_PASS || *queued >= QUEUED_PER_PASS {
+                break Input::More;
+            }
+            let mut buffer = ReadBuf::new(&mut scratch.bytes);
+            match self.io.poll_read(cx, &mut buffer) {
+                Poll::Pending => break Input::Drained,
+                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
+                    received += buffer.filled().len();
+                    self.input(buffer.filled(), now, queued);
+                }
+                Poll::Ready(_) => {
+                    self.transport.handle_close(now);
+                    self.events(now, queued);
+                    break Input::Drained;
+                }
+            }
+        };
+        scratch.put_back();
+        (input, received)
+    }
+
+    /// Feeds `bytes` to the transport; what it does not take now is kept.
+    fn input(&mut self, mut bytes: &[u8], now: Time, queued: &mut usize) {
+        debug_assert!(self.rest.is_empty(), "kept input goes first");
+        while !bytes.is_empty() {
+            if !self.transport.wants_read() {
+                self.rest.extend_from_slice(bytes);
+                return;
+            }
+            let taken = self.transport.handle_bytes(now, bytes);
+            bytes = &bytes[taken..];
+            let happened = self.events(now, queued);
+            if self.transport.close_cause().is_some() || (taken == 0 && !happened) {
+                return;
+            }
+        }
+    }
+
+    /// Hands all events to the role; whether there were any.
+    fn events(&mut self, now: Time, queued: &mut usize) -> bool {
+        let mut ctx = Context { transport: &mut self.transport, now, queued };
+        let mut any = false;
+        while let Some(event) = ctx.transport.poll_event() {
+            any = true;
+            match event {
+                Event::Closed { cause } => {
+                    self.told_closed = true;
+                    self.role.on_closed(&mut ctx, &cause);
+                }
+                event => self.role.on_event(&mut ctx, event),
+            }
+        }
+        if any {
+            self.role.end_batch(&mut ctx);
+        }
+        any
+    }
+
+    /// Writes what there is until the socket takes no more; how many bytes went out.
+    fn write(&mut self, cx: &mut task::Context<'_>, now: Time) -> (usize, Output) {
+        let mut written = 0;
+        loop {
+            if self.transmit.is_empty()
+                && !self.transport.poll_transmit(now, &mut self.transmit, TRANSMIT_BYTES)
+            {
+                // Nothing is flushed that was not written: sockets buffer nothing.
+                let flushed = written == 0 || self.io.poll_flush(cx).is_ready();
+                return (written, if flushed { Output::Done } else { Output::Blocked });
+            }
+            match self.write_some(cx) {
+                Poll::Ready(Ok(count)) => {
+                    written += count;
+                    if written >= WRITTEN_PER_PASS {
+                        return (written, Output::Done);
+                    }
+                }
+                Poll::Ready(Err(_)) => {
+                    self.transport.handle_close(now);
+                    self.transmit = Transmit::new();
+                    return (written, Output::Blocked);
+                }
+                Poll::Pending => return (written, Output::Blocked),
+            }
+        }
+    }
+
+    fn write_some(&mut self, cx: &mut task::Context<'_>) -> Poll<io::Result<usize>> {
+        let mut slices = [IoSlice::new(&[]); SLICES_PER_WRITE];
+        let filled = self.transmit.chunks(&mut slices);
+        let count = ready!(self.io.poll_write_vectored(cx, &slices[..filled]))?;
+        if count == 0 {
+            return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+        }
+        self.transmit.advance(count);
+        Poll::Ready(Ok(count))
+    }
+
+    /// The connection is over; what remains is to part politely.
+    fn finish(&mut self, now: Time) {
+        self.mailbox.close();
+        self.rest = Vec::new();
+        self.phase = match self.transport.close_cause() {
+            Some(CloseCause::TransportLost | CloseCause::WriteStall) | None => {
+                self.transmit = Transmit::new();
+                Phase::Shutdown
+            }
+            Some(_) => {
+                self.transport.poll_transmit(now, &mut self.transmit, usize::MAX);
+                Phase::Flushing
+            }
+        };
+        self.timer.deadline(now + FLUSH_TIME);
+    }
+
+    fn poll_parting(&mut self, cx: &mut task::Context<'_>) -> Poll<()> {
+        if self.timer.poll_fired(cx) {
+            return Poll::Ready(());
+        }
+        if self.phase == Phase::Flushing {
+            while !self.transmit.is_empty() {
+                match self.write_some(cx) {
+                    Poll::Ready(Ok(_)) => self.timer.deadline(clock::now() + FLUSH_TIME),
+                    Poll::Ready(Err(_)) => return Poll::Ready(()),
+                    Poll::Pending => {
+                        // The limit was moved by what was written: it must be polled again.
+                        let stalled = self.timer.poll_fired(cx);
+                        return if stalled { Poll::Ready(()) } else { Poll::Pending };
+                    }
+                }
+            }
+            if ready!(self.io.poll_flush(cx)).is_err() {
+                return Poll::Ready(());
+            }
+            self.phase = Phase::Shutdown;
+        }
+        if self.phase == Phase::Shutdown {
+            if ready!(self.io.poll_shutdown(cx)).is_err()
+                || self.transport.close_cause() == Some(&CloseCause::TransportLost)
+            {
+                return Poll::Ready(());
+            }
+            self.phase = Phase::Lingering;
+            self.timer.deadline(clock::now() + LINGER_TIME);
+            if self.timer.poll_fired(cx) {
+                return Poll::Ready(());
+            }
+        }
+        let mut scratch = Scratch::take();
+        let result = loop {
+            let mut buffer = ReadBuf::new(&mut scratch.bytes);
+            match self.io.poll_read(cx, &mut buffer) {
+                Poll::Pending => break Poll::Pending,
+                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {}
+                Poll::Ready(_) => break Poll::Ready(()),
+            }
+        };
+        scratch.put_back();
+        result
+    }
+}
+
+impl<R: Role> Future for Driver<R> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<()> {
+        let this = self.get_mut();
+        if this.phase == Phase::Open {
+            ready!(this.poll_open(cx));
+        }
+        this.poll_parting(cx)
+    }
+}
+
+// Nothing in it is pinned in place.
+impl<R: Role> Unpin for Driver<R> {}
+
+impl<R: Role> Drop for Driver<R> {
+    fn drop(&mut self) {
+        self.mailbox.close();
+    }
+}
+
+/// How writing ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Output {
+    /// All there was is written, or as much as one pass may write.
+    Done,
+    /// The socket takes no more now.
+    Blocked,
+}
+
+impl Timer {
+    /// Whether the timer has fired, or would within its granularity; it then counts as not set.
+    fn take_due(&mut self, now: Time) -> bool {
+        let due = self.at.is_some_and(|at| at <= now + GRANULARITY);
+        if due {
+            self.at = None;
+        }
+        due
+    }
+
+    /// Makes the task wake at `wanted` at the latest. It may wake before: then it arms again.
+    fn arm(&mut self, wanted: Option<Time>, cx: &mut task::Context<'_>, new_task: bool) {
+        let Some(wanted) = wanted else { return };
+        let moved = self.at.is_none_or(|at| wanted < at);
+        if moved {
+            self.deadline(wanted);
+        }
+        if (moved || new_task) && self.poll_fired(cx) {
+            cx.waker().wake_by_ref();
+        }
+    }
+
+    fn deadline(&mut self, at: Time) {
+        self.at = Some(at);
+        let instant = clock::to_instant(at);
+        match &mut self.sleep {
+            Some(sleep) => sleep.as_mut().reset(instant),
+            None => self.sleep = Some(Box::pin(tokio::time::sleep_until(instant))),
+        }
+    }
+
+    fn poll_fired(&mut self, cx: &mut task::Context<'_>) -> bool {
+        self.at.is_some()
+            && self.sleep.as_mut().is_some_and(|sleep| sleep.as_mut().poll(cx).is_ready())
+    }
+}
+
+/// The buffer that all connections of a thread read into, one at a time: an idle connection has
+/// none.
+struct Scratch {
+    bytes: Box<[u8]>,
+}
+
+thread_local! {
+    static SCRATCH: Cell<Option<Box<[u8]>>> = const { Cell::new(None) };
+}
+
+impl Scratch {
+    /// Takes the thread's buffer; makes one if it is in use, as when a driver is polled by a
+    /// handler of another.
+    fn take() -> Self {
+        let bytes = SCRATCH.try_with(Cell::take).ok().flatten();
+        Self { bytes: bytes.unwrap_or_else(|| vec![0; SCRATCH_BYTES].into_boxed_slice()) }
+    }
+
+    fn put_back(self) {
+        let _ = SCRATCH.try_with(|scratch| scratch.set(Some(self.bytes)));
+    }
+}
+
+/// Read at once: as much as a socket's buffer holds by default.
+const SCRATCH_BYTES: usize = 64 << 10;
+
+/// Read before output is written.
+const RECEIVED_PER_PASS: usize = 256 << 10;
+
+/// Messages queued for output before it is written.
+const QUEUED_PER_PASS: usize = 128 << 10;
+
+/// Taken from the transport at once.
+const TRANSMIT_BYTES: usize = 256 << 10;
+
+/// Loads of mail worked off before output is written.
+const ROUNDS_PER_WRITE: usize = 8;
+
+/// Written before other tasks of the runtime get their turn.
+const WRITTEN_PER_PASS: usize = 1 << 20;
+
+/// Slices of one vectored write.
+const SLICES_PER_WRITE: usize = 32;
+
+/// What tokio's timer may be early or late by.
+const GRANULARITY: Duration = Duration::from_millis(1);
+
+/// Time for the last output once the connection is over.
+const FLUSH_TIME: Duration = Duration::from_secs(5);
+
+/// Time for the peer to close its side once we closed ours.
+const LINGER_TIME: Duration = Duration::from_secs(1);

@@ -1,0 +1,17 @@
+//! Byte streams, and the task that drives a connection over one.
+//!
+//! ```text
+//!   other tasks --commands, wakes--> Mailbox --\
+//!                                               Driver<Role> --- Transport (core: decides)
+//!   socket ------------- Io ------------------/
+//! ```
+//!
+//! One task owns a connection: its [`Io`], its core `Transport` and its role (server or client).
+//! Everybody else reaches it through the mailbox.
+
+pub(crate) mod clock;
+pub(crate) mod driver;
+pub(crate) mod io;
+pub(crate) mod mailbox;
+
+pub use io::{AuthContext, Io};
