@@ -11,14 +11,40 @@
 
 pub mod client;
 pub mod codec;
+mod compression;
+mod extensions;
 pub mod interceptor;
-pub mod method;
-pub mod request;
+mod method;
+mod request;
 pub mod resolver;
+pub mod rich;
 pub mod server;
-pub mod streaming;
+mod streaming;
 pub mod transport;
 
+pub use codec::Codec;
+pub use extensions::Extensions;
+pub use ferrpc_core::transport::Cardinality;
 pub use ferrpc_core::{
     Code, Encoding, EncodingSet, Metadata, MetadataError, MetadataValue, Status,
 };
+pub use method::{Method, MethodDescriptor, ServiceDescriptor};
+pub use request::{Request, Response};
+pub use streaming::Streaming;
+
+/// Includes what the build script generated for a package.
+///
+/// `build.rs` calls `ferrpc_codegen::compile_protos(&["protos/test.proto"], &["protos"])`; then,
+/// in a module of your choice:
+///
+/// ```ignore
+/// pub mod example {
+///     ferrpc::include_proto!("example");
+/// }
+/// ```
+#[macro_export]
+macro_rules! include_proto {
+    ($package:literal) => {
+        include!(concat!(env!("OUT_DIR"), "/", $package, ".rs"));
+    };
+}

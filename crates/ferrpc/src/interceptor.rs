@@ -1,0 +1,220 @@
+//! Code that runs around every call.
+//!
+//! An interceptor sees a call when it begins: it may read the method's path, read and change the
+//! initial metadata, put values into the extensions, and refuse the call. What it returns is told
+//! how the call ended. It sees no messages and does not wait: what must wait (fetching a token,
+//! asking a database) belongs before the call or into the handler.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use ferrpc::interceptor::{ClientCall, ClientInterceptor, OnEnd};
+//! use ferrpc::{Code, Status};
+//!
+//! struct Token(String);
+//!
+//! impl ClientInterceptor for Token {
+//!     fn begin(&self, call: &mut ClientCall<'_>) -> Result<OnEnd, Status> {
+//!         call.metadata
+//!             .insert("authorization", &self.0)
+//!             .map_err(|error| Status::new(Code::Internal, error.to_string()))?;
+//!         let path = call.path.to_owned();
+//!         Ok(OnEnd::new(move |status| println!("{path} ended with {}", status.code())))
+//!     }
+//! }
+//! let _: Arc<dyn ClientInterceptor> = Arc::new(Token("Bearer x".into()));
+//! ```
+
+use std::fmt;
+use std::time::Instant;
+
+use crate::transport::{AuthContext, CallInfo};
+use crate::{Code, Extensions, Metadata, Status};
+
+/// Runs around the calls of a channel, once per call (not per attempt).
+pub trait ClientInterceptor: Send + Sync + 'static {
+    /// A call begins. An error ends it with that status before anything is sent; the interceptors
+    /// that saw it before are told.
+    fn begin(&self, call: &mut ClientCall<'_>) -> Result<OnEnd, Status>;
+}
+
+/// Runs around the calls that a server receives, before their handler is looked at.
+pub trait ServerInterceptor: Send + Sync + 'static {
+    /// A call begins. An error is sent to the caller as the call's status, and no handler runs;
+    /// the interceptors that saw it before are told.
+    fn begin(&self, call: &mut ServerCall<'_>) -> Result<OnEnd, Status>;
+}
+
+/// A call that a client is about to make.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct ClientCall<'a> {
+    /// "/service/method".
+    pub path: &'a str,
+    /// The initial metadata that will be sent.
+    pub metadata: &'a mut Metadata,
+    /// The request's extensions.
+    pub extensions: &'a mut Extensions,
+    /// When the call must have ended.
+    pub deadline: Option<Instant>,
+}
+
+/// A call that a server has received the headers of.
+#[derive(Debug)]
+pub struct ServerCall<'a> {
+    /// The initial metadata as the handler will see it.
+    pub metadata: &'a mut Metadata,
+    /// The extensions that the handler will see.
+    pub extensions: &'a mut Extensions,
+    pub(crate) call: &'a CallInfo,
+}
+
+/// What an interceptor does when a call is over; or nothing.
+///
+/// Runs exactly once: with the call's status, or with CANCELLED if the call was dropped before.
+#[derive(Default)]
+pub struct OnEnd(Option<Box<dyn FnOnce(&Status) + Send>>);
+
+impl OnEnd {
+    /// Nothing; allocates nothing.
+    pub const fn nothing() -> Self {
+        Self(None)
+    }
+
+    /// Runs `hook` with the call's status. On the client it runs in the task that makes the call,
+    /// on the server in one that handles calls: it must not block.
+    pub fn new(hook: impl FnOnce(&Status) + Send + 'static) -> Self {
+        Self(Some(Box::new(hook)))
+    }
+}
+
+impl fmt::Debug for OnEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "OnEnd(hook)" } else { "OnEnd(nothing)" })
+    }
+}
+
+impl ServerCall<'_> {
+    /// "/service/method".
+    pub fn path(&self) -> &str {
+        self.call.path()
+    }
+
+    /// The `:authority` that the caller asked for.
+    pub fn authority(&self) -> Option<&str> {
+        self.call.authority()
+    }
+
+    /// Who calls, in gRPC's notation.
+    pub fn peer(&self) -> &str {
+        &self.call.connection().peer
+    }
+
+    /// What the transport knows about the caller's identity.
+    pub fn auth_context(&self) -> Option<&AuthContext> {
+        self.call.connection().auth_context.as_ref()
+    }
+
+    /// When the call must have ended.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.call.deadline().map(tokio::time::Instant::into_std)
+    }
+}
+
+/// The hooks of one call, in the order in which the interceptors began; they end in the reverse.
+#[derive(Default)]
+pub(crate) struct EndHooks(Vec<Box<dyn FnOnce(&Status) + Send>>);
+
+impl EndHooks {
+    /// No hooks; allocates nothing.
+    pub(crate) const fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    /// Runs `begin` of each interceptor until one refuses the call; the hooks of those before it
+    /// have then run.
+    pub(crate) fn begin<I>(
+        interceptors: impl IntoIterator<Item = I>,
+        mut begin: impl FnMut(I) -> Result<OnEnd, Status>,
+    ) -> Result<Self, Status> {
+        let mut hooks = Self::new();
+        for interceptor in interceptors {
+            match begin(interceptor) {
+                Ok(OnEnd(hook)) => hooks.0.extend(hook),
+                Err(status) => {
+                    hooks.end(&status);
+                    return Err(status);
+                }
+            }
+        }
+        Ok(hooks)
+    }
+
+    /// Tells all how the call ended. Later calls do nothing.
+    pub(crate) fn end(&mut self, status: &Status) {
+        while let Some(hook) = self.0.pop() {
+            hook(status);
+        }
+    }
+}
+
+impl Drop for EndHooks {
+    fn drop(&mut self) {
+        if !self.0.is_empty() {
+            self.end(&Status::new(Code::Cancelled, "the call was dropped before its end"));
+        }
+    }
+}
+
+impl fmt::Debug for EndHooks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "EndHooks({})", self.0.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    type Log = Arc<Mutex<Vec<(u32, Code)>>>;
+
+    fn hooks(log: &Log, refuse_at: Option<u32>) -> Result<EndHooks, Status> {
+        EndHooks::begin(0..3_u32, |number| {
+            if refuse_at == Some(number) {
+                return Err(Status::new(Code::PermissionDenied, "no"));
+            }
+            let log = Arc::clone(log);
+            Ok(OnEnd::new(move |status| {
+                log.lock().expect("not poisoned").push((number, status.code()));
+            }))
+        })
+    }
+
+    fn taken(log: &Log) -> Vec<(u32, Code)> {
+        std::mem::take(&mut *log.lock().expect("not poisoned"))
+    }
+
+    #[test]
+    fn hooks_run_once_and_in_reverse() {
+        let log = Log::default();
+        let mut all = hooks(&log, None).expect("not refused");
+        all.end(&Status::ok());
+        drop(all);
+        assert_eq!(taken(&log), [(2, Code::Ok), (1, Code::Ok), (0, Code::Ok)]);
+    }
+
+    #[test]
+    fn a_refusal_tells_those_before() {
+        let log = Log::default();
+        assert!(hooks(&log, Some(1)).is_err());
+        assert_eq!(taken(&log), [(0, Code::PermissionDenied)]);
+    }
+
+    #[test]
+    fn a_dropped_call_counts_as_cancelled() {
+        let log = Log::default();
+        drop(hooks(&log, None));
+        assert_eq!(taken(&log).len(), 3);
+    }
+}
