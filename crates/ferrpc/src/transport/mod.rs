@@ -9,9 +9,15 @@
 //! One task owns a connection: its [`Io`], its core `Transport` and its role (server or client).
 //! Everybody else reaches it through the mailbox.
 
+pub(crate) mod cell;
 pub(crate) mod clock;
 pub(crate) mod driver;
 pub(crate) mod io;
 pub(crate) mod mailbox;
+pub(crate) mod peer;
+pub(crate) mod peer;
 
+pub(crate) use cell::MessageSource;
 pub use io::{AuthContext, Io};
+pub use peer::{CallInfo, ConnectionInfo};
+pub use peer::{CallInfo, ConnectionInfo};

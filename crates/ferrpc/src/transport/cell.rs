@@ -1,0 +1,332 @@
+//! What the connection's task and the user of one streaming call share.
+//!
+//! ```text
+//!                      received messages -->
+//!   connection's task    consumed credit <--    handler (server) or caller (client),
+//!                      outgoing messages <--    on any task or thread
+//!                                   room -->
+//! ```
+//!
+//! One small lock guards the queues of one call. Whoever waits on the user's side leaves a waker;
+//! the connection is told through its mailbox to look at the cell, once until it has looked.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use ferrpc_core::transport::{CallId, Message};
+use ferrpc_core::{Encoding, Metadata, Status};
+
+use super::mailbox::Mailbox;
+
+/// How a cell makes its connection look at it.
+pub(crate) trait Doorbell: Send + Sync {
+    /// The cell of `call` has something for the connection.
+    fn touch(&self, call: CallId);
+}
+
+/// Where a stream of received messages comes from.
+pub(crate) trait MessageSource: Send {
+    /// The next message, decompressed; `None` after the last one. An error is the end too.
+    fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Status>>;
+
+    /// The trailing metadata, once the end has been seen.
+    fn trailing(&mut self) -> Option<Metadata> {
+        None
+    }
+}
+
+/// The shared part of one streaming call.
+pub(crate) struct Cell {
+    call: CallId,
+    bell: Arc<dyn Doorbell>,
+    state: Mutex<State>,
+}
+
+struct State {
+    received: VecDeque<Message>,
+    /// Nothing is received after what is queued; the trailing metadata of a client's call.
+    ended: Option<Result<Metadata, Status>>,
+    receiver: Option<Waker>,
+    /// Payload bytes consumed and not yet given back to the transport.
+    credit: usize,
+    outgoing: VecDeque<Outgoing>,
+    /// What `outgoing` weighs, see [`weight`].
+    outgoing_weight: usize,
+    /// The transport takes no more until it says that it is writable.
+    full: bool,
+    sender: Option<Waker>,
+    /// The connection has been told to look, or looks anyway.
+    touched: bool,
+    /// The call is over: why, for those who still use it.
+    over: Option<Status>,
+}
+
+/// What a user's side sends, in order.
+#[derive(Debug)]
+pub(crate) enum Outgoing {
+    /// Server: the initial metadata, and how compressed messages are.
+    Headers(Metadata, Encoding),
+    /// A message.
+    Message(Message),
+    /// Client: no more messages.
+    HalfClose,
+    /// Server: the end of the call.
+    Finish(Status),
+}
+
+/// A look of the connection into a cell; it holds the cell's lock, so it must be short.
+pub(crate) struct Look<'a> {
+    state: MutexGuard<'a, State>,
+}
+
+impl<C: Send> Doorbell for Mailbox<C> {
+    fn touch(&self, call: CallId) {
+        Self::touch(self, call);
+    }
+}
+
+impl Cell {
+    pub(crate) fn new(call: CallId, bell: Arc<dyn Doorbell>) -> Arc<Self> {
+        let state = State {
+            received: VecDeque::new(),
+            ended: None,
+            receiver: None,
+            credit: 0,
+            outgoing: VecDeque::new(),
+            outgoing_weight: 0,
+            full: false,
+            sender: None,
+            touched: false,
+            over: None,
+        };
+        Arc::new(Self { call, bell, state: Mutex::new(state) })
+    }
+
+    /// The call it belongs to.
+    pub(crate) const fn call(&self) -> CallId {
+        self.call
+    }
+
+    // -- the connection's side ------------------------------------------------------------------
+
+    /// A message came.
+    pub(crate) fn push_received(&self, message: Message) {
+        let mut state = self.lock();
+        if state.over.is_some() {
+            return;
+        }
+        state.received.push_back(message);
+        Self::wake(state, |state| state.receiver.take());
+    }
+
+    /// Nothing more will come: `Ok` with the trailing metadata, or why the call failed.
+    pub(crate) fn end_received(&self, ended: Result<Metadata, Status>) {
+        let mut state = self.lock();
+        if state.ended.is_none() {
+            state.ended = Some(ended);
+        }
+        Self::wake(state, |state| state.receiver.take());
+    }
+
+    /// The transport has room again.
+    pub(crate) fn writable(&self) {
+        self.lock().full = false;
+    }
+
+    /// The call is over: everybody who uses it further gets `status`; what is queued is dropped.
+    pub(crate) fn close(&self, status: Status) {
+        let mut state = self.lock();
+        if state.over.is_some() {
+            return;
+        }
+        state.over = Some(status);
+        let dropped = (std::mem::take(&mut state.received), std::mem::take(&mut state.outgoing));
+        let wakers = (state.receiver.take(), state.sender.take());
+        drop(state);
+        drop(dropped);
+        wakers.0.into_iter().chain(wakers.1).for_each(Waker::wake);
+    }
+
+    /// From now until [`look`](Self::look), the user's side need not ring: the connection will
+    /// look. For handlers that are polled by the connection itself.
+    pub(crate) fn expect_look(&self) {
+        self.lock().touched = true;
+    }
+
+    /// Looks at what the user's side left. Call [`Look::done`] at the end.
+    pub(crate) fn look(&self) -> Look<'_> {
+        let mut state = self.lock();
+        state.touched = false;
+        Look { state }
+    }
+
+    // -- the user's side ------------------------------------------------------------------------
+
+    /// The next message as it travelled; `None` after the last.
+    pub(crate) fn poll_received(
+        &self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<Message>, Status>> {
+        let mut state = self.lock();
+        if let Some(message) = state.received.pop_front() {
+            state.credit += message.payload.len();
+            if state.credit >= CREDIT_BATCH {
+                self.ring(state);
+            }
+            return Poll::Ready(Ok(Some(message)));
+        }
+        if let Some(status) = &state.over {
+            return Poll::Ready(Err(status.clone()));
+        }
+        match &state.ended {
+            Some(Ok(_)) => return Poll::Ready(Ok(None)),
+            Some(Err(status)) => return Poll::Ready(Err(status.clone())),
+            None => {}
+        }
+        keep_waker(&mut state.receiver, cx);
+        if state.credit > 0 {
+            // Whoever waits may wait for what the peer cannot send without this credit.
+            self.ring(state);
+        }
+        Poll::Pending
+    }
+
+    /// Client: the trailing metadata, once the end has been seen.
+    pub(crate) fn take_trailing(&self) -> Option<Metadata> {
+        match &mut self.lock().ended {
+            Some(Ok(metadata)) => Some(std::mem::take(metadata)),
+            _ => None,
+        }
+    }
+
+    /// Ready when a message may be sent; an error when the call is over.
+    pub(crate) fn poll_send_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
+        let mut state = self.lock();
+        if let Some(status) = &state.over {
+            return Poll::Ready(Err(status.clone()));
+        }
+        if !state.full && state.outgoing_weight < OUTGOING_LIMIT {
+            return Poll::Ready(Ok(()));
+        }
+        keep_waker(&mut state.sender, cx);
+        Poll::Pending
+    }
+
+    /// Queues something to be sent, whether or not there is room. Whether the call still goes on.
+    pub(crate) fn send(&self, item: Outgoing) -> bool {
+        let mut state = self.lock();
+        if state.over.is_some() {
+            return false;
+        }
+        state.outgoing_weight += weight(&item);
+        state.outgoing.push_back(item);
+        if !state.full {
+            self.ring(state);
+        }
+        true
+    }
+
+    /// Whether the call is over, as far as the connection has said.
+    pub(crate) fn is_over(&self) -> bool {
+        self.lock().over.is_some()
+    }
+
+    /// Why the call is over, if it is.
+    pub(crate) fn over(&self) -> Option<Status> {
+        self.lock().over.clone()
+    }
+
+    fn ring(&self, mut state: MutexGuard<'_, State>) {
+        if !state.touched {
+            state.touched = true;
+            drop(state);
+            self.bell.touch(self.call);
+        }
+    }
+
+    fn wake(mut state: MutexGuard<'_, State>, pick: fn(&mut State) -> Option<Waker>) {
+        let waker = pick(&mut state);
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // No code of users runs under the lock, so that its state is whole even after a panic.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Look<'_> {
+    /// Credit consumed since the last look.
+    pub(crate) fn take_credit(&mut self) -> usize {
+        std::mem::take(&mut self.state.credit)
+    }
+
+    /// The next thing to send, unless the transport is full. The end of the call needs no room.
+    pub(crate) fn next(&mut self) -> Option<Outgoing> {
+        let state = &mut *self.state;
+        let ends = |item: &Outgoing| matches!(item, Outgoing::Finish(_) | Outgoing::HalfClose);
+        if state.full && !state.outgoing.front().is_some_and(ends) {
+            return None;
+        }
+        let item = state.outgoing.pop_front()?;
+        state.outgoing_weight -= weight(&item);
+        Some(item)
+    }
+
+    /// The transport takes no more for now.
+    pub(crate) fn set_full(&mut self) {
+        self.state.full = true;
+    }
+
+    /// Whether everything queued was taken.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.state.outgoing.is_empty()
+    }
+
+    /// Ends the look, and wakes the user's side if there is room for more.
+    pub(crate) fn done(mut self) {
+        if !self.state.full && self.state.outgoing_weight < OUTGOING_LIMIT {
+            let waker = self.state.sender.take();
+            drop(self.state);
+            if let Some(waker) = waker {
+                waker.wake();
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Cell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cell").field("call", &self.call).finish_non_exhaustive()
+    }
+}
+
+fn keep_waker(place: &mut Option<Waker>, cx: &Context<'_>) {
+    match place {
+        Some(waker) => waker.clone_from(cx.waker()),
+        None => *place = Some(cx.waker().clone()),
+    }
+}
+
+/// What an item counts for against [`OUTGOING_LIMIT`]: many empty messages are not free either.
+fn weight(item: &Outgoing) -> usize {
+    match item {
+        Outgoing::Message(message) => message.payload.len() + ITEM_OVERHEAD,
+        _ => ITEM_OVERHEAD,
+    }
+}
+
+/// Consumed bytes that are given back together.
+const CREDIT_BATCH: usize = 16 << 10;
+
+/// What a call may queue here before it has to wait; one message more may go over it.
+const OUTGOING_LIMIT: usize = 64 << 10;
+
+/// Memory of a queued item beside its payload, roughly.
+const ITEM_OVERHEAD: usize = 64;
