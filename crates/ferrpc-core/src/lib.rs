@@ -1,5 +1,6 @@
 //! gRPC as a pure state machine on ferrpc-http2.
 
+pub mod call;
 pub mod channel;
 mod counters;
 mod encoding;

@@ -1,0 +1,348 @@
+//! A client's call above its attempts.
+//!
+//! ```text
+//!            start_attempt                handle_headers, or more sent than is kept
+//!  Waiting ----------------> Attempting ------------------------------> Committed
+//!     ^                          |                                          |
+//!     | Next::AttemptAt          | handle_finished                          | handle_finished
+//!     +--------------------------+--------------> Over <--------------------+
+//! ```
+//!
+//! The call outlives the streams that try to carry it: while it waits for a name, a connection or
+//! a place among the peer's streams it has none, and yet a deadline. Messages are kept until the
+//! call is committed, so that an attempt that the server surely did not process can be repeated
+//! without the application knowing (gRFC A6).
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use ferrpc_http2::Time;
+
+use crate::transport::{Message, TransparentRetry};
+use crate::{Code, Status};
+
+/// What a call is told when it begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CallConfig {
+    /// When it must have ended.
+    pub deadline: Option<Time>,
+    /// Whether it waits while the server cannot be reached, rather than failing.
+    pub wait_for_ready: bool,
+    /// Bytes of messages kept for another attempt; a call that sent more is committed.
+    pub max_kept: usize,
+}
+
+/// One call of a client: its deadline, its messages, and whether it may be tried again.
+///
+/// **Input**: messages ([`push`](Self::push), [`half_close`](Self::half_close)), and what became of
+/// attempts and of the wait for them (`handle_*`).
+/// **Output**: [`next_message`](Self::next_message) and [`wants_half_close`](Self::wants_half_close)
+/// for the attempt that runs, and [`Next`] for what follows one.
+#[derive(Debug)]
+pub struct ClientCall {
+    config: CallConfig,
+    /// While uncommitted: all messages, of which this attempt sent the first `sent`. Once
+    /// committed: those not sent.
+    messages: VecDeque<Message>,
+    sent: usize,
+    /// Bytes of the first `sent` messages.
+    kept: usize,
+    /// Bytes of the others.
+    unsent: usize,
+    half_closed: bool,
+    half_close_sent: bool,
+    committed: bool,
+    /// Whether the one transparent retry of a refused call was used.
+    refused: bool,
+    /// Attempts that never left this side.
+    never_sent: u32,
+}
+
+/// What follows when an attempt, or the wait for one, came to an end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// The call is over, with the status at hand.
+    Finish,
+    /// Another attempt, not before this time.
+    AttemptAt(Time),
+}
+
+impl ClientCall {
+    /// A call that was not attempted yet.
+    pub const fn new(config: CallConfig) -> Self {
+        Self {
+            config,
+            messages: VecDeque::new(),
+            sent: 0,
+            kept: 0,
+            unsent: 0,
+            half_closed: false,
+            half_close_sent: false,
+            committed: false,
+            refused: false,
+            never_sent: 0,
+        }
+    }
+
+    // -- what the application sends ----------------------------------------------------------------
+
+    /// Takes a message to be sent. Whoever pushes waits while [`unsent`](Self::unsent) is above a
+    /// watermark of its choice.
+    pub fn push(&mut self, message: Message) {
+        debug_assert!(!self.half_closed, "no messages follow a half-close");
+        self.unsent += message.payload.len();
+        self.messages.push_back(message);
+    }
+
+    /// No more messages follow.
+    pub const fn half_close(&mut self) {
+        self.half_closed = true;
+    }
+
+    /// Bytes of messages that wait for the transport.
+    pub const fn unsent(&self) -> usize {
+        self.unsent
+    }
+
+    /// Whether messages, or the half-close, wait for the transport.
+    pub fn has_output(&self) -> bool {
+        self.sent < self.messages.len() || (self.half_closed && !self.half_close_sent)
+    }
+
+    // -- for the attempt that runs -------------------------------------------------------------------
+
+    /// An attempt starts: messages come anew from the first.
+    pub fn start_attempt(&mut self) {
+        debug_assert!(!self.committed, "a committed call is not attempted again");
+        self.unsent += self.kept;
+        self.kept = 0;
+        self.sent = 0;
+        self.half_close_sent = false;
+    }
+
+    /// The next message to be handed to the transport.
+    pub fn next_message(&mut self) -> Option<Message> {
+        let size = self.messages.get(self.sent)?.payload.len();
+        self.unsent -= size;
+        if !self.committed && self.kept + size > self.config.max_kept {
+            self.commit();
+        }
+        if self.committed {
+            return self.messages.pop_front();
+        }
+        self.kept += size;
+        self.sent += 1;
+        Some(self.messages[self.sent - 1].clone())
+    }
+
+    /// After the last message: whether the half-close is to be sent now. True once per attempt.
+    pub fn wants_half_close(&mut self) -> bool {
+        let wants = self.half_closed && !self.half_close_sent && self.sent == self.messages.len();
+        self.half_close_sent |= wants;
+        wants
+    }
+
+    /// Response headers came: what was sent is forgotten, this attempt is the last.
+    pub fn handle_headers(&mut self) {
+        self.commit();
+    }
+
+    // -- what follows ----------------------------------------------------------------------------
+
+    /// The attempt ended: goes on with another one if the server surely did not process it.
+    pub fn handle_finished(&mut self, now: Time, retry: TransparentRetry) -> Next {
+        if self.committed || self.config.deadline.is_some_and(|deadline| deadline <= now) {
+            return Next::Finish;
+        }
+        match retry {
+            TransparentRetry::No => Next::Finish,
+            TransparentRetry::Refused if self.refused => Next::Finish,
+            TransparentRetry::Refused => {
+                self.refused = true;
+                Next::AttemptAt(now)
+            }
+            TransparentRetry::NeverSent => {
+                let wait = never_sent_wait(self.never_sent);
+                self.never_sent = self.never_sent.saturating_add(1);
+                Next::AttemptAt(now + wait)
+            }
+        }
+    }
+
+    /// There is no connection, and the last try to make one failed: the call goes on waiting, or
+    /// ends with what went wrong.
+    pub const fn handle_unavailable(&self) -> bool {
+        self.config.wait_for_ready
+    }
+
+    /// When the call ends while no attempt runs.
+    pub const fn poll_timeout(&self) -> Option<Time> {
+        self.config.deadline
+    }
+
+    /// Whether the deadline has passed, and the status of a call that ends by it before an
+    /// attempt could start. `waited_for` completes "while waiting for ...".
+    pub fn handle_timeout(&self, now: Time, waited_for: &str) -> Option<Status> {
+        let deadline = self.config.deadline?;
+        (deadline <= now).then(|| {
+            Status::new(
+                Code::DeadlineExceeded,
+                format!("the deadline passed while waiting for {waited_for}"),
+            )
+        })
+    }
+
+    /// When the call must have ended.
+    pub const fn deadline(&self) -> Option<Time> {
+        self.config.deadline
+    }
+
+    /// Whether the running attempt is the last, whatever becomes of it.
+    pub const fn is_committed(&self) -> bool {
+        self.committed
+    }
+
+    fn commit(&mut self) {
+        if self.committed {
+            return;
+        }
+        self.committed = true;
+        self.messages.drain(..self.sent);
+        self.sent = 0;
+        self.kept = 0;
+    }
+}
+
+/// The first repetition comes at once: a connection that ended just when the call started is
+/// ordinary. A call that never gets away waits longer each time, so that a server that accepts
+/// and closes does not make it spin.
+fn never_sent_wait(times: u32) -> Duration {
+    match times.checked_sub(1) {
+        None => Duration::ZERO,
+        Some(times) => FIRST_WAIT.saturating_mul(1 << times.min(16)).min(LONGEST_WAIT),
+    }
+}
+
+/// Short against a round trip that a user would notice, long against a spin.
+const FIRST_WAIT: Duration = Duration::from_millis(5);
+
+/// As long as the first wait between connection attempts.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    const CONFIG: CallConfig = CallConfig { deadline: None, wait_for_ready: false, max_kept: 10 };
+
+    fn at(millis: u64) -> Time {
+        Time::from_nanos(millis * 1_000_000)
+    }
+
+    fn message(size: usize) -> Message {
+        Message { payload: Bytes::from(vec![0; size]), compressed: false }
+    }
+
+    fn call(sizes: &[usize]) -> ClientCall {
+        let mut call = ClientCall::new(CONFIG);
+        sizes.iter().for_each(|size| call.push(message(*size)));
+        call
+    }
+
+    fn sent(call: &mut ClientCall) -> Vec<usize> {
+        std::iter::from_fn(|| call.next_message()).map(|message| message.payload.len()).collect()
+    }
+
+    #[test]
+    fn a_refused_call_goes_again_once_with_all_its_messages() {
+        let mut call = call(&[1, 2]);
+        call.half_close();
+        call.start_attempt();
+        assert_eq!(sent(&mut call), [1, 2]);
+        assert!(call.wants_half_close());
+        assert!(!call.wants_half_close());
+        assert_eq!(call.handle_finished(at(1), TransparentRetry::Refused), Next::AttemptAt(at(1)));
+
+        call.start_attempt();
+        assert_eq!(call.unsent(), 3);
+        assert_eq!(sent(&mut call), [1, 2]);
+        assert!(call.wants_half_close());
+        assert_eq!(call.handle_finished(at(2), TransparentRetry::Refused), Next::Finish);
+    }
+
+    #[test]
+    fn a_call_that_never_left_goes_again_until_its_deadline_and_does_not_spin() {
+        let config = CallConfig { deadline: Some(at(100)), ..CONFIG };
+        let mut call = ClientCall::new(config);
+        let mut waits = Vec::new();
+        let mut now = at(0);
+        loop {
+            call.start_attempt();
+            match call.handle_finished(now, TransparentRetry::NeverSent) {
+                Next::Finish => break,
+                Next::AttemptAt(next) => {
+                    waits.push(next.since(now).as_millis());
+                    now = next;
+                }
+            }
+        }
+        assert_eq!(waits, [0, 5, 10, 20, 40, 80]);
+        assert!(call.handle_timeout(at(99), "a connection").is_none());
+        let status = call.handle_timeout(now, "a connection").expect("it has passed");
+        assert_eq!(status.code(), Code::DeadlineExceeded);
+    }
+
+    #[test]
+    fn the_wait_has_a_bound() {
+        assert_eq!(never_sent_wait(u32::MAX), LONGEST_WAIT);
+    }
+
+    #[test]
+    fn headers_commit() {
+        let mut call = call(&[1]);
+        call.start_attempt();
+        assert_eq!(sent(&mut call), [1]);
+        call.handle_headers();
+        call.push(message(2));
+        assert_eq!(sent(&mut call), [2]);
+        assert_eq!(call.handle_finished(at(0), TransparentRetry::NeverSent), Next::Finish);
+    }
+
+    #[test]
+    fn more_than_is_kept_commits_and_frees() {
+        let mut call = call(&[6, 6, 1]);
+        call.half_close();
+        call.start_attempt();
+        assert_eq!(call.next_message().map(|message| message.payload.len()), Some(6));
+        assert!(!call.is_committed());
+        assert_eq!(call.next_message().map(|message| message.payload.len()), Some(6));
+        assert!(call.is_committed());
+        assert_eq!(call.messages.len(), 1);
+        assert!(!call.wants_half_close());
+        assert_eq!(sent(&mut call), [1]);
+        assert!(call.wants_half_close());
+        assert_eq!(call.unsent(), 0);
+    }
+
+    #[test]
+    fn a_failure_the_server_may_have_seen_ends_the_call() {
+        let mut call = call(&[1]);
+        call.start_attempt();
+        assert_eq!(call.handle_finished(at(0), TransparentRetry::No), Next::Finish);
+    }
+
+    #[test]
+    fn messages_pushed_between_attempts_follow_those_of_the_first() {
+        let mut call = call(&[1]);
+        call.start_attempt();
+        assert_eq!(sent(&mut call), [1]);
+        call.handle_finished(at(0), TransparentRetry::Refused);
+        call.push(message(2));
+        assert!(call.has_output());
+        call.start_attempt();
+        assert_eq!(sent(&mut call), [1, 2]);
+        assert!(!call.has_output());
+    }
+}
