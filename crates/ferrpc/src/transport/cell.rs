@@ -15,7 +15,6 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use bytes::Bytes;
 use ferrpc_core::transport::{CallId, Message};
 use ferrpc_core::{Encoding, Metadata, Status};
 
@@ -25,17 +24,6 @@ use super::mailbox::Mailbox;
 pub(crate) trait Doorbell: Send + Sync {
     /// The cell of `call` has something for the connection.
     fn touch(&self, call: CallId);
-}
-
-/// Where a stream of received messages comes from.
-pub(crate) trait MessageSource: Send {
-    /// The next message, decompressed; `None` after the last one. An error is the end too.
-    fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Status>>;
-
-    /// The trailing metadata, once the end has been seen.
-    fn trailing(&mut self) -> Option<Metadata> {
-        None
-    }
 }
 
 /// The shared part of one streaming call.

@@ -15,9 +15,6 @@ pub(crate) mod driver;
 pub(crate) mod io;
 pub(crate) mod mailbox;
 pub(crate) mod peer;
-pub(crate) mod peer;
 
-pub(crate) use cell::MessageSource;
 pub use io::{AuthContext, Io};
-pub use peer::{CallInfo, ConnectionInfo};
 pub use peer::{CallInfo, ConnectionInfo};
