@@ -38,6 +38,8 @@ struct State {
     /// Nothing is received after what is queued; the trailing metadata of a client's call.
     ended: Option<Result<Metadata, Status>>,
     receiver: Option<Waker>,
+    /// Nobody reads any more: what comes is dropped.
+    discard: bool,
     /// Payload bytes consumed and not yet given back to the transport.
     credit: usize,
     outgoing: VecDeque<Outgoing>,
@@ -46,6 +48,8 @@ struct State {
     /// The transport takes no more until it says that it is writable.
     full: bool,
     sender: Option<Waker>,
+    /// Waits for the end of the call and nothing else.
+    watcher: Option<Waker>,
     /// The connection has been told to look, or looks anyway.
     touched: bool,
     /// The call is over: why, for those who still use it.
@@ -65,6 +69,17 @@ pub(crate) enum Outgoing {
     Finish(Status),
 }
 
+/// Whether more may be sent after what was just queued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Room {
+    /// Yes.
+    Free,
+    /// Wait for [`Cell::poll_send_ready`].
+    Full,
+    /// The call is over; it was dropped.
+    Over,
+}
+
 /// A look of the connection into a cell; it holds the cell's lock, so it must be short.
 pub(crate) struct Look<'a> {
     state: MutexGuard<'a, State>,
@@ -82,11 +97,13 @@ impl Cell {
             received: VecDeque::new(),
             ended: None,
             receiver: None,
+            discard: false,
             credit: 0,
             outgoing: VecDeque::new(),
             outgoing_weight: 0,
             full: false,
             sender: None,
+            watcher: None,
             touched: false,
             over: None,
         };
@@ -103,7 +120,7 @@ impl Cell {
     /// A message came.
     pub(crate) fn push_received(&self, message: Message) {
         let mut state = self.lock();
-        if state.over.is_some() {
+        if state.over.is_some() || state.discard {
             return;
         }
         state.received.push_back(message);
@@ -132,10 +149,10 @@ impl Cell {
         }
         state.over = Some(status);
         let dropped = (std::mem::take(&mut state.received), std::mem::take(&mut state.outgoing));
-        let wakers = (state.receiver.take(), state.sender.take());
+        let wakers = [state.receiver.take(), state.sender.take(), state.watcher.take()];
         drop(state);
         drop(dropped);
-        wakers.0.into_iter().chain(wakers.1).for_each(Waker::wake);
+        wakers.into_iter().flatten().for_each(Waker::wake);
     }
 
     /// From now until [`look`](Self::look), the user's side need not ring: the connection will
@@ -203,18 +220,36 @@ impl Cell {
         Poll::Pending
     }
 
-    /// Queues something to be sent, whether or not there is room. Whether the call still goes on.
-    pub(crate) fn send(&self, item: Outgoing) -> bool {
+    /// Queues something to be sent, whether or not there is room.
+    pub(crate) fn send(&self, item: Outgoing) -> Room {
         let mut state = self.lock();
         if state.over.is_some() {
-            return false;
+            return Room::Over;
         }
         state.outgoing_weight += weight(&item);
         state.outgoing.push_back(item);
-        if !state.full {
+        let full = state.full;
+        let room =
+            if full || state.outgoing_weight >= OUTGOING_LIMIT { Room::Full } else { Room::Free };
+        let ends =
+            matches!(state.outgoing.front(), Some(Outgoing::Finish(_) | Outgoing::HalfClose));
+        if !full || ends {
             self.ring(state);
         }
-        true
+        room
+    }
+
+    /// Drops what was received; more is dropped as it comes, without credit for it, so that the
+    /// peer stops sending by and by.
+    pub(crate) fn stop_receiving(&self) {
+        let mut state = self.lock();
+        let dropped = std::mem::take(&mut state.received);
+        state.discard = true;
+        let credit: usize = dropped.iter().map(|message| message.payload.len()).sum();
+        state.credit += credit;
+        if credit > 0 && state.over.is_none() {
+            self.ring(state);
+        }
     }
 
     /// Whether the call is over, as far as the connection has said.
@@ -222,9 +257,14 @@ impl Cell {
         self.lock().over.is_some()
     }
 
-    /// Why the call is over, if it is.
-    pub(crate) fn over(&self) -> Option<Status> {
-        self.lock().over.clone()
+    /// Ready when the call is over, with the reason.
+    pub(crate) fn poll_over(&self, cx: &mut Context<'_>) -> Poll<Status> {
+        let mut state = self.lock();
+        if let Some(status) = &state.over {
+            return Poll::Ready(status.clone());
+        }
+        keep_waker(&mut state.watcher, cx);
+        Poll::Pending
     }
 
     fn ring(&self, mut state: MutexGuard<'_, State>) {

@@ -12,9 +12,14 @@
 pub(crate) mod cell;
 pub(crate) mod clock;
 pub(crate) mod driver;
+pub(crate) mod in_process;
 pub(crate) mod io;
 pub(crate) mod mailbox;
 pub(crate) mod peer;
+pub(crate) mod tcp;
+#[cfg(unix)]
+pub(crate) mod unix;
 
+pub use in_process::{StreamIo, in_process};
 pub use io::{AuthContext, Io};
 pub use peer::{CallInfo, ConnectionInfo};

@@ -1,0 +1,78 @@
+//! Connections within the process, and connections over any other byte stream.
+
+use std::fmt;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::io::Io;
+
+/// Any asynchronous byte stream as an [`Io`].
+///
+/// For good speed the stream should support vectored writes.
+pub struct StreamIo<T> {
+    stream: T,
+    peer: String,
+}
+
+/// The two ends of a pipe within the process, one for a server
+/// ([`Server::serve_io`](crate::server::Server::serve_io)) and one for a client. Both call their
+/// peer `inproc`.
+pub fn in_process() -> (Box<dyn Io>, Box<dyn Io>) {
+    let (left, right) = tokio::io::duplex(PIPE_BYTES);
+    (Box::new(StreamIo::new(left, "inproc")), Box::new(StreamIo::new(right, "inproc")))
+}
+
+impl<T> StreamIo<T>
+where
+    T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    /// Wraps `stream`; `peer` is what calls say about who is at its other end.
+    pub fn new(stream: T, peer: impl Into<String>) -> Self {
+        Self { stream, peer: peer.into() }
+    }
+}
+
+impl<T> Io for StreamIo<T>
+where
+    T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        &mut self,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    fn peer(&self) -> String {
+        self.peer.clone()
+    }
+
+    fn local(&self) -> String {
+        self.peer.clone()
+    }
+}
+
+impl<T> fmt::Debug for StreamIo<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StreamIo").field("peer", &self.peer).finish_non_exhaustive()
+    }
+}
+
+/// What each direction of a pipe holds: as much as a socket's buffers, roughly.
+const PIPE_BYTES: usize = 256 << 10;

@@ -1,0 +1,66 @@
+//! Unix domain sockets.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::UnixStream;
+use tokio::net::unix::SocketAddr;
+
+use super::io::Io;
+
+/// A connection over a unix socket.
+#[derive(Debug)]
+pub(crate) struct UnixIo {
+    stream: UnixStream,
+}
+
+impl UnixIo {
+    /// Takes over a connected socket.
+    pub(crate) const fn new(stream: UnixStream) -> Self {
+        Self { stream }
+    }
+}
+
+impl Io for UnixIo {
+    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        &mut self,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+    }
+
+    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    fn peer(&self) -> String {
+        self.stream.peer_addr().map_or_else(|_| "unix:".to_owned(), |address| text(&address))
+    }
+
+    fn local(&self) -> String {
+        self.stream.local_addr().map_or_else(|_| "unix:".to_owned(), |address| text(&address))
+    }
+}
+
+/// `unix:/path`, `unix-abstract:name`; `unix:` for a socket without a name, as callers have.
+fn text(address: &SocketAddr) -> String {
+    #[cfg(target_os = "linux")]
+    {
+        use std::os::linux::net::SocketAddrExt;
+        let address = std::os::unix::net::SocketAddr::from(address.clone());
+        if let Some(name) = address.as_abstract_name() {
+            return format!("unix-abstract:{}", name.escape_ascii());
+        }
+    }
+    match address.as_pathname() {
+        Some(path) => format!("unix:{}", path.display()),
+        None => "unix:".to_owned(),
+    }
+}
