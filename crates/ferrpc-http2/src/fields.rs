@@ -66,6 +66,16 @@ impl Fields {
         });
     }
 
+    /// Appends a field given as its name directly followed by its value.
+    #[inline]
+    pub(crate) fn push_joined(&mut self, bytes: &[u8], name_len: usize, sensitive: bool) {
+        let start = to_u32(self.buffer.len());
+        self.buffer.extend_from_slice(bytes);
+        let name_len = name_len.min(bytes.len());
+        let (name_len, value_len) = (to_u32(name_len), to_u32(bytes.len() - name_len));
+        self.entries.push(Entry { start, name_len, value_len, sensitive });
+    }
+
     /// The first value of `name`.
     pub fn value(&self, name: &[u8]) -> Option<&[u8]> {
         self.iter().find(|field| field.name == name).map(|field| field.value)
@@ -130,11 +140,7 @@ fn view(buffer: &[u8], entry: Entry) -> Field<'_> {
     let start = entry.start as usize;
     let middle = start + entry.name_len as usize;
     let end = middle + entry.value_len as usize;
-    Field {
-        name: &buffer[start..middle],
-        value: &buffer[middle..end],
-        sensitive: entry.sensitive,
-    }
+    Field { name: &buffer[start..middle], value: &buffer[middle..end], sensitive: entry.sensitive }
 }
 
 fn to_u32(length: usize) -> u32 {
