@@ -120,7 +120,7 @@ impl Encoder {
     /// Encodes a block, appended to `out`.
     pub fn encode<'a>(&mut self, fields: impl IntoIterator<Item = Field<'a>>, out: &mut Vec<u8>) {
         if let Some(Resize { smallest, last }) = self.resize.take() {
-            if smallest < last {
+            if smallest < last.min(self.table.max_size()) {
                 self.resize_table(smallest, out);
             }
             self.resize_table(last, out);
@@ -132,10 +132,10 @@ impl Encoder {
 
     fn schedule_resize(&mut self, size: usize) {
         let last = size.min(self.max_table_size);
-        let smallest = self.resize.map_or(self.table.max_size(), |resize| resize.smallest);
-        let smallest = smallest.min(last);
+        let current = self.table.max_size();
+        let smallest = self.resize.map_or(last, |resize| resize.smallest.min(last));
         // A size that fell and rose again has evicted entries, and must be told too.
-        let changed = smallest < self.table.max_size() || last != self.table.max_size();
+        let changed = smallest < current || last != current;
         self.resize = changed.then_some(Resize { smallest, last });
     }
 
