@@ -58,7 +58,7 @@ final class EndCases {
     try {
       context.blocking().emptyCall(Empty.getDefaultInstance());
     } catch (StatusRuntimeException e) {
-      throw new CaseFailure("the call after it: " + e.getStatus());
+      throw new CaseFailure("the call after it: " + Reason.of(e));
     }
   }
 }

@@ -9,11 +9,16 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.logging.Level;
+import java.util.logging.Logger;
 
 /** The grpc-java peer of ferrpc's interop tests; ../README.md is its contract. */
 public final class Main {
   /** Both ends take messages up to this size. */
   static final int MAX_MESSAGE_SIZE = 16 << 20;
+
+  // A field, as a logger that nothing holds forgets its level.
+  private static final Logger GRPC_LOGGER = Logger.getLogger("io.grpc");
 
   private static final String USAGE =
       """
@@ -28,6 +33,7 @@ public final class Main {
     // Status messages are printed, and the locale may know ASCII only.
     System.setOut(utf8(FileDescriptor.out));
     System.setErr(utf8(FileDescriptor.err));
+    GRPC_LOGGER.setLevel(Level.WARNING); // what it says of itself at each start is of no use here
     int exitStatus;
     try {
       exitStatus = run(List.of(args));

@@ -32,7 +32,7 @@ final class PeerClient implements AutoCloseable {
         System.out.println("ok " + one.name());
       } catch (Exception e) { // a library's surprise is a failed case too
         good = false;
-        System.out.println("FAIL " + one.name() + ": " + reason(e));
+        System.out.println("FAIL " + one.name() + ": " + Reason.of(e));
       }
     }
     return good;
@@ -54,7 +54,7 @@ final class PeerClient implements AutoCloseable {
       System.out.println(result.getResult2());
       return true;
     } catch (StatusRuntimeException e) {
-      System.err.println(reason(e));
+      System.err.println(Reason.of(e));
       return false;
     }
   }
@@ -62,15 +62,5 @@ final class PeerClient implements AutoCloseable {
   @Override
   public void close() {
     channel.shutdownNow();
-  }
-
-  /** In one line, whatever a status message holds; grpc-java keeps the network's part in causes. */
-  private static String reason(Throwable failure) {
-    StringBuilder text = new StringBuilder();
-    for (Throwable cause = failure; cause != null; cause = cause.getCause()) {
-      text.append(text.isEmpty() ? "" : ": ")
-          .append(cause instanceof CaseFailure ? cause.getMessage() : cause.toString());
-    }
-    return text.toString().replace("\n", "\\n").replace("\r", "\\r");
   }
 }

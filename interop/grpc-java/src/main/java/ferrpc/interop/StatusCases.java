@@ -81,7 +81,7 @@ final class StatusCases {
 
   static void checkCode(Status status, Status.Code wanted) throws CaseFailure {
     if (status.getCode() != wanted) {
-      throw new CaseFailure("the status is " + status + ", not " + wanted);
+      throw new CaseFailure("the status is " + Reason.of(status) + ", not " + wanted);
     }
   }
 
@@ -111,7 +111,11 @@ final class StatusCases {
     if (status.getCode().value() != wanted.getCode()
         || !wanted.getMessage().equals(status.getDescription())) {
       throw new CaseFailure(
-          call + ": the status is " + status + ", not " + ResponseSender.wantedStatus(wanted));
+          call
+              + ": the status is "
+              + Reason.of(status)
+              + ", not "
+              + Reason.of(ResponseSender.wantedStatus(wanted)));
     }
   }
 

@@ -54,7 +54,7 @@ final class Stream<Q, R> implements ClientResponseObserver<Q, R> {
   R receive() throws CaseFailure, InterruptedException {
     Event<R> event = next();
     if (event.response == null) {
-      throw new CaseFailure("the call ended before the response: " + event.end);
+      throw new CaseFailure("the call ended before the response: " + Reason.of(event.end));
     }
     return event.response;
   }
@@ -71,7 +71,7 @@ final class Stream<Q, R> implements ClientResponseObserver<Q, R> {
   void expectOk() throws CaseFailure, InterruptedException {
     Status end = end();
     if (!end.isOk()) {
-      throw new CaseFailure("the call ended with " + end);
+      throw new CaseFailure("the call ended with " + Reason.of(end));
     }
   }
 
