@@ -255,19 +255,15 @@ impl Recent {
     }
 }
 
-/// The age of the newest entry with `hash` for which `matches` holds.
-fn find(
-    hashes: &VecDeque<u32>,
-    hash: u32,
-    mut matches: impl FnMut(usize) -> bool,
-) -> Option<usize> {
+/// The age of the newest entry with `hash`, if `matches` holds for it. Two entries of one hash and
+/// different fields are too rare to look further: the older one would be sent as a literal.
+#[inline]
+fn find(hashes: &VecDeque<u32>, hash: u32, matches: impl FnOnce(usize) -> bool) -> Option<usize> {
     let (older, newer) = hashes.as_slices();
-    let newest_first = newer.iter().rev().chain(older.iter().rev());
-    newest_first
-        .enumerate()
-        .filter(|&(_, &candidate)| candidate == hash)
-        .map(|(age, _)| age)
-        .find(|&age| matches(age))
+    let position = |hashes: &[u32]| hashes.iter().rposition(|&candidate| candidate == hash);
+    let index = position(newer).map(|at| at + older.len()).or_else(|| position(older))?;
+    let age = hashes.len() - 1 - index;
+    matches(age).then_some(age)
 }
 
 /// Appends a string literal, Huffman coded where that is shorter (5.2).

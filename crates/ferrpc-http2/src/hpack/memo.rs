@@ -8,15 +8,24 @@ const MAX_RAW: usize = 64;
 /// The longest that decodes to: no code is shorter than 5 bits.
 const MAX_TEXT: usize = MAX_RAW * 8 / 5;
 
-/// A power of two, and about twice the distinct literals that the requests of one client have.
+/// About twice the distinct literals that the requests of one client have.
 const SLOT_COUNT: usize = 16;
 
-/// Coded strings with what they decode to, one for each slot of their hash; the last one stays.
+/// Strings that missed, of which those that miss again are remembered.
+const MISSED_COUNT: usize = 16;
+
+/// Coded strings with what they decode to. The oldest is replaced, by a string seen twice within
+/// a few calls: values that never return do not enter.
 ///
 /// Allocated (some 2.7 KiB) on first use, which peers that index their fields never come to.
 #[derive(Debug, Default)]
 pub(super) struct Memo {
+    /// By slot: the hash of its coded string, 0 at first.
+    hashes: [u32; SLOT_COUNT],
     slots: Vec<Slot>,
+    next_slot: usize,
+    missed: [u32; MISSED_COUNT],
+    next_missed: usize,
 }
 
 #[derive(Debug, Clone)]
@@ -39,8 +48,9 @@ impl Memo {
         if raw.is_empty() || raw.len() > MAX_RAW {
             return decode(raw, out);
         }
-        let index = hash(raw, 0) as usize % SLOT_COUNT;
-        if let Some(slot) = self.slots.get(index)
+        let hash = hash(raw, 0);
+        if let Some(at) = self.hashes.iter().position(|&slot| slot == hash)
+            && let Some(slot) = self.slots.get(at)
             && slot.raw.get(..slot.raw_len.into()) == Some(raw)
         {
             out.extend_from_slice(&slot.text[..slot.text_len.into()]);
@@ -48,19 +58,27 @@ impl Memo {
         }
         let start = out.len();
         decode(raw, out)?;
-        self.remember(index, raw, &out[start..]);
+        if self.missed.contains(&hash) {
+            self.remember(hash, raw, &out[start..]);
+        } else {
+            self.missed[self.next_missed] = hash;
+            self.next_missed = (self.next_missed + 1) % MISSED_COUNT;
+        }
         Ok(())
     }
 
-    fn remember(&mut self, index: usize, raw: &[u8], text: &[u8]) {
+    #[cold]
+    fn remember(&mut self, hash: u32, raw: &[u8], text: &[u8]) {
         if self.slots.is_empty() {
             let empty = Slot { raw_len: 0, text_len: 0, raw: [0; MAX_RAW], text: [0; MAX_TEXT] };
             self.slots.resize(SLOT_COUNT, empty);
         }
-        let slot = &mut self.slots[index];
+        self.hashes[self.next_slot] = hash;
+        let slot = &mut self.slots[self.next_slot];
         slot.raw[..raw.len()].copy_from_slice(raw);
         slot.text[..text.len()].copy_from_slice(text);
         slot.raw_len = raw.len() as u8;
         slot.text_len = text.len() as u8;
+        self.next_slot = (self.next_slot + 1) % SLOT_COUNT;
     }
 }
