@@ -2,6 +2,7 @@
 
 pub mod channel;
 mod counters;
+mod details;
 mod encoding;
 mod metadata;
 mod status;
@@ -12,5 +13,5 @@ pub use encoding::{Encoding, EncodingSet};
 pub use ferrpc_http2 as http2;
 pub use ferrpc_http2::Time;
 pub use metadata::{Metadata, MetadataError, MetadataValue};
-pub use status::{Code, Status};
+pub use status::{Code, DetailsError, Status, UnknownCode};
 pub use transport::Transport;
