@@ -1,5 +1,6 @@
 //! gRPC as a pure state machine on ferrpc-http2.
 
+mod binary;
 pub mod channel;
 mod counters;
 mod details;
