@@ -60,3 +60,39 @@ const IS_DIGIT: [bool; 256] = {
     }
     table
 };
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn round_trip(bytes in vec(any::<u8>(), 0..400)) {
+            let text = encode_with(&bytes, <[u8]>::to_vec);
+            prop_assert!(is_valid(&text));
+            prop_assert_eq!(without_padding(&text), &text[..]);
+            prop_assert_eq!(decode(&text), Some(bytes));
+        }
+
+        #[test]
+        fn valid_is_what_decodes(text in "[A-Za-z0-9+/]{0,9}={0,3}[-_,A= \u{e9}]?") {
+            prop_assert_eq!(is_valid(text.as_bytes()), decode(text.as_bytes()).is_some());
+        }
+
+        #[test]
+        fn valid_bytes_are_what_decodes(text in vec(any::<u8>(), 0..6)) {
+            prop_assert_eq!(is_valid(&text), decode(&text).is_some());
+        }
+
+        #[test]
+        fn padding_says_nothing(text in "[A-Za-z0-9+/]{0,9}={0,2}") {
+            let text = text.as_bytes();
+            if is_valid(text) {
+                prop_assert_eq!(decode(text), decode(without_padding(text)));
+            }
+        }
+    }
+}

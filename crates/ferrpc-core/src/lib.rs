@@ -16,6 +16,8 @@ mod status;
 #[cfg_attr(not(test), expect(dead_code, reason = "until the transport uses it"))]
 mod timeout;
 pub mod transport;
+#[cfg(test)]
+mod vectors;
 
 pub use counters::Counters;
 pub use encoding::{Encoding, EncodingSet};

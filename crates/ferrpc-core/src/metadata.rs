@@ -339,3 +339,131 @@ impl fmt::Display for MetadataError {
 }
 
 impl std::error::Error for MetadataError {}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::vectors;
+
+    fn fields(list: &[(&str, &[u8])]) -> Fields {
+        list.iter().map(|(name, value)| (name.as_bytes(), *value)).collect()
+    }
+
+    fn received(list: &[(&str, &[u8])]) -> Metadata {
+        Metadata::from_received(fields(list)).unwrap()
+    }
+
+    #[test]
+    fn what_is_not_for_the_application_is_dropped() {
+        let metadata = received(&[
+            (":method", b"POST"),
+            (":path", b"/s/m"),
+            ("te", b"trailers"),
+            ("content-type", b"application/grpc"),
+            ("grpc-timeout", b"1S"),
+            ("grpc-trace-bin", b"***"),
+            ("host", b"h"),
+            ("connection", b"close"),
+            ("user-agent", b"test/1"),
+            ("a", b"1"),
+            ("Upper", b"1"),
+            ("a b", b"1"),
+            ("!", b"1"),
+            ("", b"1"),
+            ("a", b"\x7f"),
+            ("a", "é".as_bytes()),
+            ("a", b"tab\tinside"),
+            ("a", b""),
+            ("grpc", b"2"),
+            ("a", b"~ ~"),
+        ]);
+        let expected: [(&str, &[u8]); 5] =
+            [("user-agent", b"test/1"), ("a", b"1"), ("a", b""), ("grpc", b"2"), ("a", b"~ ~")];
+        assert_eq!(*metadata.fields(), fields(&expected));
+    }
+
+    #[test]
+    fn spaces_around_text_are_dropped() {
+        let metadata = received(&[("a", b" \t1 2\t "), ("b", b"  "), ("c", b"3")]);
+        assert_eq!(*metadata.fields(), fields(&[("a", b"1 2"), ("b", b""), ("c", b"3")]));
+    }
+
+    #[test]
+    fn binary_values() {
+        for [value, expected] in vectors::words(include_str!("../../../testdata/grpc/base64.txt")) {
+            let list = [("x-bin", value.as_bytes()), ("a", b" 1")];
+            let read = Metadata::from_received(fields(&list));
+            if expected == "bad" {
+                assert_eq!(read, Err(BadBinary { key: "x-bin".into() }), "{value}");
+                continue;
+            }
+            let metadata = read.expect(value);
+            assert_eq!(metadata.value("a"), Some("1"));
+            let hex = |bytes: Vec<u8>| {
+                let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+                if hex.is_empty() && expected.contains('-') { "-".into() } else { hex }
+            };
+            let values: Vec<String> = metadata.values_bin("x-bin").map(hex).collect();
+            assert_eq!(values.join(","), expected, "{value}");
+            assert!(metadata.fields().iter().all(|field| !field.value.contains(&b'=')));
+            // What was read can be sent again and means the same.
+            assert_eq!(Metadata::from_received(metadata.fields().clone()), Ok(metadata));
+        }
+        let status = Status::from(BadBinary { key: "x-bin".into() });
+        assert_eq!(status.code(), crate::Code::Internal);
+    }
+
+    #[test]
+    fn usual_lists_are_read_in_place() {
+        let list = fields(&[
+            (":path", b"/s/m"),
+            ("te", b"trailers"),
+            ("user-agent", b"x"),
+            ("a", b"1"),
+            ("b-bin", b"AAA"),
+        ]);
+        let held = list.held_bytes();
+        let value = list.value(b"a").unwrap().as_ptr();
+        let metadata = Metadata::from_received(list).unwrap();
+        assert_eq!(metadata.len(), 3);
+        assert_eq!(metadata.fields().held_bytes(), held);
+        assert_eq!(metadata.fields().value(b"a").unwrap().as_ptr(), value);
+    }
+
+    #[test]
+    fn sensitive_fields_stay_so() {
+        let mut list = fields(&[("a", b" 1")]);
+        list.push_sensitive(b"authorization", b" secret");
+        list.push_sensitive(b"x-bin", b"AA,AQ");
+        let metadata = Metadata::from_received(list).unwrap();
+        let sensitive: Vec<bool> = metadata.fields().iter().map(|field| field.sensitive).collect();
+        assert_eq!(sensitive, [false, true, true, true]);
+    }
+
+    proptest! {
+        #[test]
+        fn any_list_is_handled(list in vec((
+            prop_oneof!["[:a-zA-Z.-]{0,5}", "[a-z]{1,2}-bin", "grpc-[a-z]"],
+            prop_oneof![vec(any::<u8>(), 0..9), "[A-Za-z=, ]{0,9}".prop_map(String::into_bytes)],
+        ), 0..8)) {
+            let list: Fields = list.iter().map(|(n, v)| (n.as_bytes(), &v[..])).collect();
+            if let Ok(metadata) = Metadata::from_received(list) {
+                // All that was let in can be set by an application, and comes back the same.
+                let mut copy = Metadata::new();
+                for (key, value) in metadata.iter() {
+                    match value {
+                        MetadataValue::Text(text) => copy.append(key, text).unwrap(),
+                        MetadataValue::Binary(bytes) => copy.append_bin(key, &bytes).unwrap(),
+                    }
+                }
+                prop_assert!(copy.iter().eq(metadata.iter()));
+                prop_assert_eq!(Metadata::from_received(copy.fields().clone()), Ok(copy));
+            }
+        }
+    }
+}

@@ -69,3 +69,77 @@ fn hex(digit: u8) -> Option<u8> {
 }
 
 const HEX: &[u8; 16] = b"0123456789ABCDEF";
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::vectors;
+
+    #[test]
+    fn vectors() {
+        for line in vectors::lines(include_str!("../../../testdata/grpc/messages.txt")) {
+            let mut columns = line.split('\t');
+            let (Some(wire), Some(kind), Some(message)) =
+                (columns.next(), columns.next(), columns.next())
+            else {
+                panic!("{line:?} has no three columns");
+            };
+            let message = unescape(message);
+            assert_eq!(decode(wire.as_bytes()), message, "{line}");
+            match kind {
+                "=" => assert_eq!(encode(&message), wire.as_bytes(), "{line}"),
+                kind => assert_eq!(kind, "<"),
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn round_trip(message in any::<String>()) {
+            let wire = encode(&message);
+            prop_assert!(wire.iter().all(|byte| (0x20..0x7f).contains(byte)));
+            prop_assert_eq!(wire.trim_ascii(), &wire[..]);
+            prop_assert_eq!(decode(&wire), &message[..]);
+        }
+
+        #[test]
+        fn plain_text_is_not_copied(message in "[!-$&-~]([ -$&-~]*[!-$&-~])?") {
+            let wire = encode(&message);
+            prop_assert!(matches!(wire, Cow::Borrowed(_)));
+            prop_assert!(matches!(decode(&wire), Cow::Borrowed(_)));
+        }
+
+        #[test]
+        fn any_bytes_are_handled(value in "[%0-9a-fg\u{e9}]*", cut in 0usize..8) {
+            let value = value.as_bytes();
+            let _ = decode(&value[..value.len().saturating_sub(cut)]);
+        }
+    }
+
+    fn unescape(quoted: &str) -> String {
+        let mut quoted = quoted
+            .strip_prefix('"')
+            .and_then(|rest| rest.strip_suffix('"'))
+            .expect("a quoted string")
+            .chars();
+        let mut out = String::new();
+        while let Some(next) = quoted.next() {
+            out.push(match next {
+                '\\' => match quoted.next() {
+                    Some('t') => '\t',
+                    Some('n') => '\n',
+                    Some('r') => '\r',
+                    Some('u') => {
+                        let digits: String = quoted.by_ref().take(4).collect();
+                        u32::from_str_radix(&digits, 16).ok().and_then(char::from_u32).expect("hex")
+                    }
+                    other => other.expect("a character"),
+                },
+                next => next,
+            });
+        }
+        out
+    }
+}

@@ -380,3 +380,24 @@ impl fmt::Display for DetailsError {
 }
 
 impl std::error::Error for DetailsError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vectors;
+
+    #[test]
+    fn received() {
+        for [value, name] in vectors::words(include_str!("../../../testdata/grpc/statuses.txt")) {
+            assert_eq!(Code::from_wire(value.as_bytes()).name(), name, "{value}");
+        }
+        assert_eq!(Code::from_wire(b"\xff"), Code::Unknown);
+    }
+
+    #[test]
+    fn sent() {
+        for code in Code::ALL {
+            assert_eq!(code.wire(), code.number().to_string().as_bytes());
+        }
+    }
+}

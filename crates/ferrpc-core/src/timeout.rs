@@ -71,3 +71,52 @@ const UNITS: [(u8, u128); 6] = [
     (b'M', 60 * 1_000_000_000),
     (b'H', 3600 * 1_000_000_000),
 ];
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::vectors;
+
+    #[test]
+    fn received() {
+        for [value, expected] in vectors::words(include_str!("../../../testdata/grpc/timeouts.txt"))
+        {
+            let read = parse(value.as_bytes()).map(|timeout| timeout.as_nanos().to_string());
+            assert_eq!(read.as_deref().unwrap_or("bad"), expected, "{value}");
+        }
+        assert_eq!(parse(b"1\xff"), Err(BadTimeout));
+    }
+
+    #[test]
+    fn sent() {
+        let file = include_str!("../../../testdata/grpc/timeouts_sent.txt");
+        for [nanos, expected] in vectors::words(file) {
+            let nanos: u128 = nanos.parse().expect("a number");
+            let timeout = Duration::new(
+                (nanos / 1_000_000_000).try_into().expect("fits"),
+                (nanos % 1_000_000_000) as u32,
+            );
+            let text = format(timeout);
+            assert_eq!(text.as_bytes(), expected.as_bytes(), "{nanos}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn never_shorter_and_at_most_a_unit_longer(nanos in 1u64.., shift in 0u32..64) {
+            let timeout = Duration::from_nanos((nanos >> shift).max(1));
+            let read = parse(format(timeout).as_bytes()).expect("what is sent can be read");
+            prop_assert!(read >= timeout);
+            // A unit is at most 1000 of the next finer one, so five digits stay exact.
+            let longer = read - timeout;
+            prop_assert!(longer <= timeout / 99_999);
+        }
+
+        #[test]
+        fn any_bytes_are_handled(value in proptest::collection::vec(any::<u8>(), 0..12)) {
+            let _ = parse(&value);
+        }
+    }
+}
