@@ -5,15 +5,11 @@ pub mod channel;
 mod counters;
 mod details;
 mod encoding;
-#[cfg_attr(not(test), expect(dead_code, reason = "until the transport uses it"))]
 mod framing;
-#[cfg_attr(not(test), expect(dead_code, reason = "until the transport uses it"))]
 mod mapping;
 mod metadata;
-#[cfg_attr(not(test), expect(dead_code, reason = "until the transport uses it"))]
 mod percent;
 mod status;
-#[cfg_attr(not(test), expect(dead_code, reason = "until the transport uses it"))]
 mod timeout;
 pub mod transport;
 #[cfg(test)]

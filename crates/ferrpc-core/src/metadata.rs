@@ -144,7 +144,6 @@ impl Metadata {
     /// What belongs to HTTP/2 or gRPC itself is dropped (`user-agent` stays), and so is what is no
     /// legal metadata. Works in place, without allocation, unless a binary value is padded or
     /// holds several, or a text value has spaces around it.
-    #[cfg_attr(not(test), expect(dead_code, reason = "until the transport uses it"))]
     pub(crate) fn from_received(mut fields: Fields) -> Result<Self, BadBinary> {
         let mut rewrite = false;
         let mut bad = None;
@@ -178,7 +177,6 @@ impl Metadata {
     }
 
     /// The fields as they travel.
-    #[cfg_attr(not(test), expect(dead_code, reason = "until the transport uses it"))]
     pub(crate) const fn fields(&self) -> &Fields {
         &self.fields
     }

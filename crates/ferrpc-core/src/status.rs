@@ -262,13 +262,11 @@ impl Code {
     }
 
     /// Reads `grpc-status`: leading zeros are passed over, and what is no code is UNKNOWN.
-    #[cfg_attr(not(test), expect(dead_code, reason = "until the transport uses it"))]
     pub(crate) fn from_wire(value: &[u8]) -> Self {
         number(value).and_then(Self::from_number).unwrap_or(Self::Unknown)
     }
 
     /// The value of `grpc-status`.
-    #[cfg_attr(not(test), expect(dead_code, reason = "until the transport uses it"))]
     pub(crate) const fn wire(self) -> &'static [u8] {
         const NUMBERS: [&[u8]; 17] = [
             b"0", b"1", b"2", b"3", b"4", b"5", b"6", b"7", b"8", b"9", b"10", b"11", b"12", b"13",

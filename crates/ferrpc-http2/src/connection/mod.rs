@@ -173,7 +173,6 @@ pub struct Connection {
     judge: PingJudge,
     drain: Drain,
     timers: timers::Timers,
-    starts_this_pass: u32,
     wants_streams: bool,
     closed: Option<CloseCause>,
 }
@@ -250,7 +249,6 @@ impl Connection {
             judge: PingJudge::new(limits.pings),
             drain: Drain::No,
             timers: timers::Timers::new(now, limits.handshake_timeout),
-            starts_this_pass: 0,
             wants_streams: false,
             closed: None,
             config,
@@ -307,6 +305,11 @@ impl Connection {
     /// Whether the connection is over and its output was handed out.
     pub fn is_finished(&self) -> bool {
         self.closed.is_some() && self.out.is_empty()
+    }
+
+    /// Whether [`receive`](Self::receive) has something to say without input.
+    pub fn has_events(&self) -> bool {
+        !self.events.is_empty()
     }
 
     /// Whether GOAWAY was sent or received.

@@ -69,13 +69,8 @@ impl Reader {
 }
 
 impl Connection {
-    /// Begins a pass: [`receive`](Self::receive) may open `max_starts_per_pass` streams again.
-    pub fn begin_pass(&mut self) {
-        self.starts_this_pass = 0;
-    }
-
     /// Takes bytes off the front of `input` until they mean something, and says what. `None`: all
-    /// of them were taken, or (with input left) the pass has opened as many streams as it may.
+    /// of them were taken.
     pub fn receive<'a>(&mut self, now: Time, input: &mut &'a [u8]) -> Option<Event<'a>> {
         if !input.is_empty() {
             self.keepalive.received(now);
@@ -86,9 +81,6 @@ impl Connection {
             }
             if self.closed.is_some() {
                 *input = &[];
-                return None;
-            }
-            if self.starts_this_pass >= self.config.limits.max_starts_per_pass {
                 return None;
             }
             if input.is_empty()
@@ -125,7 +117,7 @@ impl Connection {
                     if count == left { State::Frame } else { State::Skip { left: left - count } };
                 Ok(None)
             }
-            State::Data(data) => Ok(self.step_data(data, input)),
+            State::Data(data) => Ok(self.step_data(now, data, input)),
             State::Frame => self.step_frame(now, input),
         }
     }
@@ -141,7 +133,7 @@ impl Connection {
             && let Some((head, rest)) = bytes.split_first_chunk::<{ FrameHead::SIZE }>()
         {
             let head = FrameHead::parse(head);
-            if self.enter_frame(now, head, rest.len())? {
+            if self.enter_frame(now, head)? {
                 *input = rest;
                 return Ok(None);
             }
@@ -157,7 +149,7 @@ impl Connection {
                 return Ok(None);
             }
             let head = self.partial_head();
-            if self.enter_frame(now, head, 0)? {
+            if self.enter_frame(now, head)? {
                 self.reader.partial = Vec::new();
                 return Ok(None);
             }
@@ -185,7 +177,7 @@ impl Connection {
 
     /// Checks what can be checked of a frame before its payload, and enters the frames whose
     /// payload is not gathered: true for those.
-    fn enter_frame(&mut self, now: Time, head: FrameHead, _present: usize) -> Result<bool, Fault> {
+    fn enter_frame(&mut self, now: Time, head: FrameHead) -> Result<bool, Fault> {
         if head.length > self.config.max_frame_size {
             return Err(Fault::frame_size("frame above MAX_FRAME_SIZE"));
         }
@@ -337,7 +329,12 @@ impl Connection {
     }
 
     /// Hands on what has come of a DATA frame.
-    fn step_data<'a>(&mut self, mut data: DataFrame, input: &mut &'a [u8]) -> Option<Event<'a>> {
+    fn step_data<'a>(
+        &mut self,
+        now: Time,
+        mut data: DataFrame,
+        input: &mut &'a [u8],
+    ) -> Option<Event<'a>> {
         if data.pad_length_due {
             let (&padding, rest) = input.split_first()?;
             *input = rest;
@@ -358,7 +355,7 @@ impl Connection {
             self.release_connection(payload.len());
             let done = data.left == 0 && data.padding == 0;
             self.reader.state = if done { State::Frame } else { State::Data(data) };
-            return self.hand_on(data, payload, done && data.end);
+            return self.hand_on(now, data, payload, done && data.end);
         }
         // Padding: no one's but the windows'.
         let count = data.padding.min(input.len());
@@ -370,10 +367,16 @@ impl Connection {
             return None;
         }
         self.reader.state = State::Frame;
-        if data.end { self.hand_on(data, &[], true) } else { None }
+        if data.end { self.hand_on(now, data, &[], true) } else { None }
     }
 
-    fn hand_on<'a>(&mut self, data: DataFrame, payload: &'a [u8], end: bool) -> Option<Event<'a>> {
+    fn hand_on<'a>(
+        &mut self,
+        now: Time,
+        data: DataFrame,
+        payload: &'a [u8],
+        end: bool,
+    ) -> Option<Event<'a>> {
         // The stream may have been reset since the frame began.
         let key = data.stream?;
         let stream = self.streams.stream_mut(key)?;
@@ -383,7 +386,7 @@ impl Connection {
             *left = rest.unwrap_or(0);
             if rest.is_none() || (end && *left > 0) {
                 let id = key.id;
-                self.reset_for_rule(Time::ZERO, id, Reason::PROTOCOL_ERROR);
+                self.reset_for_rule(now, id, Reason::PROTOCOL_ERROR);
                 return None;
             }
         }
@@ -545,7 +548,6 @@ impl Connection {
             self.held_headers += held;
         }
         self.peer_streams += 1;
-        self.starts_this_pass += 1;
         if end {
             self.end_receive(key);
         }
