@@ -55,12 +55,14 @@ def check_echo(initial, trailing):
 
 
 def reason_of(error):
-    """One line, whatever went wrong."""
+    """One line, not too long, whatever went wrong."""
     if isinstance(error, grpc.RpcError):
-        return f"RPC ended with {error.code()}: {error.details()!r}"
-    if isinstance(error, Failure):
-        return str(error)
-    return f"{type(error).__name__}: {error}".replace("\n", " ")
+        reason = f"RPC ended with {error.code()}: {error.details()!r}"
+    elif isinstance(error, Failure):
+        reason = str(error)
+    else:
+        reason = f"{type(error).__name__}: {error}"
+    return " ".join(reason.splitlines())[:300]
 
 
 def arguments(prog, cases):
