@@ -27,12 +27,11 @@ class Test(test_pb2_grpc.TestServiceServicer):
 
     async def UnaryCall(self, request, context):
         initial, trailing = echoed(context.invocation_metadata())
-        # Encoding is announced in the headers, so it is chosen before they go out.
-        if request.response_compressed.value:
-            context.set_compression(grpc.Compression.Gzip)
         await context.send_initial_metadata(initial)
         context.set_trailing_metadata(trailing)
         await end_if_asked(request, context)
+        if not request.response_compressed.value:
+            context.disable_next_message_compression()
         return messages_pb2.SimpleResponse(payload=payload(request.response_size))
 
     CacheableUnaryCall = UnaryCall
@@ -44,15 +43,12 @@ class Test(test_pb2_grpc.TestServiceServicer):
         return messages_pb2.StreamingInputCallResponse(aggregated_payload_size=total)
 
     async def StreamingOutputCall(self, request, context):
-        context.set_compression(grpc.Compression.Gzip)
         async for response in responses(request, context):
             yield response
         await end_if_asked(request, context)
 
     async def FullDuplexCall(self, requests, context):
         initial, trailing = echoed(context.invocation_metadata())
-        # As in server.py: gzip for the call, messages opt out one by one.
-        context.set_compression(grpc.Compression.Gzip)
         await context.send_initial_metadata(initial)
         context.set_trailing_metadata(trailing)
         async for request in requests:
@@ -61,7 +57,6 @@ class Test(test_pb2_grpc.TestServiceServicer):
             await end_if_asked(request, context)
 
     async def HalfDuplexCall(self, requests, context):
-        context.set_compression(grpc.Compression.Gzip)
         for request in [request async for request in requests]:
             async for response in responses(request, context):
                 yield response

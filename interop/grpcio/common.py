@@ -6,8 +6,14 @@ OPTIONS = [
     ("grpc.max_receive_message_length", 16 << 20),
     ("grpc.max_send_message_length", 16 << 20),
 ]
-# Without it a second server would quietly share a taken port.
-SERVER_OPTIONS = [*OPTIONS, ("grpc.so_reuseport", 0)]
+SERVER_OPTIONS = [
+    *OPTIONS,
+    # Without it a second server would quietly share a taken port.
+    ("grpc.so_reuseport", 0),
+    # Level "low" is gzip if the client accepts it. Asking for gzip by name, as a handler can, uses
+    # it even for clients that do not. Messages that nobody wants compressed opt out.
+    ("grpc.default_compression_level", 1),
+]
 
 ECHO_INITIAL = "x-grpc-test-echo-initial"
 ECHO_TRAILING = "x-grpc-test-echo-trailing-bin"

@@ -29,12 +29,11 @@ class Test(test_pb2_grpc.TestServiceServicer):
 
     def UnaryCall(self, request, context):
         initial, trailing = echoed(context.invocation_metadata())
-        # Encoding is announced in the headers, so it is chosen before they go out.
-        if request.response_compressed.value:
-            context.set_compression(grpc.Compression.Gzip)
         context.send_initial_metadata(initial)
         context.set_trailing_metadata(trailing)
         end_if_asked(request, context)
+        if not request.response_compressed.value:
+            context.disable_next_message_compression()
         return messages_pb2.SimpleResponse(payload=payload(request.response_size))
 
     CacheableUnaryCall = UnaryCall
@@ -44,15 +43,11 @@ class Test(test_pb2_grpc.TestServiceServicer):
         return messages_pb2.StreamingInputCallResponse(aggregated_payload_size=total)
 
     def StreamingOutputCall(self, request, context):
-        context.set_compression(grpc.Compression.Gzip)
         yield from responses(request, context, gone(context))
         end_if_asked(request, context)
 
     def FullDuplexCall(self, requests, context):
         initial, trailing = echoed(context.invocation_metadata())
-        # Which messages are to be compressed is known only later, and the client may wait for the
-        # headers before it sends: the call is set to gzip, and messages opt out one by one.
-        context.set_compression(grpc.Compression.Gzip)
         context.send_initial_metadata(initial)
         context.set_trailing_metadata(trailing)
         ended = gone(context)
@@ -61,7 +56,6 @@ class Test(test_pb2_grpc.TestServiceServicer):
             end_if_asked(request, context)
 
     def HalfDuplexCall(self, requests, context):
-        context.set_compression(grpc.Compression.Gzip)
         ended = gone(context)
         for request in list(requests):
             yield from responses(request, context, ended)
