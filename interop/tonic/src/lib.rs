@@ -29,5 +29,9 @@ pub mod tutorial {
 /// For messages in both directions; tonic's own limit is 4 MiB for received ones.
 pub const MESSAGE_LIMIT: usize = 16 << 20;
 
+/// h2 ends a connection with ENHANCE_YOUR_CALM when more small DATA frames lie unread than half this
+/// window allows, at 256 bytes each. With the default, `many_messages` from a fast sender does so.
+pub const CONNECTION_WINDOW: u32 = 16 << 20;
+
 pub const ECHO_INITIAL: &str = "x-grpc-test-echo-initial";
 pub const ECHO_TRAILING: &str = "x-grpc-test-echo-trailing-bin";

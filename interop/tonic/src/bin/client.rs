@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use tonic::transport::Endpoint;
+use tonic_peer::CONNECTION_WINDOW;
 use tonic_peer::args::{Flags, usage};
 use tonic_peer::cases::{CASES, Peer};
 use tonic_peer::failure::Failure;
@@ -17,7 +18,7 @@ async fn main() -> ExitCode {
     let flags = Flags::parse("client", &["--connect", "--case", "--as"], &[]);
     let (address, _) = flags.address("--connect");
     let endpoint = match Endpoint::from_shared(format!("http://{address}")) {
-        Ok(endpoint) => endpoint,
+        Ok(endpoint) => endpoint.initial_connection_window_size(CONNECTION_WINDOW),
         Err(error) => usage("client", &format!("{address}: {error}")),
     };
     let done = match (flags.value("--case"), flags.value("--as")) {

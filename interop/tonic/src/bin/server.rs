@@ -5,13 +5,13 @@ use std::io;
 use tonic::codec::CompressionEncoding::Gzip;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
-use tonic_peer::MESSAGE_LIMIT;
 use tonic_peer::args::Flags;
 use tonic_peer::example::Example;
 use tonic_peer::layer::Around;
 use tonic_peer::test_service::Test;
 use tonic_peer::testing::test_service_server::TestServiceServer;
 use tonic_peer::tutorial::test_service_server::TestServiceServer as ExampleServer;
+use tonic_peer::{CONNECTION_WINDOW, MESSAGE_LIMIT};
 use tower::layer::layer_fn;
 
 #[tokio::main]
@@ -33,6 +33,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .accept_compressed(Gzip)
         .send_compressed(Gzip);
     Server::builder()
+        .initial_connection_window_size(CONNECTION_WINDOW)
         .layer(layer_fn(Around::new))
         .add_service(test)
         .add_service(ExampleServer::new(Example))
