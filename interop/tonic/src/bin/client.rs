@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use tonic::Status;
 use tonic::transport::Endpoint;
 use tonic_peer::CONNECTION_WINDOW;
 use tonic_peer::args::{Flags, usage};
@@ -64,12 +65,12 @@ async fn run_cases(endpoint: &Endpoint, names: &[&str]) -> bool {
 
 async fn ask(endpoint: &Endpoint, caller: &str) -> bool {
     let mut client = TestServiceClient::new(endpoint.connect_lazy());
-    let mut request = tonic::Request::new(Request {
+    let request = Request {
         request1: format!("{caller}-request1"),
         request2: format!("{caller}-request2"),
-    });
-    request.set_timeout(LIMIT);
-    match client.method(request).await {
+    };
+    let call = tokio::time::timeout(LIMIT, client.method(request)).await;
+    match call.unwrap_or_else(|_| Err(Status::deadline_exceeded("no answer"))) {
         Ok(reply) => {
             let reply = reply.into_inner();
             println!("{}\n{}", reply.result1, reply.result2);
