@@ -1,0 +1,82 @@
+//! The client of a service.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+
+use super::{MethodScope, Scope, docs};
+use crate::descriptor::Kind;
+use crate::names::identifier;
+
+pub(super) fn tokens(scope: &Scope<'_>, methods: &[MethodScope<'_>]) -> Vec<TokenStream> {
+    let client = identifier(&scope.names.client);
+    let mut lines = scope.service.docs.clone();
+    if !lines.is_empty() {
+        lines.push(String::new());
+    }
+    lines.push(format!("A client of `{}`; clones share the channel.", scope.service.full_name));
+    let docs = docs(lines);
+    let deprecated = scope.deprecated();
+    let methods = methods.iter().map(|method| call(scope, method));
+    vec![
+        quote! {
+            #docs
+            #deprecated
+            #[derive(::core::clone::Clone, ::core::fmt::Debug)]
+            pub struct #client {
+                channel: ::ferrpc::Channel,
+            }
+        },
+        quote! {
+            impl #client {
+                /// A client that calls through `channel`.
+                pub const fn new(channel: ::ferrpc::Channel) -> Self {
+                    Self { channel }
+                }
+
+                #(#methods)*
+            }
+        },
+        quote! {
+            impl ::core::convert::From<::ferrpc::Channel> for #client {
+                fn from(channel: ::ferrpc::Channel) -> Self {
+                    Self::new(channel)
+                }
+            }
+        },
+        quote! {
+            impl ::core::convert::AsRef<::ferrpc::Channel> for #client {
+                fn as_ref(&self) -> &::ferrpc::Channel {
+                    &self.channel
+                }
+            }
+        },
+    ]
+}
+
+fn call(scope: &Scope<'_>, method: &MethodScope<'_>) -> TokenStream {
+    let MethodScope { name, static_name, input, output, .. } = method;
+    let module = identifier(&scope.names.methods_module);
+    let kind = method.kind_name();
+    let one = quote!(impl ::core::convert::Into<::ferrpc::Request<#input>>);
+    let many = quote!(
+        ::ferrpc::Request<impl ::ferrpc::Stream<Item = #input> + ::core::marker::Send + 'static>
+    );
+    let (request, convert, response) = match method.method.kind {
+        Kind::Unary => (one, quote!(.into()), quote!(#output)),
+        Kind::ServerStreaming => (one, quote!(.into()), quote!(::ferrpc::Streaming<#output>)),
+        Kind::ClientStreaming => (many, TokenStream::new(), quote!(#output)),
+        Kind::Bidirectional => (many, TokenStream::new(), quote!(::ferrpc::Streaming<#output>)),
+    };
+    let docs = method.docs(&format!("Calls `{}`.", scope.path_of(method.method)));
+    let deprecated = method.deprecated();
+    quote! {
+        #docs
+        #deprecated
+        pub async fn #name(
+            &self,
+            request: #request,
+        ) -> ::core::result::Result<::ferrpc::Response<#response>, ::ferrpc::Status> {
+            self.channel.#kind(&#module::#static_name, request #convert).await
+        }
+    }
+}

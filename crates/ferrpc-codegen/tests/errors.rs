@@ -1,0 +1,116 @@
+//! What a user sees when something is wrong.
+
+use std::fs;
+use std::path::PathBuf;
+
+use ferrpc_codegen::{Builder, Error};
+
+/// Compiles `a.proto` with the given text; `DIR` in the expectation is where it is.
+#[track_caller]
+fn check(name: &str, text: &str, expect: &str) {
+    let directory = directory(name);
+    fs::write(directory.join("a.proto"), text).expect("can be written");
+    let error = compile(&directory).expect_err("it is wrong");
+    let shown = error.to_string().replace(&directory.display().to_string(), "DIR");
+    assert_eq!(shown, expect);
+    assert_eq!(format!("{error:?}"), error.to_string());
+    assert!(!directory.join("out").exists(), "something was written");
+}
+
+fn compile(directory: &PathBuf) -> Result<(), Error> {
+    Builder::new()
+        .out_dir(directory.join("out"))
+        .emit_cargo_lines(false)
+        .compile(&[directory.join("a.proto")], &[directory])
+}
+
+fn directory(name: &str) -> PathBuf {
+    let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("errors").join(name);
+    let _ = fs::remove_dir_all(&directory);
+    fs::create_dir_all(&directory).expect("can be created");
+    directory
+}
+
+#[test]
+fn a_syntax_error_has_its_place() {
+    check(
+        "syntax",
+        "syntax = \"proto3\";\nmessage A {\n  int32 x 1;\n}\n",
+        "DIR/a.proto:3:11: expected '=', but found '1'.",
+    );
+}
+
+#[test]
+fn an_unknown_type_has_its_place() {
+    check(
+        "unknown",
+        "syntax = \"proto3\";\nmessage A {\n  B b = 1;\n}\n",
+        "DIR/a.proto:3:3: name 'B' is not defined.",
+    );
+}
+
+#[test]
+fn every_fault_of_a_file_is_told() {
+    check(
+        "several",
+        "syntax = \"proto3\";\nmessage A {\n  B b = 1;\n  C c = 2;\n}\n",
+        "DIR/a.proto:3:3: name 'B' is not defined.\n\
+         DIR/a.proto:4:3: name 'C' is not defined.",
+    );
+}
+
+#[test]
+fn a_number_given_twice_has_its_place() {
+    check(
+        "twice",
+        "syntax = \"proto3\";\nmessage A {\n  int32 b = 1;\n  int32 c = 1;\n}\n",
+        "DIR/a.proto:4:13: field number '1' is already used.",
+    );
+}
+
+#[test]
+fn a_missing_import_has_its_place() {
+    check(
+        "import",
+        "syntax = \"proto3\";\nimport \"b.proto\";\n",
+        "DIR/a.proto:2:1: import 'b.proto' not found.\n\
+         The include directories are: DIR.",
+    );
+}
+
+#[test]
+fn imports_in_a_circle_are_told() {
+    check(
+        "circle",
+        "syntax = \"proto3\";\nimport \"a.proto\";\n",
+        "Import cycle detected: a.proto -> a.proto.",
+    );
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    let directory = directory("missing");
+    let error = compile(&directory).expect_err("there is none");
+    let shown = error.to_string().replace(&directory.display().to_string(), "DIR");
+    assert_eq!(
+        shown,
+        "DIR/a.proto does not exist.\n\
+         The include directories are: DIR."
+    );
+}
+
+#[test]
+fn what_prefix_an_option_needs_is_told() {
+    let error = Builder::new().extern_path("common", "::common").generate(&[]).expect_err("no dot");
+    assert_eq!(
+        error.to_string(),
+        "extern_path takes a Protobuf path with a dot in front; write \".common\"."
+    );
+}
+
+#[test]
+fn bytes_that_are_no_descriptors_are_refused() {
+    let error = ferrpc_codegen::generate(b"\xff\xff").expect_err("they are none");
+    let expect = "The descriptor set cannot be used: ";
+    assert!(error.to_string().starts_with(expect), "{error}");
+}

@@ -1,0 +1,80 @@
+//! Generated code against what is committed in `testdata/protos/codegen/golden`.
+//!
+//! After a wanted change: `FERRPC_BLESS=1 cargo test -p ferrpc-codegen --all-features`, and read
+//! the difference.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use ferrpc_codegen::{Builder, Messages};
+
+#[test]
+fn the_example_with_its_messages() {
+    check("buffa", Builder::new(), &["test_service.proto"], "", &["example.rs"]);
+}
+
+#[test]
+#[cfg(feature = "prost")]
+fn the_example_with_its_messages_by_prost() {
+    let builder = Builder::new().messages(Messages::Prost);
+    check("prost", builder, &["test_service.proto"], "", &["example.rs", "ferrpc_protos.rs"]);
+}
+
+#[test]
+fn all_kinds_of_calls() {
+    let files = &["grpc/testing/test.proto"];
+    check("buffa", services(Messages::Buffa), files, "", &["grpc.testing.rs"]);
+}
+
+#[test]
+fn packages_well_known_types_comments_and_options() {
+    let files = &["shop/cart/cart.proto"];
+    let expect = &["shop.cart.rs", "shop.rs", "ferrpc_protos.rs"];
+    check("buffa", services(Messages::Buffa), files, "codegen", expect);
+}
+
+#[test]
+#[cfg(feature = "prost")]
+fn packages_and_well_known_types_by_prost() {
+    let files = &["shop/cart/cart.proto"];
+    check("prost", services(Messages::Prost), files, "codegen", &["shop.cart.rs"]);
+}
+
+#[test]
+fn names_that_are_keywords_or_clash() {
+    let builder = services(Messages::Buffa).default_methods(true);
+    let files = &["names.proto", "no_package.proto"];
+    check("buffa", builder, files, "codegen", &["type.async.rs", "_.rs"]);
+}
+
+/// Services only: what the message libraries make is theirs to test.
+fn services(messages: Messages) -> Builder {
+    Builder::new().messages(messages).with_messages(false).descriptors(false)
+}
+
+#[track_caller]
+fn check(golden: &str, builder: Builder, protos: &[&str], include: &str, expect: &[&str]) {
+    let testdata = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/protos");
+    let include = testdata.join(include);
+    let protos: Vec<PathBuf> = protos.iter().map(|proto| include.join(proto)).collect();
+    let set = ferrpc_codegen::descriptor_set(&protos, &[include]).expect("the protos are right");
+    let files = builder.generate(&set).expect("and can be generated");
+    for name in expect {
+        let file = files.iter().find(|file| file.path == *name).expect("the file was generated");
+        let path = testdata.join("codegen/golden").join(golden).join(name);
+        if std::env::var_os("FERRPC_BLESS").is_some() {
+            fs::create_dir_all(path.parent().expect("it was joined")).expect("can be created");
+            fs::write(&path, &file.content).expect("can be written");
+            continue;
+        }
+        let golden = fs::read_to_string(&path).unwrap_or_default();
+        let same = golden.lines().zip(file.content.lines()).take_while(|(a, b)| a == b).count();
+        assert!(
+            golden == file.content,
+            "{} differs from line {}; the head of this file says how to renew it.\n{}",
+            path.display(),
+            same + 1,
+            file.content
+        );
+    }
+}

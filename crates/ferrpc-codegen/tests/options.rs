@@ -1,0 +1,90 @@
+//! What the options change, and what is written.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use ferrpc_codegen::{Builder, GeneratedFile};
+
+fn testdata() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/protos/codegen")
+}
+
+fn set(protos: &[&str]) -> Vec<u8> {
+    let protos: Vec<_> = protos.iter().map(|proto| testdata().join(proto)).collect();
+    ferrpc_codegen::descriptor_set(&protos, &[testdata()]).expect("the protos are right")
+}
+
+fn generate(builder: &Builder, protos: &[&str]) -> Vec<GeneratedFile> {
+    builder.generate(&set(protos)).expect("they can be generated")
+}
+
+fn content<'a>(files: &'a [GeneratedFile], path: &str) -> &'a str {
+    &files.iter().find(|file| file.path == path).expect("the file was generated").content
+}
+
+#[test]
+fn server_and_client_can_be_left_out() {
+    let files = generate(&Builder::new().server(false), &["no_package.proto"]);
+    assert!(!content(&files, "_.rs").contains("trait Pinger"));
+    assert!(content(&files, "_.rs").contains("struct PingerClient"));
+    let files = generate(&Builder::new().client(false), &["no_package.proto"]);
+    assert!(content(&files, "_.rs").contains("trait Pinger"));
+    assert!(!content(&files, "_.rs").contains("PingerClient"));
+}
+
+#[test]
+fn types_of_another_crate_are_referred_to() {
+    let builder = Builder::new().extern_path(".shop", "::shop_protos");
+    let files = generate(&builder, &["shop/cart/cart.proto"]);
+    // The package below is covered as well; only its services remain.
+    let paths: Vec<_> = files.iter().map(|file| file.path.as_str()).collect();
+    assert_eq!(paths, ["shop.cart.rs", "ferrpc_protos.rs"]);
+    let cart = content(&files, "shop.cart.rs");
+    assert!(cart.contains("::ferrpc::Request<::shop_protos::cart::Item>"), "{cart}");
+    assert!(cart.contains("::ferrpc::Response<::shop_protos::Money>"), "{cart}");
+    assert!(!cart.contains("struct Item"), "{cart}");
+}
+
+#[test]
+fn attributes_and_bytes_reach_the_message_library() {
+    let builder = Builder::new()
+        .type_attribute(".messages.only.Point", "#[derive(Hash)]")
+        .field_attribute(".messages.only.Point.x", "#[doc = \"across\"]");
+    let files = generate(&builder, &["messages_only.proto"]);
+    let point = content(&files, "messages.only.rs");
+    assert!(point.contains("derive(Hash)") && point.contains("across"), "{point}");
+}
+
+#[test]
+fn custom_options_stay_in_the_embedded_descriptors() {
+    let files = generate(&Builder::new(), &["options.proto"]);
+    let described = content(&files, "options.rs");
+    assert!(described.contains("pub static FILE_DESCRIPTOR_SET"), "{described}");
+    assert!(described.contains("/describe"), "{described}");
+    let files = generate(&Builder::new().descriptors(false), &["options.proto"]);
+    assert!(!content(&files, "options.rs").contains("/describe"));
+}
+
+#[test]
+fn generation_is_deterministic() {
+    let protos = &["names.proto", "shop/cart/cart.proto", "messages_only.proto"];
+    assert_eq!(generate(&Builder::new(), protos), generate(&Builder::new(), protos));
+}
+
+#[test]
+fn what_is_unchanged_is_not_written_again() {
+    let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("options/unchanged");
+    let _ = fs::remove_dir_all(&directory);
+    let builder = Builder::new().out_dir(&directory).emit_cargo_lines(false);
+    let compile = || builder.compile(&[testdata().join("no_package.proto")], &[testdata()]);
+    compile().expect("it can be written");
+    let written = fs::metadata(directory.join("_.rs")).and_then(|data| data.modified());
+    fs::write(directory.join("ferrpc_protos.rs"), "changed").expect("can be written");
+    compile().expect("it can be written again");
+    let after = fs::metadata(directory.join("_.rs")).and_then(|data| data.modified());
+    assert_eq!(written.expect("it is there"), after.expect("it is there"));
+    let tree = fs::read_to_string(directory.join("ferrpc_protos.rs")).expect("it is there");
+    assert!(tree.contains("include!(\"_.rs\")"), "{tree}");
+    let left: Vec<_> = fs::read_dir(&directory).expect("it is there").collect();
+    assert_eq!(left.len(), 2, "something was left behind: {left:?}");
+}
