@@ -66,6 +66,16 @@ impl Fields {
         });
     }
 
+    /// Appends a field given as its name directly followed by its value.
+    #[inline]
+    pub(crate) fn push_joined(&mut self, bytes: &[u8], name_len: usize, sensitive: bool) {
+        let start = to_u32(self.buffer.len());
+        self.buffer.extend_from_slice(bytes);
+        let name_len = name_len.min(bytes.len());
+        let (name_len, value_len) = (to_u32(name_len), to_u32(bytes.len() - name_len));
+        self.entries.push(Entry { start, name_len, value_len, sensitive });
+    }
+
     /// The first value of `name`.
     pub fn value(&self, name: &[u8]) -> Option<&[u8]> {
         self.iter().find(|field| field.name == name).map(|field| field.value)

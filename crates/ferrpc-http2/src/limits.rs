@@ -20,8 +20,6 @@ pub struct Budget {
 pub struct Limits {
     /// Streams the peer may have open at once (SETTINGS_MAX_CONCURRENT_STREAMS).
     pub max_concurrent_streams: u32,
-    /// Streams started before input is handed back to the caller, so that replies go out between.
-    pub max_starts_per_pass: u32,
     /// Header list size advertised and never exceeded in memory (bytes, 32 added per field).
     pub max_header_list_size: u32,
     /// Fields in one header list.
@@ -76,7 +74,6 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             max_concurrent_streams: 1000,
-            max_starts_per_pass: 32,
             max_header_list_size: 16 << 10,
             max_header_fields: 256,
             max_continuations: 8,

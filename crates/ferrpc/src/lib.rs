@@ -22,6 +22,7 @@ pub mod server;
 mod streaming;
 pub mod transport;
 
+pub use client::Channel;
 pub use codec::Codec;
 pub use extensions::Extensions;
 pub use ferrpc_core::transport::Cardinality;

@@ -19,34 +19,62 @@ pub struct BackoffConfig {
     pub min_connect_timeout: Duration,
 }
 
-/// The backoff of one subchannel.
+/// The backoff of one subchannel (connection-backoff.md).
+///
+/// [`start`](Self::start), then either [`fail`](Self::fail) or [`reset`](Self::reset). As in gRPC's
+/// C core and in Java, the first wait is spread too, so that clients cut off together do not come
+/// back together.
 #[derive(Clone, Debug)]
 pub struct Backoff {
-    #[expect(dead_code, reason = "the contract, before its code")]
     config: BackoffConfig,
+    /// The wait of the next failure, before jitter.
+    wait: Duration,
+    /// When the attempt after the one under way may start.
+    next: Time,
+    random: u64,
 }
 
-#[expect(unused_variables, reason = "the contract, before its code")]
 impl Backoff {
     /// No failure yet. `seed` is the only source of jitter.
-    pub fn new(config: BackoffConfig, seed: u64) -> Self {
-        Self { config }
+    pub fn new(mut config: BackoffConfig, seed: u64) -> Self {
+        // A number that makes no sense counts as none: a channel must not stop for it.
+        config.jitter = if config.jitter.is_nan() { 0.0 } else { config.jitter.clamp(0.0, 1.0) };
+        config.multiplier = config.multiplier.max(1.0);
+        let wait = config.initial.min(config.max);
+        Self { config, wait, next: Time::ZERO, random: seed }
     }
 
     /// An attempt starts at `now`: returns when it must be given up.
     pub fn start(&mut self, now: Time) -> Time {
-        todo!()
+        let spread = self.config.jitter * (2.0 * self.random() - 1.0);
+        self.next = now + scale(self.wait, 1.0 + spread);
+        self.next.max(now + self.config.min_connect_timeout)
     }
 
     /// The attempt failed: returns when the next may start (measured from the attempt's start).
     pub fn fail(&mut self, now: Time) -> Time {
-        todo!()
+        self.wait = scale(self.wait, self.config.multiplier).min(self.config.max);
+        self.next.max(now)
     }
 
     /// The peer's SETTINGS came: the next failure begins anew.
     pub fn reset(&mut self) {
-        todo!()
+        self.wait = self.config.initial.min(self.config.max);
     }
+
+    /// Uniform in 0..1 (SplitMix64).
+    fn random(&mut self) -> f64 {
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.random;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^= z >> 31;
+        (z >> 11) as f64 / (1u64 << 53) as f64
+    }
+}
+
+fn scale(duration: Duration, factor: f64) -> Duration {
+    Duration::try_from_secs_f64(duration.as_secs_f64() * factor).unwrap_or(Duration::MAX)
 }
 
 impl Default for BackoffConfig {

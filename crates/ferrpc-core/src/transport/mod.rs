@@ -1,13 +1,41 @@
 //! One HTTP/2 connection seen as gRPC calls.
+//!
+//! A [`Transport`] is to calls what [`http2::Connection`] is to streams: bytes in, events out,
+//! commands in, bytes out; no I/O, no clock, no lock. It adds what gRPC means by a stream: the
+//! framing of messages, metadata, the status, deadlines, cardinality and the limits on them.
+//!
+//! # Invariants
+//! - A call's events come in order: `Call` or `Headers`, then messages, then `RemoteDone`, then at
+//!   most one end (`Cancelled`, `Finished`), and nothing after the end or after a command that ends
+//!   the call.
+//! - A `CallId` names one call for good; commands for a call that has ended do nothing.
+//! - A server's call is accepted or rejected before any message of it is cut:
+//!   [`handle_bytes`](Transport::handle_bytes) stops behind a call's headers.
+//! - The bytes held for the application are counted (`held`); stream credit is given back when a
+//!   message is consumed, for the message at the head already as it arrives.
 
+mod calls;
+mod client;
+mod deadlines;
 mod event;
+mod lifetime;
+mod receive;
+mod request;
+mod response;
+mod send;
+mod server;
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
-use ferrpc_http2::{self as http2, CloseCause, Fields, Time, Transmit};
+use ferrpc_http2::{self as http2, CloseCause, Role, Time, Transmit};
 
-use crate::{Counters, Encoding, EncodingSet, Metadata, Status};
+use crate::{Counters, Encoding, EncodingSet, Metadata};
 pub use event::{CallId, CancelledBy, Event, Message, RequestHead, SendState, TransparentRetry};
+
+use calls::Calls;
+use deadlines::Deadlines;
+use lifetime::Lifetime;
 
 /// Settings of one gRPC connection.
 #[derive(Clone, Debug)]
@@ -26,12 +54,12 @@ pub struct Config {
     /// Bytes of messages held for the application beyond which only the oldest call gets more
     /// credit.
     pub max_held_messages: usize,
-    /// Randomness for jitter and ping payloads; the machines have no other source.
+    /// Randomness for jitter; the machines have no other source.
     pub seed: u64,
 }
 
 /// How many messages each direction of a call has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Cardinality {
     /// One request, one response.
     Unary,
@@ -98,170 +126,210 @@ pub enum StartError {
 /// **Output**, to be drained after any input: [`poll_event`](Self::poll_event) until `None`,
 /// [`poll_transmit`](Self::poll_transmit), [`poll_timeout`](Self::poll_timeout).
 #[derive(Debug)]
-pub struct Transport {}
+pub struct Transport {
+    role: Role,
+    accept: EncodingSet,
+    http2: http2::Connection,
+    calls: Calls,
+    events: VecDeque<Event>,
+    deadlines: Deadlines,
+    lifetime: Lifetime,
+    counters: Counters,
+    /// Bytes of messages held for the application, and the most there should be.
+    held: usize,
+    max_held: usize,
+    /// Calls that get no credit because too much is held, the oldest first; the front one does.
+    starved: VecDeque<CallId>,
+    /// Times output was handed out: tells whether a call's headers can have left.
+    epoch: u64,
+    closed: bool,
+    /// The time of the last input.
+    now: Time,
+}
 
-#[expect(unused_variables, reason = "the contract, before its code")]
 impl Transport {
     /// A client's end. Its preface and SETTINGS are ready to be transmitted.
     pub fn client(config: Config, now: Time) -> Self {
-        todo!()
+        Self::new(Role::Client, config, now)
     }
 
     /// A server's end.
     pub fn server(config: Config, now: Time) -> Self {
-        todo!()
+        Self::new(Role::Server, config, now)
+    }
+
+    fn new(role: Role, config: Config, now: Time) -> Self {
+        let lifetime = match role {
+            Role::Client => Lifetime::unlimited(now),
+            Role::Server => Lifetime::new(&config, now),
+        };
+        Self {
+            role,
+            accept: config.accept,
+            http2: http2::Connection::new(role, config.http2, now),
+            calls: Calls::default(),
+            events: VecDeque::new(),
+            deadlines: Deadlines::default(),
+            lifetime,
+            counters: Counters::default(),
+            held: 0,
+            max_held: config.max_held_messages,
+            starved: VecDeque::new(),
+            epoch: 0,
+            closed: false,
+            now,
+        }
     }
 
     // -- input ---------------------------------------------------------------------------------
 
-    /// Takes bytes that the peer sent and returns how many were consumed: all, unless
-    /// `max_starts_per_pass` calls began or the connection closed. Drain the events, then pass the
-    /// rest again (before new bytes).
+    /// Takes bytes that the peer sent and returns how many were consumed: all of them, or those up
+    /// to a new call, which is to be accepted before its messages are read. Drain the events, then
+    /// pass the rest (before new bytes).
     pub fn handle_bytes(&mut self, now: Time, bytes: &[u8]) -> usize {
-        todo!()
+        self.now = now;
+        let mut input = bytes;
+        while let Some(event) = self.http2.receive(now, &mut input) {
+            if self.handle_event(now, event) {
+                break;
+            }
+        }
+        bytes.len() - input.len()
     }
 
     /// The byte stream ended (end of file, reset, write failure): every call fails.
     pub fn handle_close(&mut self, now: Time) {
-        todo!()
+        self.now = now;
+        self.http2.handle_close();
+        self.drain_http2(now);
     }
 
     /// Time has reached [`poll_timeout`](Self::poll_timeout).
     pub fn handle_timeout(&mut self, now: Time) {
-        todo!()
+        self.now = now;
+        self.expire_calls(now);
+        self.end_of_life(now);
+        self.http2.handle_timeout(now);
+        self.drain_http2(now);
+    }
+
+    fn drain_http2(&mut self, now: Time) {
+        let mut nothing: &[u8] = &[];
+        while let Some(event) = self.http2.receive(now, &mut nothing) {
+            self.handle_event(now, event);
+        }
     }
 
     // -- output --------------------------------------------------------------------------------
 
     /// The next event.
     pub fn poll_event(&mut self) -> Option<Event> {
-        todo!()
+        loop {
+            if self.events.is_empty() && self.http2.has_events() {
+                // A command had consequences.
+                self.drain_http2(self.now);
+            }
+            let event = self.events.pop_front()?;
+            match &event {
+                Event::Cancelled { call, .. } | Event::Finished { call, .. } => {
+                    self.calls.release_slot(*call);
+                }
+                Event::Call { call, .. }
+                | Event::Http { call, .. }
+                | Event::Headers { call, .. }
+                | Event::Message { call, .. }
+                | Event::RemoteDone { call }
+                | Event::Writable { call } => {
+                    // A command has ended the call since.
+                    if !self.calls.is_known(*call) {
+                        continue;
+                    }
+                }
+                Event::Ready | Event::StreamsAvailable | Event::Draining | Event::Closed { .. } => {
+                }
+            }
+            return Some(event);
+        }
     }
 
     /// Moves output into `transmit`, up to about `max_bytes` in all; whether it now holds
-    /// anything. Call again when what it holds was written. The clock of the write stall timer.
+    /// anything. Call it again whenever some of it was written: the write stall timer goes by it.
     pub fn poll_transmit(&mut self, now: Time, transmit: &mut Transmit, max_bytes: usize) -> bool {
-        todo!()
+        let some = self.http2.poll_transmit(now, transmit, max_bytes);
+        self.epoch += u64::from(some);
+        self.drain_http2(now);
+        some
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called next. May move either way
     /// after any input.
     pub fn poll_timeout(&self) -> Option<Time> {
-        todo!()
+        let http2 = self.http2.poll_timeout();
+        let own = [self.deadlines.next(), self.lifetime.due(self.calls.open())];
+        own.into_iter().flatten().chain(http2).min()
     }
 
     /// Whether reading should go on: false while the peer must be slowed down (too many
     /// acknowledgements waiting to be written, for instance).
     pub fn wants_read(&self) -> bool {
-        todo!()
+        self.http2.wants_read()
     }
 
     /// Whether the connection is over and all output was handed out: close the transport.
     pub fn is_finished(&self) -> bool {
-        todo!()
+        self.http2.is_finished()
+    }
+
+    /// Whether no new calls should be started here.
+    pub fn is_draining(&self) -> bool {
+        self.http2.is_draining()
     }
 
     /// Calls open now.
     pub fn open_calls(&self) -> usize {
-        todo!()
+        self.calls.open()
     }
 
     /// What was counted on this connection.
-    pub fn counters(&self) -> &Counters {
-        todo!()
-    }
-
-    // -- commands ------------------------------------------------------------------------------
-
-    /// Client: starts a call.
-    pub fn start_call(&mut self, now: Time, start: &StartCall<'_>) -> Result<CallId, StartError> {
-        todo!()
-    }
-
-    /// Server: takes a call reported by [`Event::Call`].
-    pub fn accept(&mut self, call: CallId, cardinality: Cardinality, limits: CallLimits) {
-        todo!()
-    }
-
-    /// Server: refuses a call, at any time before [`finish`](Self::finish).
-    pub fn reject(&mut self, now: Time, call: CallId, status: &Status) {
-        todo!()
-    }
-
-    /// Server: sends the response headers now, rather than with the first message. `encoding` is
-    /// how messages with `compressed` set are compressed (must be accepted by the caller).
-    pub fn send_headers(
-        &mut self,
-        now: Time,
-        call: CallId,
-        metadata: &Metadata,
-        encoding: Encoding,
-    ) -> SendState {
-        todo!()
-    }
-
-    /// Sends a message (server: with headers before it, if none were sent).
-    pub fn send_message(&mut self, now: Time, call: CallId, message: Message) -> SendState {
-        todo!()
-    }
-
-    /// Client: no more messages from this side.
-    pub fn half_close(&mut self, now: Time, call: CallId) {
-        todo!()
-    }
-
-    /// Server: the unary fast path: headers (if not sent), one message and OK with `trailing`.
-    pub fn respond(
-        &mut self,
-        now: Time,
-        call: CallId,
-        initial: &Metadata,
-        encoding: Encoding,
-        message: Message,
-        trailing: &Metadata,
-    ) {
-        todo!()
-    }
-
-    /// Server: ends the call, after the messages sent before. Trailing metadata is the status's.
-    pub fn finish(&mut self, now: Time, call: CallId, status: &Status) {
-        todo!()
-    }
-
-    /// Server: answers a plain HTTP request.
-    pub fn respond_http(
-        &mut self,
-        now: Time,
-        call: CallId,
-        status: u16,
-        fields: &Fields,
-        body: bytes::Bytes,
-    ) {
-        todo!()
-    }
-
-    /// Ends the call at once, without a status (client: RST_STREAM CANCEL). No more events of it.
-    pub fn cancel(&mut self, now: Time, call: CallId) {
-        todo!()
-    }
-
-    /// Gives back the credit of a consumed message of `payload` bytes.
-    pub fn release(&mut self, now: Time, call: CallId, payload: usize) {
-        todo!()
-    }
-
-    /// Begins a graceful end: no new calls; those open may finish until `grace` has passed.
-    pub fn shutdown(&mut self, now: Time, grace: Option<Duration>) {
-        todo!()
-    }
-
-    /// Ends the connection at once; open calls are lost.
-    pub fn abort(&mut self, now: Time) {
-        todo!()
+    pub fn counters(&self) -> Counters {
+        Counters { http2: *self.http2.counters(), ..self.counters }
     }
 
     /// Why the connection ended, once it has.
     pub fn close_cause(&self) -> Option<&CloseCause> {
-        todo!()
+        self.http2.close_cause()
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            http2: http2::Config::default(),
+            accept: EncodingSet::ALL,
+            max_age: None,
+            max_age_grace: None,
+            max_idle: None,
+            max_held_messages: 64 << 20,
+            seed: 0,
+        }
+    }
+}
+
+impl Default for CallLimits {
+    /// 4 MiB received, as everywhere in gRPC; no limit on what is sent.
+    fn default() -> Self {
+        Self { max_receive: 4 << 20, max_send: u32::MAX as usize }
+    }
+}
+
+impl Cardinality {
+    /// Whether a client sends one message only.
+    pub const fn has_single_request(self) -> bool {
+        matches!(self, Self::Unary | Self::ServerStreaming)
+    }
+
+    /// Whether a server sends one message only.
+    pub const fn has_single_response(self) -> bool {
+        matches!(self, Self::Unary | Self::ClientStreaming)
     }
 }

@@ -1,1 +1,25 @@
-//! (Being written.)
+//! Clients: a [`Channel`] to a server, and the calls made through it.
+//!
+//! ```text
+//!   generated client -- Channel -- call (cell) -- attempts -- connection's task
+//!                         |                          |
+//!                         +------ Subchannel --------+   IDLE, CONNECTING, READY, ...
+//! ```
+
+mod attempt;
+mod builder;
+mod call;
+mod channel;
+mod connector;
+mod error;
+mod pump;
+mod responses;
+mod role;
+mod subchannel;
+
+pub use builder::ChannelBuilder;
+pub use channel::Channel;
+pub use connector::{ConnectFuture, Connector};
+pub use error::ConnectError;
+pub use ferrpc_core::channel::{BackoffConfig, ConnectivityState};
+pub use ferrpc_core::http2::{Keepalive, Window};

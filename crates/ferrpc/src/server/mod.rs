@@ -1,1 +1,56 @@
-//! Servers. (Being written.)
+//! Servers: which handler answers which call, and where the handlers run.
+//!
+//! ```text
+//!   Listener --accept--> Driver<Connection>      a task per connection
+//!                            |   Call, Message, RemoteDone, Cancelled ...
+//!                            v
+//!                        Router --> MethodEntry: Chain (interceptors, handler) | ExternalQueue
+//!                            |
+//!            in place        |  spawned               external
+//!        polled right here   |  a task of its own     popped by other threads
+//!                            v
+//!                        respond / Cell (messages that stream)
+//! ```
+//!
+//! A [`Server`] is described by a [`ServerBuilder`]; its methods come as [`Routes`], which
+//! generated code makes. [`Dispatch`] says where handlers run.
+
+mod accept;
+mod builder;
+mod call;
+mod connection;
+mod dispatch;
+mod external;
+mod handle;
+mod handler;
+mod http;
+mod interceptor;
+mod listen;
+mod load;
+mod observer;
+mod routes;
+mod run;
+mod shared;
+mod slots;
+
+use std::pin::Pin;
+
+use futures_core::Stream;
+
+pub use builder::ServerBuilder;
+pub use call::{CallFuture, Outcome, Reply, ServerCall};
+pub use dispatch::{Dispatch, DispatchCounters};
+pub use external::{ExternalCall, ExternalQueue, ExternalReply, Sent};
+pub use handle::Server;
+pub use http::{HttpRequest, HttpResponse};
+pub use interceptor::{Interceptor, Next};
+pub use listen::{BindError, ListenAddress};
+pub use observer::{CallEnded, Observer};
+pub use routes::Routes;
+pub use shared::{Accepting, Acceptor};
+
+use crate::Status;
+
+/// The responses of a handler, one after the other. The call ends with the first error, or with
+/// OK at the end.
+pub type ResponseStream<S> = Pin<Box<dyn Stream<Item = Result<S, Status>> + Send>>;

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //!                      received messages -->
-//!   connection's task    consumed credit <--    handler (server) or caller (client),
-//!                      outgoing messages <--    on any task or thread
+//!   connection's task    consumed credit <--    handler, on any task or thread
+//!                      outgoing messages <--
 //!                                   room -->
 //! ```
 //!
@@ -35,8 +35,8 @@ pub(crate) struct Cell {
 
 struct State {
     received: VecDeque<Message>,
-    /// Nothing is received after what is queued; the trailing metadata of a client's call.
-    ended: Option<Result<Metadata, Status>>,
+    /// Nothing is received after what is queued.
+    ended: bool,
     receiver: Option<Waker>,
     /// Nobody reads any more: what comes is dropped.
     discard: bool,
@@ -56,16 +56,14 @@ struct State {
     over: Option<Status>,
 }
 
-/// What a user's side sends, in order.
+/// What a handler sends, in order.
 #[derive(Debug)]
 pub(crate) enum Outgoing {
-    /// Server: the initial metadata, and how compressed messages are.
+    /// The initial metadata, and how compressed messages are.
     Headers(Metadata, Encoding),
     /// A message.
     Message(Message),
-    /// Client: no more messages.
-    HalfClose,
-    /// Server: the end of the call.
+    /// The end of the call.
     Finish(Status),
 }
 
@@ -95,7 +93,7 @@ impl Cell {
     pub(crate) fn new(call: CallId, bell: Arc<dyn Doorbell>) -> Arc<Self> {
         let state = State {
             received: VecDeque::new(),
-            ended: None,
+            ended: false,
             receiver: None,
             discard: false,
             credit: 0,
@@ -110,11 +108,6 @@ impl Cell {
         Arc::new(Self { call, bell, state: Mutex::new(state) })
     }
 
-    /// The call it belongs to.
-    pub(crate) const fn call(&self) -> CallId {
-        self.call
-    }
-
     // -- the connection's side ------------------------------------------------------------------
 
     /// A message came.
@@ -127,12 +120,10 @@ impl Cell {
         Self::wake(state, |state| state.receiver.take());
     }
 
-    /// Nothing more will come: `Ok` with the trailing metadata, or why the call failed.
-    pub(crate) fn end_received(&self, ended: Result<Metadata, Status>) {
+    /// Nothing more will come.
+    pub(crate) fn end_received(&self) {
         let mut state = self.lock();
-        if state.ended.is_none() {
-            state.ended = Some(ended);
-        }
+        state.ended = true;
         Self::wake(state, |state| state.receiver.take());
     }
 
@@ -186,10 +177,8 @@ impl Cell {
         if let Some(status) = &state.over {
             return Poll::Ready(Err(status.clone()));
         }
-        match &state.ended {
-            Some(Ok(_)) => return Poll::Ready(Ok(None)),
-            Some(Err(status)) => return Poll::Ready(Err(status.clone())),
-            None => {}
+        if state.ended {
+            return Poll::Ready(Ok(None));
         }
         keep_waker(&mut state.receiver, cx);
         if state.credit > 0 {
@@ -197,14 +186,6 @@ impl Cell {
             self.ring(state);
         }
         Poll::Pending
-    }
-
-    /// Client: the trailing metadata, once the end has been seen.
-    pub(crate) fn take_trailing(&self) -> Option<Metadata> {
-        match &mut self.lock().ended {
-            Some(Ok(metadata)) => Some(std::mem::take(metadata)),
-            _ => None,
-        }
     }
 
     /// Ready when a message may be sent; an error when the call is over.
@@ -231,8 +212,7 @@ impl Cell {
         let full = state.full;
         let room =
             if full || state.outgoing_weight >= OUTGOING_LIMIT { Room::Full } else { Room::Free };
-        let ends =
-            matches!(state.outgoing.front(), Some(Outgoing::Finish(_) | Outgoing::HalfClose));
+        let ends = matches!(state.outgoing.front(), Some(Outgoing::Finish(_)));
         if !full || ends {
             self.ring(state);
         }
@@ -298,7 +278,7 @@ impl Look<'_> {
     /// The next thing to send, unless the transport is full. The end of the call needs no room.
     pub(crate) fn next(&mut self) -> Option<Outgoing> {
         let state = &mut *self.state;
-        let ends = |item: &Outgoing| matches!(item, Outgoing::Finish(_) | Outgoing::HalfClose);
+        let ends = |item: &Outgoing| matches!(item, Outgoing::Finish(_));
         if state.full && !state.outgoing.front().is_some_and(ends) {
             return None;
         }

@@ -1,0 +1,183 @@
+//! The calls of a connection, and what is known of each.
+
+use ferrpc_http2::{Fields, StreamKey, Time};
+
+use crate::framing::Deframer;
+use crate::{Encoding, EncodingSet};
+
+use super::{CallId, CallLimits, Cardinality};
+
+/// State of one call.
+///
+/// ```text
+/// server:  Opened -> (accept) -> receiving, sending -> finished by the handler
+///                 -> (reject)                       -> ended by the peer, a rule, the deadline
+/// client:  start_call -> sending, receiving -> ended by trailers, reset, deadline, cancel
+/// ```
+#[derive(Debug)]
+pub(super) struct Call {
+    pub(super) stream: StreamKey,
+    pub(super) kind: Kind,
+    pub(super) cardinality: Cardinality,
+    pub(super) limits: CallLimits,
+    pub(super) deframer: Deframer,
+    /// How the peer's messages are compressed.
+    pub(super) receive_encoding: Encoding,
+    /// Server: what the caller takes.
+    pub(super) accept: EncodingSet,
+    pub(super) messages: u32,
+    pub(super) remote_done: bool,
+    pub(super) headers_sent: bool,
+    pub(super) headers_received: bool,
+    /// Bytes of delivered messages that were not released, prefixes included.
+    pub(super) unconsumed: usize,
+    /// Stream credit that is owed to the peer and held back until messages are consumed.
+    pub(super) withheld: usize,
+    pub(super) deadline: Option<Time>,
+    pub(super) opened: Time,
+    /// The connection's count of output handed out, when the call started.
+    pub(super) epoch: u64,
+    /// A plain HTTP request, kept until its body has passed.
+    pub(super) http_fields: Option<Box<Fields>>,
+    /// In the queue of calls that get no credit because too much memory is held.
+    pub(super) starved: bool,
+}
+
+/// What a call is to the transport.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Reported, and neither accepted nor rejected.
+    Offered,
+    /// A gRPC call that goes on.
+    Grpc,
+    /// A plain HTTP request.
+    Http,
+}
+
+impl Call {
+    pub(super) fn new(stream: StreamKey, now: Time) -> Self {
+        Self {
+            stream,
+            kind: Kind::Offered,
+            cardinality: Cardinality::Bidirectional,
+            limits: CallLimits { max_receive: 0, max_send: 0 },
+            deframer: Deframer::new(0),
+            receive_encoding: Encoding::Identity,
+            accept: EncodingSet::IDENTITY,
+            messages: 0,
+            remote_done: false,
+            headers_sent: false,
+            headers_received: false,
+            unconsumed: 0,
+            withheld: 0,
+            deadline: None,
+            opened: now,
+            epoch: 0,
+            http_fields: None,
+            starved: false,
+        }
+    }
+
+    /// Bytes of messages held because of this call.
+    pub(super) fn held(&self) -> usize {
+        self.unconsumed + self.deframer.held_bytes()
+    }
+}
+
+/// Calls in slots.
+///
+/// The slot of a call whose end was reported is free only when that report was polled, so that a
+/// driver that keeps its calls by slot never sees two of them in one.
+#[derive(Debug, Default)]
+pub(super) struct Calls {
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    open: usize,
+}
+
+#[derive(Debug)]
+struct Slot {
+    stream: u32,
+    call: Option<Call>,
+}
+
+impl Calls {
+    pub(super) fn insert(&mut self, call: Call) -> CallId {
+        self.open += 1;
+        let stream = call.stream.id();
+        let slot = Slot { stream, call: Some(call) };
+        match self.free.pop() {
+            Some(index) => {
+                self.slots[index as usize] = slot;
+                CallId { slot: index, stream }
+            }
+            None => {
+                self.slots.push(slot);
+                CallId { slot: self.slots.len() as u32 - 1, stream }
+            }
+        }
+    }
+
+    pub(super) fn call(&mut self, id: CallId) -> Option<&mut Call> {
+        let slot = self.slots.get_mut(id.slot as usize)?;
+        slot.call.as_mut().filter(|call| call.stream.id() == id.stream)
+    }
+
+    /// The call that HTTP/2 names by `token`.
+    pub(super) fn of_token(&self, token: u32) -> Option<CallId> {
+        let slot = self.slots.get(token as usize)?;
+        slot.call.as_ref()?;
+        Some(CallId { slot: token, stream: slot.stream })
+    }
+
+    /// Ends a call without a report.
+    pub(super) fn remove(&mut self, id: CallId) -> Option<Call> {
+        let call = self.take(id)?;
+        self.release_slot(id);
+        Some(call)
+    }
+
+    /// Ends a call whose end is going to be reported; [`release_slot`](Self::release_slot) follows.
+    pub(super) fn take(&mut self, id: CallId) -> Option<Call> {
+        self.call(id)?;
+        let call = self.slots[id.slot as usize].call.take();
+        self.open -= 1;
+        call
+    }
+
+    pub(super) fn release_slot(&mut self, id: CallId) {
+        let slot = &mut self.slots[id.slot as usize];
+        debug_assert!(slot.call.is_none() && slot.stream == id.stream);
+        slot.stream = 0;
+        if self.open == 0
+            && self.slots.len() > RETAINED_SLOTS
+            && self.free.len() + 1 == self.slots.len()
+        {
+            *self = Self::default();
+        } else {
+            self.free.push(id.slot);
+        }
+    }
+
+    /// Whether reports about the call may still be delivered: it is open, or ended by a report
+    /// that waits.
+    pub(super) fn is_known(&self, id: CallId) -> bool {
+        self.slots.get(id.slot as usize).is_some_and(|slot| slot.stream == id.stream)
+    }
+
+    pub(super) fn open(&self) -> usize {
+        self.open
+    }
+
+    pub(super) fn ids(&self) -> Vec<CallId> {
+        self.slots
+            .iter()
+            .enumerate()
+            .filter(|(_, slot)| slot.call.is_some())
+            .map(|(index, slot)| CallId { slot: index as u32, stream: slot.stream })
+            .collect()
+    }
+}
+
+/// Slots kept when the last call ends.
+const RETAINED_SLOTS: usize = 16;

@@ -1,0 +1,320 @@
+//! What the peer sent, as calls: messages are cut, counted and checked here for both roles.
+
+use ferrpc_http2 as http2;
+use ferrpc_http2::{HeadersKind, Reason, ResetBy, Role, Time};
+
+use crate::framing::{FrameError, PREFIX};
+use crate::{Code, Encoding, Status};
+
+use super::calls::Kind;
+use super::{CallId, Event, Message, Transport};
+
+impl Transport {
+    /// Takes one event of the HTTP/2 connection; whether to stop, so that a call is accepted.
+    pub(super) fn handle_event(&mut self, now: Time, event: http2::Event<'_>) -> bool {
+        match event {
+            http2::Event::Data { token, payload, end } => {
+                self.handle_data(now, token, payload, end)
+            }
+            http2::Event::Opened { stream, fields, end, too_large } => {
+                return self.handle_request(now, stream, fields, end, too_large);
+            }
+            http2::Event::Headers { token, fields, kind, end, too_large } => {
+                if let Some(call) = self.calls.of_token(token) {
+                    match (self.role, kind) {
+                        (Role::Client, HeadersKind::Response(status)) => {
+                            self.handle_response(now, call, fields, status, end, too_large);
+                        }
+                        (Role::Client, HeadersKind::Trailers) => {
+                            self.handle_trailers(now, call, fields, too_large);
+                        }
+                        // gRPC clients send no trailers; what others send means only the end.
+                        (Role::Server, _) => self.handle_end(now, call),
+                    }
+                }
+            }
+            http2::Event::Reset { token, reason, by, headers_sent } => {
+                if let Some(call) = self.calls.of_token(token) {
+                    match self.role {
+                        Role::Client => self.handle_reset_by_server(now, call, reason, by),
+                        Role::Server => self.handle_reset_by_client(now, call, by, headers_sent),
+                    }
+                }
+            }
+            http2::Event::Writable { token } => {
+                if let Some(call) = self.calls.of_token(token) {
+                    self.push(Event::Writable { call });
+                }
+            }
+            http2::Event::Ready => {
+                if self.role == Role::Client {
+                    self.push(Event::Ready);
+                }
+            }
+            http2::Event::StreamsAvailable => self.push(Event::StreamsAvailable),
+            http2::Event::Draining => self.push(Event::Draining),
+            http2::Event::Closed => self.handle_closed(now),
+        }
+        false
+    }
+
+    fn handle_data(&mut self, now: Time, token: u32, payload: &[u8], end: bool) {
+        let Some(id) = self.calls.of_token(token) else {
+            return;
+        };
+        let Some(call) = self.calls.call(id) else {
+            return;
+        };
+        if call.kind != Kind::Grpc || (self.role == Role::Client && !call.headers_received) {
+            let stream = call.stream;
+            self.http2.release(stream, payload.len());
+        } else {
+            let held = call.held();
+            if let Err(status) = self.cut_messages(id, payload) {
+                self.refuse(now, id, status);
+                return;
+            }
+            if let Some(call) = self.calls.call(id) {
+                self.held = self.held + call.held() - held;
+            }
+            self.give_credit(id, payload.len());
+        }
+        if end {
+            self.handle_end(now, id);
+        }
+    }
+
+    /// Cuts `payload` into messages and reports those that are whole.
+    fn cut_messages(&mut self, id: CallId, payload: &[u8]) -> Result<(), Status> {
+        let Some(call) = self.calls.call(id) else {
+            return Ok(());
+        };
+        let single = match self.role {
+            Role::Client => call.cardinality.has_single_response(),
+            Role::Server => call.cardinality.has_single_request(),
+        };
+        let mut input = payload;
+        while let Some(message) = call.deframer.next(&mut input).map_err(too_large)? {
+            if message.compressed && call.receive_encoding == Encoding::Identity {
+                return Err(Status::internal(
+                    "a message has its compressed flag set, but no grpc-encoding was named",
+                ));
+            }
+            call.messages += 1;
+            if single && call.messages > 1 {
+                return Err(Status::unimplemented(match self.role {
+                    Role::Client => "the server sent more than one response message",
+                    Role::Server => "the client sent more than one request message",
+                }));
+            }
+            call.unconsumed += message.payload.len() + PREFIX;
+            self.counters.messages_received += 1;
+            self.events.push_back(Event::Message { call: id, message });
+        }
+        Ok(())
+    }
+
+    /// Gives stream credit for `bytes` that arrived, or keeps it until messages are consumed.
+    fn give_credit(&mut self, id: CallId, bytes: usize) {
+        let pressure = self.held > self.max_held;
+        let Some(call) = self.calls.call(id) else {
+            return;
+        };
+        let single = match self.role {
+            Role::Client => call.cardinality.has_single_response(),
+            Role::Server => call.cardinality.has_single_request(),
+        };
+        // One message only: its size is limited, and whoever called wants it.
+        let wanted = single || call.unconsumed == 0;
+        if wanted && pressure && !call.starved {
+            call.starved = true;
+            self.starved.push_back(id);
+        }
+        let privileged = !pressure || self.starved.front() == Some(&id);
+        let Some(call) = self.calls.call(id) else {
+            return;
+        };
+        if wanted && privileged {
+            let stream = call.stream;
+            self.http2.release(stream, bytes);
+        } else {
+            call.withheld += bytes;
+        }
+    }
+
+    /// Gives back the credit of a consumed message of `payload` bytes.
+    pub fn release(&mut self, _now: Time, id: CallId, payload: usize) {
+        let Some(call) = self.calls.call(id) else {
+            return;
+        };
+        let bytes = (payload + PREFIX).min(call.unconsumed);
+        call.unconsumed -= bytes;
+        let owed = if call.unconsumed == 0 { call.withheld } else { call.withheld.min(bytes) };
+        call.withheld -= owed;
+        let stream = call.stream;
+        self.held -= bytes;
+        self.http2.release(stream, owed);
+        self.feed_starved();
+    }
+
+    /// Lets calls go on that got no credit because too much was held: all of them once there is
+    /// room, else the oldest.
+    pub(super) fn feed_starved(&mut self) {
+        while let Some(&id) = self.starved.front() {
+            let pressure = self.held > self.max_held;
+            if let Some(call) = self.calls.call(id) {
+                let owed = std::mem::take(&mut call.withheld);
+                call.starved = pressure;
+                let (stream, done) = (call.stream, call.remote_done);
+                self.http2.release(stream, owed);
+                if pressure && !done {
+                    return;
+                }
+            }
+            self.starved.pop_front();
+        }
+    }
+
+    /// The peer's half ended without trailers of a response.
+    fn handle_end(&mut self, now: Time, id: CallId) {
+        let role = self.role;
+        let Some(call) = self.calls.call(id) else {
+            return;
+        };
+        if call.remote_done {
+            return;
+        }
+        call.remote_done = true;
+        if role == Role::Client {
+            let status =
+                Status::new(Code::Unknown, "the server closed the stream without sending a status");
+            self.finish_client(now, id, status, super::TransparentRetry::No, false);
+            return;
+        }
+        if call.kind != Kind::Grpc {
+            if let Some(fields) = call.http_fields.take() {
+                self.push(Event::Http { call: id, fields: *fields });
+            }
+            return;
+        }
+        if !call.deframer.is_clean() {
+            self.refuse(now, id, cut_off());
+        } else if call.cardinality.has_single_request() && call.messages == 0 {
+            let status = Status::unimplemented("the client sent no request message");
+            self.refuse(now, id, status);
+        } else {
+            self.push(Event::RemoteDone { call: id });
+        }
+    }
+
+    /// The peer sent what breaks a rule of gRPC: the call ends with `status` on both sides.
+    pub(super) fn refuse(&mut self, now: Time, id: CallId, status: Status) {
+        match self.role {
+            Role::Client => {
+                self.reset_stream(id, Reason::CANCEL);
+                self.finish_client(now, id, status, super::TransparentRetry::No, false);
+            }
+            Role::Server => {
+                self.send_status(now, id, &status);
+                self.cancel_server(now, id, super::CancelledBy::Refused);
+            }
+        }
+    }
+
+    fn handle_closed(&mut self, now: Time) {
+        if self.closed {
+            return;
+        }
+        self.closed = true;
+        let cause = self.http2.close_cause().cloned().expect("the connection is closed");
+        for id in self.calls.ids() {
+            match self.role {
+                Role::Client => self.lose_call(now, id, &cause),
+                Role::Server => {
+                    self.cancel_server(now, id, super::CancelledBy::ConnectionLost);
+                }
+            }
+        }
+        self.deadlines.clear();
+        self.starved.clear();
+        self.push(Event::Closed { cause });
+    }
+
+    /// Takes a call out of every account; its end is reported by the caller of this.
+    pub(super) fn take_call(&mut self, now: Time, id: CallId) -> Option<super::calls::Call> {
+        let call = self.calls.take(id)?;
+        self.settle(now, &call);
+        Some(call)
+    }
+
+    /// The same for a call whose end is not reported.
+    pub(super) fn remove_call(&mut self, now: Time, id: CallId) -> Option<super::calls::Call> {
+        let call = self.calls.remove(id)?;
+        self.settle(now, &call);
+        Some(call)
+    }
+
+    fn settle(&mut self, now: Time, call: &super::calls::Call) {
+        // Its stream may live on until what it sent is out; its slot is another call's then.
+        self.http2.bind(call.stream, NO_CALL);
+        self.held -= call.held();
+        if self.calls.open() == 0 {
+            self.deadlines.clear();
+            self.lifetime.call_ended(now);
+        }
+        if call.starved || !self.starved.is_empty() {
+            self.feed_starved();
+        }
+    }
+
+    /// Whether the messages so far make a complete response; if not, what the status becomes.
+    pub(super) fn check_complete(&mut self, id: CallId, status: Status) -> Status {
+        let Some(call) = self.calls.call(id) else {
+            return status;
+        };
+        if !status.is_ok() {
+            status
+        } else if !call.deframer.is_clean() {
+            cut_off()
+        } else if call.cardinality.has_single_response() && call.messages == 0 {
+            Status::unimplemented("the server sent OK without a response message")
+        } else {
+            status
+        }
+    }
+}
+
+fn too_large(error: FrameError) -> Status {
+    match error {
+        FrameError::TooLarge { claimed, limit } => Status::resource_exhausted(format!(
+            "received message larger than max ({claimed} vs. {limit})"
+        )),
+        FrameError::BadFlag(flag) => {
+            Status::internal(format!("a message begins with flag {flag}, which is neither 0 nor 1"))
+        }
+    }
+}
+
+fn cut_off() -> Status {
+    Status::internal("the stream ended in the middle of a message")
+}
+
+/// A message sent or received, for tests and drivers.
+impl Message {
+    /// A message that is not compressed.
+    pub fn plain(payload: impl Into<bytes::Bytes>) -> Self {
+        Self { payload: payload.into(), compressed: false }
+    }
+}
+
+/// Whether a stream's end by `by` says that it was not processed.
+pub(super) const fn is_unprocessed(by: ResetBy, reason: Reason) -> bool {
+    match by {
+        ResetBy::Unprocessed => true,
+        ResetBy::Peer => reason.0 == Reason::REFUSED_STREAM.0,
+        ResetBy::Rule | ResetBy::Stall => false,
+    }
+}
+
+/// The token of a stream without a call.
+const NO_CALL: u32 = u32::MAX;

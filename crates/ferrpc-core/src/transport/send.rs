@@ -1,0 +1,167 @@
+//! What both roles send on a call.
+
+use ferrpc_http2::{Reason, Role, Time};
+
+use crate::framing::prefix;
+use crate::{Encoding, Metadata, Status};
+
+use super::calls::Call;
+use super::response::{self, StatusFields};
+use super::{CallId, Message, SendState, Transport};
+
+impl Transport {
+    /// Server: sends the response headers now, rather than with the first message. `encoding` is
+    /// how messages with `compressed` set are compressed (must be accepted by the caller).
+    pub fn send_headers(
+        &mut self,
+        now: Time,
+        id: CallId,
+        metadata: &Metadata,
+        encoding: Encoding,
+    ) -> SendState {
+        let peer_limit = self.http2.peer_max_header_list();
+        let Some(call) = self.calls.call(id) else {
+            return SendState::Gone;
+        };
+        if call.headers_sent {
+            return SendState::Ready;
+        }
+        if exceeds(metadata, peer_limit) {
+            self.finish(now, id, &Status::resource_exhausted(METADATA_TOO_LARGE));
+            return SendState::Gone;
+        }
+        call.headers_sent = true;
+        let stream = call.stream;
+        self.http2.send_headers(stream, response::head_fields(metadata, encoding), false);
+        SendState::Ready
+    }
+
+    /// Sends a message (server: with headers before it, if none were sent).
+    pub fn send_message(&mut self, now: Time, id: CallId, message: Message) -> SendState {
+        let Some(call) = self.calls.call(id) else {
+            return SendState::Gone;
+        };
+        let (stream, limit) = (call.stream, call.limits.max_send);
+        if !call.headers_sent
+            && self.send_headers(now, id, &Metadata::new(), Encoding::Identity) == SendState::Gone
+        {
+            return SendState::Gone;
+        }
+        let size = message.payload.len();
+        let length = match u32::try_from(size) {
+            Ok(length) if size <= limit => length,
+            _ => {
+                let status = Status::resource_exhausted(format!(
+                    "trying to send message larger than max ({size} vs. {limit})"
+                ));
+                match self.role {
+                    Role::Server => self.finish(now, id, &status),
+                    Role::Client => {
+                        self.reset_stream(id, Reason::CANCEL);
+                        let retry = super::TransparentRetry::No;
+                        self.finish_client(now, id, status, retry, false);
+                    }
+                }
+                return SendState::Gone;
+            }
+        };
+        self.counters.messages_sent += 1;
+        let head = prefix(message.compressed, length);
+        self.http2.send_data(now, stream, &head, message.payload, false);
+        if self.http2.is_writable(stream) { SendState::Ready } else { SendState::Full }
+    }
+
+    /// Client: no more messages from this side.
+    pub fn half_close(&mut self, now: Time, id: CallId) {
+        if let Some(call) = self.calls.call(id) {
+            let stream = call.stream;
+            self.http2.end_stream(now, stream);
+        }
+    }
+
+    /// Server: ends the call, after the messages sent before. Trailing metadata is the status's.
+    pub fn finish(&mut self, now: Time, id: CallId, status: &Status) {
+        if status.is_ok() {
+            self.finish_ok(now, id, status.metadata());
+            return;
+        }
+        self.send_status(now, id, status);
+        if self.remove_call(now, id).is_some() {
+            self.counters.calls_failed += 1;
+            self.http2.credit_completed();
+        }
+    }
+
+    pub(super) fn finish_ok(&mut self, now: Time, id: CallId, trailing: &Metadata) {
+        let peer_limit = self.http2.peer_max_header_list();
+        let Some(call) = self.calls.call(id) else {
+            return;
+        };
+        if exceeds(trailing, peer_limit) {
+            self.finish(now, id, &Status::resource_exhausted(METADATA_TOO_LARGE));
+            return;
+        }
+        let Call { stream, headers_sent, .. } = *call;
+        if headers_sent {
+            self.http2.send_trailers(stream, response::ok_fields(trailing));
+        } else {
+            let fields = response::preamble().into_iter().chain(response::ok_fields(trailing));
+            self.http2.send_headers(stream, fields, true);
+        }
+        self.remove_call(now, id);
+        self.counters.calls_ok += 1;
+        self.http2.credit_completed();
+    }
+
+    /// Sends a status that is not OK: as trailers, or alone if no headers went out.
+    pub(super) fn send_status(&mut self, _now: Time, id: CallId, status: &Status) {
+        let peer_limit = self.http2.peer_max_header_list();
+        let Some(call) = self.calls.call(id) else {
+            return;
+        };
+        let Call { stream, headers_sent, .. } = *call;
+        let bare;
+        let mut fields = StatusFields::new(status);
+        if status_size(status) > peer_limit {
+            bare = Status::new(status.code(), METADATA_TOO_LARGE);
+            fields = StatusFields::new(&bare);
+        }
+        if headers_sent {
+            self.http2.send_trailers(stream, fields.iter());
+        } else {
+            let fields = response::preamble().into_iter().chain(fields.iter());
+            self.http2.send_headers(stream, fields, true);
+        }
+    }
+
+    /// Ends the call at once, without a status (client: RST_STREAM CANCEL). No more events of it.
+    pub fn cancel(&mut self, now: Time, id: CallId) {
+        if let Some(call) = self.remove_call(now, id) {
+            self.http2.reset(call.stream, Reason::CANCEL);
+            self.counters.calls_failed += 1;
+            self.drain_http2(now);
+        }
+    }
+
+    pub(super) fn reset_stream(&mut self, id: CallId, reason: Reason) {
+        if let Some(call) = self.calls.call(id) {
+            let stream = call.stream;
+            self.http2.reset(stream, reason);
+        }
+    }
+}
+
+/// Whether a peer that takes header lists of `limit` bytes would refuse this metadata.
+fn exceeds(metadata: &Metadata, limit: usize) -> bool {
+    !metadata.is_empty() && metadata.fields().list_size() + OWN_FIELDS > limit
+}
+
+fn status_size(status: &Status) -> usize {
+    let texts = status.message().len() * 3 + status.details().len() * 4 / 3;
+    texts + status.metadata().fields().list_size() + OWN_FIELDS
+}
+
+/// The size of the fields that gRPC itself adds to a response's headers or trailers, at most.
+const OWN_FIELDS: usize = 256;
+
+const METADATA_TOO_LARGE: &str = "metadata larger than the peer accepts";

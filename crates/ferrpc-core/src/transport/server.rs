@@ -1,0 +1,182 @@
+//! The server's side of calls: how they are offered, taken, refused and cancelled.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use ferrpc_http2::{Field, Fields, Reason, ResetBy, StreamKey, Time};
+
+use crate::framing::Deframer;
+use crate::{Encoding, Metadata, Status};
+
+use super::calls::{Call, Kind};
+use super::request::{self, Request};
+use super::{CallId, CallLimits, CancelledBy, Cardinality, Event, Message, Transport};
+
+impl Transport {
+    /// A request's headers came; whether it is a call to be accepted.
+    pub(super) fn handle_request(
+        &mut self,
+        now: Time,
+        stream: StreamKey,
+        fields: Fields,
+        end: bool,
+        too_large: bool,
+    ) -> bool {
+        let mut call = Call::new(stream, now);
+        call.remote_done = end;
+        if too_large {
+            let id = self.insert(call);
+            self.finish(now, id, &Status::resource_exhausted(TOO_LARGE_TEXT));
+            return false;
+        }
+        match request::read(now, fields, end, self.accept) {
+            Request::Call(head) => {
+                call.receive_encoding = head.encoding;
+                call.accept = head.accept;
+                call.deadline = head.deadline;
+                let id = self.insert(call);
+                if let Some(deadline) = head.deadline {
+                    self.deadlines.add(deadline, id, &mut self.calls);
+                }
+                self.counters.calls_started += 1;
+                self.push(Event::Call { call: id, head });
+                true
+            }
+            Request::Refused(status) => {
+                self.counters.calls_started += 1;
+                let id = self.insert(call);
+                self.finish(now, id, &status);
+                false
+            }
+            Request::Http(fields) => {
+                call.kind = Kind::Http;
+                if end {
+                    let id = self.insert(call);
+                    self.push(Event::Http { call: id, fields });
+                } else {
+                    // A body that breaks a rule is to be found out before the answer.
+                    call.http_fields = Some(Box::new(fields));
+                    self.insert(call);
+                }
+                end
+            }
+            Request::Foreign(status) => {
+                call.kind = Kind::Http;
+                let id = self.insert(call);
+                self.respond_http(now, id, status, &Fields::new(), Bytes::new());
+                false
+            }
+        }
+    }
+
+    fn insert(&mut self, call: Call) -> CallId {
+        let stream = call.stream;
+        let id = self.calls.insert(call);
+        self.http2.bind(stream, id.slot);
+        id
+    }
+
+    /// Server: takes a call reported by [`Event::Call`].
+    pub fn accept(&mut self, id: CallId, cardinality: Cardinality, limits: CallLimits) {
+        let Some(call) = self.calls.call(id) else {
+            return;
+        };
+        call.kind = Kind::Grpc;
+        call.cardinality = cardinality;
+        call.limits = limits;
+        call.deframer = Deframer::new(limits.max_receive);
+        if !call.remote_done {
+            return;
+        }
+        // The request ended with its headers.
+        if cardinality.has_single_request() {
+            let status = Status::unimplemented("the client sent no request message");
+            self.refuse(self.now, id, status);
+        } else {
+            self.push(Event::RemoteDone { call: id });
+        }
+    }
+
+    /// Server: refuses a call, at any time before [`finish`](Self::finish).
+    pub fn reject(&mut self, now: Time, id: CallId, status: &Status) {
+        self.finish(now, id, status);
+    }
+
+    /// Server: the unary fast path: headers (if not sent), one message and OK with `trailing`.
+    pub fn respond(
+        &mut self,
+        now: Time,
+        id: CallId,
+        initial: &Metadata,
+        encoding: Encoding,
+        message: Message,
+        trailing: &Metadata,
+    ) {
+        self.send_headers(now, id, initial, encoding);
+        self.send_message(now, id, message);
+        self.finish_ok(now, id, trailing);
+    }
+
+    /// Server: answers a plain HTTP request.
+    pub fn respond_http(
+        &mut self,
+        now: Time,
+        id: CallId,
+        status: u16,
+        fields: &Fields,
+        body: Bytes,
+    ) {
+        let Some(call) = self.remove_call(now, id) else {
+            return;
+        };
+        let status = status.to_string();
+        let head = Field { name: b":status", value: status.as_bytes(), sensitive: false };
+        let list = std::iter::once(head).chain(fields.iter());
+        self.http2.send_headers(call.stream, list, body.is_empty());
+        if !body.is_empty() {
+            self.http2.send_data(now, call.stream, &[], body, true);
+        }
+    }
+
+    /// The caller gave the call up, or broke a rule on it.
+    pub(super) fn handle_reset_by_client(
+        &mut self,
+        now: Time,
+        id: CallId,
+        by: ResetBy,
+        headers_sent: bool,
+    ) {
+        let Some(call) = self.calls.call(id) else {
+            return;
+        };
+        let expired = call.deadline.is_some_and(|deadline| {
+            let timeout = deadline.since(call.opened);
+            now.since(call.opened) + timeout / 10 >= timeout
+        });
+        let worked = call.kind != Kind::Offered && now.since(call.opened) >= WORKED_FOR;
+        if by == ResetBy::Peer && !headers_sent && !expired && !worked {
+            self.http2.charge_early_reset(now);
+        }
+        self.cancel_server(now, id, CancelledBy::Peer);
+    }
+
+    /// Reports that a call is over before its handler was done.
+    pub(super) fn cancel_server(&mut self, now: Time, id: CallId, by: CancelledBy) {
+        let Some(call) = self.take_call(now, id) else {
+            return;
+        };
+        if by != CancelledBy::Refused {
+            self.http2.reset(call.stream, Reason::CANCEL);
+        }
+        if call.kind == Kind::Grpc || call.kind == Kind::Offered {
+            self.counters.calls_failed += 1;
+        }
+        self.push(Event::Cancelled { call: id, by });
+    }
+}
+
+/// A handler that had the call for this long has run: cancelling it now is no trick to make work
+/// cheaply, since a client could as well let it finish.
+const WORKED_FOR: Duration = Duration::from_millis(100);
+
+const TOO_LARGE_TEXT: &str = "received metadata larger than the limit";

@@ -1,0 +1,415 @@
+//! One HTTP/2 connection.
+//!
+//! A [`Connection`] owns all state of one connection and does no I/O. Bytes that the peer sent go
+//! in through [`receive`](Connection::receive), which returns what they mean, one event at a time;
+//! commands change the state; bytes for the peer come out of
+//! [`poll_transmit`](Connection::poll_transmit). Time is passed in.
+//!
+//! ```text
+//!             preface and SETTINGS        shutdown() or GOAWAY          last stream closed
+//!  handshake ----------------------> open ------------------> draining -------------------+
+//!      |                              |                           |                       v
+//!      +------- a broken rule, an exceeded limit, time out, lost transport ------------> closed
+//! ```
+//!
+//! # Invariants
+//! - Output leaves in the order it was made, and header blocks are encoded when they are appended:
+//!   the peer's decoder sees them in the encoder's order.
+//! - Every byte of DATA received is given back to the connection's window exactly once, whatever
+//!   becomes of its stream; the stream's window gets back what the user releases.
+//! - A header block is always decoded to its end, also for streams nobody wants, so that the
+//!   compression tables stay in step.
+//! - Nothing grows with what the peer sends but under a budget of [`Limits`](crate::Limits).
+
+mod drain;
+mod receive;
+mod send;
+mod timers;
+
+use std::collections::VecDeque;
+
+use crate::flow::{ReceiveWindow, SendWindow, WindowSizer};
+use crate::frame::settings::id;
+use crate::frame::{self, settings};
+use crate::hpack::{Decoder, Encoder};
+use crate::ledger::Bucket;
+use crate::ping::{KeepaliveTimer, PingJudge};
+use crate::stream::Store;
+use crate::{CloseCause, Config, Counters, Fields, Reason, Role, StreamKey, Time, Transmit};
+
+use drain::Drain;
+use receive::Reader;
+
+/// What the peer sent, or what became of a stream.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// The peer's first SETTINGS came.
+    Ready,
+    /// A header list that opened a stream: bind it to a token of your own with
+    /// [`Connection::bind`].
+    Opened {
+        /// The new stream.
+        stream: StreamKey,
+        /// The request.
+        fields: Fields,
+        /// Whether the request ends with it.
+        end: bool,
+        /// Whether fields are missing, because the list exceeded its limit.
+        too_large: bool,
+    },
+    /// A header list on an open stream: informational or final response headers, or trailers.
+    Headers {
+        /// The stream's token.
+        token: u32,
+        /// The list.
+        fields: Fields,
+        /// What kind of list it is.
+        kind: HeadersKind,
+        /// Whether the peer's half ends with it.
+        end: bool,
+        /// Whether fields are missing, because the list exceeded its limit.
+        too_large: bool,
+    },
+    /// Payload. The connection's window has it back already; give the stream its part with
+    /// [`Connection::release`].
+    Data {
+        /// The stream's token.
+        token: u32,
+        /// Some bytes; frames are not kept together.
+        payload: &'a [u8],
+        /// Whether the peer's half ends with it.
+        end: bool,
+    },
+    /// The stream ended without its end: no more events of it.
+    Reset {
+        /// The stream's token.
+        token: u32,
+        /// The code that was received or sent.
+        reason: Reason,
+        /// By whom.
+        by: ResetBy,
+        /// Whether it was the server's answer that came first, see [`ResetBy::Peer`].
+        headers_sent: bool,
+    },
+    /// A stream that was not writable is writable again.
+    Writable {
+        /// The stream's token.
+        token: u32,
+    },
+    /// More streams may be opened than before.
+    StreamsAvailable,
+    /// No new streams should be opened: GOAWAY was sent or received.
+    Draining,
+    /// The connection is over; streams that were open are lost. The last event.
+    Closed,
+}
+
+/// What a header list on an open stream is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeadersKind {
+    /// The final response headers, with their status.
+    Response(u16),
+    /// The section after the body.
+    Trailers,
+}
+
+/// Why a stream ended early.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResetBy {
+    /// The peer sent RST_STREAM.
+    Peer,
+    /// The peer broke a rule on the stream and we reset it.
+    Rule,
+    /// It made no progress under memory pressure.
+    Stall,
+    /// The peer's GOAWAY says that it was not processed.
+    Unprocessed,
+}
+
+/// Why no stream could be opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OpenError {
+    /// The peer's limit of concurrent streams is reached; [`Event::StreamsAvailable`] follows.
+    StreamLimit,
+    /// The connection is draining or closed, or has used up its stream ids.
+    Draining,
+}
+
+/// One HTTP/2 connection; see the module's text.
+#[derive(Debug)]
+pub struct Connection {
+    role: Role,
+    config: Config,
+    counters: Counters,
+    reader: Reader,
+    decoder: Decoder,
+    encoder: Encoder,
+    streams: Store,
+    /// Streams the peer opened, of those in the store; the others are ours.
+    peer_streams: usize,
+    last_peer_stream: u32,
+    next_stream: u32,
+    remote: RemoteSettings,
+    /// Our SETTINGS sent and not acknowledged.
+    unacknowledged_settings: u32,
+    sizer: WindowSizer,
+    receive_window: ReceiveWindow,
+    send_window: SendWindow,
+    out: Transmit,
+    /// Streams with something to send and credit to send it, in turn.
+    ready: VecDeque<StreamKey>,
+    /// Bytes in the queues of all streams.
+    queued: usize,
+    /// Streams whose users wait because of the connection's buffer.
+    blocked: VecDeque<StreamKey>,
+    /// Acknowledgements written since output was last handed out.
+    pending_acks: u32,
+    /// Bytes of header lists held for open streams.
+    held_headers: usize,
+    events: VecDeque<Event<'static>>,
+    recent_resets: RecentResets,
+    budgets: Budgets,
+    keepalive: KeepaliveTimer,
+    judge: PingJudge,
+    drain: Drain,
+    timers: timers::Timers,
+    wants_streams: bool,
+    closed: Option<CloseCause>,
+}
+
+/// What the peer's SETTINGS say; RFC 9113's defaults before they come.
+#[derive(Debug)]
+struct RemoteSettings {
+    received: bool,
+    initial_window: u32,
+    max_frame: usize,
+    max_streams: u32,
+    max_header_list: usize,
+}
+
+/// Token buckets, one for each thing a peer may do too often.
+#[derive(Debug)]
+struct Budgets {
+    early_resets: Bucket,
+    induced_resets: Bucket,
+    idle_frames: Bucket,
+    settings: Bucket,
+}
+
+/// Streams that were reset here a moment ago: the peer may not know, and what it sends on them is
+/// no error.
+#[derive(Debug, Default)]
+struct RecentResets {
+    ids: VecDeque<u32>,
+    /// Some were forgotten: be lenient from then on.
+    forgotten: bool,
+}
+
+impl Connection {
+    /// A new connection. Its preface and SETTINGS are ready to be transmitted.
+    pub fn new(role: Role, config: Config, now: Time) -> Self {
+        let limits = &config.limits;
+        let sizer = WindowSizer::new(config.window);
+        let mut connection = Self {
+            role,
+            counters: Counters::default(),
+            reader: Reader::new(role),
+            decoder: Decoder::new(HEADER_TABLE_SIZE),
+            encoder: Encoder::new(),
+            streams: Store::default(),
+            peer_streams: 0,
+            last_peer_stream: 0,
+            next_stream: 1,
+            remote: RemoteSettings {
+                received: false,
+                initial_window: 65_535,
+                max_frame: settings::MIN_FRAME_SIZE as usize,
+                max_streams: STREAMS_BEFORE_SETTINGS,
+                max_header_list: usize::MAX,
+            },
+            unacknowledged_settings: 0,
+            receive_window: ReceiveWindow::new(65_535),
+            send_window: SendWindow::new(65_535),
+            sizer,
+            out: Transmit::new(),
+            ready: VecDeque::new(),
+            queued: 0,
+            blocked: VecDeque::new(),
+            pending_acks: 0,
+            held_headers: 0,
+            events: VecDeque::new(),
+            recent_resets: RecentResets::default(),
+            budgets: Budgets {
+                early_resets: Bucket::new(limits.early_resets, now),
+                induced_resets: Bucket::new(limits.induced_resets, now),
+                idle_frames: Bucket::new(limits.idle_frames, now),
+                settings: Bucket::new(limits.settings, now),
+            },
+            keepalive: KeepaliveTimer::new(config.keepalive, now),
+            judge: PingJudge::new(limits.pings),
+            drain: Drain::No,
+            timers: timers::Timers::new(now, limits.handshake_timeout),
+            wants_streams: false,
+            closed: None,
+            config,
+        };
+        connection.greet();
+        connection
+    }
+
+    /// The preface (3.4): what each side sends before anything else.
+    fn greet(&mut self) {
+        let client = self.role == Role::Client;
+        let limits = &self.config.limits;
+        let mut entries = vec![
+            (id::INITIAL_WINDOW_SIZE, self.sizer.stream()),
+            (
+                id::MAX_FRAME_SIZE,
+                self.config
+                    .max_frame_size
+                    .clamp(settings::MIN_FRAME_SIZE, settings::MAX_FRAME_SIZE),
+            ),
+            (id::MAX_HEADER_LIST_SIZE, limits.max_header_list_size),
+        ];
+        if client {
+            entries.push((id::ENABLE_PUSH, 0));
+        } else {
+            entries.push((id::MAX_CONCURRENT_STREAMS, limits.max_concurrent_streams));
+        }
+        let grown = self.receive_window.grow_to(self.sizer.connection());
+        self.out.encode(|out| {
+            if client {
+                out.extend_from_slice(receive::PREFACE);
+            }
+            settings::encode(&entries, out);
+            if grown > 0 {
+                frame::window_update::encode(0, grown, out);
+            }
+        });
+        self.unacknowledged_settings = 1;
+    }
+
+    /// Gives a stream the number by which events name it. Call it on [`Event::Opened`], and after
+    /// [`open`](Self::open).
+    pub fn bind(&mut self, stream: StreamKey, token: u32) {
+        if let Some(stream) = self.streams.stream_mut(stream) {
+            stream.token = token;
+        }
+    }
+
+    /// Why the connection is over, once it is.
+    pub fn close_cause(&self) -> Option<&CloseCause> {
+        self.closed.as_ref()
+    }
+
+    /// Whether the connection is over and its output was handed out.
+    pub fn is_finished(&self) -> bool {
+        self.closed.is_some() && self.out.is_empty()
+    }
+
+    /// Whether [`receive`](Self::receive) has something to say without input.
+    pub fn has_events(&self) -> bool {
+        !self.events.is_empty()
+    }
+
+    /// Whether GOAWAY was sent or received.
+    pub fn is_draining(&self) -> bool {
+        self.closed.is_some() || !matches!(self.drain, Drain::No)
+    }
+
+    /// Streams open now, whoever opened them.
+    pub fn open_streams(&self) -> usize {
+        self.streams.len()
+    }
+
+    /// Bytes waiting for the peer's credit or for the transport.
+    pub fn buffered(&self) -> usize {
+        self.queued + self.out.len()
+    }
+
+    /// The largest header list the peer takes, in bytes (6.5.2).
+    pub fn peer_max_header_list(&self) -> usize {
+        self.remote.max_header_list
+    }
+
+    /// What was counted.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Whether reading should go on. False while more acknowledgements or output wait than the
+    /// limits allow: a peer that does not read is not read from either.
+    pub fn wants_read(&self) -> bool {
+        self.closed.is_none()
+            && self.pending_acks <= self.config.limits.max_pending_acks
+            && self.out.len() <= self.config.limits.send_buffer
+    }
+
+    /// Ends the connection because the peer broke a rule: GOAWAY with `reason` and `debug`.
+    fn fail(&mut self, reason: Reason, debug: &'static str) {
+        if self.closed.is_some() {
+            return;
+        }
+        let last = self.last_peer_stream;
+        self.out.encode(|out| frame::go_away::encode(last, reason, debug, out));
+        self.close(CloseCause::PeerError { reason, debug });
+    }
+
+    fn close(&mut self, cause: CloseCause) {
+        if self.closed.is_some() {
+            return;
+        }
+        self.closed = Some(cause);
+        self.ready.clear();
+        self.blocked.clear();
+        self.queued = 0;
+        self.streams = Store::default();
+        self.peer_streams = 0;
+        self.held_headers = 0;
+        self.events.push_back(Event::Closed);
+    }
+
+    /// The transport under the connection ended.
+    pub fn handle_close(&mut self) {
+        let cause = match &self.drain {
+            Drain::Peer { cause: Some(cause), .. } => cause.clone(),
+            _ if self.is_draining() && self.streams.is_empty() => CloseCause::Graceful,
+            _ => CloseCause::TransportLost,
+        };
+        self.out = Transmit::new();
+        self.close(cause);
+    }
+
+    /// Ends the connection at once, with GOAWAY.
+    pub fn abort(&mut self) {
+        if self.closed.is_none() {
+            let last = self.last_peer_stream;
+            self.out.encode(|out| frame::go_away::encode(last, Reason::NO_ERROR, "", out));
+            self.close(CloseCause::Local);
+        }
+    }
+}
+
+impl RecentResets {
+    fn add(&mut self, id: u32) {
+        if self.ids.len() == RECENT_RESETS {
+            self.ids.pop_front();
+            self.forgotten = true;
+        }
+        self.ids.push_back(id);
+    }
+
+    fn contains(&self, id: u32) -> bool {
+        self.ids.contains(&id)
+    }
+}
+
+/// SETTINGS_HEADER_TABLE_SIZE towards us: the default, which costs no setting.
+const HEADER_TABLE_SIZE: usize = 4096;
+
+/// Streams a client opens before it knows the server's limit; RFC 9113 (6.5.2) advises servers not
+/// to go below it.
+const STREAMS_BEFORE_SETTINGS: u32 = 100;
+
+/// How many streams reset here are remembered: more than are usually open.
+const RECENT_RESETS: usize = 1024;

@@ -1,0 +1,129 @@
+//! What happens because time passes.
+
+use std::time::Duration;
+
+use crate::frame;
+use crate::ping::{KeepaliveAction, PingKind};
+use crate::{CloseCause, Reason, Time};
+
+use super::{Connection, ResetBy};
+
+/// Points in time that are kept (the others are derived).
+#[derive(Debug)]
+pub(super) struct Timers {
+    /// The handshake must be complete.
+    pub(super) handshake: Option<Time>,
+    /// The header block begun must be complete.
+    pub(super) header_block: Option<Time>,
+    /// Output was handed out and not written since then.
+    pub(super) write_pending: Option<(Time, usize)>,
+    /// Streams are looked through for those that stall.
+    pub(super) stall_check: Option<Time>,
+}
+
+impl Timers {
+    pub(super) fn new(now: Time, handshake: Duration) -> Self {
+        Self {
+            handshake: Some(now + handshake),
+            header_block: None,
+            write_pending: None,
+            stall_check: None,
+        }
+    }
+}
+
+impl Connection {
+    /// When [`handle_timeout`](Self::handle_timeout) is to be called next.
+    pub fn poll_timeout(&self) -> Option<Time> {
+        if self.closed.is_some() {
+            return self.write_stalls_at();
+        }
+        [
+            self.timers.handshake,
+            self.timers.header_block,
+            self.write_stalls_at(),
+            self.timers.stall_check,
+            self.keepalive.due(self.streams.len()),
+            self.drain.due(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// Time has come as far as [`poll_timeout`](Self::poll_timeout) said.
+    pub fn handle_timeout(&mut self, now: Time) {
+        let due = |at: Option<Time>| at.is_some_and(|at| at <= now);
+        if due(self.write_stalls_at()) {
+            self.out = crate::Transmit::new();
+            self.close(CloseCause::WriteStall);
+        }
+        if self.closed.is_some() {
+            return;
+        }
+        if due(self.timers.handshake) {
+            let last = self.last_peer_stream;
+            self.out.encode(|out| {
+                frame::go_away::encode(last, Reason::PROTOCOL_ERROR, "handshake_timeout", out);
+            });
+            self.close(CloseCause::HandshakeTimeout);
+            return;
+        }
+        if due(self.timers.header_block) {
+            self.fail(Reason::ENHANCE_YOUR_CALM, "header_block_timeout");
+            return;
+        }
+        if due(self.timers.stall_check) {
+            self.reset_stalled(now);
+        }
+        match self.keepalive.act(now, self.streams.len()) {
+            KeepaliveAction::Nothing => {}
+            KeepaliveAction::Ping => self
+                .out
+                .encode(|out| frame::ping::encode(PingKind::Keepalive.payload(), false, out)),
+            KeepaliveAction::Dead => {
+                let last = self.last_peer_stream;
+                self.out.encode(|out| {
+                    frame::go_away::encode(last, Reason::NO_ERROR, "keepalive_timeout", out);
+                });
+                self.close(CloseCause::KeepaliveTimeout);
+                return;
+            }
+        }
+        if due(self.drain.due()) {
+            self.handle_drain_timeout(now);
+        }
+    }
+
+    fn write_stalls_at(&self) -> Option<Time> {
+        self.timers.write_pending.map(|(since, _)| since + self.config.limits.write_stall)
+    }
+
+    /// Under pressure of what waits to be sent, streams whose peer has taken nothing for long give
+    /// their memory back. Without pressure a slow reader keeps its call.
+    fn reset_stalled(&mut self, now: Time) {
+        self.timers.stall_check = None;
+        if self.queued <= self.config.limits.send_buffer {
+            return;
+        }
+        let patience = self.config.limits.stream_stall;
+        let stalled = self
+            .streams
+            .keys(|stream| !stream.queue.is_empty() && now.since(stream.send_progress) >= patience);
+        for key in stalled {
+            self.counters.stalled_streams += 1;
+            let id = key.id;
+            self.out.encode(|out| frame::reset::encode(id, Reason::ENHANCE_YOUR_CALM, out));
+            self.recent_resets.add(id);
+            self.drop_stream(key, Reason::ENHANCE_YOUR_CALM, ResetBy::Stall);
+        }
+        self.arm_stall_check(now);
+    }
+
+    /// Looks for stalled streams again soon, if there is pressure.
+    pub(super) fn arm_stall_check(&mut self, now: Time) {
+        if self.timers.stall_check.is_none() && self.queued > self.config.limits.send_buffer {
+            self.timers.stall_check = Some(now + self.config.limits.stream_stall / 4);
+        }
+    }
+}

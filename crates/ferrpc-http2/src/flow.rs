@@ -1,0 +1,173 @@
+//! Flow control (RFC 9113, 5.2 and 6.9): credit we have, credit we give, and how much to give.
+
+use std::time::Duration;
+
+use crate::frame::settings::MAX_WINDOW;
+use crate::{Time, Window};
+
+/// Credit that the peer gave us. Can be negative after a change of SETTINGS (6.9.2).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SendWindow(i64);
+
+impl SendWindow {
+    pub(crate) fn new(initial: u32) -> Self {
+        Self(i64::from(initial))
+    }
+
+    /// Bytes that may be sent.
+    pub(crate) fn available(self) -> usize {
+        usize::try_from(self.0).unwrap_or(0)
+    }
+
+    pub(crate) fn consume(&mut self, bytes: usize) {
+        self.0 -= bytes as i64;
+    }
+
+    /// Adds credit; false if the window then exceeds 2^31-1.
+    #[must_use]
+    pub(crate) fn grow(&mut self, bytes: i64) -> bool {
+        self.0 += bytes;
+        self.0 <= i64::from(MAX_WINDOW)
+    }
+}
+
+/// Credit that we gave the peer: what it may still send, and what was consumed and not yet given
+/// back.
+///
+/// Invariant: `open + pending + (bytes delivered and not released) == size`, whatever happens to
+/// the stream.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ReceiveWindow {
+    open: i64,
+    pending: i64,
+    size: i64,
+}
+
+impl ReceiveWindow {
+    pub(crate) fn new(size: u32) -> Self {
+        Self { open: i64::from(size), pending: 0, size: i64::from(size) }
+    }
+
+    /// The peer sent `bytes`; false if it had no credit for them.
+    #[must_use]
+    pub(crate) fn consume(&mut self, bytes: usize) -> bool {
+        self.open -= bytes as i64;
+        self.open >= 0
+    }
+
+    /// `bytes` were consumed. Returns the increment to send now, once it is worth a frame.
+    pub(crate) fn release(&mut self, bytes: usize) -> Option<u32> {
+        self.pending += bytes as i64;
+        if self.pending * 2 < self.size {
+            return None;
+        }
+        self.open += self.pending;
+        let increment = u32::try_from(self.pending).ok();
+        self.pending = 0;
+        increment
+    }
+
+    /// The window becomes `size`, if that is more; returns by how much it grew.
+    pub(crate) fn grow_to(&mut self, size: u32) -> u32 {
+        let grown = (i64::from(size) - self.size).max(0);
+        self.size += grown;
+        self.open += grown;
+        u32::try_from(grown).unwrap_or(0)
+    }
+}
+
+/// How large the windows towards us are, and whether to measure.
+///
+/// With `Auto` the bandwidth-delay product is sampled: a ping goes out when data arrives, and the
+/// bytes that come until its acknowledgement are what the path holds. A sample close to the window
+/// means that the window is what limits the peer, and doubles it.
+#[derive(Clone, Debug)]
+pub(crate) struct WindowSizer {
+    stream: u32,
+    max: u32,
+    probe: Probe,
+    /// The best bandwidth seen, in bytes per second.
+    bandwidth: f64,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Probe {
+    /// Counts bytes until a probe is worth its ping.
+    Idle { bytes: u64 },
+    /// A ping is under way since `at`.
+    Sent { at: Time, bytes: u64 },
+}
+
+impl WindowSizer {
+    pub(crate) fn new(window: Window) -> Self {
+        let (stream, max) = match window {
+            Window::Auto { max } => {
+                let max = max.clamp(INITIAL_AUTO, MAX_WINDOW / 4);
+                (INITIAL_AUTO, max)
+            }
+            Window::Fixed(size) => {
+                let size = size.min(MAX_WINDOW / 4);
+                (size, size)
+            }
+        };
+        Self { stream, max, probe: Probe::Idle { bytes: 0 }, bandwidth: 0.0 }
+    }
+
+    /// The window of a stream.
+    pub(crate) fn stream(&self) -> u32 {
+        self.stream
+    }
+
+    /// The window of the connection.
+    pub(crate) fn connection(&self) -> u32 {
+        self.stream.saturating_mul(4).clamp(MIN_CONNECTION, MAX_WINDOW)
+    }
+
+    /// Data came; whether a probing ping should go out now.
+    pub(crate) fn received(&mut self, now: Time, bytes: usize) -> bool {
+        if self.stream >= self.max {
+            return false;
+        }
+        match &mut self.probe {
+            Probe::Sent { bytes: counted, .. } => {
+                *counted += bytes as u64;
+                false
+            }
+            Probe::Idle { bytes: counted } => {
+                *counted += bytes as u64;
+                // Small calls never fill a window: no ping for them.
+                let worth = *counted >= u64::from(self.stream / 4);
+                if worth {
+                    self.probe = Probe::Sent { at: now, bytes: bytes as u64 };
+                }
+                worth
+            }
+        }
+    }
+
+    /// The probing ping was acknowledged; whether the windows grew.
+    pub(crate) fn acknowledged(&mut self, now: Time) -> bool {
+        let Probe::Sent { at, bytes } = self.probe else {
+            return false;
+        };
+        self.probe = Probe::Idle { bytes: 0 };
+        let round_trip = now.since(at).max(Duration::from_micros(1));
+        let bandwidth = bytes as f64 / (round_trip.as_secs_f64() * 1.5);
+        let limited = bytes * 3 >= u64::from(self.stream) * 2;
+        if !limited || bandwidth <= self.bandwidth {
+            return false;
+        }
+        self.bandwidth = bandwidth;
+        let wanted = u32::try_from(bytes * 2).unwrap_or(u32::MAX).min(self.max);
+        let grew = wanted > self.stream;
+        self.stream = self.stream.max(wanted);
+        grew
+    }
+}
+
+/// The first stream window of `Auto`: HTTP/2's own default, so that nothing is lost by a peer
+/// that sends before it reads our SETTINGS.
+const INITIAL_AUTO: u32 = 65_535;
+
+/// The connection's window is at least this: several streams' worth.
+const MIN_CONNECTION: u32 = 1 << 20;

@@ -1,0 +1,48 @@
+//! A bucket of tokens: what a peer may do in a row, and how fast it may go on.
+
+use crate::{Budget, Time};
+
+/// Tokens left of a [`Budget`].
+#[derive(Clone, Debug)]
+pub(crate) struct Bucket {
+    budget: Budget,
+    /// In thousandths of a token, so that slow refills do not round to nothing.
+    milli: u64,
+    refilled: Time,
+}
+
+impl Bucket {
+    pub(crate) fn new(budget: Budget, now: Time) -> Self {
+        Self { budget, milli: u64::from(budget.burst) * 1000, refilled: now }
+    }
+
+    /// Takes one token; false if there is none.
+    #[must_use]
+    pub(crate) fn take(&mut self, now: Time) -> bool {
+        if self.milli < 1000 {
+            self.refill(now);
+        }
+        match self.milli.checked_sub(1000) {
+            Some(rest) => {
+                self.milli = rest;
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Pays a token back.
+    pub(crate) fn give(&mut self) {
+        self.milli = (self.milli + 1000).min(u64::from(self.budget.burst) * 1000);
+    }
+
+    fn refill(&mut self, now: Time) {
+        let nanos = u64::try_from(now.since(self.refilled).as_nanos()).unwrap_or(u64::MAX);
+        let gained = (nanos / 1000).saturating_mul(u64::from(self.budget.per_second)) / 1000;
+        if gained > 0 {
+            self.milli =
+                (self.milli.saturating_add(gained)).min(u64::from(self.budget.burst) * 1000);
+            self.refilled = now;
+        }
+    }
+}

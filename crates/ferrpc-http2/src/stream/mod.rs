@@ -1,0 +1,78 @@
+//! One stream (RFC 9113, 5.1).
+//!
+//! A stream exists here from its first HEADERS until both halves are closed. Idle streams are
+//! those above the highest id, closed ones those below it that are not in the store; what was
+//! reset here a moment ago is remembered apart, since the peer may not know it yet.
+//!
+//! ```text
+//!              HEADERS sent or received
+//!   idle ------------------------------------> open
+//!                                               |
+//!             END_STREAM received   +-----------+-----------+   END_STREAM sent
+//!                                   v                       v
+//!                        half-closed (remote)     half-closed (local)
+//!                        receive_open = false       send_open = false
+//!                                   |                       |
+//!                                   +-----------+-----------+
+//!                       END_STREAM the other way|, or RST_STREAM from either
+//!                                               v
+//!                                    closed (leaves the store)
+//! ```
+
+mod send_queue;
+mod store;
+
+pub(crate) use send_queue::{Chunk, End, SendQueue};
+pub(crate) use store::Store;
+
+use crate::Time;
+use crate::flow::{ReceiveWindow, SendWindow};
+
+/// A stream, as the user of a connection names it. A key whose stream has closed is recognised,
+/// and commands for it do nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct StreamKey {
+    pub(crate) slot: u32,
+    pub(crate) id: u32,
+}
+
+impl StreamKey {
+    /// The stream's number on the wire.
+    pub const fn id(self) -> u32 {
+        self.id
+    }
+}
+
+/// State of an open stream.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    pub(crate) id: u32,
+    /// The user's own number for it.
+    pub(crate) token: u32,
+    pub(crate) receive_open: bool,
+    pub(crate) send_open: bool,
+    /// The request's or the final response's headers were received.
+    pub(crate) headers_received: bool,
+    pub(crate) headers_sent: bool,
+    /// In the connection's ring of streams that have something to send.
+    pub(crate) in_ready: bool,
+    /// The user was told that it cannot send and waits to hear that it can.
+    pub(crate) wants_writable: bool,
+    pub(crate) informational: u32,
+    pub(crate) send_window: SendWindow,
+    pub(crate) receive_window: ReceiveWindow,
+    /// Bytes of body that content-length still promises.
+    pub(crate) content_left: Option<u64>,
+    /// Bytes of header lists that the user holds because of this stream.
+    pub(crate) held_headers: usize,
+    pub(crate) queue: SendQueue,
+    pub(crate) opened: Time,
+    /// When its queue last got shorter, or began to fill.
+    pub(crate) send_progress: Time,
+}
+
+impl Stream {
+    pub(crate) fn is_closed(&self) -> bool {
+        !self.receive_open && !self.send_open
+    }
+}

@@ -1,0 +1,13 @@
+//! Test tools of ferrpc; a dev-dependency only.
+//!
+//! - [`Pair`]: two gRPC transports joined in memory under virtual time.
+//! - [`Sim`]: the same over a seeded network that splits, joins, delays, stalls and cuts the byte
+//!   streams.
+//! - [`wire`]: frames by hand, for peers that break rules.
+
+mod pair;
+mod sim;
+pub mod wire;
+
+pub use pair::{End, Pair};
+pub use sim::{Sim, SimConfig};

@@ -1,0 +1,178 @@
+//! A call's way through its attempts.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use ferrpc_core::call::Next;
+use ferrpc_core::transport::TransparentRetry;
+use ferrpc_core::{Encoding, Metadata, Status, Time};
+
+use super::call::{CallCell, Progress};
+use super::role::{Command, Start};
+use super::subchannel::{Connection, Subchannel};
+use crate::transport::clock;
+use crate::transport::mailbox::Mailbox;
+
+/// Holds a call while its caller waits for it: dropped, the call is cancelled.
+pub(super) struct CallGuard {
+    pub(super) cell: Arc<CallCell>,
+    /// The connection in whose queue the call waits for a stream.
+    queued: Option<Arc<Mailbox<Command>>>,
+    over: bool,
+}
+
+/// How far a call is to be driven.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Until {
+    /// The response's headers.
+    Begin,
+    /// The call's end.
+    End,
+}
+
+/// How far it came.
+pub(super) enum Driven {
+    /// The response began.
+    Began(Metadata, Encoding),
+    /// The call is over.
+    Ended(Status),
+}
+
+impl CallGuard {
+    pub(super) const fn new(cell: Arc<CallCell>) -> Self {
+        Self { cell, queued: None, over: false }
+    }
+
+    /// The call is over: there is nothing to cancel.
+    pub(super) const fn disarm(&mut self) {
+        self.over = true;
+    }
+
+    /// Runs attempts until the response begins or the call is over.
+    pub(super) async fn drive(
+        &mut self,
+        subchannel: &Arc<Subchannel>,
+        wait_for_ready: bool,
+        until: Until,
+    ) -> Driven {
+        loop {
+            let connection = match subchannel.connection() {
+                Some(connection) => connection,
+                None => match self.connection(subchannel, wait_for_ready).await {
+                    Ok(connection) => connection,
+                    Err(status) => return self.ended(status),
+                },
+            };
+            self.cell.begin_attempt();
+            let start = Command::Start(Start::new(Arc::clone(&self.cell)));
+            if connection.mailbox.send(start).is_err() {
+                // What came back was dropped, and so told the call that it never left.
+                subchannel.connection_lost(connection.id());
+            }
+            let ended = match self.progress(&connection, until).await {
+                Ok(Progress::Headers(metadata, encoding)) => {
+                    return Driven::Began(metadata, encoding);
+                }
+                Ok(Progress::Ended(ended)) => ended,
+                Ok(Progress::Queued) => unreachable!("reported once, and then waited for"),
+                Err(status) => return self.ended(status),
+            };
+            if ended.retry == TransparentRetry::No {
+                return self.ended(ended.status);
+            }
+            let now = clock::now();
+            match self.cell.after(now, &ended) {
+                Next::Finish => return self.ended(ended.status),
+                Next::AttemptAt(at) if at <= now => {}
+                Next::AttemptAt(at) => {
+                    let end = self.deadline().unwrap_or(Time::MAX);
+                    tokio::time::sleep_until(clock::to_instant(at.min(end))).await;
+                }
+            }
+        }
+    }
+
+    /// Waits for a connection, at most until the deadline.
+    async fn connection(
+        &self,
+        subchannel: &Arc<Subchannel>,
+        wait_for_ready: bool,
+    ) -> Result<Connection, Status> {
+        let mut wait = pin!(subchannel.wait(wait_for_ready));
+        let wait = poll_fn(|cx| {
+            // The sender may end the call meanwhile: a message that cannot be encoded.
+            if let Poll::Ready(Progress::Ended(ended)) = self.cell.poll_end(cx, true) {
+                return Poll::Ready(Err(ended.status));
+            }
+            wait.as_mut().poll(cx).map_err(|error| error.status())
+        });
+        let Some(deadline) = self.deadline() else { return wait.await };
+        match tokio::time::timeout_at(clock::to_instant(deadline), wait).await {
+            Ok(result) => result,
+            Err(_) => Err(self.timed_out(deadline, &subchannel.waited_for())),
+        }
+    }
+
+    /// Waits for what the attempt comes to.
+    async fn progress(
+        &mut self,
+        connection: &Connection,
+        until: Until,
+    ) -> Result<Progress, Status> {
+        let poll = |cx: &mut std::task::Context<'_>, cell: &CallCell, queued| match until {
+            Until::Begin => cell.poll_begin(cx, queued),
+            Until::End => cell.poll_end(cx, queued),
+        };
+        let progress = poll_fn(|cx| poll(cx, &self.cell, false)).await;
+        let Progress::Queued = progress else { return Ok(progress) };
+
+        self.queued = Some(Arc::clone(&connection.mailbox));
+        let cell = Arc::clone(&self.cell);
+        let progress = poll_fn(|cx| poll(cx, &cell, true));
+        let Some(deadline) = self.deadline() else { return Ok(progress.await) };
+        match tokio::time::timeout_at(clock::to_instant(deadline), progress).await {
+            Ok(progress) => Ok(progress),
+            Err(_) => {
+                self.cancel();
+                Err(self.timed_out(
+                    deadline,
+                    "a stream: the server has as many calls on this connection as it takes",
+                ))
+            }
+        }
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        self.cell.lock().call.deadline()
+    }
+
+    fn timed_out(&self, deadline: Time, waited_for: &str) -> Status {
+        let state = self.cell.lock();
+        state.call.handle_timeout(deadline, waited_for).expect("now is the deadline")
+    }
+
+    /// The call ended with `status`; a sender that is left learns of it.
+    fn ended(&mut self, status: Status) -> Driven {
+        self.disarm();
+        Driven::Ended(status)
+    }
+
+    fn cancel(&mut self) {
+        self.over = true;
+        self.cell.cancel();
+        if let Some(mailbox) = self.queued.take() {
+            // If the connection is gone, so is its queue.
+            let _ = mailbox.send(Command::SweepQueue);
+        }
+    }
+}
+
+impl Drop for CallGuard {
+    fn drop(&mut self) {
+        if !self.over {
+            self.cancel();
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! What a channel is made of.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ferrpc_core::channel::BackoffConfig;
+use ferrpc_core::http2::{Keepalive, Window};
+use ferrpc_core::transport::{self, CallLimits};
+use ferrpc_core::{Encoding, EncodingSet};
+
+use super::connector::Connector;
+use super::{Channel, ConnectError};
+use crate::interceptor::ClientInterceptor;
+use crate::resolver::Target;
+
+/// Makes a [`Channel`]. Made by [`Channel::builder`].
+#[derive(Debug)]
+#[must_use = "a builder does nothing until connect or connect_lazy"]
+pub struct ChannelBuilder {
+    target: String,
+    authority: Option<String>,
+    user_agent: Option<String>,
+    interceptors: Vec<Interceptor>,
+    config: Config,
+}
+
+/// What the parts of a channel need to know.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    pub(crate) connector: Option<Arc<dyn Connector>>,
+    pub(crate) connect_timeout: Option<Duration>,
+    pub(crate) backoff: BackoffConfig,
+    pub(crate) transport: transport::Config,
+    pub(crate) limits: CallLimits,
+    pub(crate) wait_for_ready: bool,
+    pub(crate) compression: Encoding,
+    pub(crate) max_kept: usize,
+}
+
+struct Interceptor(Arc<dyn ClientInterceptor>);
+
+impl ChannelBuilder {
+    pub(super) fn new(target: String) -> Self {
+        let config = Config {
+            connector: None,
+            connect_timeout: None,
+            backoff: BackoffConfig::default(),
+            transport: transport::Config {
+                http2: ferrpc_core::http2::Config::default(),
+                accept: EncodingSet::ALL,
+                max_age: None,
+                max_age_grace: None,
+                max_idle: None,
+                max_held_messages: MAX_HELD_MESSAGES,
+                seed: 0,
+            },
+            limits: CallLimits { max_receive: DEFAULT_MAX_RECEIVE, max_send: usize::MAX },
+            wait_for_ready: false,
+            compression: Encoding::Identity,
+            max_kept: DEFAULT_MAX_KEPT,
+        };
+        Self { target, authority: None, user_agent: None, interceptors: Vec::new(), config }
+    }
+
+    /// The `:authority` of all calls, in place of the target's host and port.
+    pub fn authority(mut self, authority: impl Into<String>) -> Self {
+        self.authority = Some(authority.into());
+        self
+    }
+
+    /// What stands before "ferrpc/VERSION" in the `user-agent` of all calls: the application's own
+    /// name and version.
+    pub fn user_agent(mut self, prefix: impl Into<String>) -> Self {
+        self.user_agent = Some(prefix.into());
+        self
+    }
+
+    /// The most that one attempt to connect may take, from looking the name up to the server's
+    /// first HTTP/2 frame. By default as gRPC has it: 20 s, and more when the backoff is longer.
+    pub const fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.config.connect_timeout = Some(timeout);
+        self
+    }
+
+    /// How long to wait between attempts to connect. By default 1 s, growing to 120 s.
+    pub const fn backoff(mut self, backoff: BackoffConfig) -> Self {
+        self.config.backoff = backoff;
+        self
+    }
+
+    /// How much the server may send ahead of what is read. By default it grows with what the
+    /// network can carry, up to 16 MiB a stream.
+    pub const fn window(mut self, window: Window) -> Self {
+        self.config.transport.http2.window = window;
+        self
+    }
+
+    /// Pings to learn whether the server is still there. By default none.
+    pub const fn keepalive(mut self, keepalive: Keepalive) -> Self {
+        self.config.transport.http2.keepalive = keepalive;
+        self
+    }
+
+    /// The largest response message taken, in bytes, before and after decompression; larger ones
+    /// end their call with RESOURCE_EXHAUSTED. By default 4 MiB.
+    pub const fn max_receive_message(mut self, bytes: usize) -> Self {
+        self.config.limits.max_receive = bytes;
+        self
+    }
+
+    /// The largest request message sent, in bytes, after compression. By default without limit.
+    pub const fn max_send_message(mut self, bytes: usize) -> Self {
+        self.config.limits.max_send = bytes;
+        self
+    }
+
+    /// Whether calls that do not say themselves wait while the server cannot be reached, rather
+    /// than failing with UNAVAILABLE. By default they fail.
+    pub const fn wait_for_ready(mut self, wait: bool) -> Self {
+        self.config.wait_for_ready = wait;
+        self
+    }
+
+    /// How request messages are compressed in calls that do not say themselves. By default not at
+    /// all: the server must be known to support it.
+    pub const fn compression(mut self, encoding: Encoding) -> Self {
+        self.config.compression = encoding;
+        self
+    }
+
+    /// The encodings that servers may compress responses with. By default all that there are.
+    pub const fn accept_compressed(mut self, encodings: EncodingSet) -> Self {
+        self.config.transport.accept = encodings;
+        self
+    }
+
+    /// Bytes of request messages that a call keeps until the server has begun to answer, so that
+    /// it can be sent again if the server did not take it. By default 256 KiB.
+    pub const fn retry_buffer(mut self, bytes: usize) -> Self {
+        self.config.max_kept = bytes;
+        self
+    }
+
+    /// Adds code that runs around every call; those added first see a call first.
+    pub fn interceptor(mut self, interceptor: impl ClientInterceptor) -> Self {
+        self.interceptors.push(Interceptor(Arc::new(interceptor)));
+        self
+    }
+
+    /// Makes the byte streams of this channel, in place of its own resolver and sockets.
+    pub fn connector(mut self, connector: impl Connector) -> Self {
+        self.config.connector = Some(Arc::new(connector));
+        self
+    }
+
+    /// The channel, which connects when the first call asks for it. Fails only if the target is
+    /// not one. Needs no runtime; the calls do.
+    pub fn connect_lazy(self) -> Result<Channel, ConnectError> {
+        let Self { target, authority, user_agent, interceptors, config } = self;
+        let target: Target = target.parse()?;
+        if target.wants_tls() && config.connector.is_none() {
+            return Err(ConnectError::tls(&target));
+        }
+        let authority = authority.unwrap_or_else(|| target.authority());
+        let user_agent = user_agent.map_or_else(
+            || DEFAULT_USER_AGENT.to_owned(),
+            |prefix| format!("{prefix} {DEFAULT_USER_AGENT}"),
+        );
+        let interceptors = interceptors.into_iter().map(|Interceptor(inner)| inner).collect();
+        Ok(Channel::new(target, authority.into(), user_agent.into(), interceptors, config))
+    }
+
+    /// The channel, once it has a connection; or why the first attempt failed.
+    pub async fn connect(self) -> Result<Channel, ConnectError> {
+        let channel = self.connect_lazy()?;
+        channel.connected().await?;
+        Ok(channel)
+    }
+}
+
+impl fmt::Debug for Interceptor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Interceptor")
+    }
+}
+
+/// gRPC's default in all languages.
+const DEFAULT_MAX_RECEIVE: usize = 4 << 20;
+
+/// The per-call buffer of gRFC A6 as gRPC's implementations have it.
+const DEFAULT_MAX_KEPT: usize = 256 << 10;
+
+/// Received messages that wait for slow readers, over all calls of a connection, before only the
+/// oldest call gets more credit.
+const MAX_HELD_MESSAGES: usize = 32 << 20;
+
+const DEFAULT_USER_AGENT: &str = concat!("ferrpc/", env!("CARGO_PKG_VERSION"));

@@ -1,0 +1,340 @@
+//! What one call of a client shares with the connection that carries it.
+//!
+//! ```text
+//!                 messages to send -->
+//!   caller and   consumed credit  -->    connection's task (role.rs)
+//!   its pump         cancellation -->
+//!                <-- headers, messages, the end
+//! ```
+//!
+//! The cell lives as long as the call, over all its attempts, of which at most one runs at a time.
+//! It is handed to a connection by [`Command::Start`](super::role::Command); from then on the
+//! caller rings the connection's mailbox when it has left something in the cell, once until the
+//! connection has looked.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use ferrpc_core::call::{CallConfig, ClientCall, Next};
+use ferrpc_core::transport::{
+    CallId, CallLimits, Cardinality, Message, StartCall, TransparentRetry,
+};
+use ferrpc_core::{Code, Encoding, Metadata, Status, Time};
+
+use super::role::Command;
+use crate::method::MethodPath;
+use crate::transport::mailbox::Mailbox;
+
+/// One call: what it starts with, and what changes.
+pub(crate) struct CallCell {
+    pub(super) head: Head,
+    state: Mutex<State>,
+}
+
+/// What every attempt of a call starts with.
+pub(crate) struct Head {
+    pub(super) path: MethodPath,
+    pub(super) authority: Arc<str>,
+    pub(super) user_agent: Arc<str>,
+    pub(super) metadata: Metadata,
+    pub(super) encoding: Encoding,
+    pub(super) cardinality: Cardinality,
+    pub(super) limits: CallLimits,
+    /// Bytes of consumed messages that are given back together.
+    pub(super) credit_batch: usize,
+}
+
+/// What changes during a call. The connection's task works on it directly.
+pub(super) struct State {
+    pub(super) call: ClientCall,
+    pub(super) attempt: Attempt,
+    /// The connection was told to look into the cell and has not yet.
+    pub(super) touched: bool,
+    /// The transport takes no messages for now.
+    pub(super) full: bool,
+    /// The caller has lost interest.
+    pub(super) cancelled: bool,
+    /// Bytes consumed and not yet given back.
+    pub(super) credit: usize,
+    pub(super) initial: Option<(Metadata, Encoding)>,
+    pub(super) received: VecDeque<Message>,
+    pub(super) ended: Option<Ended>,
+    pub(super) receiver: Option<Waker>,
+    pub(super) sender: Option<Waker>,
+}
+
+/// Where the current attempt is.
+pub(super) enum Attempt {
+    /// There is none, or it is on its way to a connection.
+    None,
+    /// It waits until the peer takes another stream.
+    Queued,
+    /// It has a stream.
+    Running { mailbox: Arc<Mailbox<Command>>, call: CallId },
+}
+
+/// How an attempt ended.
+#[derive(Debug)]
+pub(super) struct Ended {
+    pub(super) status: Status,
+    pub(super) retry: TransparentRetry,
+}
+
+/// What a caller waits for.
+pub(super) enum Progress {
+    /// The response began, with these headers.
+    Headers(Metadata, Encoding),
+    /// The attempt is over. (A response that began is still in the cell.)
+    Ended(Ended),
+    /// The attempt waits for a stream: its deadline is the caller's to watch.
+    Queued,
+}
+
+impl CallCell {
+    pub(super) fn new(head: Head, config: CallConfig) -> Arc<Self> {
+        let state = State {
+            call: ClientCall::new(config),
+            attempt: Attempt::None,
+            touched: false,
+            full: false,
+            cancelled: false,
+            credit: 0,
+            initial: None,
+            received: VecDeque::new(),
+            ended: None,
+            receiver: None,
+            sender: None,
+        };
+        Arc::new(Self { head, state: Mutex::new(state) })
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        // No code of users runs under the lock, so that its state is whole even after a panic.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the transport needs for an attempt.
+    pub(super) fn start<'a>(&'a self, state: &State) -> StartCall<'a> {
+        let head = &self.head;
+        StartCall {
+            path: &head.path,
+            authority: &head.authority,
+            scheme: "http",
+            user_agent: &head.user_agent,
+            metadata: &head.metadata,
+            deadline: state.call.deadline(),
+            encoding: head.encoding,
+            cardinality: head.cardinality,
+            limits: head.limits,
+            // Transparent retries do not count as attempts.
+            previous_attempts: 0,
+        }
+    }
+
+    // -- sending ---------------------------------------------------------------------------------
+
+    /// Ready when a message may be pushed; an error when the call is over. Keeps the waker in any
+    /// case, so that a sender which waits for something else learns of the call's end.
+    pub(super) fn poll_send_ready(&self, cx: &Context<'_>) -> Poll<Result<(), ()>> {
+        let mut state = self.lock();
+        if state.is_over() {
+            return Poll::Ready(Err(()));
+        }
+        keep_waker(&mut state.sender, cx);
+        if state.has_room() { Poll::Ready(Ok(())) } else { Poll::Pending }
+    }
+
+    /// Queues a message, whether or not there is room.
+    pub(super) fn push(&self, message: Message) {
+        let mut state = self.lock();
+        if !state.is_over() {
+            state.call.push(message);
+            if !state.full {
+                ring(state);
+            }
+        }
+    }
+
+    /// No more messages follow.
+    pub(super) fn half_close(&self) {
+        let mut state = self.lock();
+        if !state.is_over() {
+            state.call.half_close();
+            ring(state);
+        }
+    }
+
+    /// Ends the call from this side: the stream is reset, and the caller gets `status`, unless the
+    /// call is over already.
+    pub(super) fn fail(&self, status: Status) {
+        let mut state = self.lock();
+        if state.ended.is_some() || state.cancelled {
+            return;
+        }
+        state.cancelled = true;
+        state.ended = Some(Ended { status, retry: TransparentRetry::No });
+        let wakers = state.take_wakers();
+        ring(state);
+        wakers.into_iter().flatten().for_each(Waker::wake);
+    }
+
+    /// The caller has lost interest: resets the stream unless the call is over.
+    pub(super) fn cancel(&self) {
+        let mut state = self.lock();
+        if state.is_over() {
+            return;
+        }
+        state.cancelled = true;
+        state.receiver = None;
+        let sender = state.sender.take();
+        ring(state);
+        sender.into_iter().for_each(Waker::wake);
+    }
+
+    // -- receiving -------------------------------------------------------------------------------
+
+    /// Waits for the end of the attempt, or for it to be queued if `queued` is not known yet.
+    pub(super) fn poll_end(&self, cx: &Context<'_>, queued: bool) -> Poll<Progress> {
+        let mut state = self.lock();
+        if let Some(ended) = state.ended.take() {
+            return Poll::Ready(Progress::Ended(ended));
+        }
+        if !queued && matches!(state.attempt, Attempt::Queued) {
+            return Poll::Ready(Progress::Queued);
+        }
+        keep_waker(&mut state.receiver, cx);
+        Poll::Pending
+    }
+
+    /// Waits for the response to begin, or for any of what [`poll_end`](Self::poll_end) waits for.
+    pub(super) fn poll_begin(&self, cx: &Context<'_>, queued: bool) -> Poll<Progress> {
+        if let Some((metadata, encoding)) = self.lock().initial.take() {
+            return Poll::Ready(Progress::Headers(metadata, encoding));
+        }
+        self.poll_end(cx, queued)
+    }
+
+    /// The next message of the response; `Err` with the status after the last.
+    pub(super) fn poll_message(&self, cx: &Context<'_>) -> Poll<Result<Message, Status>> {
+        let mut state = self.lock();
+        if let Some(message) = state.received.pop_front() {
+            state.credit += message.payload.len();
+            if state.credit >= self.head.credit_batch {
+                ring(state);
+            }
+            return Poll::Ready(Ok(message));
+        }
+        if let Some(ended) = &mut state.ended {
+            // The end stays, so that everybody sees that the call is over; what it says is told
+            // once.
+            let code = ended.status.code();
+            return Poll::Ready(Err(std::mem::replace(&mut ended.status, Status::new(code, ""))));
+        }
+        keep_waker(&mut state.receiver, cx);
+        Poll::Pending
+    }
+
+    /// The headers and the message of a unary response, after its end.
+    pub(super) fn take_response(&self) -> (Option<(Metadata, Encoding)>, Option<Message>) {
+        let mut state = self.lock();
+        (state.initial.take(), state.received.pop_front())
+    }
+
+    // -- attempts --------------------------------------------------------------------------------
+
+    /// A new attempt: to be called before the cell is handed to a connection.
+    pub(super) fn begin_attempt(&self) {
+        let mut state = self.lock();
+        state.call.start_attempt();
+        state.attempt = Attempt::None;
+        state.full = false;
+        state.credit = 0;
+    }
+
+    /// What follows the end of an attempt.
+    pub(super) fn after(&self, now: Time, ended: &Ended) -> Next {
+        self.lock().call.handle_finished(now, ended.retry)
+    }
+
+    /// Puts the end back: the call is over for everybody who asks later.
+    pub(super) fn finish(&self, status: Status) {
+        let mut state = self.lock();
+        state.ended = Some(Ended { status, retry: TransparentRetry::No });
+        let wakers = state.take_wakers();
+        drop(state);
+        wakers.into_iter().flatten().for_each(Waker::wake);
+    }
+
+    /// The attempt could not reach a connection.
+    pub(super) fn never_sent(&self) {
+        let mut state = self.lock();
+        state.attempt = Attempt::None;
+        if state.is_over() {
+            return;
+        }
+        state.ended = Some(Ended {
+            status: Status::new(
+                Code::Unavailable,
+                "the connection ended before the call could be sent",
+            ),
+            retry: TransparentRetry::NeverSent,
+        });
+        let receiver = state.receiver.take();
+        drop(state);
+        receiver.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl State {
+    /// Whether nothing can be sent any more.
+    pub(super) fn is_over(&self) -> bool {
+        self.cancelled || self.ended.as_ref().is_some_and(|ended| ended.is_final())
+    }
+
+    /// Whether the sender may go on.
+    pub(super) fn has_room(&self) -> bool {
+        !self.full && self.call.unsent() < UNSENT_LIMIT
+    }
+
+    pub(super) fn take_wakers(&mut self) -> [Option<Waker>; 2] {
+        [self.receiver.take(), self.sender.take()]
+    }
+}
+
+impl Ended {
+    /// Whether the call surely ends with it: another attempt is out of the question.
+    pub(super) fn is_final(&self) -> bool {
+        self.retry == TransparentRetry::No
+    }
+}
+
+/// Makes the connection that carries the attempt look into the cell. Without one there is nothing
+/// to do: it looks when it gets the cell.
+fn ring(mut state: MutexGuard<'_, State>) {
+    if state.touched {
+        return;
+    }
+    if let Attempt::Running { mailbox, call } = &state.attempt {
+        let (mailbox, call) = (Arc::clone(mailbox), *call);
+        state.touched = true;
+        drop(state);
+        mailbox.touch(call);
+    }
+}
+
+fn keep_waker(place: &mut Option<Waker>, cx: &Context<'_>) {
+    match place {
+        Some(waker) => waker.clone_from(cx.waker()),
+        None => *place = Some(cx.waker().clone()),
+    }
+}
+
+/// What a call may queue here before its sender has to wait; one message more may go over it.
+const UNSENT_LIMIT: usize = 64 << 10;
+
+impl std::fmt::Debug for CallCell {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CallCell").field("path", &self.head.path).finish_non_exhaustive()
+    }
+}

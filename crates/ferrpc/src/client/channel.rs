@@ -1,0 +1,391 @@
+//! The user's end of a connection to a server.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use bytes::Bytes;
+use ferrpc_core::call::CallConfig;
+use ferrpc_core::channel::ConnectivityState;
+use ferrpc_core::http2::Window;
+use ferrpc_core::transport::Message;
+use ferrpc_core::{Code, Encoding, Status, Time};
+use futures_core::Stream;
+use tokio::time::Instant;
+
+use super::ConnectError;
+use super::attempt::{CallGuard, Driven, Until};
+use super::builder::{ChannelBuilder, Config};
+use super::call::{CallCell, Head};
+use super::pump::{Pump, check_size};
+use super::responses::Responses;
+use super::subchannel::Subchannel;
+use crate::interceptor::{ClientCall, ClientInterceptor, EndHooks};
+use crate::method::Method;
+use crate::request::{CallEnd, Request, RequestParts, Response};
+use crate::resolver::Target;
+use crate::transport::clock;
+use crate::{Codec, Streaming, compression};
+
+/// A server as its clients see it: makes calls, and the connection they need.
+///
+/// Cheap to clone, and all methods take `&self`: any number of calls may run at once, on any
+/// threads, over one connection. The connection is made when the first call asks for it and made
+/// anew when it is lost. A call that surely never reached a server goes again by itself.
+///
+/// When the last clone is dropped, calls that still run may finish; then the connection is closed.
+///
+/// Calls must be made in a tokio runtime. The connection runs in that of the call that caused it;
+/// when that runtime shuts down, the next call makes another.
+#[derive(Clone)]
+pub struct Channel {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    subchannel: Arc<Subchannel>,
+    authority: Arc<str>,
+    user_agent: Arc<str>,
+    interceptors: Arc<[Arc<dyn ClientInterceptor>]>,
+    config: Config,
+    credit_batch: usize,
+}
+
+/// A call about to start.
+struct Prepared {
+    guard: CallGuard,
+    hooks: EndHooks,
+    wait_for_ready: bool,
+}
+
+impl Channel {
+    /// Begins to make a channel to `target`: see [`Target`] for what it may be.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), ferrpc::client::ConnectError> {
+    /// use ferrpc::Channel;
+    ///
+    /// let channel = Channel::builder("http://localhost:50051").connect().await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn builder(target: impl Into<String>) -> ChannelBuilder {
+        ChannelBuilder::new(target.into())
+    }
+
+    pub(super) fn new(
+        target: Target,
+        authority: Arc<str>,
+        user_agent: Arc<str>,
+        interceptors: Arc<[Arc<dyn ClientInterceptor>]>,
+        config: Config,
+    ) -> Self {
+        let credit_batch = match config.transport.http2.window {
+            Window::Auto { .. } => CREDIT_BATCH,
+            Window::Fixed(window) => CREDIT_BATCH.min(window as usize / 4),
+        };
+        let subchannel = Subchannel::new(target, config.clone());
+        let shared =
+            Shared { subchannel, authority, user_agent, interceptors, config, credit_batch };
+        Self { shared: Arc::new(shared) }
+    }
+
+    // -- calls -----------------------------------------------------------------------------------
+
+    /// One request, one response.
+    ///
+    /// Dropping the future cancels the call.
+    pub async fn unary<Q, S>(
+        &self,
+        method: &Method<Q, S>,
+        request: Request<Q>,
+    ) -> Result<Response<S>, Status> {
+        let response = method.response();
+        let (mut call, payload) = self.prepare_one(method, request)?;
+        let result = match self.send_one(&call, payload).await {
+            Ok(()) => self.unary_response(&mut call, response).await,
+            Err(status) => Err(status),
+        };
+        call.end(result)
+    }
+
+    /// One request, any number of responses. Ready when the response begins.
+    ///
+    /// Dropping the future, or the [`Streaming`] before its end, cancels the call.
+    pub async fn server_streaming<Q, S>(
+        &self,
+        method: &Method<Q, S>,
+        request: Request<Q>,
+    ) -> Result<Response<Streaming<S>>, Status> {
+        let response = method.response();
+        let (mut call, payload) = self.prepare_one(method, request)?;
+        if let Err(status) = self.send_one(&call, payload).await {
+            return call.end(Err(status));
+        }
+        self.streaming_response(call, response).await
+    }
+
+    /// Any number of requests, one response.
+    ///
+    /// The requests are taken as fast as the server takes them, by the returned future itself.
+    /// Dropping the future cancels the call. The server may answer before the requests have ended:
+    /// then no more are taken.
+    pub async fn client_streaming<Q, S, R>(
+        &self,
+        method: &Method<Q, S>,
+        request: Request<R>,
+    ) -> Result<Response<S>, Status>
+    where
+        R: Stream<Item = Q> + Send + 'static,
+    {
+        let response = method.response();
+        let (mut call, requests) = self.prepare(method, request)?;
+        let mut pump = Pump::new(requests, method.request(), Arc::clone(&call.guard.cell));
+        let result = {
+            let mut end = pin!(self.unary_response(&mut call, response));
+            let mut pumping = true;
+            poll_fn(|cx| {
+                pumping = pumping && pump.poll(cx).is_pending();
+                end.as_mut().poll(cx)
+            })
+            .await
+        };
+        call.end(result)
+    }
+
+    /// Any number of messages both ways, independent of each other. Ready when the response
+    /// begins, which many servers let wait until their first message.
+    ///
+    /// The requests are taken as fast as the server takes them, by a task of their own, whether or
+    /// not responses are read; it drops them when the call is over. Dropping the future, or the
+    /// [`Streaming`] before its end, cancels the call.
+    pub async fn bidirectional<Q, S, R>(
+        &self,
+        method: &Method<Q, S>,
+        request: Request<R>,
+    ) -> Result<Response<Streaming<S>>, Status>
+    where
+        Q: 'static,
+        R: Stream<Item = Q> + Send + 'static,
+    {
+        let response = method.response();
+        let (call, requests) = self.prepare(method, request)?;
+        let mut pump = Pump::new(requests, method.request(), Arc::clone(&call.guard.cell));
+        // What is there already goes out with the call's headers.
+        let pumping = poll_fn(|cx| Poll::Ready(pump.poll(cx).is_pending())).await;
+        if pumping {
+            tokio::spawn(poll_fn(move |cx| pump.poll(cx)));
+        }
+        self.streaming_response(call, response).await
+    }
+
+    // -- the connection --------------------------------------------------------------------------
+
+    /// The state of the connection.
+    pub fn state(&self) -> ConnectivityState {
+        self.shared.subchannel.connectivity()
+    }
+
+    /// Waits until the state is another than `from`, and returns it.
+    ///
+    /// Cancel-safe. A state that lasts only for a moment may be missed.
+    pub async fn state_changed(&self, from: ConnectivityState) -> ConnectivityState {
+        let mut changes = self.shared.subchannel.watch();
+        let changed = changes.wait_for(|now| now.state != from).await;
+        changed.map_or(ConnectivityState::Shutdown, |now| now.state)
+    }
+
+    /// Starts to connect, if nothing is under way, and does not wait for it.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn start_connecting(&self) {
+        self.shared.subchannel.connect();
+    }
+
+    /// Waits for a connection; makes one if there is none. Fails when the next attempt fails, or
+    /// at once if the last one failed and the pause after it is not over.
+    ///
+    /// Cancel-safe.
+    pub async fn connected(&self) -> Result<(), ConnectError> {
+        match self.shared.subchannel.connection() {
+            Some(_) => Ok(()),
+            None => self.shared.subchannel.wait(false).await.map(drop),
+        }
+    }
+
+    /// Ends the connection and all calls: they, and later ones, fail with CANCELLED. For all
+    /// clones of this channel.
+    pub fn close(&self) {
+        self.shared.subchannel.shut_down(Some(ConnectError::closed().status()));
+    }
+
+    /// What the channel connects to.
+    pub fn target(&self) -> &Target {
+        self.shared.subchannel.target()
+    }
+
+    // -- inside ----------------------------------------------------------------------------------
+
+    /// Asks the interceptors and makes the call's cell; what is left of the request is its
+    /// message.
+    fn prepare<Q, S, M>(
+        &self,
+        method: &Method<Q, S>,
+        request: Request<M>,
+    ) -> Result<(Prepared, M), Status> {
+        let RequestParts { message, mut metadata, mut extensions, options } = request.into_parts();
+        let shared = &*self.shared;
+        let deadline = options.end.map(deadline);
+        let hooks = if shared.interceptors.is_empty() {
+            EndHooks::new()
+        } else {
+            let mut call = ClientCall {
+                path: method.path(),
+                metadata: &mut metadata,
+                extensions: &mut extensions,
+                deadline: deadline.map(|deadline| clock::to_instant(deadline).into_std()),
+            };
+            EndHooks::begin(shared.interceptors.iter(), |interceptor| interceptor.begin(&mut call))?
+        };
+        let wait_for_ready = options.wait_for_ready.unwrap_or(shared.config.wait_for_ready);
+        let head = Head {
+            path: method.shared_path(),
+            authority: Arc::clone(&shared.authority),
+            user_agent: Arc::clone(&shared.user_agent),
+            metadata,
+            encoding: options.compression.unwrap_or(shared.config.compression),
+            cardinality: method.cardinality(),
+            limits: shared.config.limits,
+            credit_batch: shared.credit_batch,
+        };
+        let config = CallConfig { deadline, wait_for_ready, max_kept: shared.config.max_kept };
+        let guard = CallGuard::new(CallCell::new(head, config));
+        Ok((Prepared { guard, hooks, wait_for_ready }, message))
+    }
+
+    /// The same for calls with one request message, which is encoded.
+    fn prepare_one<Q, S>(
+        &self,
+        method: &Method<Q, S>,
+        request: Request<Q>,
+    ) -> Result<(Prepared, Bytes), Status> {
+        let (mut call, message) = self.prepare(method, request)?;
+        match method.request().to_bytes(&message) {
+            Ok(payload) => Ok((call, payload)),
+            Err(error) => {
+                let status = Status::from(error);
+                call.hooks.end(&status);
+                Err(status)
+            }
+        }
+    }
+
+    /// Puts the one request message into the call.
+    async fn send_one(&self, call: &Prepared, payload: Bytes) -> Result<(), Status> {
+        let head = &call.guard.cell.head;
+        let message = match head.encoding {
+            Encoding::Identity => Message { payload, compressed: false },
+            encoding => compression::compress(encoding, payload).await,
+        };
+        check_size(&message, head.limits.max_send)?;
+        let mut state = call.guard.cell.lock();
+        state.call.push(message);
+        state.call.half_close();
+        Ok(())
+    }
+
+    async fn unary_response<S>(
+        &self,
+        call: &mut Prepared,
+        codec: Codec<S>,
+    ) -> Result<Response<S>, Status> {
+        let subchannel = &self.shared.subchannel;
+        let driven = call.guard.drive(subchannel, call.wait_for_ready, Until::End).await;
+        let Driven::Ended(mut status) = driven else {
+            unreachable!("driven until its end");
+        };
+        let (initial, message) = call.guard.cell.take_response();
+        if !status.is_ok() {
+            return Err(status);
+        }
+        let (metadata, encoding) = initial.unwrap_or_default();
+        let Some(message) = message else {
+            return Err(Status::new(
+                Code::Unimplemented,
+                "the server ended the call with OK and sent no response message",
+            ));
+        };
+        let payload = if message.compressed {
+            let limit = call.guard.cell.head.limits.max_receive;
+            compression::decompress(encoding, message, limit).await?
+        } else {
+            message.payload
+        };
+        let message = (codec.decode)(payload)?;
+        Ok(Response::received(message, metadata, std::mem::take(status.metadata_mut())))
+    }
+
+    async fn streaming_response<S>(
+        &self,
+        mut call: Prepared,
+        codec: Codec<S>,
+    ) -> Result<Response<Streaming<S>>, Status> {
+        let subchannel = &self.shared.subchannel;
+        let driven = call.guard.drive(subchannel, call.wait_for_ready, Until::Begin).await;
+        let (metadata, encoding) = match driven {
+            Driven::Began(metadata, encoding) => (metadata, encoding),
+            Driven::Ended(status) if status.is_ok() => {
+                // Trailers alone: no messages, and the end to be found by the reader.
+                call.guard.cell.finish(status);
+                Default::default()
+            }
+            Driven::Ended(status) => {
+                call.guard.cell.finish(Status::new(status.code(), ""));
+                return call.end(Err(status));
+            }
+        };
+        let limit = call.guard.cell.head.limits.max_receive;
+        let responses = Responses::new(call.guard, call.hooks);
+        let responses = Streaming::new(Box::new(responses), codec, encoding, limit);
+        Ok(Response::received(responses, metadata, ferrpc_core::Metadata::new()))
+    }
+}
+
+impl Prepared {
+    /// Tells the interceptors how the call ended.
+    fn end<T>(&mut self, result: Result<T, Status>) -> Result<T, Status> {
+        match &result {
+            Ok(_) => self.hooks.end(&Status::ok()),
+            Err(status) => self.hooks.end(status),
+        }
+        result
+    }
+}
+
+fn deadline(end: CallEnd) -> Time {
+    match end {
+        CallEnd::After(timeout) => clock::now() + timeout,
+        CallEnd::At(instant) => clock::to_time(Instant::from_std(instant)),
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.subchannel.shut_down(None);
+    }
+}
+
+impl fmt::Debug for Channel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Channel")
+            .field("target", &self.target().as_str())
+            .field("state", &self.state())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Consumed bytes that are given back together: few enough that a quarter of the smallest window
+/// is never held back, many enough that small messages do not each cost a look.
+const CREDIT_BATCH: usize = 16 << 10;

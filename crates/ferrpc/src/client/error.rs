@@ -1,0 +1,189 @@
+//! Why a server could not be reached.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use crate::resolver::{ResolveError, Target, TargetError};
+use crate::{Code, Status};
+
+/// A channel without a connection: what was wrong, where, and what to do about it.
+///
+/// As a [`Status`] it is UNAVAILABLE, or CANCELLED if the channel was closed.
+#[derive(Clone, Debug)]
+pub struct ConnectError {
+    text: Arc<str>,
+    code: Code,
+}
+
+impl ConnectError {
+    fn new(text: impl Into<Arc<str>>) -> Self {
+        Self { text: text.into(), code: Code::Unavailable }
+    }
+
+    /// No address could be connected to.
+    pub(crate) fn connect(target: &Target, errors: &[(String, io::Error)]) -> Self {
+        match errors {
+            [] => Self::new(format!("failed to connect to {target}: the runtime is shutting down")),
+            [(address, error)] => {
+                let (what, hint) = explain(error);
+                let place = place(target, address);
+                Self::new(format!("failed to connect to {place}: {what}; {hint}"))
+            }
+            [(_, first), ..] => {
+                let list = errors
+                    .iter()
+                    .map(|(address, error)| format!("{address}: {}", explain(error).0))
+                    .collect::<Vec<_>>()
+                    .join(", ");
+                let hint = explain(first).1;
+                Self::new(format!("failed to connect to {target} ({list}); {hint}"))
+            }
+        }
+    }
+
+    /// The time for an attempt was over.
+    pub(crate) fn timeout(target: &Target, seconds: f64) -> Self {
+        Self::new(format!(
+            "failed to connect to {target}: no answer within {seconds} s; is the address right, \
+             and does a firewall let the connection through?"
+        ))
+    }
+
+    /// The connection ended before the server's SETTINGS came.
+    pub(crate) fn handshake(target: &Target, address: &str, cause: &str) -> Self {
+        Self::new(format!(
+            "{} accepted the connection but did not speak HTTP/2: {cause}; is it a gRPC server, \
+             and does it expect TLS?",
+            place(target, address)
+        ))
+    }
+
+    pub(crate) fn tls(target: &Target) -> Self {
+        Self::new(format!(
+            "failed to connect to {target}: this channel has no TLS; use http:// for a server \
+             without it, or a connector that makes TLS streams"
+        ))
+    }
+
+    /// The runtime that drove the connection is gone.
+    pub(crate) fn runtime(target: &Target) -> Self {
+        Self::new(format!("the runtime that connected to {target} has shut down"))
+    }
+
+    /// [`Channel::close`](super::Channel::close) was called.
+    pub(crate) fn closed() -> Self {
+        Self { text: "the channel was closed".into(), code: Code::Cancelled }
+    }
+
+    /// What calls that cannot go out end with.
+    pub(crate) fn status(&self) -> Status {
+        Status::new(self.code, self.text.to_string())
+    }
+}
+
+/// "host:port", with the address it led to where that says more.
+fn place(target: &Target, address: &str) -> String {
+    let authority = target.authority();
+    if target.as_str().contains(address) {
+        address.to_owned()
+    } else if address.ends_with(&authority) || authority == "localhost" {
+        target.to_string()
+    } else {
+        format!("{authority} ({address})")
+    }
+}
+
+/// What went wrong in words, and what to do.
+fn explain(error: &io::Error) -> (String, &'static str) {
+    let what = match error.kind() {
+        io::ErrorKind::ConnectionRefused => "connection refused".to_owned(),
+        io::ErrorKind::TimedOut => "timed out".to_owned(),
+        _ => error.to_string(),
+    };
+    let hint = match error.kind() {
+        io::ErrorKind::ConnectionRefused => "is the server running?",
+        io::ErrorKind::NotFound => "there is no such socket: is the server running?",
+        io::ErrorKind::PermissionDenied => "may this user open it?",
+        io::ErrorKind::TimedOut
+        | io::ErrorKind::HostUnreachable
+        | io::ErrorKind::NetworkUnreachable => {
+            "is the address right, and does a firewall let the connection through?"
+        }
+        io::ErrorKind::ConnectionReset => "is it a gRPC server, and does it expect TLS?",
+        _ => "is the address right?",
+    };
+    (what, hint)
+}
+
+impl fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl std::error::Error for ConnectError {}
+
+impl From<TargetError> for ConnectError {
+    fn from(error: TargetError) -> Self {
+        Self::new(error.to_string())
+    }
+}
+
+impl From<ResolveError> for ConnectError {
+    fn from(error: ResolveError) -> Self {
+        Self::new(error.to_string())
+    }
+}
+
+impl From<ConnectError> for Status {
+    fn from(error: ConnectError) -> Self {
+        error.status()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused() -> io::Error {
+        io::ErrorKind::ConnectionRefused.into()
+    }
+
+    #[test]
+    fn errors_name_the_place_and_say_what_to_do() {
+        let check = |target: &str, addresses: &[&str], expect: &str| {
+            let target: Target = target.parse().expect("a target");
+            let errors: Vec<_> =
+                addresses.iter().map(|address| ((*address).to_owned(), refused())).collect();
+            assert_eq!(ConnectError::connect(&target, &errors).to_string(), expect);
+        };
+        check(
+            "127.0.0.1:50051",
+            &["127.0.0.1:50051"],
+            "failed to connect to 127.0.0.1:50051: connection refused; is the server running?",
+        );
+        check(
+            "http://127.0.0.1:1",
+            &["127.0.0.1:1"],
+            "failed to connect to 127.0.0.1:1: connection refused; is the server running?",
+        );
+        check(
+            "dns:///localhost:1",
+            &["127.0.0.1:1"],
+            "failed to connect to localhost:1 (127.0.0.1:1): connection refused; \
+             is the server running?",
+        );
+        check(
+            "localhost:1",
+            &["[::1]:1", "127.0.0.1:1"],
+            "failed to connect to localhost:1 ([::1]:1: connection refused, \
+             127.0.0.1:1: connection refused); is the server running?",
+        );
+        check(
+            "unix:///run/x",
+            &["unix:/run/x"],
+            "failed to connect to unix:///run/x: connection refused; is the server running?",
+        );
+    }
+}

@@ -1,0 +1,423 @@
+//! The connection of a channel: whether there is one, and who makes the next.
+//!
+//! ```text
+//!            a call, connect()              the server's SETTINGS
+//!    IDLE -----------------------> CONNECTING -------------------> READY
+//!     ^                                |                            |
+//!     |                         failed | ^ after the backoff        | GOAWAY, lost
+//!     |                                v |                          |
+//!     |                        TRANSIENT_FAILURE --> READY          |
+//!     +-------------------------------------------------------------+
+//! ```
+//!
+//! TRANSIENT_FAILURE is sticky (gRFC A62): while further attempts run, calls that do not wait for
+//! the connection go on failing at once, until an attempt succeeds. A task exists only while there
+//! is something to connect.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use ferrpc_core::channel::{Backoff, ConnectivityState};
+use ferrpc_core::http2::CloseCause;
+use ferrpc_core::{Status, Time, Transport};
+use tokio::sync::{oneshot, watch};
+
+use super::builder::Config;
+use super::role::{ClientRole, Command};
+use super::{ConnectError, connector};
+use crate::resolver::Target;
+use crate::transport::clock;
+use crate::transport::driver::Driver;
+use crate::transport::mailbox::Mailbox;
+
+/// One target's connection and its states.
+pub(crate) struct Subchannel {
+    target: Target,
+    config: Config,
+    state: Mutex<State>,
+    /// What there is to wait for. Changed only with `state` locked.
+    published: watch::Sender<Published>,
+}
+
+/// What others may know without the lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Published {
+    pub(super) state: ConnectivityState,
+    /// Attempts that failed: tells a call that began to wait before a failure from one after it.
+    failures: u64,
+}
+
+struct State {
+    connectivity: ConnectivityState,
+    connection: Option<Connection>,
+    /// Why the last attempt failed, until one succeeds.
+    failure: Option<ConnectError>,
+    failures: u64,
+    backoff: Backoff,
+    /// The task that makes a connection, or waits to.
+    connecting: Option<u64>,
+    /// The attempt that runs, and who waits for its outcome.
+    attempt: Option<Attempt>,
+    next_id: u64,
+    /// Connections whose last calls may still run.
+    old: Vec<Connection>,
+    /// The keepalive time; grows when a server says that pings come too often.
+    keepalive: Option<Duration>,
+}
+
+struct Attempt {
+    id: u64,
+    outcome: oneshot::Sender<Result<(), String>>,
+}
+
+/// A connection as its users know it.
+#[derive(Clone)]
+pub(super) struct Connection {
+    id: u64,
+    pub(super) mailbox: Arc<Mailbox<Command>>,
+}
+
+impl Connection {
+    pub(super) const fn id(&self) -> u64 {
+        self.id
+    }
+}
+
+impl Subchannel {
+    pub(super) fn new(target: Target, config: Config) -> Arc<Self> {
+        let connectivity = ConnectivityState::Idle;
+        let state = State {
+            connectivity,
+            connection: None,
+            failure: None,
+            failures: 0,
+            backoff: Backoff::new(config.backoff, seed()),
+            connecting: None,
+            attempt: None,
+            next_id: 0,
+            old: Vec::new(),
+            keepalive: config.transport.http2.keepalive.interval,
+        };
+        let published = watch::Sender::new(Published { state: connectivity, failures: 0 });
+        Arc::new(Self { target, config, state: Mutex::new(state), published })
+    }
+
+    pub(super) const fn target(&self) -> &Target {
+        &self.target
+    }
+
+    pub(super) fn watch(&self) -> watch::Receiver<Published> {
+        self.published.subscribe()
+    }
+
+    pub(super) fn connectivity(&self) -> ConnectivityState {
+        self.lock().connectivity
+    }
+
+    // -- for calls -------------------------------------------------------------------------------
+
+    /// The connection, if there is one: the way of nearly all calls.
+    pub(super) fn connection(&self) -> Option<Connection> {
+        self.lock().connection.clone()
+    }
+
+    /// A connection: makes one, waits for one. Without `wait_for_ready` the first failure since
+    /// the call began to wait ends the wait.
+    ///
+    /// Cancel-safe.
+    pub(super) async fn wait(
+        self: &Arc<Self>,
+        wait_for_ready: bool,
+    ) -> Result<Connection, ConnectError> {
+        // Subscribed before looking: no change is missed.
+        let mut changes = self.published.subscribe();
+        let began = changes.borrow_and_update().failures;
+        loop {
+            {
+                let mut state = self.lock();
+                if let Some(connection) = &state.connection {
+                    return Ok(connection.clone());
+                }
+                if state.connectivity == ConnectivityState::Shutdown {
+                    return Err(ConnectError::closed());
+                }
+                let failed_now = state.failures > began
+                    || state.connectivity == ConnectivityState::TransientFailure;
+                if let (true, false, Some(failure)) = (failed_now, wait_for_ready, &state.failure) {
+                    return Err(failure.clone());
+                }
+                self.ensure_connecting(&mut state);
+            }
+            changes.changed().await.expect("the sender is in self");
+        }
+    }
+
+    /// Starts to connect if nothing is under way.
+    pub(super) fn connect(self: &Arc<Self>) {
+        let mut state = self.lock();
+        if state.connection.is_none() {
+            self.ensure_connecting(&mut state);
+        }
+    }
+
+    /// What a call was waiting for, completing "while waiting for".
+    pub(super) fn waited_for(&self) -> String {
+        match &self.lock().failure {
+            Some(failure) => format!("a connection to {} ({failure})", self.target),
+            None => format!("a connection to {}", self.target),
+        }
+    }
+
+    /// No more calls: those that run get `status`, or may go on if there is none.
+    pub(super) fn shut_down(&self, status: Option<Status>) {
+        let mut state = self.lock();
+        let connections: Vec<_> =
+            state.connection.take().into_iter().chain(state.old.drain(..)).collect();
+        state.attempt = None;
+        self.publish(&mut state, ConnectivityState::Shutdown);
+        drop(state);
+        for connection in connections {
+            let command = match &status {
+                Some(status) => Command::Close(status.clone()),
+                None => Command::Drain,
+            };
+            // Refused by a connection that is over already.
+            let _ = connection.mailbox.send(command);
+        }
+    }
+
+    // -- for connections -------------------------------------------------------------------------
+
+    /// The server's SETTINGS came.
+    pub(super) fn connection_ready(&self, id: u64, mailbox: &Arc<Mailbox<Command>>) {
+        let mut state = self.lock();
+        let Some(attempt) = state.attempt.take_if(|attempt| attempt.id == id) else {
+            // Given up meanwhile, or the channel was closed.
+            drop(state);
+            let _ = mailbox.send(Command::Close(ConnectError::closed().status()));
+            return;
+        };
+        // From here on, whoever finds no connection starts another task.
+        state.connecting = None;
+        state.backoff.reset();
+        state.failure = None;
+        state.connection = Some(Connection { id, mailbox: Arc::clone(mailbox) });
+        self.publish(&mut state, ConnectivityState::Ready);
+        drop(state);
+        // The task that waits for it may be gone; then nobody needs to know.
+        let _ = attempt.outcome.send(Ok(()));
+    }
+
+    /// The connection takes no new calls. The next call makes another connection, at once: this
+    /// is no failure.
+    pub(super) fn connection_lost(&self, id: u64) {
+        let mut state = self.lock();
+        if let Some(connection) = state.connection.take_if(|connection| connection.id == id) {
+            state.old.retain(|old| !old.mailbox.is_closed());
+            state.old.push(connection);
+            self.publish(&mut state, ConnectivityState::Idle);
+        }
+    }
+
+    /// The connection is over.
+    pub(super) fn connection_closed(&self, id: u64, cause: &CloseCause) {
+        self.connection_lost(id);
+        let mut state = self.lock();
+        state.old.retain(|old| old.id != id);
+        if let CloseCause::PeerGoAway { debug, .. } = cause
+            && &**debug == "too_many_pings"
+        {
+            state.keepalive = state.keepalive.map(|interval| interval * 2);
+            tracing::warn!(
+                target_name = %self.target,
+                interval = ?state.keepalive,
+                "the server finds keepalive pings too frequent: the interval is doubled"
+            );
+        }
+        let attempt = state.attempt.take_if(|attempt| attempt.id == id);
+        drop(state);
+        if let Some(attempt) = attempt {
+            let _ = attempt.outcome.send(Err(cause.to_string()));
+        }
+    }
+
+    // -- connecting ------------------------------------------------------------------------------
+
+    fn ensure_connecting(self: &Arc<Self>, state: &mut State) {
+        if state.connecting.is_some() || state.connectivity == ConnectivityState::Shutdown {
+            return;
+        }
+        let id = state.next_id;
+        state.next_id += 1;
+        state.connecting = Some(id);
+        self.publish(state, ConnectivityState::Connecting);
+        tokio::spawn(ConnectTask { subchannel: Arc::clone(self), id }.run());
+    }
+
+    /// One attempt, of which there is one at a time.
+    async fn attempt(self: &Arc<Self>) -> Result<(), ConnectError> {
+        let connector = self.config.connector.as_deref();
+        let (io, address) = connector::connect(&self.target, connector).await?;
+        let (outcome, finished) = oneshot::channel();
+        let (id, mut config) = {
+            let mut state = self.lock();
+            let id = state.next_id;
+            state.next_id += 1;
+            state.attempt = Some(Attempt { id, outcome });
+            let mut config = self.config.transport.clone();
+            config.http2.keepalive.interval = state.keepalive;
+            (id, config)
+        };
+        config.seed = seed();
+        let mailbox = Mailbox::new();
+        let role = ClientRole::new(id, Arc::downgrade(self), Arc::clone(&mailbox));
+        let transport = Transport::client(config, clock::now());
+        let guard = CloseUnlessReady { subchannel: self, id, mailbox: &mailbox };
+        tokio::spawn(Driver::new(io, transport, role, Arc::clone(&mailbox)));
+        let result = match finished.await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(cause)) => Err(ConnectError::handshake(&self.target, &address, &cause)),
+            Err(_) => Err(ConnectError::runtime(&self.target)),
+        };
+        drop(guard);
+        result
+    }
+
+    /// Publishes a state; TRANSIENT_FAILURE stays while a connection is being made.
+    fn publish(&self, state: &mut State, connectivity: ConnectivityState) {
+        use ConnectivityState::{Connecting, Shutdown, TransientFailure};
+        if state.connectivity == Shutdown
+            || (state.connectivity == TransientFailure && connectivity == Connecting)
+        {
+            return;
+        }
+        state.connectivity = connectivity;
+        let new = Published { state: connectivity, failures: state.failures };
+        self.published.send_if_modified(|published| {
+            let changed = *published != new;
+            *published = new;
+            changed
+        });
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // No code of users runs under the lock, so that its state is whole even after a panic.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The task that makes a connection, however many attempts that takes.
+struct ConnectTask {
+    subchannel: Arc<Subchannel>,
+    id: u64,
+}
+
+impl ConnectTask {
+    async fn run(self) {
+        let subchannel = &self.subchannel;
+        let mut changes = subchannel.published.subscribe();
+        loop {
+            let began = clock::now();
+            let give_up = subchannel.lock().backoff.start(began);
+            let give_up = match subchannel.config.connect_timeout {
+                Some(timeout) => began + timeout,
+                None => give_up,
+            };
+            // Ends the task when the channel goes, whatever it is doing.
+            let closed = changes.wait_for(|now| now.state == ConnectivityState::Shutdown);
+            let attempt = tokio::time::timeout_at(clock::to_instant(give_up), subchannel.attempt());
+            let result = match race(closed, attempt).await {
+                Race::First => return,
+                Race::Second(Ok(result)) => result,
+                Race::Second(Err(_)) => Err(ConnectError::timeout(
+                    &subchannel.target,
+                    give_up.since(began).as_secs_f64(),
+                )),
+            };
+            let Some(retry_at) = subchannel.attempt_ended(result) else { return };
+            let closed = changes.wait_for(|now| now.state == ConnectivityState::Shutdown);
+            let pause = tokio::time::sleep_until(clock::to_instant(retry_at));
+            if let Race::First = race(closed, pause).await {
+                return;
+            }
+        }
+    }
+}
+
+impl Drop for ConnectTask {
+    fn drop(&mut self) {
+        let mut state = self.subchannel.lock();
+        if state.connecting.take_if(|id| *id == self.id).is_some() {
+            // Dropped in the middle, by a runtime that shuts down: whoever waits in another
+            // runtime starts anew.
+            self.subchannel.publish(&mut state, ConnectivityState::Idle);
+        }
+    }
+}
+
+impl Subchannel {
+    /// Takes note of how an attempt ended. When the next may start; `None` if none is needed.
+    fn attempt_ended(&self, result: Result<(), ConnectError>) -> Option<Time> {
+        let mut state = self.lock();
+        state.attempt = None;
+        let failure = match result {
+            Ok(()) => return None,
+            // It came up just as its time was over.
+            Err(_) if state.connection.is_some() => return None,
+            Err(failure) => failure,
+        };
+        tracing::debug!(target_name = %self.target, error = %failure, "no connection");
+        let retry_at = state.backoff.fail(clock::now());
+        state.failure = Some(failure);
+        state.failures += 1;
+        self.publish(&mut state, ConnectivityState::TransientFailure);
+        Some(retry_at)
+    }
+}
+
+/// Ends a connection that was given up before it was ready.
+struct CloseUnlessReady<'a> {
+    subchannel: &'a Subchannel,
+    id: u64,
+    mailbox: &'a Arc<Mailbox<Command>>,
+}
+
+impl Drop for CloseUnlessReady<'_> {
+    fn drop(&mut self) {
+        let mut state = self.subchannel.lock();
+        if state.attempt.take_if(|attempt| attempt.id == self.id).is_some() {
+            drop(state);
+            let _ = self.mailbox.send(Command::Close(ConnectError::closed().status()));
+        }
+    }
+}
+
+enum Race<T> {
+    First,
+    Second(T),
+}
+
+/// Whichever is ready first; the first if both are.
+async fn race<A, B: Future>(first: impl Future<Output = A>, second: B) -> Race<B::Output> {
+    use std::task::Poll;
+    let (mut first, mut second) = (Box::pin(first), Box::pin(second));
+    std::future::poll_fn(|cx| {
+        if first.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Race::First);
+        }
+        second.as_mut().poll(cx).map(Race::Second)
+    })
+    .await
+}
+
+/// Randomness for backoff jitter and the like: unlike from process to process and each time.
+fn seed() -> u64 {
+    use std::hash::{BuildHasher, Hasher, RandomState};
+    RandomState::new().build_hasher().finish()
+}
+
+impl std::fmt::Debug for Subchannel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Subchannel").field("target", &self.target).finish_non_exhaustive()
+    }
+}

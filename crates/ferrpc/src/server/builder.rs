@@ -1,0 +1,302 @@
+//! The description of a server.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use ferrpc_core::http2::{self, Keepalive, Limits, PingPolicy, Window};
+use ferrpc_core::transport::{CallLimits, Config};
+
+use super::ResponseStream;
+use super::handle::Server;
+use super::handler::Handler;
+use super::http::{Fallback, HttpRequest, HttpResponse, not_found};
+use super::interceptor::Interceptor;
+use super::listen::{BindError, SocketOptions};
+use super::observer::Observer;
+use super::routes::{Router, Routes, Settings, unknown_handler};
+use super::shared::{Acceptor, Parts, Shared};
+use crate::{Encoding, EncodingSet, Request, Response, Status, Streaming};
+
+/// Describes a server: its services, its limits, how it treats connections.
+#[must_use = "a builder does nothing until it is bound or built"]
+pub struct ServerBuilder {
+    routes: Vec<Routes>,
+    unknown: Option<Box<dyn Handler>>,
+    fallback: Option<Fallback>,
+    interceptors: Vec<Arc<dyn Interceptor>>,
+    observer: Option<Arc<dyn Observer>>,
+    acceptor: Option<Arc<dyn Acceptor>>,
+    http2: http2::Config,
+    accept: EncodingSet,
+    compression: Encoding,
+    limits: CallLimits,
+    max_age: Option<Duration>,
+    max_age_grace: Option<Duration>,
+    max_idle: Option<Duration>,
+    max_held_messages: usize,
+    max_connections: Option<usize>,
+    max_handlers: usize,
+    max_handlers_per_connection: usize,
+    options: SocketOptions,
+}
+
+impl ServerBuilder {
+    pub(crate) fn new() -> Self {
+        Self {
+            routes: Vec::new(),
+            unknown: None,
+            fallback: None,
+            interceptors: Vec::new(),
+            observer: None,
+            acceptor: None,
+            http2: http2::Config::default(),
+            accept: EncodingSet::ALL,
+            compression: Encoding::Identity,
+            limits: CallLimits { max_receive: 4 << 20, max_send: usize::MAX },
+            max_age: None,
+            max_age_grace: None,
+            max_idle: None,
+            max_held_messages: 64 << 20,
+            max_connections: None,
+            max_handlers: usize::MAX,
+            max_handlers_per_connection: 1000,
+            options: SocketOptions { nodelay: true, reuse_port: false, backlog: 1024 },
+        }
+    }
+
+    // -- what it serves ---------------------------------------------------------------------------
+
+    /// Adds a service: a generated server, or [`Routes`]. A method that is added twice belongs to
+    /// the one added last.
+    pub fn add_service(mut self, service: impl Into<Routes>) -> Self {
+        self.routes.push(service.into());
+        self
+    }
+
+    /// Handles calls of methods that no service has, as bytes; without it they end with
+    /// UNIMPLEMENTED. [`Request::path`] says which method; what the method's cardinality is only
+    /// the caller knows, so that requests and responses are streams. For proxies.
+    pub fn unknown_method<F, Fut>(mut self, handler: F) -> Self
+    where
+        F: Fn(Request<Streaming<Bytes>>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Response<ResponseStream<Bytes>>, Status>> + Send + 'static,
+    {
+        self.unknown = Some(unknown_handler(handler));
+        self
+    }
+
+    /// Answers plain HTTP requests; without it they get 404 and a sentence. It is called by the
+    /// task that owns the connection: it must not block.
+    pub fn fallback(
+        mut self,
+        answer: impl Fn(&HttpRequest<'_>) -> HttpResponse + Send + Sync + 'static,
+    ) -> Self {
+        self.fallback = Some(Arc::new(answer));
+        self
+    }
+
+    /// Adds an interceptor; the one added first is the outermost. Calls of
+    /// [`external`](Routes::external) methods do not pass it.
+    pub fn interceptor(mut self, interceptor: Arc<dyn Interceptor>) -> Self {
+        self.interceptors.push(interceptor);
+        self
+    }
+
+    /// Sees calls and connections come and go.
+    pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.observer = Some(observer);
+        self
+    }
+
+    // -- messages ---------------------------------------------------------------------------------
+
+    /// The largest request message, in bytes, before and after decompression. By default 4 MiB.
+    pub const fn max_receive_message(mut self, bytes: usize) -> Self {
+        self.limits.max_receive = bytes;
+        self
+    }
+
+    /// The largest response message, in bytes, as it travels. By default there is no limit.
+    pub const fn max_send_message(mut self, bytes: usize) -> Self {
+        self.limits.max_send = bytes;
+        self
+    }
+
+    /// How responses are compressed where the caller takes it. By default not at all.
+    pub const fn compression(mut self, encoding: Encoding) -> Self {
+        self.compression = encoding;
+        self
+    }
+
+    /// The compressions that requests may have. By default all.
+    pub const fn accept_encodings(mut self, encodings: EncodingSet) -> Self {
+        self.accept = encodings;
+        self
+    }
+
+    // -- limits -----------------------------------------------------------------------------------
+
+    /// Connections that are open at one time; more wait in the system's queue, per address. By
+    /// default there is no limit.
+    pub const fn max_connections(mut self, connections: usize) -> Self {
+        self.max_connections = Some(connections);
+        self
+    }
+
+    /// Calls that a caller may have open at one time on a connection. By default 1000.
+    pub const fn max_concurrent_streams(mut self, streams: u32) -> Self {
+        self.http2.limits.max_concurrent_streams = streams;
+        self
+    }
+
+    /// Handlers that run at one time for one connection. Calls beyond it wait, four times as many
+    /// at most; still more end with RESOURCE_EXHAUSTED. By default 1000.
+    pub const fn max_handlers_per_connection(mut self, handlers: usize) -> Self {
+        self.max_handlers_per_connection = handlers;
+        self
+    }
+
+    /// The same for all connections together. By default there is no limit.
+    pub const fn max_handlers(mut self, handlers: usize) -> Self {
+        self.max_handlers = handlers;
+        self
+    }
+
+    /// All limits on what a peer may do; replaces what was set by
+    /// [`max_concurrent_streams`](Self::max_concurrent_streams) and
+    /// [`ping_policy`](Self::ping_policy).
+    pub const fn limits(mut self, limits: Limits) -> Self {
+        self.http2.limits = limits;
+        self
+    }
+
+    /// Bytes of requests that wait for their handlers, on one connection. By default 64 MiB.
+    pub const fn max_held_messages(mut self, bytes: usize) -> Self {
+        self.max_held_messages = bytes;
+        self
+    }
+
+    /// Time for a caller to introduce itself, TLS and HTTP/2 each. By default 10 seconds.
+    pub const fn handshake_timeout(mut self, timeout: Duration) -> Self {
+        self.http2.limits.handshake_timeout = timeout;
+        self
+    }
+
+    // -- connections ------------------------------------------------------------------------------
+
+    /// Flow control of requests: bytes in flight on a call.
+    pub const fn window(mut self, window: Window) -> Self {
+        self.http2.window = window;
+        self
+    }
+
+    /// The largest frame taken, in bytes: 16,384 (the default) to 16,777,215.
+    pub const fn max_frame_size(mut self, bytes: u32) -> Self {
+        self.http2.max_frame_size = bytes;
+        self
+    }
+
+    /// Pings that find out whether callers are still there. By default there are none.
+    pub const fn keepalive(mut self, keepalive: Keepalive) -> Self {
+        self.http2.keepalive = keepalive;
+        self
+    }
+
+    /// How often callers may ping.
+    pub const fn ping_policy(mut self, policy: PingPolicy) -> Self {
+        self.http2.limits.pings = policy;
+        self
+    }
+
+    /// Ends connections gracefully once they are so old (give or take a tenth), so that callers
+    /// spread anew. Their calls have `grace` to end; `None`: as long as they take.
+    pub const fn max_connection_age(mut self, age: Duration, grace: Option<Duration>) -> Self {
+        self.max_age = Some(age);
+        self.max_age_grace = grace;
+        self
+    }
+
+    /// Ends connections that had no call for so long.
+    pub const fn max_connection_idle(mut self, idle: Duration) -> Self {
+        self.max_idle = Some(idle);
+        self
+    }
+
+    /// Whether small output is sent at once (TCP_NODELAY). On by default.
+    pub const fn tcp_nodelay(mut self, nodelay: bool) -> Self {
+        self.options.nodelay = nodelay;
+        self
+    }
+
+    /// Whether several processes may listen on the same port (SO_REUSEPORT). Off by default.
+    pub const fn reuse_port(mut self, reuse: bool) -> Self {
+        self.options.reuse_port = reuse;
+        self
+    }
+
+    /// Connections that the system queues until they are accepted. By default 1024.
+    pub const fn backlog(mut self, connections: i32) -> Self {
+        self.options.backlog = connections;
+        self
+    }
+
+    /// Performs a handshake on each connection first: where TLS comes in.
+    pub fn acceptor(mut self, acceptor: Arc<dyn Acceptor>) -> Self {
+        self.acceptor = Some(acceptor);
+        self
+    }
+
+    // -- and go -----------------------------------------------------------------------------------
+
+    /// The server, listening on `address`; see [`Server::bind`], which adds more.
+    ///
+    /// # Errors
+    /// If it cannot listen there.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub async fn bind(self, address: &str) -> Result<Server, BindError> {
+        let server = self.build();
+        server.bind(address).await?;
+        Ok(server)
+    }
+
+    /// The server, which does not listen anywhere yet.
+    pub fn build(self) -> Server {
+        let defaults = Settings { limits: self.limits, compression: self.compression };
+        let interceptors = self.interceptors.into();
+        let handshake_timeout = self.http2.limits.handshake_timeout;
+        let shared = Shared::new(Parts {
+            router: Router::new(self.routes, self.unknown, &interceptors, defaults),
+            fallback: self.fallback.unwrap_or_else(not_found),
+            observer: self.observer,
+            max_handlers: self.max_handlers.max(1),
+            max_handlers_per_connection: self.max_handlers_per_connection.max(1),
+            max_connections: self.max_connections,
+            config: Config {
+                http2: self.http2,
+                accept: self.accept,
+                max_age: self.max_age,
+                max_age_grace: self.max_age_grace,
+                max_idle: self.max_idle,
+                max_held_messages: self.max_held_messages,
+                seed: 0,
+            },
+            acceptor: self.acceptor,
+            handshake_timeout,
+        });
+        Server::new(shared, self.options)
+    }
+}
+
+impl fmt::Debug for ServerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerBuilder")
+            .field("routes", &self.routes)
+            .field("http2", &self.http2)
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}

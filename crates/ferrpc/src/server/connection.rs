@@ -1,0 +1,452 @@
+//! The server's half of a connection: calls in, replies out.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ferrpc_core::http2::{CloseCause, Fields};
+use ferrpc_core::transport::{
+    CallId, CancelledBy, Cardinality, Event, Message, RequestHead, SendState,
+};
+
+use super::call::{Outcome, error_status};
+use super::dispatch::PollTimer;
+use super::external::{ExternalCall, ExternalQueue};
+use super::http::{HttpRequest, HttpResponse};
+use super::load::Load;
+use super::observer::CallEnded;
+use super::shared::{Place, Shared};
+use super::slots::{Slots, Work};
+use crate::transport::cell::{Cell, Outgoing};
+use crate::transport::driver::{Context, Role};
+use crate::transport::mailbox::Mailbox;
+use crate::transport::{ConnectionInfo, clock};
+use crate::{Code, Status};
+
+/// What others ask of a server's connection.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// A handler on a task of its own, or outside the runtime, is done.
+    Done { call: CallId, outcome: Outcome },
+    /// There may be room for calls that wait.
+    Admit,
+    /// Begin a graceful end.
+    Shutdown { grace: Option<Duration> },
+    /// End at once.
+    Abort,
+}
+
+/// The server's role on one connection.
+pub(crate) struct Connection {
+    pub(super) fixed: Fixed,
+    pub(super) slots: Slots,
+    /// Calls that are ready to start and may not yet; among them some that are over by now.
+    waiting: VecDeque<CallId>,
+    pub(super) timer: PollTimer,
+    /// Calls that are handled by other tasks and threads.
+    pub(super) elsewhere: usize,
+    /// Calls for queues outside, until the batch ends.
+    pub(super) external: Vec<(Arc<ExternalQueue>, Vec<ExternalCall>)>,
+    /// Given back when the connection is gone.
+    _place: Place,
+}
+
+/// What does not change during a connection's life.
+pub(super) struct Fixed {
+    pub(super) shared: Arc<Shared>,
+    /// In the server's list of connections.
+    id: u64,
+    pub(super) info: Arc<ConnectionInfo>,
+    pub(super) mailbox: Arc<Mailbox<Command>>,
+    pub(super) load: Arc<Load>,
+}
+
+impl Connection {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        id: u64,
+        info: Arc<ConnectionInfo>,
+        mailbox: Arc<Mailbox<Command>>,
+        place: Place,
+    ) -> Self {
+        let load = Load::new(
+            shared.max_handlers_per_connection,
+            Arc::clone(&mailbox),
+            Arc::clone(&shared.load),
+        );
+        if let Some(observer) = &shared.observer {
+            observer.connection_opened(&info);
+        }
+        Self {
+            slots: Slots::new(Arc::clone(&mailbox)),
+            fixed: Fixed { shared, id, info, mailbox, load },
+            waiting: VecDeque::new(),
+            timer: PollTimer::default(),
+            elsewhere: 0,
+            external: Vec::new(),
+            _place: place,
+        }
+    }
+
+    // -- a call comes -----------------------------------------------------------------------------
+
+    fn on_call(&mut self, ctx: &mut Context<'_>, call: CallId, head: Box<RequestHead>) {
+        let shared = &self.fixed.shared;
+        let Some(method) = shared.router.find(&head.path) else {
+            ctx.transport.reject(ctx.now, call, &shared.router.unimplemented(&head.path));
+            return;
+        };
+        let entry = shared.router.entry(method);
+        if let Some(observer) = &shared.observer {
+            observer.call_started(&entry.path);
+        }
+        ctx.transport.accept(call, entry.cardinality, entry.settings.limits);
+        self.slots.insert(call, method, ctx.now);
+        match entry.cardinality {
+            Cardinality::Unary | Cardinality::ServerStreaming => {
+                self.slots.set_work(call, Work::Gathering { head, message: None });
+            }
+            Cardinality::ClientStreaming | Cardinality::Bidirectional => {
+                let cell = Cell::new(call, Arc::clone(&self.fixed.mailbox) as _);
+                self.admit(ctx, call, head, Message::default(), Some(cell));
+            }
+        }
+    }
+
+    fn on_message(&mut self, call: CallId, message: Message) {
+        match self.slots.work(call) {
+            Some(Work::Gathering { message: place, .. }) => *place = Some(message),
+            Some(_) => {
+                if let Some(cell) = self.slots.cell(call) {
+                    cell.push_received(message);
+                }
+            }
+            None => {}
+        }
+    }
+
+    fn on_remote_done(&mut self, ctx: &mut Context<'_>, call: CallId) {
+        let Some(work) = self.slots.work(call) else { return };
+        match std::mem::replace(work, Work::Empty) {
+            Work::Gathering { head, message: Some(message) } => {
+                let streams = self.slots.method(call).is_some_and(|(method, _)| {
+                    let entry = self.fixed.shared.router.entry(method);
+                    entry.cardinality == Cardinality::ServerStreaming || entry.is_external()
+                });
+                let cell = streams.then(|| Cell::new(call, Arc::clone(&self.fixed.mailbox) as _));
+                self.admit(ctx, call, head, message, cell);
+            }
+            Work::Gathering { .. } => {
+                let status = Status::new(Code::Internal, "the request has no message");
+                self.complete(ctx, call, Err(status), None);
+            }
+            other => {
+                *work = other;
+                if let Some(cell) = self.slots.cell(call) {
+                    cell.end_received();
+                }
+            }
+        }
+    }
+
+    // -- limits on running handlers ---------------------------------------------------------------
+
+    /// Starts a call, or lets it wait.
+    fn admit(
+        &mut self,
+        ctx: &mut Context<'_>,
+        call: CallId,
+        head: Box<RequestHead>,
+        message: Message,
+        cell: Option<Arc<Cell>>,
+    ) {
+        if self.waiting.is_empty() && self.fixed.load.has_room() {
+            self.start(ctx, call, head, message, cell);
+            return;
+        }
+        if !self.fixed.load.may_wait(self.waiting.len()) {
+            let status = Status::new(
+                Code::ResourceExhausted,
+                "the server is overloaded: too many calls wait for a handler",
+            );
+            self.complete(ctx, call, Err(status), cell);
+            return;
+        }
+        self.slots.set_work(call, Work::Waiting { head, message, cell });
+        self.waiting.push_back(call);
+        self.fixed.load.set_waiting(true);
+    }
+
+    /// Starts calls that wait, as many as may run.
+    fn admit_waiting(&mut self, ctx: &mut Context<'_>) {
+        while self.fixed.load.has_room() {
+            let Some(call) = self.waiting.pop_front() else { break };
+            let Some(work) = self.slots.work(call) else { continue };
+            match std::mem::replace(work, Work::Empty) {
+                Work::Waiting { head, message, cell } => {
+                    self.start(ctx, call, head, message, cell);
+                }
+                other => *work = other,
+            }
+        }
+        self.fixed.load.set_waiting(!self.waiting.is_empty());
+        if self.waiting.is_empty() {
+            self.fixed.load.pass_on();
+        }
+    }
+
+    // -- a call ends ------------------------------------------------------------------------------
+
+    /// The handler is done.
+    pub(super) fn complete(
+        &mut self,
+        ctx: &mut Context<'_>,
+        call: CallId,
+        outcome: Outcome,
+        cell: Option<Arc<Cell>>,
+    ) {
+        let Some(cell) = cell else {
+            let code = match outcome {
+                Ok(reply) => {
+                    let message = reply.message.unwrap_or_default();
+                    *ctx.queued += message.payload.len();
+                    ctx.transport.respond(
+                        ctx.now,
+                        call,
+                        &reply.initial,
+                        reply.encoding,
+                        message,
+                        &reply.trailing,
+                    );
+                    Code::Ok
+                }
+                Err(status) => {
+                    let status = error_status(status);
+                    ctx.transport.finish(ctx.now, call, &status);
+                    status.code()
+                }
+            };
+            self.end(call, code);
+            return;
+        };
+        // What was sent before goes first.
+        let drained = matches!(self.drain(ctx, call, &cell), Drained::All);
+        match outcome {
+            Ok(mut reply) => match reply.message.take() {
+                Some(message) if drained => {
+                    cell.close(Status::new(Code::Cancelled, "the call has ended"));
+                    reply.message = Some(message);
+                    return self.complete(ctx, call, Ok(reply), None);
+                }
+                Some(message) => {
+                    cell.send(Outgoing::Message(message));
+                    cell.send(Outgoing::Finish(Status::ok().with_metadata(reply.trailing)));
+                }
+                None => {
+                    cell.send(Outgoing::Finish(Status::ok().with_metadata(reply.trailing)));
+                }
+            },
+            Err(status) => {
+                cell.send(Outgoing::Finish(error_status(status)));
+            }
+        }
+        self.slots.set_work(call, Work::Draining { cell: Arc::clone(&cell) });
+        self.look(ctx, call, &cell);
+    }
+
+    fn on_cancelled(&mut self, call: CallId, by: CancelledBy) {
+        let status = match by {
+            CancelledBy::Peer => Status::new(Code::Cancelled, "the caller cancelled the call"),
+            CancelledBy::Deadline => {
+                Status::new(Code::DeadlineExceeded, "the call's deadline passed")
+            }
+            CancelledBy::ConnectionLost => {
+                Status::new(Code::Cancelled, "the connection to the caller was lost")
+            }
+            CancelledBy::Refused => Status::new(Code::Cancelled, "the request broke a rule"),
+        };
+        self.drop_call(call, status);
+    }
+
+    /// Ends a call whose caller needs no answer any more.
+    fn drop_call(&mut self, call: CallId, status: Status) {
+        let code = status.code();
+        if let Some(cell) = self.slots.cell(call) {
+            let cell = Arc::clone(cell);
+            cell.close(status);
+        }
+        if let Some(work) = self.end(call, code) {
+            work.discard();
+        }
+    }
+
+    /// The call is over, with `code`. Returns what was left of its work.
+    fn end(&mut self, call: CallId, code: Code) -> Option<Work> {
+        let shared = &self.fixed.shared;
+        if let Some(observer) = &shared.observer
+            && let Some((method, started)) = self.slots.method(call)
+        {
+            observer.call_ended(&CallEnded {
+                method: &shared.router.entry(method).path,
+                code,
+                duration: clock::now().since(started),
+            });
+        }
+        let work = self.slots.remove(call)?;
+        self.elsewhere -= usize::from(work.is_elsewhere());
+        Some(work)
+    }
+
+    // -- cells ------------------------------------------------------------------------------------
+
+    /// Looks into a call's cell; the call may be over after it.
+    pub(super) fn look(&mut self, ctx: &mut Context<'_>, call: CallId, cell: &Arc<Cell>) {
+        if let Drained::Finished(code) = self.drain(ctx, call, cell) {
+            cell.close(Status::new(Code::Cancelled, "the call has ended"));
+            // A task that has just sent the end is about to end by itself.
+            self.end(call, code);
+        }
+    }
+
+    /// Moves what is in the cell to the transport, as far as that takes it.
+    fn drain(&mut self, ctx: &mut Context<'_>, call: CallId, cell: &Cell) -> Drained {
+        let mut look = cell.look();
+        let credit = look.take_credit();
+        if credit > 0 {
+            ctx.transport.release(ctx.now, call, credit);
+        }
+        while let Some(item) = look.next() {
+            let state = match item {
+                Outgoing::Headers(metadata, encoding) => {
+                    ctx.transport.send_headers(ctx.now, call, &metadata, encoding)
+                }
+                Outgoing::Message(message) => {
+                    *ctx.queued += message.payload.len();
+                    ctx.transport.send_message(ctx.now, call, message)
+                }
+                Outgoing::Finish(status) => {
+                    ctx.transport.finish(ctx.now, call, &status);
+                    look.done();
+                    return Drained::Finished(status.code());
+                }
+            };
+            if state == SendState::Full {
+                look.set_full();
+            }
+        }
+        let drained = look.is_drained();
+        look.done();
+        if drained { Drained::All } else { Drained::Part }
+    }
+
+    // -- everything else --------------------------------------------------------------------------
+
+    fn on_http(&self, ctx: &mut Context<'_>, call: CallId, fields: &Fields) {
+        let fallback = &self.fixed.shared.fallback;
+        let answer = catch_unwind(AssertUnwindSafe(|| fallback(&HttpRequest::new(fields))));
+        let answer = answer.unwrap_or_else(|_| HttpResponse::text(500, "internal error\n"));
+        ctx.transport.respond_http(ctx.now, call, answer.status, &answer.fields, answer.body);
+    }
+}
+
+/// What [`Connection::drain`] found.
+enum Drained {
+    /// All was sent.
+    All,
+    /// Some waits for room.
+    Part,
+    /// The call's end was sent.
+    Finished(Code),
+}
+
+impl Role for Connection {
+    type Command = Command;
+
+    fn on_event(&mut self, ctx: &mut Context<'_>, event: Event) {
+        match event {
+            Event::Call { call, head } => self.on_call(ctx, call, head),
+            Event::Message { call, message } => self.on_message(call, message),
+            Event::RemoteDone { call } => self.on_remote_done(ctx, call),
+            Event::Writable { call } => {
+                if let Some(cell) = self.slots.cell(call).cloned() {
+                    cell.writable();
+                    self.look(ctx, call, &cell);
+                }
+            }
+            Event::Cancelled { call, by } => self.on_cancelled(call, by),
+            Event::Http { call, fields } => self.on_http(ctx, call, &fields),
+            // The transport closes by itself once the calls are done. The rest are a client's.
+            _ => {}
+        }
+    }
+
+    fn on_command(&mut self, ctx: &mut Context<'_>, command: Command) {
+        match command {
+            Command::Done { call, outcome } => {
+                // Not there, or something else by now: it was cancelled meanwhile.
+                if let Some(work) = self.slots.work(call)
+                    && work.is_elsewhere()
+                {
+                    let cell = std::mem::replace(work, Work::Empty).into_cell();
+                    self.elsewhere -= 1;
+                    self.complete(ctx, call, outcome, cell);
+                }
+            }
+            Command::Admit => self.admit_waiting(ctx),
+            Command::Shutdown { grace } => ctx.transport.shutdown(ctx.now, grace),
+            Command::Abort => ctx.transport.abort(ctx.now),
+        }
+    }
+
+    fn on_touched(&mut self, ctx: &mut Context<'_>, call: CallId) {
+        if let Some(cell) = self.slots.cell(call).cloned() {
+            self.look(ctx, call, &cell);
+        }
+    }
+
+    fn on_woken(&mut self, ctx: &mut Context<'_>, slot: usize) {
+        self.poll_again(ctx, slot);
+    }
+
+    fn end_batch(&mut self, _ctx: &mut Context<'_>) {
+        let router = &self.fixed.shared.router;
+        self.timer.pause(|method| &router.entry(method).dispatch);
+        for (queue, calls) in &mut self.external {
+            if !calls.is_empty() {
+                queue.push_all(calls);
+            }
+        }
+    }
+
+    fn expects_more(&self) -> bool {
+        self.elsewhere > 0
+    }
+
+    fn on_closed(&mut self, _ctx: &mut Context<'_>, cause: &CloseCause) {
+        for call in self.slots.calls() {
+            self.on_cancelled(call, CancelledBy::ConnectionLost);
+        }
+        self.slots.shrink();
+        self.waiting = VecDeque::new();
+        tracing::debug!(peer = %self.fixed.info.peer, %cause, "connection closed");
+        if let Some(observer) = &self.fixed.shared.observer {
+            observer.connection_closed(&self.fixed.info, &cause.to_string());
+        }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        // Without `on_closed` (the runtime is shutting down, say) handlers must end all the same.
+        for call in self.slots.calls() {
+            if let Some(cell) = self.slots.cell(call) {
+                cell.close(Status::new(Code::Cancelled, "the connection to the caller was lost"));
+            }
+            if let Some(work) = self.slots.remove(call) {
+                work.discard();
+            }
+        }
+        self.fixed.shared.remove_connection(self.fixed.id);
+    }
+}

@@ -1,0 +1,305 @@
+//! Where handlers run: on a task of their own, or in place.
+//!
+//! ```text
+//!             64 short polls (twice as many after each demotion)
+//!   Spawned ------------------------------------------------------> InPlace
+//!           <------------------------------------------------------
+//!             a very long poll, or two long ones close together
+//! ```
+//!
+//! *In place* means that the connection's task polls the handler where it read the request: no
+//! task, no wake, and the reply leaves with those of its neighbours. A handler that blocks its
+//! thread there would stall the whole connection, so a method has to earn it.
+//!
+//! A single long poll is no proof: the kernel may have given the core to somebody else meanwhile.
+//! That is why one poll has to be very long, or two close together, to demote.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// How the handlers of a method are run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Dispatch {
+    /// On tasks of their own at first; in place once polls of the method have shown themselves to
+    /// be short. A method that becomes slow goes back, and has a harder time to be promoted again.
+    #[default]
+    Auto,
+    /// Always in place: for handlers that never block and never compute for long.
+    Inline,
+    /// Always on tasks of their own: for handlers that may block or compute. (Code that blocks
+    /// for long belongs in [`tokio::task::spawn_blocking`].)
+    Spawn,
+}
+
+/// How a method's calls were run so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DispatchCounters {
+    /// Whether handlers run in place now.
+    pub in_place: bool,
+    /// Polls of handlers in place.
+    pub polls_in_place: u64,
+    /// Calls run on tasks of their own.
+    pub calls_spawned: u64,
+    /// Times the method was promoted.
+    pub promotions: u32,
+    /// Times it was demoted.
+    pub demotions: u32,
+}
+
+/// The state of one method; shared by all connections, each figure on its own.
+#[derive(Debug)]
+pub(crate) struct MethodDispatch {
+    pin: Dispatch,
+    in_place: AtomicBool,
+    /// Spawned: short polls since the last setback.
+    earned: AtomicU32,
+    /// In place: short polls since the last long one.
+    calm: AtomicU32,
+    promotions: AtomicU32,
+    demotions: AtomicU32,
+    polls_in_place: AtomicU64,
+    calls_spawned: AtomicU64,
+}
+
+impl MethodDispatch {
+    pub(crate) fn new(pin: Dispatch) -> Self {
+        Self {
+            pin,
+            in_place: AtomicBool::new(pin == Dispatch::Inline),
+            earned: AtomicU32::new(0),
+            calm: AtomicU32::new(0),
+            promotions: AtomicU32::new(0),
+            demotions: AtomicU32::new(0),
+            polls_in_place: AtomicU64::new(0),
+            calls_spawned: AtomicU64::new(0),
+        }
+    }
+
+    /// Whether the next call is to be run in place.
+    pub(crate) fn is_in_place(&self) -> bool {
+        self.in_place.load(Relaxed)
+    }
+
+    /// Whether polls must be timed.
+    pub(crate) const fn is_auto(&self) -> bool {
+        matches!(self.pin, Dispatch::Auto)
+    }
+
+    pub(crate) fn counters(&self) -> DispatchCounters {
+        DispatchCounters {
+            in_place: self.is_in_place(),
+            polls_in_place: self.polls_in_place.load(Relaxed),
+            calls_spawned: self.calls_spawned.load(Relaxed),
+            promotions: self.promotions.load(Relaxed),
+            demotions: self.demotions.load(Relaxed),
+        }
+    }
+
+    /// A call got a task of its own.
+    pub(crate) fn count_spawned(&self) {
+        self.calls_spawned.fetch_add(1, Relaxed);
+    }
+
+    /// A handler on a task of its own was polled for so long.
+    pub(crate) fn spawned_poll(&self, took: Duration) {
+        if !self.is_auto() {
+            return;
+        }
+        if took >= LONG_POLL {
+            let earned = self.earned.load(Relaxed);
+            self.earned.store(earned.saturating_sub(POLLS_TO_PROMOTE), Relaxed);
+            return;
+        }
+        let earned = self.earned.fetch_add(1, Relaxed) + 1;
+        let reluctance = self.demotions.load(Relaxed).min(MAX_RELUCTANCE);
+        if earned >= POLLS_TO_PROMOTE << reluctance && !self.in_place.swap(true, Relaxed) {
+            self.earned.store(0, Relaxed);
+            self.calm.store(CALM_POLLS, Relaxed);
+            self.promotions.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// Handlers were polled in place so many times, each of them shortly.
+    fn short_polls(&self, count: u32) {
+        self.polls_in_place.fetch_add(u64::from(count), Relaxed);
+        if self.is_auto() && self.calm.load(Relaxed) < CALM_POLLS {
+            self.calm.fetch_add(count, Relaxed);
+        }
+    }
+
+    /// A handler was polled in place, for long.
+    fn long_poll(&self, took: Duration) {
+        self.polls_in_place.fetch_add(1, Relaxed);
+        let calm = self.calm.swap(0, Relaxed);
+        if self.is_auto()
+            && (took >= VERY_LONG_POLL || calm < CALM_POLLS)
+            && self.in_place.swap(false, Relaxed)
+        {
+            self.demotions.fetch_add(1, Relaxed);
+        }
+    }
+}
+
+/// Times the polls of one connection in place, a group of them with one look at the clock: on a
+/// group that took long, the next ones are timed one by one.
+#[derive(Debug, Default)]
+pub(crate) struct PollTimer {
+    /// When the group began.
+    start: Option<Instant>,
+    /// The methods polled in this group.
+    group: Vec<u32>,
+    /// Polls still to be timed one by one.
+    precise: u32,
+}
+
+impl PollTimer {
+    /// A poll begins.
+    pub(crate) fn begin(&mut self) {
+        if self.start.is_none() {
+            self.start = Some(Instant::now());
+        }
+    }
+
+    /// The poll of a handler of `method` ended. `of` finds a method's state.
+    pub(crate) fn end<'a>(&mut self, method: u32, of: impl Fn(u32) -> &'a MethodDispatch) {
+        self.group.push(method);
+        if self.precise > 0 || self.group.len() >= GROUP {
+            self.precise = self.precise.saturating_sub(1);
+            let now = Instant::now();
+            self.settle(now, of);
+            self.start = Some(now);
+        }
+    }
+
+    /// The connection turns to something else.
+    pub(crate) fn pause<'a>(&mut self, of: impl Fn(u32) -> &'a MethodDispatch) {
+        if !self.group.is_empty() {
+            self.settle(Instant::now(), of);
+        }
+        self.start = None;
+    }
+
+    fn settle<'a>(&mut self, now: Instant, of: impl Fn(u32) -> &'a MethodDispatch) {
+        let took = self.start.map_or(Duration::ZERO, |start| now - start);
+        let long = took >= LONG_POLL;
+        let first = self.group.first().copied();
+        let alone = self.group.len() == 1;
+        let same = self.group.iter().all(|method| Some(*method) == first);
+        match first {
+            Some(method) if long && (alone || (same && took >= VERY_LONG_POLL)) => {
+                of(method).long_poll(took);
+            }
+            Some(method) if same => of(method).short_polls(self.group.len() as u32),
+            _ => self.group.iter().for_each(|method| of(*method).short_polls(1)),
+        }
+        if long && !alone {
+            // One of them took long; which, the next polls will tell.
+            self.precise = PRECISE_POLLS;
+        }
+        self.group.clear();
+    }
+}
+
+/// A poll of at least this is long. Handing a call to another task costs about a hundredth of it.
+const LONG_POLL: Duration = Duration::from_micros(50);
+
+/// A poll of at least this demotes at once: longer than the kernel takes a core away under
+/// ordinary load.
+const VERY_LONG_POLL: Duration = Duration::from_millis(5);
+
+/// Short polls that promote a method.
+const POLLS_TO_PROMOTE: u32 = 64;
+
+/// Each demotion doubles what promotes, up to so many times.
+const MAX_RELUCTANCE: u32 = 10;
+
+/// Short polls after which an earlier long one is forgotten.
+const CALM_POLLS: u32 = 256;
+
+/// Polls timed with one look at the clock.
+const GROUP: usize = 8;
+
+/// Polls timed one by one after a group that took long.
+const PRECISE_POLLS: u32 = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHORT: Duration = Duration::from_micros(5);
+    const LONG: Duration = Duration::from_micros(80);
+
+    fn promoted() -> MethodDispatch {
+        let method = MethodDispatch::new(Dispatch::Auto);
+        for _ in 0..POLLS_TO_PROMOTE {
+            assert!(!method.is_in_place());
+            method.spawned_poll(SHORT);
+        }
+        assert!(method.is_in_place());
+        method
+    }
+
+    #[test]
+    fn two_long_polls_close_together_demote() {
+        let method = promoted();
+        method.long_poll(LONG);
+        assert!(method.is_in_place(), "one may be the kernel's doing");
+        method.short_polls(CALM_POLLS);
+        method.long_poll(LONG);
+        assert!(method.is_in_place(), "the first one is forgotten");
+        method.long_poll(LONG);
+        assert!(!method.is_in_place());
+    }
+
+    #[test]
+    fn each_demotion_makes_promotion_harder() {
+        let method = promoted();
+        method.long_poll(VERY_LONG_POLL);
+        assert!(!method.is_in_place());
+        for _ in 0..2 * POLLS_TO_PROMOTE - 1 {
+            method.spawned_poll(SHORT);
+            assert!(!method.is_in_place());
+        }
+        method.spawned_poll(SHORT);
+        assert!(method.is_in_place());
+        let counters = method.counters();
+        assert_eq!((counters.promotions, counters.demotions), (2, 1));
+    }
+
+    #[test]
+    fn long_polls_of_spawned_handlers_keep_a_method_from_promotion() {
+        let method = MethodDispatch::new(Dispatch::Auto);
+        for _ in 0..1000 {
+            method.spawned_poll(SHORT);
+            method.spawned_poll(LONG);
+        }
+        assert!(!method.is_in_place());
+    }
+
+    #[test]
+    fn pins_hold() {
+        let inline = MethodDispatch::new(Dispatch::Inline);
+        inline.long_poll(VERY_LONG_POLL);
+        assert!(inline.is_in_place());
+        let spawn = MethodDispatch::new(Dispatch::Spawn);
+        (0..1000).for_each(|_| spawn.spawned_poll(SHORT));
+        assert!(!spawn.is_in_place());
+    }
+
+    #[test]
+    fn a_long_group_of_one_method_counts_only_when_very_long() {
+        let method = promoted();
+        let mut timer = PollTimer::default();
+        let start = Instant::now();
+        timer.start = Some(start);
+        timer.group = vec![0; 4];
+        timer.settle(start + LONG, |_| &method);
+        assert!(method.is_in_place());
+        assert_eq!(timer.precise, PRECISE_POLLS);
+        timer.group = vec![0; 4];
+        timer.settle(start + VERY_LONG_POLL, |_| &method);
+        assert!(!method.is_in_place());
+    }
+}

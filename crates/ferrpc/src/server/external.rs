@@ -1,0 +1,323 @@
+//! Calls that are handled by threads outside the runtime.
+//!
+//! A connection puts the calls of one pass into the queue at once; whoever handles them takes
+//! them in batches and replies in batches. This is how the Python servers work.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use ferrpc_core::transport::{CallId, Cardinality, Message};
+use tokio::time::Instant;
+
+use super::call::{Replies, Reply, ServerCall};
+use super::connection::Command;
+use crate::transport::cell::{Cell, Outgoing, Room};
+use crate::transport::mailbox::Mailbox;
+use crate::transport::{ConnectionInfo, clock};
+use crate::{Code, Encoding, Metadata, Status, compression};
+
+/// A queue of calls for threads of your own.
+pub struct ExternalQueue {
+    state: Mutex<State>,
+    notify: Box<dyn Fn() + Send + Sync>,
+}
+
+#[derive(Debug)]
+struct State {
+    calls: VecDeque<ExternalCall>,
+    closed: bool,
+}
+
+/// A call out of an [`ExternalQueue`]. Dropped without a reply, it ends with status UNKNOWN.
+pub struct ExternalCall {
+    call: ServerCall,
+    id: CallId,
+    cell: Arc<Cell>,
+    mailbox: Arc<Mailbox<Command>>,
+    replies: Replies,
+    encoding: Encoding,
+    replied: bool,
+}
+
+/// What became of a message that was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// It goes out, and more may be sent.
+    Ready,
+    /// It goes out; wait for [`ExternalCall::poll_send_ready`] before the next.
+    Full,
+    /// The call is over; it was dropped.
+    Gone,
+}
+
+impl ExternalQueue {
+    /// An empty queue. `notify` is called, by the task of some connection, when calls arrive while
+    /// the queue is empty; it must not block.
+    pub fn new(notify: impl Fn() + Send + Sync + 'static) -> Arc<Self> {
+        let state = State { calls: VecDeque::new(), closed: false };
+        Arc::new(Self { state: Mutex::new(state), notify: Box::new(notify) })
+    }
+
+    /// Takes up to `max` calls, appends them to `into` and returns how many. Calls that were
+    /// cancelled while they waited are left out. Never blocks.
+    pub fn pop(&self, max: usize, into: &mut Vec<ExternalCall>) -> usize {
+        let mut dropped = Vec::new();
+        let mut taken = 0;
+        let mut state = self.lock();
+        while taken < max {
+            let Some(mut call) = state.calls.pop_front() else { break };
+            if call.is_cancelled() {
+                call.replied = true;
+                dropped.push(call);
+            } else {
+                into.push(call);
+                taken += 1;
+            }
+        }
+        drop(state);
+        taken
+    }
+
+    /// Calls that wait.
+    pub fn len(&self) -> usize {
+        self.lock().calls.len()
+    }
+
+    /// Whether no call waits.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Ends what waits, and whatever comes, with UNAVAILABLE.
+    pub fn close(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        let calls = std::mem::take(&mut state.calls);
+        drop(state);
+        refuse(calls);
+    }
+
+    /// Puts all of `calls` in, and leaves `calls` empty.
+    pub(crate) fn push_all(&self, calls: &mut Vec<ExternalCall>) {
+        let mut state = self.lock();
+        if state.closed {
+            drop(state);
+            refuse(calls.drain(..));
+            return;
+        }
+        let was_empty = state.calls.is_empty();
+        state.calls.extend(calls.drain(..));
+        drop(state);
+        if was_empty {
+            (self.notify)();
+        }
+    }
+
+    /// Replies to many calls; replies to calls of one connection wake it once. Each reply is the
+    /// response message, or an error.
+    pub fn reply_all(replies: impl IntoIterator<Item = (ExternalCall, ExternalReply)>) {
+        let mut batch: Vec<Command> = Vec::new();
+        let mut mailbox: Option<Arc<Mailbox<Command>>> = None;
+        for (mut call, reply) in replies {
+            if !mailbox.as_ref().is_some_and(|known| Arc::ptr_eq(known, &call.mailbox)) {
+                if let Some(mailbox) = mailbox.replace(Arc::clone(&call.mailbox)) {
+                    mailbox.send_all(&mut batch);
+                }
+                batch.clear();
+            }
+            batch.extend(call.done(reply));
+        }
+        if let Some(mailbox) = mailbox {
+            mailbox.send_all(&mut batch);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn refuse(calls: impl IntoIterator<Item = ExternalCall>) {
+    for call in calls {
+        let status = Status::new(Code::Unavailable, "the server is shutting down");
+        call.reply(ExternalReply::Status(status));
+    }
+}
+
+/// How a call outside the runtime ends.
+#[derive(Debug)]
+pub enum ExternalReply {
+    /// With one message, status OK and trailing metadata.
+    Message {
+        /// Initial metadata, unless it was sent before.
+        initial: Metadata,
+        /// The encoded response.
+        message: Bytes,
+        /// How the message is compressed, if the caller takes it; `None`: as the server has it.
+        compression: Option<Encoding>,
+        /// Trailing metadata.
+        trailing: Metadata,
+    },
+    /// With this status, after the messages sent before.
+    Status(Status),
+}
+
+impl ExternalCall {
+    pub(crate) fn new(mut call: ServerCall, id: CallId, mailbox: Arc<Mailbox<Command>>) -> Self {
+        let cell = call.cell.take().expect("external calls have a cell");
+        let replies = call.replies();
+        let encoding = Encoding::Identity;
+        Self { call, id, cell, mailbox, replies, encoding, replied: false }
+    }
+
+    /// "/service/method".
+    pub fn path(&self) -> &str {
+        self.call.path()
+    }
+
+    /// The `:authority` that the caller asked for.
+    pub fn authority(&self) -> Option<&str> {
+        self.call.authority()
+    }
+
+    /// How many messages go each way.
+    pub const fn cardinality(&self) -> Cardinality {
+        self.call.cardinality()
+    }
+
+    /// The metadata that the caller sent.
+    pub const fn metadata(&self) -> &Metadata {
+        self.call.metadata()
+    }
+
+    /// Who calls, over what.
+    pub fn connection(&self) -> &ConnectionInfo {
+        self.call.connection()
+    }
+
+    /// When the call must have ended.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.call.head.deadline.map(clock::to_instant)
+    }
+
+    /// The request, where there is just one. It is decompressed here, on the caller's thread.
+    ///
+    /// # Errors
+    /// INTERNAL if it cannot be decompressed, RESOURCE_EXHAUSTED if it is too large then.
+    pub fn take_message(&mut self) -> Result<Bytes, Status> {
+        let body = std::mem::take(&mut self.call.body);
+        self.decompressed(body)
+    }
+
+    /// The next request of a stream; `None` after the last. An error says that the call is over.
+    pub fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Status>> {
+        self.cell.poll_received(cx).map(|received| match received? {
+            Some(message) => self.decompressed(message).map(Some),
+            None => Ok(None),
+        })
+    }
+
+    /// Ready when a message may be sent; an error says that the call is over.
+    pub fn poll_send_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
+        self.cell.poll_send_ready(cx)
+    }
+
+    /// Ready, with the reason, when the call is over without having been replied to: cancelled,
+    /// past its deadline, or its connection gone.
+    pub fn poll_cancelled(&self, cx: &mut Context<'_>) -> Poll<Status> {
+        self.cell.poll_over(cx)
+    }
+
+    /// Whether [`poll_cancelled`](Self::poll_cancelled) would be ready.
+    pub fn is_cancelled(&self) -> bool {
+        self.cell.is_over()
+    }
+
+    /// Sends the initial metadata now, and says how messages are compressed: `None` means as the
+    /// server has it. Without it, empty metadata goes with the first message.
+    pub fn send_metadata(&mut self, metadata: Metadata, compression: Option<Encoding>) -> Sent {
+        self.encoding = self.replies.encoding(compression);
+        sent(self.cell.send(Outgoing::Headers(metadata, self.encoding)))
+    }
+
+    /// Sends a response; compressed, if [`send_metadata`](Self::send_metadata) said so, on the
+    /// caller's thread.
+    pub fn send_message(&mut self, payload: Bytes) -> Sent {
+        let message = compression::compress_now(self.encoding, payload);
+        sent(self.cell.send(Outgoing::Message(message)))
+    }
+
+    /// Replies, and ends the call. See also [`ExternalQueue::reply_all`].
+    pub fn reply(mut self, reply: ExternalReply) {
+        self.finish(reply);
+    }
+
+    fn finish(&mut self, reply: ExternalReply) {
+        if let Some(command) = self.done(reply) {
+            // Where the connection is gone, nobody waits for the reply.
+            let _ = self.mailbox.send(command);
+        }
+    }
+
+    /// What tells the connection that the call is done, unless its cell does.
+    fn done(&mut self, reply: ExternalReply) -> Option<Command> {
+        if std::mem::replace(&mut self.replied, true) {
+            return None;
+        }
+        match reply {
+            ExternalReply::Message { initial, message, compression, trailing } => {
+                let encoding = match compression {
+                    None if self.encoding != Encoding::Identity => self.encoding,
+                    wanted => self.replies.encoding(wanted),
+                };
+                let message = Some(compression::compress_now(encoding, message));
+                let reply = Reply { initial, trailing, encoding, message };
+                Some(Command::Done { call: self.id, outcome: Ok(reply) })
+            }
+            ExternalReply::Status(status) => {
+                self.cell.send(Outgoing::Finish(status));
+                None
+            }
+        }
+    }
+
+    fn decompressed(&self, message: Message) -> Result<Bytes, Status> {
+        if !message.compressed {
+            return Ok(message.payload);
+        }
+        let limit = self.call.settings.limits.max_receive;
+        self.call.head.encoding.decompress(&message.payload, limit)
+    }
+}
+
+impl Drop for ExternalCall {
+    fn drop(&mut self) {
+        if !self.replied {
+            let status = Status::new(Code::Unknown, "the call was dropped without a reply");
+            self.finish(ExternalReply::Status(status));
+        }
+    }
+}
+
+const fn sent(room: Room) -> Sent {
+    match room {
+        Room::Free => Sent::Ready,
+        Room::Full => Sent::Full,
+        Room::Over => Sent::Gone,
+    }
+}
+
+impl fmt::Debug for ExternalQueue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ExternalQueue").field("len", &self.len()).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for ExternalCall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ExternalCall").field("call", &self.call).finish_non_exhaustive()
+    }
+}

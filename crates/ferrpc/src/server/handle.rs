@@ -1,0 +1,188 @@
+//! A running server.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+
+use super::accept::accept_all;
+use super::builder::ServerBuilder;
+use super::dispatch::DispatchCounters;
+use super::listen::{BindError, ListenAddress, Listener, SocketOptions, listen};
+use super::shared::Shared;
+use crate::transport::Io;
+
+/// A server: a handle to it, cloned cheaply. It goes on while the runtime does, until
+/// [`shutdown`](Self::shutdown), also when all handles are dropped.
+///
+/// ```no_run
+/// # use ferrpc::server::{Routes, Server};
+/// # async fn run(routes: Routes) -> Result<(), ferrpc::server::BindError> {
+/// let server = Server::builder().add_service(routes).bind("127.0.0.1:50051").await?;
+/// println!("listening on {}", server.addresses()[0]);
+/// server.wait().await;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Server {
+    shared: Arc<Shared>,
+    listening: Arc<Mutex<Listening>>,
+    options: SocketOptions,
+}
+
+#[derive(Default)]
+struct Listening {
+    addresses: Vec<ListenAddress>,
+    tasks: Vec<JoinHandle<()>>,
+    closed: bool,
+}
+
+impl Server {
+    /// Begins to describe a server.
+    pub fn builder() -> ServerBuilder {
+        ServerBuilder::new()
+    }
+
+    pub(crate) fn new(shared: Arc<Shared>, options: SocketOptions) -> Self {
+        Self { shared, listening: Arc::default(), options }
+    }
+
+    /// Listens on one more address: "127.0.0.1:50051", "[::]:50051" (IPv4 too), "localhost:0" (all
+    /// addresses of the name, on a port of the system's choice), "unix:PATH",
+    /// "unix-abstract:NAME". Returns what it is listening on now; several if a name has several
+    /// addresses.
+    ///
+    /// A unix socket's file is replaced if nobody listens on it any more, and removed when the
+    /// server ends.
+    ///
+    /// # Errors
+    /// If the address cannot be understood, resolved or listened on; the message says what to do.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub async fn bind(&self, address: &str) -> Result<Vec<ListenAddress>, BindError> {
+        let listeners = listen(address, self.options).await?;
+        Ok(listeners.into_iter().filter_map(|listener| self.serve(listener).ok()).collect())
+    }
+
+    /// Serves the connections that a listener of yours accepts.
+    ///
+    /// # Errors
+    /// If the listener's address cannot be had.
+    pub fn serve_listener(&self, listener: tokio::net::TcpListener) -> io::Result<ListenAddress> {
+        self.serve(Listener::Tcp { listener, nodelay: self.options.nodelay })
+    }
+
+    /// Serves the connections that a unix listener of yours accepts. Its file stays when the
+    /// server ends.
+    ///
+    /// # Errors
+    /// If the listener's address cannot be had.
+    #[cfg(unix)]
+    pub fn serve_unix_listener(
+        &self,
+        listener: tokio::net::UnixListener,
+    ) -> io::Result<ListenAddress> {
+        self.serve(Listener::Unix { listener, _file: None })
+    }
+
+    /// Serves one connection over a byte stream of yours: one end of
+    /// [`in_process`](crate::transport::in_process), or a
+    /// [`StreamIo`](crate::transport::StreamIo).
+    pub fn serve_io(&self, io: Box<dyn Io>) {
+        self.shared.serve(io, None);
+    }
+
+    fn serve(&self, listener: Listener) -> io::Result<ListenAddress> {
+        let address = listener.address()?;
+        let mut listening = self.listening.lock().unwrap_or_else(PoisonError::into_inner);
+        if !listening.closed {
+            let task = tokio::spawn(accept_all(listener, Arc::clone(&self.shared)));
+            listening.tasks.push(task);
+            listening.addresses.push(address.clone());
+        }
+        Ok(address)
+    }
+
+    /// What the server listens on, in the order in which it was bound.
+    pub fn addresses(&self) -> Vec<ListenAddress> {
+        self.listening.lock().unwrap_or_else(PoisonError::into_inner).addresses.clone()
+    }
+
+    /// The first TCP address the server listens on.
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        self.addresses().iter().find_map(|address| match address {
+            ListenAddress::Tcp(address) => Some(*address),
+            _ => None,
+        })
+    }
+
+    /// Connections open now.
+    pub fn connection_count(&self) -> usize {
+        self.shared.connection_count()
+    }
+
+    /// How the calls of the method with this path were run so far; `None` if there is no such
+    /// method.
+    pub fn dispatch_counters(&self, path: &str) -> Option<DispatchCounters> {
+        self.shared.router.dispatch_counters(path)
+    }
+
+    /// Ends the server gracefully: it stops listening, tells its callers, and waits for the calls
+    /// under way; those not done within `grace` are cancelled. `None` waits as long as they take.
+    /// Ready when the last connection has ended.
+    ///
+    /// May be called again, from another handle too, with less grace. Cancel-safe: a shutdown that
+    /// was begun goes on, but if this future is dropped nobody enforces the limit on connections
+    /// whose peer does not react.
+    pub async fn shutdown(&self, grace: Option<Duration>) {
+        let tasks = {
+            let mut listening = self.listening.lock().unwrap_or_else(PoisonError::into_inner);
+            listening.closed = true;
+            std::mem::take(&mut listening.tasks)
+        };
+        for task in &tasks {
+            task.abort();
+        }
+        for task in tasks {
+            // Then its socket is closed, and its file removed.
+            let _ = task.await;
+        }
+        self.shared.shutdown(grace);
+        let Some(grace) = grace else { return self.ended().await };
+        // The connections keep to the limit themselves; this is for those that cannot.
+        if tokio::time::timeout(grace + PARTING_TIME, self.ended()).await.is_err() {
+            self.shared.abort();
+            self.ended().await;
+        }
+    }
+
+    /// Waits until the server has ended, by [`shutdown`](Self::shutdown). Cancel-safe.
+    pub async fn wait(&self) {
+        self.shared.ended().await;
+    }
+
+    async fn ended(&self) {
+        self.shared.ended().await;
+        for queue in self.shared.router.external_queues() {
+            queue.close();
+        }
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("addresses", &self.addresses())
+            .field("connections", &self.connection_count())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Time for connections to part once their calls are over: to write what is left and to see the
+/// other side close.
+const PARTING_TIME: Duration = Duration::from_secs(7);

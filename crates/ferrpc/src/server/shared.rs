@@ -1,0 +1,210 @@
+//! What all connections of a server share.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use ferrpc_core::Transport;
+use ferrpc_core::transport::Config;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+
+use super::connection::{Command, Connection};
+use super::http::Fallback;
+use super::load::ServerLoad;
+use super::observer::Observer;
+use super::routes::Router;
+use crate::transport::driver::Driver;
+use crate::transport::mailbox::Mailbox;
+use crate::transport::{ConnectionInfo, Io, clock};
+
+/// Turns an accepted byte stream into the one that calls go over: where TLS comes in.
+///
+/// It is asked for each connection, on a task of the connection's own, so that it may fetch its
+/// configuration (the newest certificate, say) first. A connection whose handshake is not done
+/// in time, or fails, is dropped.
+pub trait Acceptor: Send + Sync + 'static {
+    /// Performs the handshake over `io`.
+    fn accept(&self, io: Box<dyn Io>) -> Accepting;
+}
+
+/// A handshake under way.
+pub type Accepting = Pin<Box<dyn Future<Output = io::Result<Box<dyn Io>>> + Send>>;
+
+/// The constant part of a server, and the list of its connections.
+pub(crate) struct Shared {
+    pub(crate) router: Router,
+    pub(crate) fallback: Fallback,
+    pub(crate) observer: Option<Arc<dyn Observer>>,
+    pub(crate) load: Arc<ServerLoad>,
+    pub(crate) max_handlers_per_connection: usize,
+    pub(crate) config: Config,
+    pub(crate) acceptor: Option<Arc<dyn Acceptor>>,
+    pub(crate) handshake_timeout: Duration,
+    /// Connections that may still be accepted; `None`: any number.
+    pub(crate) places: Option<Arc<Semaphore>>,
+    connections: Mutex<Connections>,
+    census: watch::Sender<Census>,
+}
+
+/// What others may wait for.
+#[derive(Clone, Copy, Debug, Default)]
+struct Census {
+    /// How many connections there are.
+    open: usize,
+    /// No more will come.
+    closing: bool,
+}
+
+#[derive(Debug, Default)]
+struct Connections {
+    all: HashMap<u64, Arc<Mailbox<Command>>>,
+    next: u64,
+    /// No more connections: the server is shutting down.
+    closing: bool,
+}
+
+/// A connection's place among those that may be open at one time.
+pub(crate) type Place = Option<OwnedSemaphorePermit>;
+
+/// What is constant of [`Shared`].
+pub(crate) struct Parts {
+    pub(crate) router: Router,
+    pub(crate) fallback: Fallback,
+    pub(crate) observer: Option<Arc<dyn Observer>>,
+    pub(crate) max_handlers: usize,
+    pub(crate) max_handlers_per_connection: usize,
+    pub(crate) max_connections: Option<usize>,
+    pub(crate) config: Config,
+    pub(crate) acceptor: Option<Arc<dyn Acceptor>>,
+    pub(crate) handshake_timeout: Duration,
+}
+
+impl Shared {
+    pub(crate) fn new(parts: Parts) -> Arc<Self> {
+        let places = |limit: usize| Arc::new(Semaphore::new(limit.min(Semaphore::MAX_PERMITS)));
+        Arc::new(Self {
+            router: parts.router,
+            fallback: parts.fallback,
+            observer: parts.observer,
+            load: ServerLoad::new(parts.max_handlers),
+            max_handlers_per_connection: parts.max_handlers_per_connection,
+            config: parts.config,
+            acceptor: parts.acceptor,
+            handshake_timeout: parts.handshake_timeout,
+            places: parts.max_connections.map(places),
+            connections: Mutex::default(),
+            census: watch::Sender::default(),
+        })
+    }
+
+    /// Waits until one more connection may be open.
+    pub(crate) async fn place(&self) -> Place {
+        match &self.places {
+            Some(places) => Arc::clone(places).acquire_owned().await.ok(),
+            None => None,
+        }
+    }
+
+    /// Serves one connection on a task of its own, its handshake included.
+    pub(crate) fn serve(self: &Arc<Self>, io: Box<dyn Io>, place: Place) {
+        let Some(acceptor) = &self.acceptor else {
+            if let Some(driver) = self.connect(io, place) {
+                tokio::spawn(driver);
+            }
+            return;
+        };
+        let peer = io.peer();
+        let accepting = acceptor.accept(io);
+        let shared = Arc::clone(self);
+        tokio::spawn(async move {
+            match tokio::time::timeout(shared.handshake_timeout, accepting).await {
+                Ok(Ok(io)) => {
+                    // A task of its own: this one would keep the handshake's memory.
+                    if let Some(driver) = shared.connect(io, place) {
+                        tokio::spawn(driver);
+                    }
+                }
+                Ok(Err(error)) => tracing::debug!(peer, %error, "handshake failed"),
+                Err(_) => tracing::debug!(peer, "handshake took too long"),
+            }
+        });
+    }
+
+    /// The driver of a new connection; `None` if the server is shutting down.
+    fn connect(self: &Arc<Self>, io: Box<dyn Io>, place: Place) -> Option<Driver<Connection>> {
+        let mailbox = Mailbox::new();
+        let id = self.add_connection(&mailbox)?;
+        let info = Arc::new(ConnectionInfo::of(&*io));
+        tracing::debug!(peer = %info.peer, "connection opened");
+        let mut config = self.config.clone();
+        config.seed = seed();
+        let transport = Transport::server(config, clock::now());
+        let role = Connection::new(Arc::clone(self), id, info, Arc::clone(&mailbox), place);
+        Some(Driver::new(io, transport, role, mailbox))
+    }
+
+    fn add_connection(&self, mailbox: &Arc<Mailbox<Command>>) -> Option<u64> {
+        let mut connections = self.connections();
+        if connections.closing {
+            return None;
+        }
+        connections.next += 1;
+        let id = connections.next;
+        connections.all.insert(id, Arc::clone(mailbox));
+        self.publish(&connections);
+        Some(id)
+    }
+
+    pub(crate) fn remove_connection(&self, id: u64) {
+        let mut connections = self.connections();
+        connections.all.remove(&id);
+        self.publish(&connections);
+    }
+
+    /// Takes no more connections, and lets those there are end within `grace`.
+    pub(crate) fn shutdown(&self, grace: Option<Duration>) {
+        let mut connections = self.connections();
+        connections.closing = true;
+        for mailbox in connections.all.values() {
+            // One that is gone needs not be told.
+            let _ = mailbox.send(Command::Shutdown { grace });
+        }
+        self.publish(&connections);
+    }
+
+    /// Ends all connections at once.
+    pub(crate) fn abort(&self) {
+        for mailbox in self.connections().all.values() {
+            let _ = mailbox.send(Command::Abort);
+        }
+    }
+
+    /// Waits until the server is shutting down and its last connection has ended.
+    pub(crate) async fn ended(&self) {
+        let mut census = self.census.subscribe();
+        // The sender lives in `self`: it cannot go away meanwhile.
+        let _ = census.wait_for(|census| census.closing && census.open == 0).await;
+    }
+
+    /// Connections open now.
+    pub(crate) fn connection_count(&self) -> usize {
+        self.census.borrow().open
+    }
+
+    fn publish(&self, connections: &Connections) {
+        let census = Census { open: connections.all.len(), closing: connections.closing };
+        self.census.send_replace(census);
+    }
+
+    fn connections(&self) -> MutexGuard<'_, Connections> {
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A number that nobody else can guess: std's hash keys are random for each of its makers.
+fn seed() -> u64 {
+    RandomState::new().build_hasher().finish()
+}
