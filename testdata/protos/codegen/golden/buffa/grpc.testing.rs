@@ -40,7 +40,9 @@ pub trait TestService: ::core::marker::Send + ::core::marker::Sync + 'static {
         request: ::ferrpc::Request<StreamingOutputCallRequest>,
     ) -> impl ::core::future::Future<
         Output = ::core::result::Result<
-            ::ferrpc::Response<::ferrpc::ResponseStream<StreamingOutputCallResponse>>,
+            ::ferrpc::Response<
+                ::ferrpc::server::ResponseStream<StreamingOutputCallResponse>,
+            >,
             ::ferrpc::Status,
         >,
     > + ::core::marker::Send;
@@ -62,7 +64,9 @@ pub trait TestService: ::core::marker::Send + ::core::marker::Sync + 'static {
         request: ::ferrpc::Request<::ferrpc::Streaming<StreamingOutputCallRequest>>,
     ) -> impl ::core::future::Future<
         Output = ::core::result::Result<
-            ::ferrpc::Response<::ferrpc::ResponseStream<StreamingOutputCallResponse>>,
+            ::ferrpc::Response<
+                ::ferrpc::server::ResponseStream<StreamingOutputCallResponse>,
+            >,
             ::ferrpc::Status,
         >,
     > + ::core::marker::Send;
@@ -73,7 +77,9 @@ pub trait TestService: ::core::marker::Send + ::core::marker::Sync + 'static {
         request: ::ferrpc::Request<::ferrpc::Streaming<StreamingOutputCallRequest>>,
     ) -> impl ::core::future::Future<
         Output = ::core::result::Result<
-            ::ferrpc::Response<::ferrpc::ResponseStream<StreamingOutputCallResponse>>,
+            ::ferrpc::Response<
+                ::ferrpc::server::ResponseStream<StreamingOutputCallResponse>,
+            >,
             ::ferrpc::Status,
         >,
     > + ::core::marker::Send;

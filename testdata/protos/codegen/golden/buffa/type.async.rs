@@ -28,7 +28,7 @@ pub trait GameRpc: ::core::marker::Send + ::core::marker::Sync + 'static {
         request: ::ferrpc::Request<::ferrpc::Streaming<Send>>,
     ) -> impl ::core::future::Future<
         Output = ::core::result::Result<
-            ::ferrpc::Response<::ferrpc::ResponseStream<Box>>,
+            ::ferrpc::Response<::ferrpc::server::ResponseStream<Box>>,
             ::ferrpc::Status,
         >,
     > + ::core::marker::Send {
@@ -49,7 +49,7 @@ pub trait GameRpc: ::core::marker::Send + ::core::marker::Sync + 'static {
         request: ::ferrpc::Request<Vec>,
     ) -> impl ::core::future::Future<
         Output = ::core::result::Result<
-            ::ferrpc::Response<::ferrpc::ResponseStream<String>>,
+            ::ferrpc::Response<::ferrpc::server::ResponseStream<String>>,
             ::ferrpc::Status,
         >,
     > + ::core::marker::Send {

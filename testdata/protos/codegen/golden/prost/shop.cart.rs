@@ -31,7 +31,7 @@ pub trait Cart: ::core::marker::Send + ::core::marker::Sync + 'static {
         request: ::ferrpc::Request<()>,
     ) -> impl ::core::future::Future<
         Output = ::core::result::Result<
-            ::ferrpc::Response<::ferrpc::ResponseStream<super::Money>>,
+            ::ferrpc::Response<::ferrpc::server::ResponseStream<super::Money>>,
             ::ferrpc::Status,
         >,
     > + ::core::marker::Send;
@@ -53,7 +53,7 @@ pub trait Cart: ::core::marker::Send + ::core::marker::Sync + 'static {
         request: ::ferrpc::Request<::ferrpc::Streaming<Item>>,
     ) -> impl ::core::future::Future<
         Output = ::core::result::Result<
-            ::ferrpc::Response<::ferrpc::ResponseStream<item::Part>>,
+            ::ferrpc::Response<::ferrpc::server::ResponseStream<item::Part>>,
             ::ferrpc::Status,
         >,
     > + ::core::marker::Send;
