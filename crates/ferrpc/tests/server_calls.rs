@@ -22,8 +22,7 @@ const COLLECT: Method<Bytes, Bytes> =
     Method::client_streaming("/t.T/Collect", codec::raw(), codec::raw());
 const SPLIT: Method<Bytes, Bytes> =
     Method::server_streaming("/t.T/Split", codec::raw(), codec::raw());
-const CHAT: Method<Bytes, Bytes> =
-    Method::bidirectional("/t.T/Chat", codec::raw(), codec::raw());
+const CHAT: Method<Bytes, Bytes> = Method::bidirectional("/t.T/Chat", codec::raw(), codec::raw());
 
 const KINDS: [Dispatch; 2] = [Dispatch::Inline, Dispatch::Spawn];
 
@@ -136,7 +135,10 @@ async fn unary_calls_carry_messages_and_metadata() {
         let seen = caller.finished(call).await;
         assert_eq!(seen.code(), Code::Ok, "{dispatch:?}: {seen:?}");
         assert_eq!(seen.messages, ["hello"]);
-        assert_eq!(seen.metadata.as_ref().and_then(|found| found.value("x-initial")), Some("value"));
+        assert_eq!(
+            seen.metadata.as_ref().and_then(|found| found.value("x-initial")),
+            Some("value")
+        );
         assert_eq!(seen.trailing().value("x-trailing"), Some("value"));
     }
 }
@@ -248,7 +250,8 @@ async fn a_caller_that_does_not_read_slows_its_handler_down() {
             }
         });
         routes.dispatch("Split", dispatch);
-        let server = Server::builder().add_service(routes).bind("127.0.0.1:0").await.expect("binds");
+        let server =
+            Server::builder().add_service(routes).bind("127.0.0.1:0").await.expect("binds");
         let mut caller = Caller::tcp(&server).await;
         let slow = caller.start("/t.T/Split", Cardinality::ServerStreaming, &none());
         caller.send(slow, "");
@@ -386,7 +389,8 @@ async fn a_panic_ends_its_call_and_nothing_else() {
             },
         );
         routes.dispatch("Panic", dispatch);
-        let server = Server::builder().add_service(routes).bind("127.0.0.1:0").await.expect("binds");
+        let server =
+            Server::builder().add_service(routes).bind("127.0.0.1:0").await.expect("binds");
         let mut caller = Caller::tcp(&server).await;
         for message in ["", "x"] {
             let seen = caller.unary("/t.T/Panic", message).await;
