@@ -41,9 +41,10 @@ struct Gate {
 fn routes(dispatch: Dispatch) -> (Routes, Gate) {
     let gate = Gate { permits: Arc::new(Semaphore::new(0)), started: Arc::default() };
     let mut routes = Routes::new("t.T");
-    routes.unary(ECHO, |request: Request<Bytes>| async move {
-        Ok(Response::new(request.into_inner()))
-    });
+    routes.unary(
+        ECHO,
+        |request: Request<Bytes>| async move { Ok(Response::new(request.into_inner())) },
+    );
     routes.unary(PEER, |request: Request<Bytes>| async move {
         Ok(Response::new(Bytes::from(request.peer().to_owned())))
     });
@@ -146,7 +147,8 @@ async fn callers_that_say_nothing_are_sent_away() {
         .bind("127.0.0.1:0")
         .await
         .expect("binds");
-    let mut stream = TcpStream::connect(server.local_addr().expect("bound")).await.expect("connects");
+    let mut stream =
+        TcpStream::connect(server.local_addr().expect("bound")).await.expect("connects");
     let mut all = Vec::new();
     patiently(stream.read_to_end(&mut all)).await.expect("a clean end");
     assert!(!all.is_empty(), "SETTINGS and GOAWAY at least");
@@ -293,6 +295,8 @@ async fn calls_over_the_limit_of_handlers_wait_and_then_fail() {
         // One that waits is given up: it never starts.
         let given_up = calls.pop().expect("ten");
         caller.cancel(given_up);
+        // Needs no handler, and is answered after the cancellation was seen.
+        caller.unary("/t.T/Nothing", "").await;
         gate.permits.add_permits(9);
         for (at, call) in calls.into_iter().enumerate() {
             assert_eq!(caller.finished(call).await.messages, [at.to_string()]);
@@ -553,10 +557,8 @@ impl Bell {
 
     fn wait(&self) {
         let rung = self.rung.lock().expect("not poisoned");
-        let (mut rung, _) = self
-            .changed
-            .wait_timeout_while(rung, PATIENCE, |rung| !*rung)
-            .expect("not poisoned");
+        let (mut rung, _) =
+            self.changed.wait_timeout_while(rung, PATIENCE, |rung| !*rung).expect("not poisoned");
         *rung = false;
     }
 }
@@ -613,7 +615,9 @@ async fn calls_can_be_handled_by_threads_of_ones_own() {
                             continue;
                         }
                         let reply = match &message[..] {
-                            b"fail" => ExternalReply::Status(Status::new(Code::Aborted, "so be it")),
+                            b"fail" => {
+                                ExternalReply::Status(Status::new(Code::Aborted, "so be it"))
+                            }
                             _ => ExternalReply::Message {
                                 initial: Metadata::new(),
                                 message,

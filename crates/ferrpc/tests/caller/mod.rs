@@ -15,37 +15,37 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
-pub struct Caller {
+pub(crate) struct Caller {
     stream: Box<dyn Stream>,
     transport: Transport,
     origin: Instant,
-    pub calls: HashMap<CallId, Seen>,
-    pub draining: bool,
-    pub closed: Option<CloseCause>,
+    pub(crate) calls: HashMap<CallId, Seen>,
+    pub(crate) draining: bool,
+    pub(crate) closed: Option<CloseCause>,
 }
 
 /// What was seen of a call.
 #[derive(Debug, Default)]
-pub struct Seen {
-    pub metadata: Option<Metadata>,
-    pub encoding: Encoding,
-    pub messages: Vec<Bytes>,
-    pub status: Option<Status>,
+pub(crate) struct Seen {
+    pub(crate) metadata: Option<Metadata>,
+    pub(crate) encoding: Encoding,
+    pub(crate) messages: Vec<Bytes>,
+    pub(crate) status: Option<Status>,
 }
 
 /// Nothing here takes long; a test that waits for so long has failed.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 impl Caller {
-    pub async fn tcp(server: &ferrpc::server::Server) -> Self {
+    pub(crate) async fn tcp(server: &ferrpc::server::Server) -> Self {
         let address = server.local_addr().expect("bound");
         Self::new(TcpStream::connect(address).await.expect("connects"))
     }
 
-    pub fn new(stream: impl Stream + 'static) -> Self {
+    pub(crate) fn new(stream: impl Stream + 'static) -> Self {
         Self {
             stream: Box::new(stream),
             transport: Transport::client(Config::default(), Time::ZERO),
@@ -56,16 +56,21 @@ impl Caller {
         }
     }
 
-    pub fn now(&self) -> Time {
+    pub(crate) fn now(&self) -> Time {
         Time::from_nanos(self.origin.elapsed().as_nanos() as u64)
     }
 
     /// Starts a call, half-closed if there is just one message.
-    pub fn start(&mut self, path: &str, cardinality: Cardinality, metadata: &Metadata) -> CallId {
+    pub(crate) fn start(
+        &mut self,
+        path: &str,
+        cardinality: Cardinality,
+        metadata: &Metadata,
+    ) -> CallId {
         self.start_with(path, cardinality, metadata, None, Encoding::Identity)
     }
 
-    pub fn start_with(
+    pub(crate) fn start_with(
         &mut self,
         path: &str,
         cardinality: Cardinality,
@@ -91,25 +96,25 @@ impl Caller {
         call
     }
 
-    pub fn send(&mut self, call: CallId, message: impl Into<Bytes>) -> SendState {
+    pub(crate) fn send(&mut self, call: CallId, message: impl Into<Bytes>) -> SendState {
         self.transport.send_message(self.now(), call, Message::plain(message))
     }
 
-    pub fn send_compressed(&mut self, call: CallId, encoding: Encoding, message: &[u8]) {
+    pub(crate) fn send_compressed(&mut self, call: CallId, encoding: Encoding, message: &[u8]) {
         let message = Message { payload: encoding.compress(message), compressed: true };
         self.transport.send_message(self.now(), call, message);
     }
 
-    pub fn half_close(&mut self, call: CallId) {
+    pub(crate) fn half_close(&mut self, call: CallId) {
         self.transport.half_close(self.now(), call);
     }
 
-    pub fn cancel(&mut self, call: CallId) {
+    pub(crate) fn cancel(&mut self, call: CallId) {
         self.transport.cancel(self.now(), call);
     }
 
     /// Starts a unary call without waiting for anything.
-    pub fn begin(&mut self, path: &str, message: impl Into<Bytes>) -> CallId {
+    pub(crate) fn begin(&mut self, path: &str, message: impl Into<Bytes>) -> CallId {
         let call = self.start(path, Cardinality::Unary, &Metadata::new());
         self.send(call, message);
         self.half_close(call);
@@ -117,19 +122,19 @@ impl Caller {
     }
 
     /// A whole unary call.
-    pub async fn unary(&mut self, path: &str, message: impl Into<Bytes>) -> Seen {
+    pub(crate) async fn unary(&mut self, path: &str, message: impl Into<Bytes>) -> Seen {
         let call = self.begin(path, message);
         self.finished(call).await
     }
 
     /// Waits for the end of a call.
-    pub async fn finished(&mut self, call: CallId) -> Seen {
+    pub(crate) async fn finished(&mut self, call: CallId) -> Seen {
         self.until(|caller| caller.calls[&call].status.is_some()).await;
         self.calls.remove(&call).expect("it is there")
     }
 
     /// Reads and writes until `done`.
-    pub async fn until(&mut self, done: impl Fn(&Self) -> bool) {
+    pub(crate) async fn until(&mut self, done: impl Fn(&Self) -> bool) {
         let work = async {
             loop {
                 self.write().await;
@@ -145,13 +150,13 @@ impl Caller {
     }
 
     /// Waits until the server ends the connection.
-    pub async fn until_closed(&mut self) {
+    pub(crate) async fn until_closed(&mut self) {
         self.until(|caller| caller.closed.is_some()).await;
         self.write().await;
     }
 
     /// Writes what there is.
-    pub async fn write(&mut self) {
+    pub(crate) async fn write(&mut self) {
         let mut transmit = Transmit::new();
         while self.transport.poll_transmit(self.now(), &mut transmit, 1 << 20) {
             let bytes = transmit.take();
@@ -212,15 +217,15 @@ impl Caller {
 }
 
 impl Seen {
-    pub fn code(&self) -> ferrpc::Code {
+    pub(crate) fn code(&self) -> ferrpc::Code {
         self.status.as_ref().expect("it has ended").code()
     }
 
-    pub fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         self.status.as_ref().expect("it has ended").message()
     }
 
-    pub fn trailing(&self) -> &Metadata {
+    pub(crate) fn trailing(&self) -> &Metadata {
         self.status.as_ref().expect("it has ended").metadata()
     }
 }
