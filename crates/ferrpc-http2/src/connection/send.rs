@@ -386,6 +386,8 @@ impl Connection {
             return;
         };
         stream.send_open = false;
+        // Else a change of windows would find something to send, and send the end again.
+        stream.queue.end = End::Open;
         if self.role == Role::Server && stream.receive_open {
             stream.receive_open = false;
             self.out.encode(|out| frame::reset::encode(key.id, Reason::NO_ERROR, out));
