@@ -145,6 +145,9 @@ impl Metadata {
     /// legal metadata. Works in place, without allocation, unless a binary value is padded or
     /// holds several, or a text value has spaces around it.
     pub(crate) fn from_received(mut fields: Fields) -> Result<Self, BadBinary> {
+        if !fields.iter().any(|field| is_legal_key(field.name) && !is_reserved(field.name)) {
+            return Ok(Self::new());
+        }
         let mut rewrite = false;
         let mut bad = None;
         fields.retain(|field| {

@@ -1,19 +1,27 @@
 //! An ordered list of header fields in one buffer.
 
 use std::fmt;
+use std::sync::Arc;
 
-/// Header fields (pseudo-header fields included) in order, their bytes in one allocation.
+/// Header fields (pseudo-header fields included) in order, their bytes in one buffer.
 ///
 /// Names are lower case where they come from a decoder. Nothing is checked here: what is legal
-/// depends on where the list is used.
+/// depends on where the list is used. A clone shares the list until one of the two is changed.
 #[derive(Clone, Default)]
 pub struct Fields {
+    /// `None` is the empty list.
+    list: Option<Arc<FieldBuffer>>,
+}
+
+/// A list of fields that nobody shares yet.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct FieldBuffer {
     buffer: Vec<u8>,
     entries: Vec<Entry>,
 }
 
 /// Where one field lies in the buffer: its name, directly followed by its value.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 struct Entry {
     start: u32,
     name_len: u32,
@@ -35,12 +43,12 @@ pub struct Field<'a> {
 impl Fields {
     /// An empty list; allocates nothing.
     pub const fn new() -> Self {
-        Self { buffer: Vec::new(), entries: Vec::new() }
+        Self { list: None }
     }
 
     /// An empty list with room for `fields` fields of `bytes` bytes in all.
     pub fn with_capacity(fields: usize, bytes: usize) -> Self {
-        Self { buffer: Vec::with_capacity(bytes), entries: Vec::with_capacity(fields) }
+        Self { list: Some(Arc::new(FieldBuffer::with_capacity(fields, bytes))) }
     }
 
     /// Appends a field.
@@ -55,25 +63,7 @@ impl Fields {
 
     /// Appends `field`.
     pub fn push_field(&mut self, field: Field<'_>) {
-        let start = to_u32(self.buffer.len());
-        self.buffer.extend_from_slice(field.name);
-        self.buffer.extend_from_slice(field.value);
-        self.entries.push(Entry {
-            start,
-            name_len: to_u32(field.name.len()),
-            value_len: to_u32(field.value.len()),
-            sensitive: field.sensitive,
-        });
-    }
-
-    /// Appends a field given as its name directly followed by its value.
-    #[inline]
-    pub(crate) fn push_joined(&mut self, bytes: &[u8], name_len: usize, sensitive: bool) {
-        let start = to_u32(self.buffer.len());
-        self.buffer.extend_from_slice(bytes);
-        let name_len = name_len.min(bytes.len());
-        let (name_len, value_len) = (to_u32(name_len), to_u32(bytes.len() - name_len));
-        self.entries.push(Entry { start, name_len, value_len, sensitive });
+        self.change().push_field(field);
     }
 
     /// The first value of `name`.
@@ -88,39 +78,50 @@ impl Fields {
 
     /// The field at `index`.
     pub fn field(&self, index: usize) -> Option<Field<'_>> {
-        self.entries.get(index).map(|entry| self.at(*entry))
+        let (buffer, entries) = self.parts();
+        entries.get(index).map(|entry| view(buffer, *entry))
     }
 
     /// All fields in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Field<'_>> + DoubleEndedIterator {
-        self.entries.iter().map(|entry| self.at(*entry))
+        let (buffer, entries) = self.parts();
+        entries.iter().map(|entry| view(buffer, *entry))
     }
 
     /// Keeps the fields for which `keep` holds. The bytes of the others stay in the buffer.
     pub fn retain(&mut self, mut keep: impl FnMut(Field<'_>) -> bool) {
-        let buffer = &self.buffer;
-        self.entries.retain(|entry| keep(view(buffer, *entry)));
+        if self.is_empty() {
+            return;
+        }
+        let FieldBuffer { buffer, entries } = self.change();
+        entries.retain(|entry| keep(view(buffer, *entry)));
     }
 
     /// How many fields there are.
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.parts().1.len()
     }
 
     /// Whether there is no field.
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.len() == 0
     }
 
-    /// Removes all fields and keeps the allocation.
+    /// Removes all fields and keeps the allocation, unless it is shared.
     pub fn clear(&mut self) {
-        self.buffer.clear();
-        self.entries.clear();
+        match self.list.as_mut().and_then(Arc::get_mut) {
+            Some(list) => {
+                list.buffer.clear();
+                list.entries.clear();
+            }
+            None => self.list = None,
+        }
     }
 
     /// The size of the list as RFC 9113 (6.5.2) counts it: names, values and 32 bytes a field.
     pub fn list_size(&self) -> usize {
-        self.entries
+        self.parts()
+            .1
             .iter()
             .map(|entry| entry.name_len as usize + entry.value_len as usize + FIELD_OVERHEAD)
             .sum()
@@ -128,11 +129,51 @@ impl Fields {
 
     /// Bytes of memory the list holds.
     pub fn held_bytes(&self) -> usize {
-        self.buffer.capacity() + self.entries.capacity() * size_of::<Entry>()
+        self.list.as_ref().map_or(0, |list| {
+            list.buffer.capacity()
+                + list.entries.capacity() * size_of::<Entry>()
+                + size_of::<FieldBuffer>()
+        })
     }
 
-    fn at(&self, entry: Entry) -> Field<'_> {
-        view(&self.buffer, entry)
+    pub(crate) fn from_buffer(list: FieldBuffer) -> Self {
+        if list.entries.is_empty() { Self::new() } else { Self { list: Some(Arc::new(list)) } }
+    }
+
+    fn change(&mut self) -> &mut FieldBuffer {
+        Arc::make_mut(self.list.get_or_insert_default())
+    }
+
+    fn parts(&self) -> (&[u8], &[Entry]) {
+        self.list.as_ref().map_or((&[], &[]), |list| (&list.buffer, &list.entries))
+    }
+}
+
+impl FieldBuffer {
+    pub(crate) fn with_capacity(fields: usize, bytes: usize) -> Self {
+        Self { buffer: Vec::with_capacity(bytes), entries: Vec::with_capacity(fields) }
+    }
+
+    fn push_field(&mut self, field: Field<'_>) {
+        let start = to_u32(self.buffer.len());
+        self.buffer.extend_from_slice(field.name);
+        self.buffer.extend_from_slice(field.value);
+        self.entries.push(Entry {
+            start,
+            name_len: to_u32(field.name.len()),
+            value_len: to_u32(field.value.len()),
+            sensitive: field.sensitive,
+        });
+    }
+
+    /// Appends a field whose name, of `name_len` bytes, is directly followed by its value.
+    #[inline]
+    pub(crate) fn push_joined(&mut self, bytes: &[u8], name_len: usize, sensitive: bool) {
+        let start = to_u32(self.buffer.len());
+        self.buffer.extend_from_slice(bytes);
+        let name_len = name_len.min(bytes.len());
+        let (name_len, value_len) = (to_u32(name_len), to_u32(bytes.len() - name_len));
+        self.entries.push(Entry { start, name_len, value_len, sensitive });
     }
 }
 

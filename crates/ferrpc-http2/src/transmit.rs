@@ -125,6 +125,22 @@ impl Transmit {
         }
     }
 
+    /// Where the next frame begins: an offset for [`extend_frame`](Self::extend_frame).
+    pub(crate) fn end(&self) -> usize {
+        self.buffer.len()
+    }
+
+    /// Appends to the frame that begins at `start`, which must be the last one and wholly in the
+    /// buffer, and makes its length right.
+    pub(crate) fn extend_frame(&mut self, start: usize, length: usize, parts: [&[u8]; 2]) {
+        let length = u32::try_from(length).expect("cut to the peer's frame size").to_be_bytes();
+        self.buffer[start..start + 3].copy_from_slice(&length[1..]);
+        for part in parts {
+            self.buffer.extend_from_slice(part);
+            self.len += part.len();
+        }
+    }
+
     /// Moves all of `other` to the end of this output.
     pub(crate) fn append(&mut self, other: &mut Self) {
         if self.is_empty() {

@@ -205,15 +205,15 @@ proptest! {
     #[test]
     fn cut_blocks_decode_as_whole_ones(bytes in vec(any::<u8>(), 0..200), length in 1usize..20) {
         let (mut whole, mut cut) = (Decoder::new(4096), Decoder::new(4096));
-        let mut list = HeaderList::new(Fields::new(), UNLIMITED);
-        let mut cut_list = HeaderList::new(Fields::new(), UNLIMITED);
+        let mut list = HeaderList::new(UNLIMITED);
+        let mut cut_list = HeaderList::new(UNLIMITED);
         let result = whole.decode(&bytes, true, &mut list);
         let cut_result = bytes
             .chunks(length)
             .try_for_each(|fragment| cut.decode(fragment, false, &mut cut_list))
             .and_then(|()| cut.decode(&[], true, &mut cut_list));
         prop_assert_eq!(result, cut_result);
-        prop_assert_eq!(list.fields(), cut_list.fields());
+        prop_assert_eq!(list.into_fields(), cut_list.into_fields());
     }
 
     #[test]
@@ -225,9 +225,10 @@ proptest! {
         let mut decoder = Decoder::new(4096);
         for (block, end) in blocks {
             let limits = ListLimits { max_size, max_fields: 20 };
-            let mut list = HeaderList::new(Fields::new(), limits);
+            let mut list = HeaderList::new(limits);
             let _ = decoder.decode(&block, end, &mut list);
-            prop_assert!(list.fields().list_size() <= max_size && list.fields().len() <= 20);
+            let fields = list.into_fields();
+            prop_assert!(fields.list_size() <= max_size && fields.len() <= 20);
         }
     }
 }
@@ -244,7 +245,7 @@ fn decode(decoder: &mut Decoder, block: &[u8]) -> Fields {
 }
 
 fn decode_cut(decoder: &mut Decoder, block: &[u8], length: usize) -> Fields {
-    let mut list = HeaderList::new(Fields::new(), UNLIMITED);
+    let mut list = HeaderList::new(UNLIMITED);
     for fragment in block.chunks(length) {
         decoder.decode(fragment, false, &mut list).unwrap();
     }

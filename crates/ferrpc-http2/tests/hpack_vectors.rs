@@ -136,7 +136,7 @@ fn pack(codes: &[(u32, u32)]) -> Vec<u8> {
 
 fn decode(decoder: &mut Decoder, block: &[u8]) -> Result<Fields, DecodeError> {
     let limits = ListLimits { max_size: usize::MAX, max_fields: usize::MAX };
-    let mut list = HeaderList::new(Fields::new(), limits);
+    let mut list = HeaderList::new(limits);
     decoder.decode(block, true, &mut list)?;
     Ok(list.into_fields())
 }

@@ -173,7 +173,7 @@ pub fn header_lists(frames: &[Frame]) -> Vec<(u32, Fields)> {
         if !matches!(frame.kind, kind::HEADERS | kind::CONTINUATION) {
             continue;
         }
-        let mut current = list.take().unwrap_or_else(|| HeaderList::new(Fields::new(), limits));
+        let mut current = list.take().unwrap_or_else(|| HeaderList::new(limits));
         let end = frame.flags & flag::END_HEADERS != 0;
         decoder.decode(&frame.payload, end, &mut current).expect("our own blocks decode");
         if end {

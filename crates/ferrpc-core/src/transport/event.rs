@@ -1,5 +1,8 @@
 //! What a transport tells its driver.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use bytes::Bytes;
 use ferrpc_http2::{CloseCause, Fields, Time};
 
@@ -104,23 +107,25 @@ pub enum Event {
     },
 }
 
-/// The headers of a request, read.
-#[derive(Debug)]
+/// The headers of a request, read. Its texts are shared between equal requests.
+#[derive(Clone, Debug)]
 pub struct RequestHead {
     /// The path as received: "/service/method". Checked to have exactly that form.
-    pub path: Box<str>,
+    pub path: Arc<str>,
     /// `:authority`, or `host` where that is absent.
-    pub authority: Option<Box<str>>,
+    pub authority: Option<Arc<str>>,
     /// The initial metadata.
     pub metadata: Metadata,
     /// When the call must have ended.
     pub deadline: Option<Time>,
+    /// The time that the caller gave it.
+    pub timeout: Option<Duration>,
     /// How request messages are compressed, if they are.
     pub encoding: Encoding,
     /// What the caller can decompress.
     pub accept: EncodingSet,
     /// What follows "application/grpc" in the content type ("+proto" for instance).
-    pub content_subtype: Option<Box<str>>,
+    pub content_subtype: Option<Arc<str>>,
     /// Whether the request ended with its headers (no message comes).
     pub end: bool,
 }

@@ -36,6 +36,7 @@ pub use event::{CallId, CancelledBy, Event, Message, RequestHead, SendState, Tra
 use calls::Calls;
 use deadlines::Deadlines;
 use lifetime::Lifetime;
+use request::RequestMemo;
 
 /// Settings of one gRPC connection.
 #[derive(Clone, Debug)]
@@ -131,6 +132,7 @@ pub struct Transport {
     accept: EncodingSet,
     http2: http2::Connection,
     calls: Calls,
+    requests: RequestMemo,
     events: VecDeque<Event>,
     deadlines: Deadlines,
     lifetime: Lifetime,
@@ -168,6 +170,7 @@ impl Transport {
             accept: config.accept,
             http2: http2::Connection::new(role, config.http2, now),
             calls: Calls::default(),
+            requests: RequestMemo::default(),
             events: VecDeque::new(),
             deadlines: Deadlines::default(),
             lifetime,

@@ -16,8 +16,8 @@ impl Transport {
             http2::Event::Data { token, payload, end } => {
                 self.handle_data(now, token, payload, end)
             }
-            http2::Event::Opened { stream, fields, end, too_large } => {
-                return self.handle_request(now, stream, fields, end, too_large);
+            http2::Event::Opened { stream, fields, list, end, too_large } => {
+                return self.handle_request(now, stream, fields, list, end, too_large);
             }
             http2::Event::Headers { token, fields, kind, end, too_large } => {
                 if let Some(call) = self.calls.of_token(token) {

@@ -1,15 +1,18 @@
 //! Requests: how their headers are read, and how they are written.
 
-use ferrpc_http2::{Field, Fields, Time};
+use std::sync::Arc;
+
+use ferrpc_http2::{Field, Fields};
 
 use crate::{Code, Encoding, EncodingSet, Metadata, Status, timeout};
 
 use super::{RequestHead, StartCall};
 
 /// What a request turned out to be.
+#[derive(Clone)]
 pub(super) enum Request {
     /// A gRPC call.
-    Call(Box<RequestHead>),
+    Call(RequestHead),
     /// A gRPC call that is answered with this status at once.
     Refused(Status),
     /// No gRPC, and no content type: for whoever answers plain HTTP.
@@ -19,16 +22,17 @@ pub(super) enum Request {
 }
 
 /// Reads the headers of a request that is well formed HTTP.
-pub(super) fn read(now: Time, fields: Fields, end: bool, accept: EncodingSet) -> Request {
+pub(super) fn read(fields: Fields, accept: EncodingSet) -> Request {
     let mut head = RequestHead {
-        path: Box::default(),
+        path: Arc::default(),
         authority: None,
         metadata: Metadata::new(),
         deadline: None,
+        timeout: None,
         encoding: Encoding::Identity,
         accept: EncodingSet::IDENTITY,
         content_subtype: None,
-        end,
+        end: false,
     };
     let mut post = false;
     let mut grpc = None;
@@ -47,7 +51,7 @@ pub(super) fn read(now: Time, fields: Fields, end: bool, accept: EncodingSet) ->
                 head.content_subtype = subtype.filter(|rest| !rest.is_empty()).and_then(text);
             }
             b"grpc-timeout" => match timeout::parse(field.value) {
-                Ok(timeout) => head.deadline = Some(now + timeout),
+                Ok(timeout) => head.timeout = Some(timeout),
                 Err(_) => {
                     let shown = field.value.escape_ascii();
                     refused = Some(Status::internal(format!("malformed grpc-timeout \"{shown}\"")));
@@ -85,14 +89,14 @@ pub(super) fn read(now: Time, fields: Fields, end: bool, accept: EncodingSet) ->
     if let Some(status) = refused {
         return Request::Refused(status);
     }
-    if head.deadline.is_some_and(|deadline| deadline <= now) {
+    if head.timeout.is_some_and(|timeout| timeout.is_zero()) {
         return Request::Refused(Status::new(Code::DeadlineExceeded, DEADLINE_TEXT));
     }
     match Metadata::from_received(fields) {
         Ok(metadata) => head.metadata = metadata,
         Err(bad) => return Request::Refused(bad.into()),
     }
-    Request::Call(Box::new(head))
+    Request::Call(head)
 }
 
 /// The path, if it is "/service/method" with nothing that two readers could take for different
@@ -125,9 +129,35 @@ pub(super) fn with_accepted(mut status: Status, accept: EncodingSet) -> Status {
     status
 }
 
-fn text(value: &[u8]) -> Option<Box<str>> {
+fn text(value: &[u8]) -> Option<Arc<str>> {
     std::str::from_utf8(value).ok().map(Into::into)
 }
+
+/// The requests last read, by the marks of their header lists: a repeated one is not read again.
+#[derive(Debug, Default)]
+pub(super) struct RequestMemo {
+    entries: Vec<(u64, RequestHead)>,
+    next: usize,
+}
+
+impl RequestMemo {
+    pub(super) fn find(&self, mark: u64) -> Option<RequestHead> {
+        let (_, head) = self.entries.iter().find(|(known, _)| *known == mark)?;
+        Some(head.clone())
+    }
+
+    pub(super) fn keep(&mut self, mark: u64, head: &RequestHead) {
+        let entry = (mark, head.clone());
+        match self.entries.get_mut(self.next) {
+            Some(place) => *place = entry,
+            None => self.entries.push(entry),
+        }
+        self.next = (self.next + 1) % MEMO_PLACES;
+    }
+}
+
+/// Requests kept: as many as HTTP/2 keeps header blocks.
+const MEMO_PLACES: usize = 4;
 
 /// The header list of a request. `timeout` is what is left of the deadline.
 pub(super) fn fields<'a>(

@@ -19,6 +19,7 @@ impl Transport {
         now: Time,
         stream: StreamKey,
         fields: Fields,
+        mark: u64,
         end: bool,
         too_large: bool,
     ) -> bool {
@@ -29,8 +30,19 @@ impl Transport {
             self.finish(now, id, &Status::resource_exhausted(TOO_LARGE_TEXT));
             return false;
         }
-        match request::read(now, fields, end, self.accept) {
-            Request::Call(head) => {
+        let known = if mark == 0 { None } else { self.requests.find(mark) };
+        let repeated = known.is_some();
+        let request = match known {
+            Some(head) => Request::Call(head),
+            None => request::read(fields, self.accept),
+        };
+        match request {
+            Request::Call(mut head) => {
+                if mark != 0 && !repeated {
+                    self.requests.keep(mark, &head);
+                }
+                head.end = end;
+                head.deadline = head.timeout.map(|timeout| now + timeout);
                 call.receive_encoding = head.encoding;
                 call.accept = head.accept;
                 call.deadline = head.deadline;
@@ -39,7 +51,7 @@ impl Transport {
                     self.deadlines.add(deadline, id, &mut self.calls);
                 }
                 self.counters.calls_started += 1;
-                self.push(Event::Call { call: id, head });
+                self.push(Event::Call { call: id, head: Box::new(head) });
                 true
             }
             Request::Refused(status) => {

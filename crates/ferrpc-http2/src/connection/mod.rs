@@ -22,6 +22,7 @@
 //! - Nothing grows with what the peer sends but under a budget of [`Limits`](crate::Limits).
 
 mod drain;
+mod memo;
 mod receive;
 mod send;
 mod timers;
@@ -38,6 +39,7 @@ use crate::stream::Store;
 use crate::{CloseCause, Config, Counters, Fields, Reason, Role, StreamKey, Time, Transmit};
 
 use drain::Drain;
+use memo::BlockMemo;
 use receive::Reader;
 
 /// What the peer sent, or what became of a stream.
@@ -52,6 +54,9 @@ pub enum Event<'a> {
         stream: StreamKey,
         /// The request.
         fields: Fields,
+        /// A mark of the list: within a connection, equal marks other than 0 stand for equal lists,
+        /// so that what was made of a list can be made once.
+        list: u64,
         /// Whether the request ends with it.
         end: bool,
         /// Whether fields are missing, because the list exceeded its limit.
@@ -143,6 +148,7 @@ pub struct Connection {
     counters: Counters,
     reader: Reader,
     decoder: Decoder,
+    memo: BlockMemo,
     encoder: Encoder,
     streams: Store,
     /// Streams the peer opened, of those in the store; the others are ours.
@@ -156,6 +162,8 @@ pub struct Connection {
     receive_window: ReceiveWindow,
     send_window: SendWindow,
     out: Transmit,
+    /// The DATA frame at the very end of `out`, if there is one: more data of its stream joins it.
+    open_frame: Option<OpenFrame>,
     /// Streams with something to send and credit to send it, in turn.
     ready: VecDeque<StreamKey>,
     /// Bytes in the queues of all streams.
@@ -175,6 +183,14 @@ pub struct Connection {
     timers: timers::Timers,
     wants_streams: bool,
     closed: Option<CloseCause>,
+}
+
+/// A DATA frame that can still grow: it ends where the output ends.
+#[derive(Clone, Copy, Debug)]
+struct OpenFrame {
+    stream: StreamKey,
+    start: usize,
+    end: usize,
 }
 
 /// What the peer's SETTINGS say; RFC 9113's defaults before they come.
@@ -215,6 +231,7 @@ impl Connection {
             counters: Counters::default(),
             reader: Reader::new(role),
             decoder: Decoder::new(HEADER_TABLE_SIZE),
+            memo: BlockMemo::default(),
             encoder: Encoder::new(),
             streams: Store::default(),
             peer_streams: 0,
@@ -232,6 +249,7 @@ impl Connection {
             send_window: SendWindow::new(65_535),
             sizer,
             out: Transmit::new(),
+            open_frame: None,
             ready: VecDeque::new(),
             queued: 0,
             blocked: VecDeque::new(),
@@ -377,6 +395,7 @@ impl Connection {
             _ => CloseCause::TransportLost,
         };
         self.out = Transmit::new();
+        self.open_frame = None;
         self.close(cause);
     }
 

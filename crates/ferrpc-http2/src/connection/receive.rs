@@ -10,6 +10,7 @@ use crate::validate::{self, Facts};
 use crate::{CloseCause, Fields, Reason, Role, StreamKey, Time};
 
 use super::drain::Drain;
+use super::memo::{Known, Section};
 use super::{Connection, Event, HeadersKind, ResetBy};
 
 /// What a client sends first (RFC 9113, 3.4).
@@ -56,6 +57,21 @@ struct Block {
     list: HeaderList,
     bytes: usize,
     continuations: u32,
+}
+
+/// A header list, whole.
+#[derive(Debug)]
+struct Decoded {
+    fields: Fields,
+    too_large: bool,
+    /// What is known of its block from before.
+    known: Option<Known>,
+}
+
+impl From<HeaderList> for Decoded {
+    fn from(list: HeaderList) -> Self {
+        Self { too_large: list.is_overflow(), fields: list.into_fields(), known: None }
+    }
 }
 
 impl Reader {
@@ -421,17 +437,25 @@ impl Connection {
         head: FrameHead,
         fragment: &[u8],
     ) -> Result<Option<Event<'a>>, Fault> {
+        let end = head.has(flag::END_HEADERS);
+        let end_stream = head.has(flag::END_STREAM);
+        let version = self.decoder.version();
+        if end && let Some(known) = self.memo.find(version, fragment) {
+            let known = known.clone();
+            let list =
+                Decoded { fields: known.fields.clone(), too_large: false, known: Some(known) };
+            return self.handle_headers(now, head.stream, end_stream, list, &[]);
+        }
         let limits = &self.config.limits;
-        let list_limits = ListLimits {
+        let mut list = HeaderList::new(ListLimits {
             max_size: limits.max_header_list_size as usize,
             max_fields: limits.max_header_fields as usize,
-        };
-        let mut list = HeaderList::new(Fields::new(), list_limits);
-        let end = head.has(flag::END_HEADERS);
+        });
         self.decode(fragment, end, &mut list)?;
-        let end_stream = head.has(flag::END_STREAM);
         if end {
-            return self.handle_headers(now, head.stream, end_stream, list);
+            let pure = self.decoder.version() == version;
+            let block = if pure { fragment } else { &[] };
+            return self.handle_headers(now, head.stream, end_stream, list.into(), block);
         }
         self.timers.header_block = Some(now + self.config.limits.handshake_timeout);
         self.reader.block = Some(Block {
@@ -467,7 +491,13 @@ impl Connection {
         self.decode(fragment, end, &mut block.list)?;
         if end {
             self.timers.header_block = None;
-            return self.handle_headers(now, block.stream, block.end_stream, block.list);
+            return self.handle_headers(
+                now,
+                block.stream,
+                block.end_stream,
+                block.list.into(),
+                &[],
+            );
         }
         self.reader.block = Some(block);
         Ok(None)
@@ -484,15 +514,14 @@ impl Connection {
         now: Time,
         id: u32,
         end: bool,
-        list: HeaderList,
+        list: Decoded,
+        block: &[u8],
     ) -> Result<Option<Event<'a>>, Fault> {
-        let too_large = list.is_overflow();
-        if too_large {
+        if list.too_large {
             self.counters.header_lists_too_large += 1;
         }
-        let fields = list.into_fields();
         if let Some(key) = self.streams.find(id) {
-            return self.more_headers(now, key, fields, end, too_large);
+            return self.more_headers(now, key, list, end, block);
         }
         if !self.is_idle(id) {
             return self.headers_on_closed(now, id);
@@ -500,7 +529,7 @@ impl Connection {
         if self.role == Role::Client {
             return Err(Fault::protocol("HEADERS on a stream that was not opened"));
         }
-        self.open_by_peer(now, id, fields, end, too_large)
+        self.open_by_peer(now, id, list, end, block)
     }
 
     /// A request.
@@ -508,9 +537,9 @@ impl Connection {
         &mut self,
         now: Time,
         id: u32,
-        fields: Fields,
+        list: Decoded,
         end: bool,
-        mut too_large: bool,
+        block: &[u8],
     ) -> Result<Option<Event<'a>>, Fault> {
         if id.is_multiple_of(2) {
             return Err(Fault::protocol("stream with an even id"));
@@ -525,12 +554,8 @@ impl Connection {
             self.refuse(id);
             return Ok(None);
         }
-        // The list of a request that is too large may have lost what makes it well formed.
-        let facts = match validate::request(&fields) {
-            Ok(facts) => facts,
-            Err(_) if too_large => Facts::default(),
-            Err(_) => return Err(Fault::Stream(id, Reason::PROTOCOL_ERROR)),
-        };
+        let (facts, mark) = self.check(&list, Section::Request, block, id)?;
+        let Decoded { fields, mut too_large, .. } = list;
         if end && facts.content_length.is_some_and(|length| length > 0) {
             return Err(Fault::Stream(id, Reason::PROTOCOL_ERROR));
         }
@@ -551,7 +576,7 @@ impl Connection {
         if end {
             self.end_receive(key);
         }
-        Ok(Some(Event::Opened { stream: key, fields, end, too_large }))
+        Ok(Some(Event::Opened { stream: key, fields, list: mark, end, too_large }))
     }
 
     /// Response headers or trailers.
@@ -559,25 +584,25 @@ impl Connection {
         &mut self,
         now: Time,
         key: StreamKey,
-        fields: Fields,
+        list: Decoded,
         end: bool,
-        too_large: bool,
+        block: &[u8],
     ) -> Result<Option<Event<'a>>, Fault> {
         let id = key.id;
         let malformed = Fault::Stream(id, Reason::PROTOCOL_ERROR);
         let role = self.role;
         let max_informational = self.config.limits.max_informational;
-        let stream = self.streams.stream_mut(key).expect("found by the caller");
+        let stream = self.streams.stream(key).expect("found by the caller");
         if !stream.receive_open {
             return Err(Fault::Stream(id, Reason::STREAM_CLOSED));
         }
         let token = stream.token;
-        let kind = if role == Role::Client && !stream.headers_received {
-            let facts = match validate::response(&fields) {
-                Ok(facts) => facts,
-                Err(_) if too_large => Facts { status: 200, ..Facts::default() },
-                Err(_) => return Err(malformed),
-            };
+        let response = role == Role::Client && !stream.headers_received;
+        let section = if response { Section::Response } else { Section::Trailers };
+        let (facts, _) = self.check(&list, section, block, id)?;
+        let Decoded { fields, too_large, .. } = list;
+        let stream = self.streams.stream_mut(key).expect("found by the caller");
+        let kind = if response {
             if facts.status < 200 {
                 stream.informational += 1;
                 if end || facts.status == 101 || stream.informational > max_informational {
@@ -590,7 +615,7 @@ impl Connection {
             stream.content_left = if end { None } else { facts.content_length };
             HeadersKind::Response(facts.status)
         } else {
-            if !end || (validate::trailers(&fields).is_err() && !too_large) {
+            if !end {
                 return Err(malformed);
             }
             if stream.content_left.is_some_and(|left| left > 0) {
@@ -602,6 +627,37 @@ impl Connection {
             self.end_receive(key);
         }
         Ok(Some(Event::Headers { token, fields, kind, end, too_large }))
+    }
+
+    /// Checks a list as what it is, unless that was done for the same block before; its facts and
+    /// its mark.
+    fn check(
+        &mut self,
+        list: &Decoded,
+        section: Section,
+        block: &[u8],
+        id: u32,
+    ) -> Result<(Facts, u64), Fault> {
+        if let Some(known) = &list.known
+            && known.section == section
+        {
+            return Ok((known.facts, known.id));
+        }
+        let checked = match section {
+            Section::Request => validate::request(&list.fields),
+            Section::Response => validate::response(&list.fields),
+            Section::Trailers => validate::trailers(&list.fields).map(|()| Facts::default()),
+        };
+        match checked {
+            Ok(facts) if block.is_empty() || list.too_large => Ok((facts, 0)),
+            Ok(facts) => {
+                let version = self.decoder.version();
+                Ok((facts, self.memo.note(version, block, &list.fields, facts, section)))
+            }
+            // A list that is too large may have lost what makes it well formed.
+            Err(_) if list.too_large => Ok((Facts { status: 200, ..Facts::default() }, 0)),
+            Err(_) => Err(Fault::Stream(id, Reason::PROTOCOL_ERROR)),
+        }
     }
 
     pub(super) fn insert(&mut self, now: Time, id: u32) -> StreamKey {

@@ -12,7 +12,7 @@ use crate::frame::{self, FrameHead};
 use crate::stream::{Chunk, End};
 use crate::{Field, Fields, Reason, Role, StreamKey, Time, Transmit};
 
-use super::{Connection, Event, OpenError};
+use super::{Connection, Event, OpenError, OpenFrame};
 
 impl Connection {
     /// Client: whether a stream could be opened now.
@@ -74,6 +74,12 @@ impl Connection {
             return;
         }
         let length = head.len() + payload.len();
+        if self.join_frame(key, head, &payload, end) {
+            return;
+        }
+        let Some(stream) = self.streams.stream_mut(key) else {
+            return;
+        };
         let direct = stream.queue.is_empty()
             && self.ready.is_empty()
             && length <= stream.send_window.available()
@@ -84,11 +90,15 @@ impl Connection {
             stream.send_window.consume(length);
             self.send_window.consume(length);
             let data = frame::data::head(key.id, length, end);
+            let start = self.out.end();
             self.out.encode(|out| {
                 out.extend_from_slice(&data.encode());
                 out.extend_from_slice(head);
             });
+            let copied = payload.len() < JOIN_LIMIT;
             self.out.push_payload(payload);
+            self.open_frame =
+                (copied && !end).then(|| OpenFrame { stream: key, start, end: self.out.end() });
             self.data_sent();
             if end {
                 self.end_send(key);
@@ -105,6 +115,35 @@ impl Connection {
         }
         self.mark_ready(key);
         self.arm_stall_check(now);
+    }
+
+    /// Adds a small message to the DATA frame that was begun last, if that is of the same stream
+    /// and nothing was put behind it: many small messages cost one frame.
+    fn join_frame(&mut self, key: StreamKey, head: &[u8], payload: &Bytes, end: bool) -> bool {
+        let length = head.len() + payload.len();
+        let Some(open) = self.open_frame.filter(|open| open.stream == key) else {
+            return false;
+        };
+        let Some(stream) = self.streams.stream_mut(key) else {
+            return false;
+        };
+        let whole = open.end - open.start - FrameHead::SIZE + length;
+        let fits = !end
+            && open.end == self.out.end()
+            && stream.queue.is_empty()
+            && payload.len() < JOIN_LIMIT
+            && whole <= self.remote.max_frame
+            && length <= stream.send_window.available()
+            && length <= self.send_window.available()
+            && self.out.len() < DIRECT_LIMIT;
+        if !fits {
+            return false;
+        }
+        stream.send_window.consume(length);
+        self.send_window.consume(length);
+        self.out.extend_frame(open.start, whole, [head, payload]);
+        self.open_frame = Some(OpenFrame { end: self.out.end(), ..open });
+        true
     }
 
     /// Ends our half with a trailer section, after the data that waits.
@@ -196,6 +235,7 @@ impl Connection {
         if rest < max_bytes {
             self.pump(now, max_bytes - rest);
             transmit.append(&mut self.out);
+            self.open_frame = None;
             self.pending_acks = 0;
             self.unblock();
         }
@@ -359,6 +399,9 @@ impl Connection {
 
 /// Output above which data waits in its queue, so that streams take turns.
 const DIRECT_LIMIT: usize = 64 << 10;
+
+/// Payloads from this size on are not copied into a frame that was begun.
+const JOIN_LIMIT: usize = 1024;
 
 /// Three quarters of the ids of a connection: past them a client moves on to a new one.
 const LAST_USED_STREAM: u32 = 0x5fff_ffff;

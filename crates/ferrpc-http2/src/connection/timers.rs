@@ -56,6 +56,7 @@ impl Connection {
         let due = |at: Option<Time>| at.is_some_and(|at| at <= now);
         if due(self.write_stalls_at()) {
             self.out = crate::Transmit::new();
+            self.open_frame = None;
             self.close(CloseCause::WriteStall);
         }
         if self.closed.is_some() {

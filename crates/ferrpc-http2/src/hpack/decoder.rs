@@ -60,6 +60,11 @@ impl Decoder {
         }
     }
 
+    /// Changes whenever a block decodes to something else than the same bytes did before.
+    pub fn version(&self) -> u64 {
+        self.table.version()
+    }
+
     /// Decodes one fragment of a header block, the payload of a HEADERS or CONTINUATION frame.
     /// `end` says that it is the block's last (END_HEADERS).
     ///

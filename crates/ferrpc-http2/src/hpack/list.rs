@@ -1,6 +1,6 @@
 //! A header list under construction, and its limits.
 
-use crate::fields::{FIELD_OVERHEAD, Fields};
+use crate::fields::{FIELD_OVERHEAD, FieldBuffer, Fields};
 
 /// How much of a header list is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,17 +21,19 @@ pub struct ListLimits {
 /// [`size`]: Self::size
 #[derive(Debug)]
 pub struct HeaderList {
-    fields: Fields,
+    fields: FieldBuffer,
     limits: ListLimits,
     size: usize,
     count: usize,
 }
 
 impl HeaderList {
-    /// An empty list that stores into `fields`, whose allocation it reuses and whose content it
-    /// removes.
-    pub fn new(mut fields: Fields, limits: ListLimits) -> Self {
-        fields.clear();
+    /// An empty list.
+    pub fn new(limits: ListLimits) -> Self {
+        let fields = FieldBuffer::with_capacity(
+            USUAL_FIELDS.min(limits.max_fields),
+            USUAL_BYTES.min(limits.max_size),
+        );
         Self { fields, limits, size: 0, count: 0 }
     }
 
@@ -45,14 +47,9 @@ impl HeaderList {
         self.size
     }
 
-    /// The fields stored so far.
-    pub fn fields(&self) -> &Fields {
-        &self.fields
-    }
-
     /// The fields stored.
     pub fn into_fields(self) -> Fields {
-        self.fields
+        Fields::from_buffer(self.fields)
     }
 
     /// Counts a field, given as its name directly followed by its value, and stores it if the
@@ -66,3 +63,7 @@ impl HeaderList {
         }
     }
 }
+
+/// Fields and bytes of a usual request, so that most lists are allocated once.
+const USUAL_FIELDS: usize = 12;
+const USUAL_BYTES: usize = 320;

@@ -16,6 +16,7 @@ pub(super) struct Table {
     /// The size of the entries (RFC 7541, 4.1).
     size: usize,
     max_size: usize,
+    version: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -33,7 +34,12 @@ impl Entry {
 
 impl Table {
     pub(super) fn new(max_size: usize) -> Self {
-        Self { bytes: Vec::new(), entries: VecDeque::new(), size: 0, max_size }
+        Self { bytes: Vec::new(), entries: VecDeque::new(), size: 0, max_size, version: 0 }
+    }
+
+    /// Changes whenever an index may mean something else than before.
+    pub(super) fn version(&self) -> u64 {
+        self.version
     }
 
     pub(super) fn max_size(&self) -> usize {
@@ -58,6 +64,7 @@ impl Table {
     /// Adds an entry, having evicted what it displaces. One larger than the table empties it and
     /// is not added (4.4). Gives whether it was added.
     pub(super) fn insert(&mut self, parts: [&[u8]; 2], name_len: usize) -> bool {
+        self.version += 1;
         let len = parts[0].len() + parts[1].len();
         let size = len + FIELD_OVERHEAD;
         if size > self.max_size {
@@ -82,6 +89,7 @@ impl Table {
 
     /// Changes the greatest size and evicts what is over it (4.3).
     pub(super) fn resize(&mut self, max_size: usize) {
+        self.version += 1;
         self.max_size = max_size;
         self.evict_to(max_size);
     }

@@ -427,7 +427,6 @@ impl Role for Connection {
         for call in self.slots.calls() {
             self.on_cancelled(call, CancelledBy::ConnectionLost);
         }
-        self.slots.shrink();
         self.waiting = VecDeque::new();
         tracing::debug!(peer = %self.fixed.info.peer, %cause, "connection closed");
         if let Some(observer) = &self.fixed.shared.observer {

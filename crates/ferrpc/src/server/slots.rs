@@ -183,19 +183,16 @@ impl Slots {
         }
         slot.call = None;
         self.open -= 1;
-        Some(std::mem::replace(&mut slot.work, Work::Empty))
+        let work = std::mem::replace(&mut slot.work, Work::Empty);
+        if self.open == 0 && self.slots.len() > RETAINED_SLOTS {
+            self.slots = Vec::new();
+        }
+        Some(work)
     }
 
     /// All open calls.
     pub(crate) fn calls(&self) -> Vec<CallId> {
         self.slots.iter().filter_map(|slot| slot.call).collect()
-    }
-
-    /// Gives memory back where none of it is used.
-    pub(crate) fn shrink(&mut self) {
-        if self.open == 0 {
-            self.slots = Vec::new();
-        }
     }
 }
 
@@ -227,3 +224,6 @@ impl Work {
         }
     }
 }
+
+/// Slots kept when the last call ends.
+const RETAINED_SLOTS: usize = 16;

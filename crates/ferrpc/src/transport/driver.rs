@@ -106,6 +106,8 @@ enum Input {
     Drained,
     /// There may be more: come back after writing.
     More,
+    /// The peer must be slowed down; the socket was not asked whether there is more.
+    Paused,
 }
 
 /// One timer, touched only when it must fire earlier than it would, or has fired.
@@ -148,6 +150,7 @@ impl<R: Role> Driver<R> {
         if self.timer.take_due(now) && self.transport.poll_timeout().is_some_and(|at| at <= now) {
             self.transport.handle_timeout(now);
             self.events(now, &mut queued);
+            self.end_batch(now, &mut queued);
         }
         let (mut input, received) = self.read(cx, now, &mut queued);
         let mut written = 0;
@@ -169,6 +172,9 @@ impl<R: Role> Driver<R> {
                 let (count, output) = self.write(cx, now);
                 written += count;
                 let happened = self.events(now, &mut queued);
+                if happened {
+                    self.end_batch(now, &mut queued);
+                }
                 if output == Output::Blocked || (!happened && count == 0) {
                     break;
                 }
@@ -180,7 +186,8 @@ impl<R: Role> Driver<R> {
             return Poll::Ready(());
         }
         self.timer.arm(self.transport.poll_timeout(), cx, new_task);
-        let busy = input == Input::More || written >= WRITTEN_PER_PASS;
+        let resumed = input == Input::Paused && self.transport.wants_read();
+        let busy = input == Input::More || resumed || written >= WRITTEN_PER_PASS;
         // While a pass is due anyway the mailbox stays in the state in which nobody wakes us.
         if busy || !self.mailbox.end() {
             cx.waker().wake_by_ref();
@@ -203,8 +210,8 @@ impl<R: Role> Driver<R> {
         for slot in self.mail.woken.drain(..) {
             self.role.on_woken(&mut ctx, slot);
         }
-        self.role.end_batch(&mut ctx);
         self.events(now, queued);
+        self.end_batch(now, queued);
         true
     }
 
@@ -223,8 +230,8 @@ impl<R: Role> Driver<R> {
         }
         let mut scratch = Scratch::take();
         let input = loop {
-            if self.transport.close_cause().is_some() || !self.transport.wants_read() {
-                break Input::Drained;
+            if !self.transport.wants_read() {
+                break Input::Paused;
             }
             if received >= RECEIVED_PER_PASS || *queued >= QUEUED_PER_PASS {
                 break Input::More;
@@ -239,6 +246,7 @@ impl<R: Role> Driver<R> {
                 Poll::Ready(_) => {
                     self.transport.handle_close(now);
                     self.events(now, queued);
+                    self.end_batch(now, queued);
                     break Input::Drained;
                 }
             }
@@ -247,21 +255,24 @@ impl<R: Role> Driver<R> {
         (input, received)
     }
 
-    /// Feeds `bytes` to the transport; what it does not take now is kept.
+    /// Feeds `bytes` to the transport; what it does not take now is kept. One batch for the role.
     fn input(&mut self, mut bytes: &[u8], now: Time, queued: &mut usize) {
         debug_assert!(self.rest.is_empty(), "kept input goes first");
         while !bytes.is_empty() {
             if !self.transport.wants_read() {
                 self.rest.extend_from_slice(bytes);
-                return;
+                break;
             }
+            // It stops behind the headers of a call, for the role to take it.
             let taken = self.transport.handle_bytes(now, bytes);
             bytes = &bytes[taken..];
             let happened = self.events(now, queued);
-            if self.transport.close_cause().is_some() || (taken == 0 && !happened) {
-                return;
+            if taken == 0 && !happened {
+                // A closed connection takes nothing.
+                break;
             }
         }
+        self.end_batch(now, queued);
     }
 
     /// Hands all events to the role; whether there were any.
@@ -278,19 +289,20 @@ impl<R: Role> Driver<R> {
                 event => self.role.on_event(&mut ctx, event),
             }
         }
-        if any {
-            self.role.end_batch(&mut ctx);
-        }
         any
+    }
+
+    fn end_batch(&mut self, now: Time, queued: &mut usize) {
+        self.role.end_batch(&mut Context { transport: &mut self.transport, now, queued });
     }
 
     /// Writes what there is until the socket takes no more; how many bytes went out.
     fn write(&mut self, cx: &mut task::Context<'_>, now: Time) -> (usize, Output) {
         let mut written = 0;
         loop {
-            if self.transmit.is_empty()
-                && !self.transport.poll_transmit(now, &mut self.transmit, TRANSMIT_BYTES)
-            {
+            // Also with output left from the last write: that it became less is what the
+            // transport judges a stalling peer by.
+            if !self.transport.poll_transmit(now, &mut self.transmit, TRANSMIT_BYTES) {
                 // Nothing is flushed that was not written: sockets buffer nothing.
                 let flushed = written == 0 || self.io.poll_flush(cx).is_ready();
                 return (written, if flushed { Output::Done } else { Output::Blocked });

@@ -24,8 +24,8 @@ pub struct ConnectionInfo {
 /// What a server knows about one call.
 #[derive(Clone, Debug)]
 pub struct CallInfo {
-    pub(crate) path: Box<str>,
-    pub(crate) authority: Option<Box<str>>,
+    pub(crate) path: Arc<str>,
+    pub(crate) authority: Option<Arc<str>>,
     pub(crate) deadline: Option<Time>,
     pub(crate) connection: Arc<ConnectionInfo>,
 }
