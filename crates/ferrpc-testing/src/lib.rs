@@ -4,7 +4,10 @@
 //! - [`Sim`]: the same over a seeded network that splits, joins, delays, stalls and cuts the byte
 //!   streams.
 //! - [`wire`]: frames by hand, for peers that break rules.
+//! - `interop` (feature `interop`): both ends of the interop cases on ferrpc.
 
+#[cfg(feature = "interop")]
+pub mod interop;
 mod pair;
 mod sim;
 pub mod wire;
