@@ -21,6 +21,7 @@
 //!   compression tables stay in step.
 //! - Nothing grows with what the peer sends but under a budget of [`Limits`](crate::Limits).
 
+mod accounts;
 mod drain;
 mod memo;
 mod receive;
@@ -38,6 +39,7 @@ use crate::ping::{KeepaliveTimer, PingJudge};
 use crate::stream::Store;
 use crate::{CloseCause, Config, Counters, Fields, Reason, Role, StreamKey, Time, Transmit};
 
+pub use accounts::Accounts;
 use drain::Drain;
 use memo::BlockMemo;
 use receive::Reader;
