@@ -21,7 +21,7 @@ pub(super) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 pub(super) struct Reader {
     state: State,
     /// A frame (its head, for DATA) of which only a part has come.
-    partial: Vec<u8>,
+    pub(super) partial: Vec<u8>,
     /// A header block that CONTINUATION frames complete.
     block: Option<Block>,
 }
@@ -75,6 +75,19 @@ impl From<HeaderList> for Decoded {
 }
 
 impl Reader {
+    /// Whether a DATA frame goes on without input: its end is still to be handed on.
+    fn is_data_complete(&self) -> bool {
+        matches!(self.state, State::Data(DataFrame { left: 0, padding: 0, .. }))
+    }
+
+    /// Bytes still to come of the DATA frame that is arriving.
+    pub(super) fn data_left(&self) -> usize {
+        match &self.state {
+            State::Data(data) => data.left + data.padding,
+            _ => 0,
+        }
+    }
+
     pub(super) fn new(role: Role) -> Self {
         let state = match role {
             Role::Client => State::Frame,
@@ -99,9 +112,7 @@ impl Connection {
                 *input = &[];
                 return None;
             }
-            if input.is_empty()
-                && !matches!(self.reader.state, State::Data(DataFrame { left: 0, .. }))
-            {
+            if input.is_empty() && !self.reader.is_data_complete() {
                 return None;
             }
             match self.step(now, input) {
