@@ -160,9 +160,13 @@ impl Connection {
             && let Some((head, rest)) = bytes.split_first_chunk::<{ FrameHead::SIZE }>()
         {
             let head = FrameHead::parse(head);
-            if self.enter_frame(now, head)? {
-                *input = rest;
-                return Ok(None);
+            match self.enter_frame(now, head) {
+                Ok(false) => {}
+                entered => {
+                    // A stream error, too, leaves the payload to be skipped, not the head.
+                    *input = rest;
+                    return entered.map(|_| None);
+                }
             }
             if let Some((payload, rest)) = rest.split_at_checked(head.length as usize) {
                 *input = rest;
@@ -176,9 +180,12 @@ impl Connection {
                 return Ok(None);
             }
             let head = self.partial_head();
-            if self.enter_frame(now, head)? {
-                self.reader.partial = Vec::new();
-                return Ok(None);
+            match self.enter_frame(now, head) {
+                Ok(false) => {}
+                entered => {
+                    self.reader.partial = Vec::new();
+                    return entered.map(|_| None);
+                }
             }
         }
         let head = self.partial_head();
@@ -203,7 +210,8 @@ impl Connection {
     }
 
     /// Checks what can be checked of a frame before its payload, and enters the frames whose
-    /// payload is not gathered: true for those.
+    /// payload is not gathered: true for those. A stream error, too, has entered its frame, whose
+    /// payload goes nowhere.
     fn enter_frame(&mut self, now: Time, head: FrameHead) -> Result<bool, Fault> {
         if head.length > self.config.max_frame_size {
             return Err(Fault::frame_size("frame above MAX_FRAME_SIZE"));
@@ -236,8 +244,13 @@ impl Connection {
             kind::PRIORITY => {
                 if let Err(fault) = frame::priority::check(head) {
                     self.reader.state = State::Skip { left: head.length as usize };
-                    self.reader.partial = Vec::new();
-                    return self.skip_bad_priority(now, head, fault);
+                    return Err(match fault {
+                        // No stream to reset (5.1), and a stream error may count as more (5.4.1).
+                        Fault::Stream(id, _) if self.is_idle(id) => {
+                            Fault::frame_size("PRIORITY of other than 5 bytes")
+                        }
+                        fault => fault,
+                    });
                 }
             }
             kind::RST_STREAM => frame::reset::check(head)?,
@@ -258,26 +271,6 @@ impl Connection {
             }
         }
         Ok(false)
-    }
-
-    /// A PRIORITY of a wrong size is an error of its stream only (6.3); its payload is skipped.
-    fn skip_bad_priority(
-        &mut self,
-        now: Time,
-        head: FrameHead,
-        fault: Fault,
-    ) -> Result<bool, Fault> {
-        match fault {
-            Fault::Stream(id, reason) if self.is_idle(head.stream) => {
-                let _ = (id, reason);
-                Err(Fault::frame_size("PRIORITY of other than 5 bytes"))
-            }
-            Fault::Stream(id, reason) => {
-                self.reset_for_rule(now, id, reason);
-                Ok(true)
-            }
-            fault @ Fault::Connection(..) => Err(fault),
-        }
     }
 
     fn handle_frame<'a>(
