@@ -340,6 +340,9 @@ impl Connection {
         if !stream.receive_window.consume(length) {
             return Err(Fault::Stream(head.stream, Reason::FLOW_CONTROL_ERROR));
         }
+        if !data.pad_length_due {
+            self.count_content(key, length, end)?;
+        }
         data.stream = Some(key);
         self.reader.state = State::Data(data);
         if length > 0 && self.sizer.received(now, length) {
@@ -367,6 +370,12 @@ impl Connection {
                 return None;
             }
             data.left -= data.padding;
+            if let Some(key) = data.stream
+                && let Err(Fault::Stream(id, reason)) =
+                    self.count_content(key, data.left, data.end)
+            {
+                self.reset_for_rule(now, id, reason);
+            }
         }
         if data.left > 0 || data.padding == 0 {
             let (payload, rest) = input.split_at(data.left.min(input.len()));
@@ -375,7 +384,7 @@ impl Connection {
             self.release_connection(payload.len());
             let done = data.left == 0 && data.padding == 0;
             self.reader.state = if done { State::Frame } else { State::Data(data) };
-            return self.hand_on(now, data, payload, done && data.end);
+            return self.hand_on(data, payload, done && data.end);
         }
         // Padding: no one's but the windows'.
         let count = data.padding.min(input.len());
@@ -387,12 +396,25 @@ impl Connection {
             return None;
         }
         self.reader.state = State::Frame;
-        if data.end { self.hand_on(now, data, &[], true) } else { None }
+        if data.end { self.hand_on(data, &[], true) } else { None }
+    }
+
+    /// Compares the payload of a frame with what content-length promised (RFC 9113, 8.1.1), before
+    /// any of it is handed on.
+    fn count_content(&mut self, key: StreamKey, payload: usize, end: bool) -> Result<(), Fault> {
+        if let Some(stream) = self.streams.stream_mut(key)
+            && let Some(left) = &mut stream.content_left
+        {
+            *left = match left.checked_sub(payload as u64) {
+                Some(rest) if rest == 0 || !end => rest,
+                _ => return Err(Fault::Stream(key.id, Reason::PROTOCOL_ERROR)),
+            };
+        }
+        Ok(())
     }
 
     fn hand_on<'a>(
         &mut self,
-        now: Time,
         data: DataFrame,
         payload: &'a [u8],
         end: bool,
@@ -401,15 +423,6 @@ impl Connection {
         let key = data.stream?;
         let stream = self.streams.stream_mut(key)?;
         let token = stream.token;
-        if let Some(left) = &mut stream.content_left {
-            let rest = left.checked_sub(payload.len() as u64);
-            *left = rest.unwrap_or(0);
-            if rest.is_none() || (end && *left > 0) {
-                let id = key.id;
-                self.reset_for_rule(now, id, Reason::PROTOCOL_ERROR);
-                return None;
-            }
-        }
         if payload.is_empty() && !end {
             return None;
         }
