@@ -955,15 +955,17 @@ impl Connection {
         self.budgets.early_resets.give();
     }
 
-    /// Removes a stream and reports its end.
+    /// Reports a stream's end and removes it, in this order: removing the last stream may close the
+    /// connection, and that is the last event.
     pub(super) fn drop_stream(&mut self, key: StreamKey, reason: Reason, by: ResetBy) {
-        if let Some(stream) = self.remove(key) {
+        if let Some(stream) = self.streams.stream(key) {
             self.events.push_back(Event::Reset {
                 token: stream.token,
                 reason,
                 by,
                 headers_sent: stream.headers_sent,
             });
+            self.remove(key);
         }
     }
 
