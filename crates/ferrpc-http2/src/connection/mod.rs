@@ -155,7 +155,10 @@ pub struct Connection {
     streams: Store,
     /// Streams the peer opened, of those in the store; the others are ours.
     peer_streams: usize,
+    /// The highest id of a stream of the peer that was, or may have been, processed.
     last_peer_stream: u32,
+    /// The highest id of the peer at all: our last GOAWAY may have shut those above out.
+    highest_peer_stream: u32,
     next_stream: u32,
     remote: RemoteSettings,
     /// Our SETTINGS sent and not acknowledged.
@@ -238,6 +241,7 @@ impl Connection {
             streams: Store::default(),
             peer_streams: 0,
             last_peer_stream: 0,
+            highest_peer_stream: 0,
             next_stream: 1,
             remote: RemoteSettings {
                 received: false,

@@ -561,9 +561,10 @@ impl Connection {
         if id.is_multiple_of(2) {
             return Err(Fault::protocol("stream with an even id"));
         }
-        if matches!(self.drain, Drain::Final { .. }) && self.role == Role::Server {
+        self.highest_peer_stream = id;
+        if matches!(self.drain, Drain::Final { .. }) {
             // Above the last id of our GOAWAY: unprocessed, as the peer will learn from it.
-            return Ok(None);
+            return self.charge_idle_frame(now).map(|()| None);
         }
         self.last_peer_stream = id;
         if self.peer_streams >= self.config.limits.max_concurrent_streams as usize {
@@ -887,13 +888,18 @@ impl Connection {
         if ours {
             id >= self.next_stream || self.role == Role::Server
         } else {
-            id > self.last_peer_stream
+            id > self.highest_peer_stream
         }
+    }
+
+    /// Whether the stream is one that our GOAWAY said we would not look at.
+    fn is_ignored(&self, id: u32) -> bool {
+        self.role == Role::Server && id > self.last_peer_stream && !self.is_idle(id)
     }
 
     /// DATA came on a closed stream: harmless if it was reset here a moment ago.
     fn on_closed_stream(&mut self, now: Time, id: u32) -> Result<(), Fault> {
-        if self.recent_resets.contains(id) || matches!(self.drain, Drain::Final { .. }) {
+        if self.recent_resets.contains(id) || self.is_ignored(id) {
             // What is in flight pays for itself: flow control bounds it.
             let _ = now;
             return Ok(());
@@ -902,7 +908,10 @@ impl Connection {
     }
 
     fn headers_on_closed<'a>(&mut self, now: Time, id: u32) -> Result<Option<Event<'a>>, Fault> {
-        if self.recent_resets.contains(id) || self.recent_resets.forgotten {
+        if self.recent_resets.contains(id)
+            || self.recent_resets.forgotten
+            || self.is_ignored(id)
+        {
             return self.charge_idle_frame(now).map(|()| None);
         }
         Err(Fault::Connection(Reason::STREAM_CLOSED, "HEADERS on a closed stream"))
@@ -924,10 +933,6 @@ impl Connection {
         if !self.budgets.induced_resets.take(now) {
             self.fail(Reason::ENHANCE_YOUR_CALM, "too_many_stream_errors");
             return;
-        }
-        if self.role == Role::Server && id > self.last_peer_stream {
-            // The request that broke the rule used up its id.
-            self.last_peer_stream = id;
         }
         self.out.encode(|out| frame::reset::encode(id, reason, out));
         self.recent_resets.add(id);
