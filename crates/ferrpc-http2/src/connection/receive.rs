@@ -192,6 +192,9 @@ impl Connection {
         let whole = FrameHead::SIZE + head.length as usize;
         self.gather(input, whole - self.reader.partial.len());
         if self.reader.partial.len() < whole {
+            if head.kind == kind::HEADERS {
+                self.arm_header_block(now);
+            }
             return Ok(None);
         }
         let partial = std::mem::take(&mut self.reader.partial);
@@ -456,6 +459,9 @@ impl Connection {
     ) -> Result<Option<Event<'a>>, Fault> {
         let end = head.has(flag::END_HEADERS);
         let end_stream = head.has(flag::END_STREAM);
+        if end {
+            self.timers.header_block = None;
+        }
         let version = self.decoder.version();
         if end && let Some(known) = self.memo.find(version, fragment) {
             let known = known.clone();
@@ -474,7 +480,7 @@ impl Connection {
             let block = if pure { fragment } else { &[] };
             return self.handle_headers(now, head.stream, end_stream, list.into(), block);
         }
-        self.timers.header_block = Some(now + self.config.limits.handshake_timeout);
+        self.arm_header_block(now);
         self.reader.block = Some(Block {
             stream: head.stream,
             end_stream,
@@ -518,6 +524,12 @@ impl Connection {
         }
         self.reader.block = Some(block);
         Ok(None)
+    }
+
+    /// A header block has begun: its time runs from its first frame's head.
+    fn arm_header_block(&mut self, now: Time) {
+        let until = now + self.config.limits.handshake_timeout;
+        self.timers.header_block.get_or_insert(until);
     }
 
     fn decode(&mut self, fragment: &[u8], end: bool, list: &mut HeaderList) -> Result<(), Fault> {
