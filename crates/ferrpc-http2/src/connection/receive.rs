@@ -701,6 +701,7 @@ impl Connection {
             headers_sent: false,
             in_ready: false,
             wants_writable: false,
+            in_blocked: false,
             informational: 0,
             send_window: SendWindow::new(self.remote.initial_window),
             receive_window: ReceiveWindow::new(self.sizer.stream()),
@@ -773,7 +774,7 @@ impl Connection {
             }
         }
         self.out.encode(settings::encode_ack);
-        self.pending_acks += 1;
+        self.acknowledged();
         self.remote.received = true;
         if first {
             self.timers.handshake = None;
@@ -825,10 +826,7 @@ impl Connection {
                 self.charge_idle_frame(now)?;
             }
             self.out.encode(|out| frame::ping::encode(payload, true, out));
-            self.pending_acks += 1;
-            if !self.wants_read() {
-                self.counters.read_pauses += 1;
-            }
+            self.acknowledged();
             return Ok(());
         }
         match PingKind::of(payload) {
@@ -842,6 +840,14 @@ impl Connection {
             None => self.charge_idle_frame(now)?,
         }
         Ok(())
+    }
+
+    /// An acknowledgement joined the output: beyond the limit reading stops until they are out.
+    fn acknowledged(&mut self) {
+        self.pending_acks += 1;
+        if self.pending_acks == self.config.limits.max_pending_acks.saturating_add(1) {
+            self.counters.read_pauses += 1;
+        }
     }
 
     /// The path holds more than our windows: both levels grow, for open streams too.
@@ -1008,6 +1014,7 @@ impl Connection {
             self.wants_streams = false;
             self.events.push_back(Event::StreamsAvailable);
         }
+        self.forget_closed();
         self.unblock();
         self.close_if_drained();
         Some(stream)
