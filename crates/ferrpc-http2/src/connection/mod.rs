@@ -222,8 +222,8 @@ struct Budgets {
 #[derive(Debug, Default)]
 struct RecentResets {
     ids: VecDeque<u32>,
-    /// Some were forgotten: be lenient from then on.
-    forgotten: bool,
+    /// The highest id that was forgotten: those up to it get the benefit of the doubt.
+    forgotten: u32,
 }
 
 impl Connection {
@@ -417,15 +417,17 @@ impl Connection {
 
 impl RecentResets {
     fn add(&mut self, id: u32) {
-        if self.ids.len() == RECENT_RESETS {
-            self.ids.pop_front();
-            self.forgotten = true;
+        if self.ids.len() == RECENT_RESETS
+            && let Some(oldest) = self.ids.pop_front()
+        {
+            self.forgotten = self.forgotten.max(oldest);
         }
         self.ids.push_back(id);
     }
 
+    /// Whether the stream was, or may have been, reset here.
     fn contains(&self, id: u32) -> bool {
-        self.ids.contains(&id)
+        id <= self.forgotten || self.ids.contains(&id)
     }
 }
 

@@ -926,10 +926,7 @@ impl Connection {
     }
 
     fn headers_on_closed<'a>(&mut self, now: Time, id: u32) -> Result<Option<Event<'a>>, Fault> {
-        if self.recent_resets.contains(id)
-            || self.recent_resets.forgotten
-            || self.is_ignored(id)
-        {
+        if self.recent_resets.contains(id) || self.is_ignored(id) {
             return self.charge_idle_frame(now).map(|()| None);
         }
         Err(Fault::Connection(Reason::STREAM_CLOSED, "HEADERS on a closed stream"))
