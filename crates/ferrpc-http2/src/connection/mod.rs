@@ -181,6 +181,8 @@ pub struct Connection {
     held_headers: usize,
     events: VecDeque<Event<'static>>,
     recent_resets: RecentResets,
+    /// Frames on closed streams that cost nothing.
+    stray_frames: u32,
     budgets: Budgets,
     keepalive: KeepaliveTimer,
     judge: PingJudge,
@@ -263,6 +265,7 @@ impl Connection {
             held_headers: 0,
             events: VecDeque::new(),
             recent_resets: RecentResets::default(),
+            stray_frames: 0,
             budgets: Budgets {
                 early_resets: Bucket::new(limits.early_resets, now),
                 induced_resets: Bucket::new(limits.induced_resets, now),
