@@ -70,12 +70,13 @@ impl Transport {
             self.http2.release(stream, payload.len());
         } else {
             let held = call.held();
-            if let Err(status) = self.cut_messages(id, payload) {
-                self.refuse(now, id, status);
-                return;
-            }
+            let cut = self.cut_messages(id, payload);
             if let Some(call) = self.calls.call(id) {
                 self.held = self.held + call.held() - held;
+            }
+            if let Err(status) = cut {
+                self.refuse(now, id, status);
+                return;
             }
             self.give_credit(id, payload.len());
         }
