@@ -101,7 +101,7 @@ impl Transport {
                     "a message has its compressed flag set, but no grpc-encoding was named",
                 ));
             }
-            call.messages += 1;
+            call.messages = call.messages.saturating_add(1);
             if single && call.messages > 1 {
                 return Err(Status::unimplemented(match self.role {
                     Role::Client => "the server sent more than one response message",
