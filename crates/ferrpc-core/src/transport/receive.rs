@@ -103,14 +103,15 @@ impl Transport {
             }
             call.messages = call.messages.saturating_add(1);
             if single && call.messages > 1 {
-                return Err(Status::unimplemented(match self.role {
-                    Role::Client => "the server sent more than one response message",
-                    Role::Server => "the client sent more than one request message",
-                }));
+                return Err(second_message(self.role));
             }
             call.unconsumed += message.payload.len() + PREFIX;
             self.counters.messages_received += 1;
             self.events.push_back(Event::Message { call: id, message });
+        }
+        // The rest of another message need not be waited for, and takes no memory.
+        if single && call.messages == 1 && !call.deframer.is_clean() {
+            return Err(second_message(self.role));
         }
         Ok(())
     }
@@ -294,6 +295,13 @@ fn too_large(error: FrameError) -> Status {
             Status::internal(format!("a message begins with flag {flag}, which is neither 0 nor 1"))
         }
     }
+}
+
+fn second_message(role: Role) -> Status {
+    Status::unimplemented(match role {
+        Role::Client => "the server sent more than one response message",
+        Role::Server => "the client sent more than one request message",
+    })
 }
 
 fn cut_off() -> Status {
