@@ -90,7 +90,7 @@ impl Transport {
 
     /// Server: takes a call reported by [`Event::Call`].
     pub fn accept(&mut self, id: CallId, cardinality: Cardinality, limits: CallLimits) {
-        let Some(call) = self.calls.call(id) else {
+        let Some(call) = self.calls.call(id).filter(|call| call.kind == Kind::Offered) else {
             return;
         };
         call.kind = Kind::Grpc;
