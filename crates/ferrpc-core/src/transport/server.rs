@@ -174,6 +174,12 @@ impl Transport {
 
     /// Reports that a call is over before its handler was done.
     pub(super) fn cancel_server(&mut self, now: Time, id: CallId, by: CancelledBy) {
+        // A plain HTTP request whose body has not passed was never reported.
+        let unreported = self.calls.call(id).is_some_and(|call| call.http_fields.is_some());
+        if unreported && let Some(call) = self.remove_call(now, id) {
+            self.http2.reset(call.stream, Reason::CANCEL);
+            return;
+        }
         let Some(call) = self.take_call(now, id) else {
             return;
         };
