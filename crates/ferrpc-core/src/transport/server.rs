@@ -129,7 +129,7 @@ impl Transport {
         self.finish_ok(now, id, trailing);
     }
 
-    /// Server: answers a plain HTTP request.
+    /// Server: answers a plain HTTP request; does nothing to a gRPC call.
     pub fn respond_http(
         &mut self,
         now: Time,
@@ -138,6 +138,9 @@ impl Transport {
         fields: &Fields,
         body: Bytes,
     ) {
+        if self.calls.call(id).is_none_or(|call| call.kind != Kind::Http) {
+            return;
+        }
         let Some(call) = self.remove_call(now, id) else {
             return;
         };
