@@ -58,7 +58,8 @@ pub enum Event {
         encoding: Encoding,
     },
     /// A whole message. Give its credit back with [`release`](super::Transport::release) once it
-    /// is consumed (unary requests and responses: the transport does it).
+    /// is consumed. (Where only one message comes, nobody waits for that credit; the message counts
+    /// as held until it is released or the call ends.)
     Message {
         /// The call.
         call: CallId,

@@ -12,7 +12,8 @@
 //! - A server's call is accepted or rejected before any message of it is cut:
 //!   [`handle_bytes`](Transport::handle_bytes) stops behind a call's headers.
 //! - The bytes held for the application are counted (`held`); stream credit is given back when a
-//!   message is consumed, for the message at the head already as it arrives.
+//!   message is consumed, for the message at the head already as it arrives. Credit that is kept
+//!   from a call comes back when the call's messages are consumed or when its turn comes.
 
 mod calls;
 mod client;
@@ -52,8 +53,8 @@ pub struct Config {
     pub max_age_grace: Option<Duration>,
     /// Server: time without calls after which the connection is closed gracefully.
     pub max_idle: Option<Duration>,
-    /// Bytes of messages held for the application beyond which only the oldest call gets more
-    /// credit.
+    /// Bytes of messages held for the application beyond which messages that are arriving are
+    /// completed one at a time: only the call that waits longest gets more credit.
     pub max_held_messages: usize,
     /// Randomness for jitter; the machines have no other source.
     pub seed: u64,
@@ -140,7 +141,8 @@ pub struct Transport {
     /// Bytes of messages held for the application, and the most there should be.
     held: usize,
     max_held: usize,
-    /// Calls that get no credit because too much is held, the oldest first; the front one does.
+    /// Calls that get no credit because too much is held, in the order in which they began to
+    /// wait; the front one does.
     starved: VecDeque<CallId>,
     /// Times output was handed out: tells whether a call's headers can have left.
     epoch: u64,

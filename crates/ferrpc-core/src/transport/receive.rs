@@ -116,60 +116,71 @@ impl Transport {
         Ok(())
     }
 
-    /// Gives stream credit for `bytes` that arrived, or keeps it until messages are consumed.
+    /// Gives stream credit for `bytes` that arrived, or keeps it until messages are consumed: the
+    /// message at the head is wanted, whatever comes behind it waits.
     fn give_credit(&mut self, id: CallId, bytes: usize) {
         let pressure = self.held > self.max_held;
         let Some(call) = self.calls.call(id) else {
             return;
         };
-        let single = match self.role {
-            Role::Client => call.cardinality.has_single_response(),
-            Role::Server => call.cardinality.has_single_request(),
-        };
-        // One message only: its size is limited, and whoever called wants it.
-        let wanted = single || call.unconsumed == 0;
-        if wanted && pressure && !call.starved {
-            call.starved = true;
-            self.starved.push_back(id);
-        }
-        let privileged = !pressure || self.starved.front() == Some(&id);
-        let Some(call) = self.calls.call(id) else {
-            return;
-        };
-        if wanted && privileged {
+        if call.unconsumed == 0 && !pressure && !call.starved {
             let stream = call.stream;
             self.http2.release(stream, bytes);
         } else {
             call.withheld += bytes;
+            if call.unconsumed == 0 {
+                self.starve(id);
+            }
         }
+        self.feed_starved();
     }
 
-    /// Gives back the credit of a consumed message of `payload` bytes.
+    /// Gives back the credit of consumed messages of `payload` bytes.
     pub fn release(&mut self, _now: Time, id: CallId, payload: usize) {
         let Some(call) = self.calls.call(id) else {
             return;
         };
-        let bytes = (payload + PREFIX).min(call.unconsumed);
+        let bytes = payload.saturating_add(PREFIX).min(call.unconsumed);
         call.unconsumed -= bytes;
-        let owed = if call.unconsumed == 0 { call.withheld } else { call.withheld.min(bytes) };
+        self.held -= bytes;
+        let pressure = self.held > self.max_held;
+        let free = call.unconsumed == 0 && !pressure;
+        // Under pressure what was freed may come again, and no more.
+        let owed = if free { call.withheld } else { call.withheld.min(bytes) };
         call.withheld -= owed;
         let stream = call.stream;
-        self.held -= bytes;
+        let waits = call.unconsumed == 0 && call.withheld > 0;
         self.http2.release(stream, owed);
+        if waits {
+            self.starve(id);
+        }
         self.feed_starved();
     }
 
+    /// Puts a call at the end of those that wait for credit.
+    fn starve(&mut self, id: CallId) {
+        if let Some(call) = self.calls.call(id)
+            && !call.starved
+        {
+            call.starved = true;
+            self.starved.push_back(id);
+        }
+    }
+
     /// Lets calls go on that got no credit because too much was held: all of them once there is
-    /// room, else the oldest.
+    /// room, else the oldest, until the message at its head is whole. (Not until it is consumed:
+    /// a consumer that stands still must not stop the others.)
     pub(super) fn feed_starved(&mut self) {
         while let Some(&id) = self.starved.front() {
             let pressure = self.held > self.max_held;
             if let Some(call) = self.calls.call(id) {
-                let owed = std::mem::take(&mut call.withheld);
-                call.starved = pressure;
-                let (stream, done) = (call.stream, call.remote_done);
+                let wanted = call.unconsumed == 0;
+                let owed = if wanted { std::mem::take(&mut call.withheld) } else { 0 };
+                let goes_on = wanted && !call.remote_done && !call.deframer.is_clean();
+                call.starved = pressure && goes_on;
+                let (stream, stays) = (call.stream, call.starved);
                 self.http2.release(stream, owed);
-                if pressure && !done {
+                if stays {
                     return;
                 }
             }
@@ -264,9 +275,11 @@ impl Transport {
             self.deadlines.clear();
             self.lifetime.call_ended(now);
         }
-        if call.starved || !self.starved.is_empty() {
-            self.feed_starved();
+        if call.starved {
+            let ended = call.stream.id();
+            self.starved.retain(|id| id.stream != ended);
         }
+        self.feed_starved();
     }
 
     /// Whether the messages so far make a complete response; if not, what the status becomes.
