@@ -64,7 +64,7 @@ impl Transport {
             return;
         }
         let content_type = fields.value(b"content-type");
-        let grpc = content_type.is_some_and(|value| value.starts_with(b"application/grpc"));
+        let grpc = content_type.is_some_and(|value| request::content_subtype(value).is_some());
         if end {
             // Trailers-Only: the status counts, whatever HTTP says beside it.
             let foreign = foreign_status(http_status, content_type);
