@@ -283,18 +283,18 @@ impl Transport {
     }
 
     /// Whether the messages so far make a complete response; if not, what the status becomes.
-    pub(super) fn check_complete(&mut self, id: CallId, status: Status) -> Status {
-        let Some(call) = self.calls.call(id) else {
-            return status;
-        };
-        if !status.is_ok() {
-            status
-        } else if !call.deframer.is_clean() {
-            cut_off()
-        } else if call.cardinality.has_single_response() && call.messages == 0 {
-            Status::unimplemented("the server sent OK without a response message")
-        } else {
-            status
+    pub(super) fn check_complete(&mut self, id: CallId, status: Status) -> Result<Status, Status> {
+        match self.calls.call(id) {
+            Some(call) if status.is_ok() => {
+                if !call.deframer.is_clean() {
+                    Err(cut_off())
+                } else if call.cardinality.has_single_response() && call.messages == 0 {
+                    Err(Status::unimplemented("the server sent OK without a response message"))
+                } else {
+                    Ok(status)
+                }
+            }
+            _ => Ok(status),
         }
     }
 }
