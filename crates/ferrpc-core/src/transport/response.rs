@@ -43,6 +43,11 @@ impl<'a> StatusFields<'a> {
         }
     }
 
+    /// The size of the fields as HTTP/2 counts it.
+    pub(super) fn list_size(&self) -> usize {
+        self.iter().map(|field| field.name.len() + field.value.len() + 32).sum()
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = Field<'_>> {
         let message = (!self.message.is_empty()).then_some(&*self.message);
         std::iter::once(plain(b"grpc-status", self.code))

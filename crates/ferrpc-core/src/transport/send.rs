@@ -122,7 +122,7 @@ impl Transport {
         let Call { stream, headers_sent, .. } = *call;
         let bare;
         let mut fields = StatusFields::new(status);
-        if status_size(status) > peer_limit {
+        if fields.list_size() + OWN_FIELDS > peer_limit {
             bare = Status::new(status.code(), METADATA_TOO_LARGE);
             fields = StatusFields::new(&bare);
         }
@@ -154,11 +154,6 @@ impl Transport {
 /// Whether a peer that takes header lists of `limit` bytes would refuse this metadata.
 fn exceeds(metadata: &Metadata, limit: usize) -> bool {
     !metadata.is_empty() && metadata.fields().list_size() + OWN_FIELDS > limit
-}
-
-fn status_size(status: &Status) -> usize {
-    let texts = status.message().len() * 3 + status.details().len() * 4 / 3;
-    texts + status.metadata().fields().list_size() + OWN_FIELDS
 }
 
 /// The size of the fields that gRPC itself adds to a response's headers or trailers, at most.
