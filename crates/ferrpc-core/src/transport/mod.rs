@@ -230,8 +230,9 @@ impl Transport {
     /// The next event.
     pub fn poll_event(&mut self) -> Option<Event> {
         loop {
-            if self.events.is_empty() && self.http2.has_events() {
-                // A command had consequences.
+            if self.http2.has_events() {
+                // A command had consequences. They are taken before slots become free, since
+                // HTTP/2 names calls by their slots.
                 self.drain_http2(self.now);
             }
             let event = self.events.pop_front()?;
