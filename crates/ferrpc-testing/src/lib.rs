@@ -3,11 +3,14 @@
 //! - [`Pair`]: two gRPC transports joined in memory under virtual time.
 //! - [`Sim`]: the same over a seeded network that splits, joins, delays, stalls and cuts the byte
 //!   streams.
+//! - [`Scripted`]: one transport whose peer the test writes by hand.
 //! - [`wire`]: frames by hand, for peers that break rules.
 
 mod pair;
+mod scripted;
 mod sim;
 pub mod wire;
 
 pub use pair::{End, Pair};
+pub use scripted::Scripted;
 pub use sim::{Sim, SimConfig};

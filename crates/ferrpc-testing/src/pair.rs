@@ -172,10 +172,10 @@ impl End {
     }
 
     /// Gives bytes to the transport and keeps the events. A new call stops the input until the
-    /// test has accepted or rejected it.
+    /// test has accepted or rejected it, and a transport that wants no input gets none.
     pub fn feed(&mut self, now: Time, bytes: &[u8]) {
         self.input.extend(bytes);
-        while !self.input.is_empty() && !self.has_offer() {
+        while !self.input.is_empty() && !self.has_offer() && self.transport.wants_read() {
             let taken = self.transport.handle_bytes(now, self.input.make_contiguous());
             self.input.drain(..taken);
             self.collect();
@@ -211,7 +211,7 @@ impl End {
     }
 
     fn has_offer(&self) -> bool {
-        matches!(self.events.back(), Some(Event::Call { .. }))
+        self.events.iter().any(|event| matches!(event, Event::Call { .. }))
     }
 }
 
