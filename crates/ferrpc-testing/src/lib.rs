@@ -5,7 +5,10 @@
 //!   streams.
 //! - [`Scripted`]: one transport whose peer the test writes by hand.
 //! - [`wire`]: frames by hand, for peers that break rules.
+//! - `interop` (feature `interop`): both ends of the interop cases on ferrpc.
 
+#[cfg(feature = "interop")]
+pub mod interop;
 mod pair;
 mod scripted;
 mod sim;

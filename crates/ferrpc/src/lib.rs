@@ -29,6 +29,8 @@ pub use ferrpc_core::transport::Cardinality;
 pub use ferrpc_core::{
     Code, Encoding, EncodingSet, Metadata, MetadataError, MetadataValue, Status,
 };
+/// The trait of streams, as generated clients take them.
+pub use futures_core::Stream;
 pub use method::{Method, MethodDescriptor, ServiceDescriptor};
 pub use request::{Request, Response};
 pub use streaming::Streaming;

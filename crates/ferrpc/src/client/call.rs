@@ -55,7 +55,7 @@ pub(super) struct State {
     pub(super) full: bool,
     /// The caller has lost interest.
     pub(super) cancelled: bool,
-    /// Bytes consumed and not yet given back.
+    /// Bytes consumed and not yet given back, with the prefix of each message.
     pub(super) credit: usize,
     pub(super) initial: Option<(Metadata, Encoding)>,
     pub(super) received: VecDeque<Message>,
@@ -219,7 +219,7 @@ impl CallCell {
     pub(super) fn poll_message(&self, cx: &Context<'_>) -> Poll<Result<Message, Status>> {
         let mut state = self.lock();
         if let Some(message) = state.received.pop_front() {
-            state.credit += message.payload.len();
+            state.credit += message.payload.len() + PREFIX;
             if state.credit >= self.head.credit_batch {
                 ring(state);
             }
@@ -232,6 +232,10 @@ impl CallCell {
             return Poll::Ready(Err(std::mem::replace(&mut ended.status, Status::new(code, ""))));
         }
         keep_waker(&mut state.receiver, cx);
+        if state.credit > 0 {
+            // Whoever waits may wait for what the peer cannot send without this credit.
+            ring(state);
+        }
         Poll::Pending
     }
 
@@ -329,6 +333,9 @@ fn keep_waker(place: &mut Option<Waker>, cx: &Context<'_>) {
         None => *place = Some(cx.waker().clone()),
     }
 }
+
+/// What gRPC puts before each message; the transport counts it for one message at a release.
+pub(super) const PREFIX: usize = 5;
 
 /// What a call may queue here before its sender has to wait; one message more may go over it.
 const UNSENT_LIMIT: usize = 64 << 10;

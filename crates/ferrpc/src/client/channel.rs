@@ -103,7 +103,7 @@ impl Channel {
     ) -> Result<Response<S>, Status> {
         let response = method.response();
         let (mut call, payload) = self.prepare_one(method, request)?;
-        let result = match self.send_one(&call, payload).await {
+        let result = match self.send_one(&call.guard.cell, payload).await {
             Ok(()) => self.unary_response(&mut call, response).await,
             Err(status) => Err(status),
         };
@@ -120,7 +120,7 @@ impl Channel {
     ) -> Result<Response<Streaming<S>>, Status> {
         let response = method.response();
         let (mut call, payload) = self.prepare_one(method, request)?;
-        if let Err(status) = self.send_one(&call, payload).await {
+        if let Err(status) = self.send_one(&call.guard.cell, payload).await {
             return call.end(Err(status));
         }
         self.streaming_response(call, response).await
@@ -283,14 +283,14 @@ impl Channel {
     }
 
     /// Puts the one request message into the call.
-    async fn send_one(&self, call: &Prepared, payload: Bytes) -> Result<(), Status> {
-        let head = &call.guard.cell.head;
+    async fn send_one(&self, cell: &CallCell, payload: Bytes) -> Result<(), Status> {
+        let head = &cell.head;
         let message = match head.encoding {
             Encoding::Identity => Message { payload, compressed: false },
             encoding => compression::compress(encoding, payload).await,
         };
         check_size(&message, head.limits.max_send)?;
-        let mut state = call.guard.cell.lock();
+        let mut state = cell.lock();
         state.call.push(message);
         state.call.half_close();
         Ok(())
