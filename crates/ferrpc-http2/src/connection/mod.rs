@@ -21,6 +21,7 @@
 //!   compression tables stay in step.
 //! - Nothing grows with what the peer sends but under a budget of [`Limits`](crate::Limits).
 
+mod accounts;
 mod drain;
 mod memo;
 mod receive;
@@ -38,6 +39,7 @@ use crate::ping::{KeepaliveTimer, PingJudge};
 use crate::stream::Store;
 use crate::{CloseCause, Config, Counters, Fields, Reason, Role, StreamKey, Time, Transmit};
 
+pub use accounts::Accounts;
 use drain::Drain;
 use memo::BlockMemo;
 use receive::Reader;
@@ -153,7 +155,10 @@ pub struct Connection {
     streams: Store,
     /// Streams the peer opened, of those in the store; the others are ours.
     peer_streams: usize,
+    /// The highest id of a stream of the peer that was, or may have been, processed.
     last_peer_stream: u32,
+    /// The highest id of the peer at all: our last GOAWAY may have shut those above out.
+    highest_peer_stream: u32,
     next_stream: u32,
     remote: RemoteSettings,
     /// Our SETTINGS sent and not acknowledged.
@@ -236,6 +241,7 @@ impl Connection {
             streams: Store::default(),
             peer_streams: 0,
             last_peer_stream: 0,
+            highest_peer_stream: 0,
             next_stream: 1,
             remote: RemoteSettings {
                 received: false,
