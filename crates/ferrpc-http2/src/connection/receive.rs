@@ -374,8 +374,7 @@ impl Connection {
             }
             data.left -= data.padding;
             if let Some(key) = data.stream
-                && let Err(Fault::Stream(id, reason)) =
-                    self.count_content(key, data.left, data.end)
+                && let Err(Fault::Stream(id, reason)) = self.count_content(key, data.left, data.end)
             {
                 self.reset_for_rule(now, id, reason);
             }
@@ -416,12 +415,7 @@ impl Connection {
         Ok(())
     }
 
-    fn hand_on<'a>(
-        &mut self,
-        data: DataFrame,
-        payload: &'a [u8],
-        end: bool,
-    ) -> Option<Event<'a>> {
+    fn hand_on<'a>(&mut self, data: DataFrame, payload: &'a [u8], end: bool) -> Option<Event<'a>> {
         // The stream may have been reset since the frame began.
         let key = data.stream?;
         let stream = self.streams.stream_mut(key)?;
@@ -920,10 +914,7 @@ impl Connection {
     }
 
     fn headers_on_closed<'a>(&mut self, now: Time, id: u32) -> Result<Option<Event<'a>>, Fault> {
-        if self.recent_resets.contains(id)
-            || self.recent_resets.forgotten
-            || self.is_ignored(id)
-        {
+        if self.recent_resets.contains(id) || self.recent_resets.forgotten || self.is_ignored(id) {
             return self.charge_idle_frame(now).map(|()| None);
         }
         Err(Fault::Connection(Reason::STREAM_CLOSED, "HEADERS on a closed stream"))
