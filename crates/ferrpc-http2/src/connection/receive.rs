@@ -700,7 +700,6 @@ impl Connection {
             headers_received: false,
             headers_sent: false,
             in_ready: false,
-            in_blocked: false,
             wants_writable: false,
             in_blocked: false,
             informational: 0,
