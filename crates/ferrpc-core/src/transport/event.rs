@@ -58,8 +58,7 @@ pub enum Event {
         encoding: Encoding,
     },
     /// A whole message. Give its credit back with [`release`](super::Transport::release) once it
-    /// is consumed. (Where only one message comes, nobody waits for that credit; the message counts
-    /// as held until it is released or the call ends.)
+    /// is consumed. (Where only one message comes, it is consumed with this event.)
     Message {
         /// The call.
         call: CallId,

@@ -54,7 +54,9 @@ pub struct Config {
     /// Server: time without calls after which the connection is closed gracefully.
     pub max_idle: Option<Duration>,
     /// Bytes of messages held for the application beyond which messages that are arriving are
-    /// completed one at a time: only the call that waits longest gets more credit.
+    /// completed one at a time: only the call that waits longest gets more credit. While whole
+    /// messages alone are more than this, none does: consumers come first. Messages that fit in a
+    /// stream's window go on in any case.
     pub max_held_messages: usize,
     /// Randomness for jitter; the machines have no other source.
     pub seed: u64,
@@ -141,6 +143,8 @@ pub struct Transport {
     /// Bytes of messages held for the application, and the most there should be.
     held: usize,
     max_held: usize,
+    /// Those of `held` that are whole messages.
+    unconsumed: usize,
     /// Calls that get no credit because too much is held, in the order in which they began to
     /// wait; the front one does.
     starved: VecDeque<CallId>,
@@ -179,6 +183,7 @@ impl Transport {
             counters: Counters::default(),
             held: 0,
             max_held: config.max_held_messages,
+            unconsumed: 0,
             starved: VecDeque::new(),
             epoch: 0,
             closed: false,
@@ -243,13 +248,18 @@ impl Transport {
                 Event::Call { call, .. }
                 | Event::Http { call, .. }
                 | Event::Headers { call, .. }
-                | Event::Message { call, .. }
                 | Event::RemoteDone { call }
                 | Event::Writable { call } => {
                     // A command has ended the call since.
                     if !self.calls.is_known(*call) {
                         continue;
                     }
+                }
+                Event::Message { call, .. } => {
+                    if !self.calls.is_known(*call) {
+                        continue;
+                    }
+                    self.hand_over(*call);
                 }
                 Event::Ready | Event::StreamsAvailable | Event::Draining | Event::Closed { .. } => {
                 }
@@ -294,6 +304,16 @@ impl Transport {
     /// Calls open now.
     pub fn open_calls(&self) -> usize {
         self.calls.open()
+    }
+
+    /// Bytes of messages held for the application: those arriving, and those not released.
+    pub fn held_messages(&self) -> usize {
+        self.held
+    }
+
+    /// Bytes that wait for the peer's credit or to be written.
+    pub fn buffered(&self) -> usize {
+        self.http2.buffered()
     }
 
     /// What was counted on this connection.

@@ -69,10 +69,11 @@ impl Transport {
             let stream = call.stream;
             self.http2.release(stream, payload.len());
         } else {
-            let held = call.held();
+            let (held, unconsumed) = (call.held(), call.unconsumed);
             let cut = self.cut_messages(id, payload);
             if let Some(call) = self.calls.call(id) {
                 self.held = self.held + call.held() - held;
+                self.unconsumed = self.unconsumed + call.unconsumed - unconsumed;
             }
             if let Err(status) = cut {
                 self.refuse(now, id, status);
@@ -90,10 +91,7 @@ impl Transport {
         let Some(call) = self.calls.call(id) else {
             return Ok(());
         };
-        let single = match self.role {
-            Role::Client => call.cardinality.has_single_response(),
-            Role::Server => call.cardinality.has_single_request(),
-        };
+        let single = call.receives_one(self.role);
         let mut input = payload;
         while let Some(message) = call.deframer.next(&mut input).map_err(too_large)? {
             if message.compressed && call.receive_encoding == Encoding::Identity {
@@ -142,6 +140,7 @@ impl Transport {
         };
         let bytes = payload.saturating_add(PREFIX).min(call.unconsumed);
         call.unconsumed -= bytes;
+        self.unconsumed -= bytes;
         self.held -= bytes;
         let pressure = self.held > self.max_held;
         let free = call.unconsumed == 0 && !pressure;
@@ -157,6 +156,20 @@ impl Transport {
         self.feed_starved();
     }
 
+    /// A message was handed to the driver. Where no other follows it is consumed with that, and
+    /// nobody waits for its credit.
+    pub(super) fn hand_over(&mut self, id: CallId) {
+        let role = self.role;
+        if let Some(call) = self.calls.call(id)
+            && call.receives_one(role)
+        {
+            let bytes = std::mem::take(&mut call.unconsumed);
+            self.unconsumed -= bytes;
+            self.held -= bytes;
+            self.feed_starved();
+        }
+    }
+
     /// Puts a call at the end of those that wait for credit.
     fn starve(&mut self, id: CallId) {
         if let Some(call) = self.calls.call(id)
@@ -169,9 +182,12 @@ impl Transport {
 
     /// Lets calls go on that got no credit because too much was held: all of them once there is
     /// room, else the oldest, until the message at its head is whole. (Not until it is consumed:
-    /// a consumer that stands still must not stop the others.)
+    /// a consumer that stands still must not stop the others. But when whole messages alone are
+    /// too much, consumers come first.)
     pub(super) fn feed_starved(&mut self) {
-        while let Some(&id) = self.starved.front() {
+        while self.unconsumed <= self.max_held
+            && let Some(&id) = self.starved.front()
+        {
             let pressure = self.held > self.max_held;
             if let Some(call) = self.calls.call(id) {
                 let wanted = call.unconsumed == 0;
@@ -271,6 +287,7 @@ impl Transport {
         // Its stream may live on until what it sent is out; its slot is another call's then.
         self.http2.bind(call.stream, NO_CALL);
         self.held -= call.held();
+        self.unconsumed -= call.unconsumed;
         if self.calls.open() == 0 {
             self.deadlines.clear();
             self.lifetime.call_ended(now);
