@@ -52,16 +52,20 @@ impl Pair {
         pair
     }
 
-    /// Carries bytes both ways until nothing moves.
+    /// Carries bytes both ways until nothing moves. An end that is finished closes the byte stream.
     pub fn drive(&mut self) {
         loop {
             let there = self.client.output(self.now);
             let back = self.server.output(self.now);
             if there.is_empty() && back.is_empty() {
-                return;
+                break;
             }
             self.server.feed(self.now, &there);
             self.client.feed(self.now, &back);
+        }
+        if self.client.transport.is_finished() || self.server.transport.is_finished() {
+            self.client.close(self.now);
+            self.server.close(self.now);
         }
     }
 
