@@ -194,17 +194,33 @@ impl End {
 
     /// All the transport wants to send now.
     pub fn output(&mut self, now: Time) -> Vec<u8> {
+        let all = self.output_only(now);
+        self.collect();
+        all
+    }
+
+    /// The same, with the events left where they are.
+    pub fn output_only(&mut self, now: Time) -> Vec<u8> {
         let mut all = Vec::new();
         while self.transport.poll_transmit(now, &mut self.transmit, CHUNK) {
             all.extend(self.transmit.take());
         }
-        self.collect();
         all
     }
 
     /// Moves the transport's events here.
     pub fn collect(&mut self) {
         while let Some(event) = self.transport.poll_event() {
+            self.events.push_back(event);
+        }
+    }
+
+    /// Moves some of the transport's events here; the others wait.
+    pub fn collect_at_most(&mut self, most: usize) {
+        for _ in 0..most {
+            let Some(event) = self.transport.poll_event() else {
+                return;
+            };
             self.events.push_back(event);
         }
     }

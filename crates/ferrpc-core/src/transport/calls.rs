@@ -167,6 +167,13 @@ impl Calls {
         }
     }
 
+    /// The end of the call is not to be reported any more: a command ended it first.
+    pub(super) fn forget(&mut self, id: CallId) {
+        if self.is_known(id) && self.slots[id.slot as usize].call.is_none() {
+            self.release_slot(id);
+        }
+    }
+
     /// Whether reports about the call may still be delivered: it is open, or ended by a report
     /// that waits.
     pub(super) fn is_known(&self, id: CallId) -> bool {

@@ -243,6 +243,9 @@ impl Transport {
             let event = self.events.pop_front()?;
             match &event {
                 Event::Cancelled { call, .. } | Event::Finished { call, .. } => {
+                    if !self.calls.is_known(*call) {
+                        continue;
+                    }
                     self.calls.release_slot(*call);
                 }
                 Event::Call { call, .. }

@@ -89,12 +89,15 @@ impl Transport {
         if self.remove_call(now, id).is_some() {
             self.counters.calls_failed += 1;
             self.http2.credit_completed();
+        } else {
+            self.calls.forget(id);
         }
     }
 
     pub(super) fn finish_ok(&mut self, now: Time, id: CallId, trailing: &Metadata) {
         let peer_limit = self.http2.peer_max_header_list();
         let Some(call) = self.calls.call(id) else {
+            self.calls.forget(id);
             return;
         };
         if exceeds(trailing, peer_limit) {
@@ -140,6 +143,8 @@ impl Transport {
             self.http2.reset(call.stream, Reason::CANCEL);
             self.counters.calls_failed += 1;
             self.drain_http2(now);
+        } else {
+            self.calls.forget(id);
         }
     }
 
