@@ -181,6 +181,8 @@ pub struct Connection {
     held_headers: usize,
     events: VecDeque<Event<'static>>,
     recent_resets: RecentResets,
+    /// Frames on closed streams that cost nothing.
+    stray_frames: u32,
     budgets: Budgets,
     keepalive: KeepaliveTimer,
     judge: PingJudge,
@@ -222,8 +224,8 @@ struct Budgets {
 #[derive(Debug, Default)]
 struct RecentResets {
     ids: VecDeque<u32>,
-    /// Some were forgotten: be lenient from then on.
-    forgotten: bool,
+    /// The highest id that was forgotten: those up to it get the benefit of the doubt.
+    forgotten: u32,
 }
 
 impl Connection {
@@ -263,6 +265,7 @@ impl Connection {
             held_headers: 0,
             events: VecDeque::new(),
             recent_resets: RecentResets::default(),
+            stray_frames: 0,
             budgets: Budgets {
                 early_resets: Bucket::new(limits.early_resets, now),
                 induced_resets: Bucket::new(limits.induced_resets, now),
@@ -417,15 +420,17 @@ impl Connection {
 
 impl RecentResets {
     fn add(&mut self, id: u32) {
-        if self.ids.len() == RECENT_RESETS {
-            self.ids.pop_front();
-            self.forgotten = true;
+        if self.ids.len() == RECENT_RESETS
+            && let Some(oldest) = self.ids.pop_front()
+        {
+            self.forgotten = self.forgotten.max(oldest);
         }
         self.ids.push_back(id);
     }
 
+    /// Whether the stream was, or may have been, reset here.
     fn contains(&self, id: u32) -> bool {
-        self.ids.contains(&id)
+        id <= self.forgotten || self.ids.contains(&id)
     }
 }
 

@@ -331,7 +331,7 @@ impl Connection {
             self.budgets.idle_frames.give();
         }
         let Some(key) = self.streams.find(head.stream) else {
-            return self.on_closed_stream(now, head.stream);
+            return self.on_closed_stream(now, head);
         };
         let stream = self.streams.stream_mut(key).expect("just found");
         if !stream.receive_open {
@@ -701,6 +701,7 @@ impl Connection {
             headers_sent: false,
             in_ready: false,
             wants_writable: false,
+            in_blocked: false,
             informational: 0,
             send_window: SendWindow::new(self.remote.initial_window),
             receive_window: ReceiveWindow::new(self.sizer.stream()),
@@ -724,7 +725,7 @@ impl Connection {
             return Err(Fault::protocol("RST_STREAM on an idle stream"));
         }
         let Some(key) = self.streams.find(id) else {
-            return self.charge_idle_frame(now).map(|()| None);
+            return self.charge_stray_frame(now).map(|()| None);
         };
         let stream = self.remove(key).expect("just found");
         Ok(Some(Event::Reset {
@@ -773,7 +774,7 @@ impl Connection {
             }
         }
         self.out.encode(settings::encode_ack);
-        self.pending_acks += 1;
+        self.acknowledged();
         self.remote.received = true;
         if first {
             self.timers.handshake = None;
@@ -825,10 +826,7 @@ impl Connection {
                 self.charge_idle_frame(now)?;
             }
             self.out.encode(|out| frame::ping::encode(payload, true, out));
-            self.pending_acks += 1;
-            if !self.wants_read() {
-                self.counters.read_pauses += 1;
-            }
+            self.acknowledged();
             return Ok(());
         }
         match PingKind::of(payload) {
@@ -842,6 +840,14 @@ impl Connection {
             None => self.charge_idle_frame(now)?,
         }
         Ok(())
+    }
+
+    /// An acknowledgement joined the output: beyond the limit reading stops until they are out.
+    fn acknowledged(&mut self) {
+        self.pending_acks += 1;
+        if self.pending_acks == self.config.limits.max_pending_acks.saturating_add(1) {
+            self.counters.read_pauses += 1;
+        }
     }
 
     /// The path holds more than our windows: both levels grow, for open streams too.
@@ -877,7 +883,7 @@ impl Connection {
             return Err(Fault::protocol("WINDOW_UPDATE on an idle stream"));
         }
         let Some(key) = self.streams.find(id) else {
-            return self.charge_idle_frame(now);
+            return self.charge_stray_frame(now);
         };
         if increment == 0 {
             return Err(Fault::Stream(id, Reason::PROTOCOL_ERROR));
@@ -910,23 +916,35 @@ impl Connection {
     }
 
     /// DATA came on a closed stream: harmless if it was reset here a moment ago.
-    fn on_closed_stream(&mut self, now: Time, id: u32) -> Result<(), Fault> {
-        if self.recent_resets.contains(id) || self.is_ignored(id) {
-            // What is in flight pays for itself: flow control bounds it.
-            let _ = now;
-            return Ok(());
+    fn on_closed_stream(&mut self, now: Time, head: FrameHead) -> Result<(), Fault> {
+        if !self.recent_resets.contains(head.stream) && !self.is_ignored(head.stream) {
+            return Err(Fault::Stream(head.stream, Reason::STREAM_CLOSED));
         }
-        Err(Fault::Stream(id, Reason::STREAM_CLOSED))
+        // Payload costs the peer itself; an empty frame is charged here if it was not yet.
+        if head.length == 0 && head.has(flag::END_STREAM) {
+            self.charge_stray_frame(now)?;
+        }
+        Ok(())
     }
 
     fn headers_on_closed<'a>(&mut self, now: Time, id: u32) -> Result<Option<Event<'a>>, Fault> {
-        if self.recent_resets.contains(id)
-            || self.recent_resets.forgotten
-            || self.is_ignored(id)
-        {
-            return self.charge_idle_frame(now).map(|()| None);
+        if self.recent_resets.contains(id) || self.is_ignored(id) {
+            return self.charge_stray_frame(now).map(|()| None);
         }
         Err(Fault::Connection(Reason::STREAM_CLOSED, "HEADERS on a closed stream"))
+    }
+
+    /// A frame on a closed stream: free as long as there are no more of them than can have been
+    /// under way when streams ended, then like any other that does nothing.
+    fn charge_stray_frame(&mut self, now: Time) -> Result<(), Fault> {
+        match self.stray_frames.checked_sub(1) {
+            Some(left) => {
+                self.stray_frames = left;
+                self.counters.idle_frames += 1;
+                Ok(())
+            }
+            None => self.charge_idle_frame(now),
+        }
     }
 
     /// A frame that does nothing: fine, within a budget.
@@ -999,6 +1017,7 @@ impl Connection {
     /// Takes a stream out of the store and out of every account.
     pub(super) fn remove(&mut self, key: StreamKey) -> Option<Stream> {
         let stream = self.streams.remove(key)?;
+        self.stray_frames = (self.stray_frames + STRAYS_PER_STREAM).min(MAX_STRAYS);
         self.queued -= stream.queue.bytes;
         self.held_headers -= stream.held_headers;
         let by_peer = (stream.id % 2 == 1) == (self.role == Role::Server);
@@ -1008,6 +1027,7 @@ impl Connection {
             self.wants_streams = false;
             self.events.push_back(Event::StreamsAvailable);
         }
+        self.forget_closed();
         self.unblock();
         self.close_if_drained();
         Some(stream)
@@ -1021,6 +1041,13 @@ impl Connection {
         }
     }
 }
+
+/// Frames that may be under way when a stream ends: response headers, trailers, RST_STREAM and
+/// WINDOW_UPDATE. DATA is not counted.
+const STRAYS_PER_STREAM: u32 = 4;
+
+/// How many can add up: those of some thousand streams that end at once.
+const MAX_STRAYS: u32 = 1 << 16;
 
 /// The longest padding, with its length byte.
 const MAX_PADDING: usize = 256 + 5;
