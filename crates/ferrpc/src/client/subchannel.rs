@@ -411,7 +411,7 @@ async fn race<A, B: Future>(first: impl Future<Output = A>, second: B) -> Race<B
 }
 
 /// Randomness for backoff jitter and the like: unlike from process to process and each time.
-fn seed() -> u64 {
+pub(crate) fn seed() -> u64 {
     use std::hash::{BuildHasher, Hasher, RandomState};
     RandomState::new().build_hasher().finish()
 }
