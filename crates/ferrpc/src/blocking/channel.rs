@@ -12,7 +12,7 @@ use super::call::Call;
 use super::connection::Connection;
 use super::dial;
 use super::streams::{Requests, Responses, encode};
-use crate::client::{CallMaker, ChannelBuilder, Config, ConnectError, NewCall, seed};
+use crate::client::{CallMaker, ChannelBuilder, Config, ConnectError, NewCall, Pacing, seed};
 use crate::interceptor::EndHooks;
 use crate::resolver::Target;
 use crate::transport::clock;
@@ -62,6 +62,8 @@ struct State {
     failure: Option<(ConnectError, Time)>,
     failures: u64,
     backoff: Backoff,
+    /// Keeps a server that accepts and closes from making us spin.
+    pacing: Pacing,
     closed: bool,
 }
 
@@ -85,6 +87,7 @@ impl Channel {
             failure: None,
             failures: 0,
             backoff: Backoff::new(config.backoff, seed()),
+            pacing: Pacing::new(),
             closed: false,
         };
         let (state, changed) = (Mutex::new(state), Condvar::new());
@@ -255,12 +258,15 @@ impl Shared {
             }
             if let Some(connection) = &state.current {
                 if connection.is_usable() {
-                    return Ok(Arc::clone(connection));
+                    let connection = Arc::clone(connection);
+                    state.pacing.used();
+                    return Ok(connection);
                 }
                 let old = Arc::downgrade(connection);
                 state.current = None;
                 state.old.retain(|old| old.strong_count() > 0);
                 state.old.push(old);
+                state.pacing.lost(clock::now());
             }
             let now = clock::now();
             let mut until = deadline;
@@ -278,7 +284,12 @@ impl Shared {
             }
             let pause = state.failure.as_ref().is_some_and(|(_, retry_at)| now < *retry_at);
             if !state.connecting && !pause {
-                self.start_connecting(&mut state)?;
+                let not_before = state.pacing.next_at();
+                if not_before <= now {
+                    self.start_connecting(&mut state)?;
+                } else {
+                    until = until.into_iter().chain([not_before]).min();
+                }
             }
             state = match until {
                 None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),

@@ -281,12 +281,12 @@ impl Connection {
         while !state.ready && state.closed.is_none() && clock::now() < limit {
             state = self.lead(state, Role::Guard, Some(limit));
         }
-        let ready = state.ready && state.closed.is_none();
-        if ready {
+        if state.ready && state.closed.is_none() {
             state.role = Role::None;
             state.idle_since = clock::now();
         }
-        ready
+        // A server that ends the connection in the same breath was there nevertheless.
+        state.ready
     }
 
     /// The guard's life: works while it has the role, takes it when nobody has had it for a while
