@@ -312,8 +312,7 @@ impl Connection {
     /// Moves what is in the cell to the transport, as far as that takes it.
     fn drain(&mut self, ctx: &mut Context<'_>, call: CallId, cell: &Cell) -> Drained {
         let mut look = cell.look();
-        let credit = look.take_credit();
-        if credit > 0 {
+        if let Some(credit) = look.take_credit() {
             ctx.transport.release(ctx.now, call, credit);
         }
         while let Some(item) = look.next() {
