@@ -67,6 +67,11 @@ impl ReceiveWindow {
         increment
     }
 
+    /// Credit the peer has, credit that waits to be given back, and the size of the window.
+    pub(crate) fn parts(self) -> (i64, i64, i64) {
+        (self.open, self.pending, self.size)
+    }
+
     /// The window becomes `size`, if that is more; returns by how much it grew.
     pub(crate) fn grow_to(&mut self, size: u32) -> u32 {
         let grown = (i64::from(size) - self.size).max(0);

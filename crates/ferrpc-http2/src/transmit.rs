@@ -148,6 +148,7 @@ impl Transmit {
             other.clear();
             return;
         }
+        self.compact();
         let base = self.buffer.len();
         self.buffer.extend_from_slice(&other.buffer[other.written..]);
         for (offset, payload) in other.splices.drain(..) {
@@ -155,6 +156,19 @@ impl Transmit {
         }
         self.len += other.len;
         other.clear();
+    }
+
+    /// Removes what was written from the buffer once that is half of it: each byte moves at most
+    /// once on average, and a peer that never lets us fall idle cannot make the buffer grow.
+    fn compact(&mut self) {
+        if self.written < COMPACT_THRESHOLD || self.written < self.buffer.len() / 2 {
+            return;
+        }
+        self.buffer.drain(..self.written);
+        for (offset, _) in &mut self.splices {
+            *offset -= self.written;
+        }
+        self.written = 0;
     }
 
     fn clear(&mut self) {
@@ -180,5 +194,41 @@ impl Transmit {
 /// Below this, copying is cheaper than another slice in a vectored write.
 const SPLICE_THRESHOLD: usize = 4096;
 
+/// Written bytes below this are not worth moving the others.
+const COMPACT_THRESHOLD: usize = 4096;
+
 /// A buffer above this size is not kept once it is empty.
 const RETAINED_CAPACITY: usize = 256 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A socket that takes a little less than there is, for ever: the order holds, and the buffer
+    /// does not grow.
+    #[test]
+    fn never_empty() {
+        let (mut transmit, mut sent, mut written) = (Transmit::new(), Vec::new(), Vec::new());
+        for round in 0..20_000_u32 {
+            let mut out = Transmit::new();
+            out.encode(|out| out.extend_from_slice(&round.to_be_bytes()));
+            let size = if round % 100 == 0 { SPLICE_THRESHOLD } else { 20 };
+            out.push_payload(Bytes::from(vec![round as u8; size]));
+            out.encode(|out| out.push(round as u8));
+            sent.extend(copy(&out));
+            transmit.append(&mut out);
+            let count = transmit.len().saturating_sub(100 + round as usize % 7);
+            written.extend(&copy(&transmit)[..count]);
+            transmit.advance(count);
+            assert!(transmit.buffer.len() < 4 * COMPACT_THRESHOLD, "{}", transmit.buffer.len());
+        }
+        written.extend(transmit.take());
+        assert!(sent == written);
+    }
+
+    fn copy(transmit: &Transmit) -> Vec<u8> {
+        let mut slices = [IoSlice::new(&[]); 64];
+        let filled = transmit.chunks(&mut slices);
+        slices[..filled].iter().flat_map(|slice| slice.to_vec()).collect()
+    }
+}

@@ -1,7 +1,11 @@
 //! Frames by hand: to say what no correct peer would, and to read what was answered.
 
+mod subject;
+
 use ferrpc_http2::hpack::Encoder;
 use ferrpc_http2::{Field, Fields};
+
+pub use subject::{Seen, Subject};
 
 /// The client's preface.
 pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";

@@ -126,9 +126,11 @@ impl Connection {
             }
         }
         let first = !self.is_draining();
-        // A server in its own graceful end goes on with it.
-        if !(self.role == Role::Server && matches!(self.drain, Drain::Announced { .. })) {
-            self.drain = Drain::Peer { cause, grace: self.drain.grace() };
+        match &mut self.drain {
+            // A server in its own graceful end goes on with it.
+            Drain::Announced { .. } | Drain::Final { .. } if self.role == Role::Server => {}
+            Drain::Peer { cause: Some(_), .. } => {}
+            drain => *drain = Drain::Peer { cause, grace: drain.grace() },
         }
         if first {
             self.events.push_back(Event::Draining);

@@ -21,6 +21,7 @@
 //!   compression tables stay in step.
 //! - Nothing grows with what the peer sends but under a budget of [`Limits`](crate::Limits).
 
+mod accounts;
 mod drain;
 mod memo;
 mod receive;
@@ -38,6 +39,7 @@ use crate::ping::{KeepaliveTimer, PingJudge};
 use crate::stream::Store;
 use crate::{CloseCause, Config, Counters, Fields, Reason, Role, StreamKey, Time, Transmit};
 
+pub use accounts::Accounts;
 use drain::Drain;
 use memo::BlockMemo;
 use receive::Reader;
@@ -153,7 +155,10 @@ pub struct Connection {
     streams: Store,
     /// Streams the peer opened, of those in the store; the others are ours.
     peer_streams: usize,
+    /// The highest id of a stream of the peer that was, or may have been, processed.
     last_peer_stream: u32,
+    /// The highest id of the peer at all: our last GOAWAY may have shut those above out.
+    highest_peer_stream: u32,
     next_stream: u32,
     remote: RemoteSettings,
     /// Our SETTINGS sent and not acknowledged.
@@ -176,6 +181,8 @@ pub struct Connection {
     held_headers: usize,
     events: VecDeque<Event<'static>>,
     recent_resets: RecentResets,
+    /// Frames on closed streams that cost nothing.
+    stray_frames: u32,
     budgets: Budgets,
     keepalive: KeepaliveTimer,
     judge: PingJudge,
@@ -217,8 +224,8 @@ struct Budgets {
 #[derive(Debug, Default)]
 struct RecentResets {
     ids: VecDeque<u32>,
-    /// Some were forgotten: be lenient from then on.
-    forgotten: bool,
+    /// The highest id that was forgotten: those up to it get the benefit of the doubt.
+    forgotten: u32,
 }
 
 impl Connection {
@@ -236,6 +243,7 @@ impl Connection {
             streams: Store::default(),
             peer_streams: 0,
             last_peer_stream: 0,
+            highest_peer_stream: 0,
             next_stream: 1,
             remote: RemoteSettings {
                 received: false,
@@ -257,6 +265,7 @@ impl Connection {
             held_headers: 0,
             events: VecDeque::new(),
             recent_resets: RecentResets::default(),
+            stray_frames: 0,
             budgets: Budgets {
                 early_resets: Bucket::new(limits.early_resets, now),
                 induced_resets: Bucket::new(limits.induced_resets, now),
@@ -411,15 +420,17 @@ impl Connection {
 
 impl RecentResets {
     fn add(&mut self, id: u32) {
-        if self.ids.len() == RECENT_RESETS {
-            self.ids.pop_front();
-            self.forgotten = true;
+        if self.ids.len() == RECENT_RESETS
+            && let Some(oldest) = self.ids.pop_front()
+        {
+            self.forgotten = self.forgotten.max(oldest);
         }
         self.ids.push_back(id);
     }
 
+    /// Whether the stream was, or may have been, reset here.
     fn contains(&self, id: u32) -> bool {
-        self.ids.contains(&id)
+        id <= self.forgotten || self.ids.contains(&id)
     }
 }
 

@@ -21,7 +21,7 @@ pub(super) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 pub(super) struct Reader {
     state: State,
     /// A frame (its head, for DATA) of which only a part has come.
-    partial: Vec<u8>,
+    pub(super) partial: Vec<u8>,
     /// A header block that CONTINUATION frames complete.
     block: Option<Block>,
 }
@@ -75,6 +75,19 @@ impl From<HeaderList> for Decoded {
 }
 
 impl Reader {
+    /// Whether a DATA frame goes on without input: its end is still to be handed on.
+    fn is_data_complete(&self) -> bool {
+        matches!(self.state, State::Data(DataFrame { left: 0, padding: 0, .. }))
+    }
+
+    /// Bytes still to come of the DATA frame that is arriving.
+    pub(super) fn data_left(&self) -> usize {
+        match &self.state {
+            State::Data(data) => data.left + data.padding,
+            _ => 0,
+        }
+    }
+
     pub(super) fn new(role: Role) -> Self {
         let state = match role {
             Role::Client => State::Frame,
@@ -99,9 +112,7 @@ impl Connection {
                 *input = &[];
                 return None;
             }
-            if input.is_empty()
-                && !matches!(self.reader.state, State::Data(DataFrame { left: 0, .. }))
-            {
+            if input.is_empty() && !self.reader.is_data_complete() {
                 return None;
             }
             match self.step(now, input) {
@@ -149,9 +160,13 @@ impl Connection {
             && let Some((head, rest)) = bytes.split_first_chunk::<{ FrameHead::SIZE }>()
         {
             let head = FrameHead::parse(head);
-            if self.enter_frame(now, head)? {
-                *input = rest;
-                return Ok(None);
+            match self.enter_frame(now, head) {
+                Ok(false) => {}
+                entered => {
+                    // A stream error, too, leaves the payload to be skipped, not the head.
+                    *input = rest;
+                    return entered.map(|_| None);
+                }
             }
             if let Some((payload, rest)) = rest.split_at_checked(head.length as usize) {
                 *input = rest;
@@ -165,15 +180,21 @@ impl Connection {
                 return Ok(None);
             }
             let head = self.partial_head();
-            if self.enter_frame(now, head)? {
-                self.reader.partial = Vec::new();
-                return Ok(None);
+            match self.enter_frame(now, head) {
+                Ok(false) => {}
+                entered => {
+                    self.reader.partial = Vec::new();
+                    return entered.map(|_| None);
+                }
             }
         }
         let head = self.partial_head();
         let whole = FrameHead::SIZE + head.length as usize;
         self.gather(input, whole - self.reader.partial.len());
         if self.reader.partial.len() < whole {
+            if head.kind == kind::HEADERS {
+                self.arm_header_block(now);
+            }
             return Ok(None);
         }
         let partial = std::mem::take(&mut self.reader.partial);
@@ -192,7 +213,8 @@ impl Connection {
     }
 
     /// Checks what can be checked of a frame before its payload, and enters the frames whose
-    /// payload is not gathered: true for those.
+    /// payload is not gathered: true for those. A stream error, too, has entered its frame, whose
+    /// payload goes nowhere.
     fn enter_frame(&mut self, now: Time, head: FrameHead) -> Result<bool, Fault> {
         if head.length > self.config.max_frame_size {
             return Err(Fault::frame_size("frame above MAX_FRAME_SIZE"));
@@ -225,8 +247,13 @@ impl Connection {
             kind::PRIORITY => {
                 if let Err(fault) = frame::priority::check(head) {
                     self.reader.state = State::Skip { left: head.length as usize };
-                    self.reader.partial = Vec::new();
-                    return self.skip_bad_priority(now, head, fault);
+                    return Err(match fault {
+                        // No stream to reset (5.1), and a stream error may count as more (5.4.1).
+                        Fault::Stream(id, _) if self.is_idle(id) => {
+                            Fault::frame_size("PRIORITY of other than 5 bytes")
+                        }
+                        fault => fault,
+                    });
                 }
             }
             kind::RST_STREAM => frame::reset::check(head)?,
@@ -247,26 +274,6 @@ impl Connection {
             }
         }
         Ok(false)
-    }
-
-    /// A PRIORITY of a wrong size is an error of its stream only (6.3); its payload is skipped.
-    fn skip_bad_priority(
-        &mut self,
-        now: Time,
-        head: FrameHead,
-        fault: Fault,
-    ) -> Result<bool, Fault> {
-        match fault {
-            Fault::Stream(id, reason) if self.is_idle(head.stream) => {
-                let _ = (id, reason);
-                Err(Fault::frame_size("PRIORITY of other than 5 bytes"))
-            }
-            Fault::Stream(id, reason) => {
-                self.reset_for_rule(now, id, reason);
-                Ok(true)
-            }
-            fault @ Fault::Connection(..) => Err(fault),
-        }
     }
 
     fn handle_frame<'a>(
@@ -324,7 +331,7 @@ impl Connection {
             self.budgets.idle_frames.give();
         }
         let Some(key) = self.streams.find(head.stream) else {
-            return self.on_closed_stream(now, head.stream);
+            return self.on_closed_stream(now, head);
         };
         let stream = self.streams.stream_mut(key).expect("just found");
         if !stream.receive_open {
@@ -335,6 +342,9 @@ impl Connection {
         }
         if !stream.receive_window.consume(length) {
             return Err(Fault::Stream(head.stream, Reason::FLOW_CONTROL_ERROR));
+        }
+        if !data.pad_length_due {
+            self.count_content(key, length, end)?;
         }
         data.stream = Some(key);
         self.reader.state = State::Data(data);
@@ -363,6 +373,12 @@ impl Connection {
                 return None;
             }
             data.left -= data.padding;
+            if let Some(key) = data.stream
+                && let Err(Fault::Stream(id, reason)) =
+                    self.count_content(key, data.left, data.end)
+            {
+                self.reset_for_rule(now, id, reason);
+            }
         }
         if data.left > 0 || data.padding == 0 {
             let (payload, rest) = input.split_at(data.left.min(input.len()));
@@ -371,7 +387,7 @@ impl Connection {
             self.release_connection(payload.len());
             let done = data.left == 0 && data.padding == 0;
             self.reader.state = if done { State::Frame } else { State::Data(data) };
-            return self.hand_on(now, data, payload, done && data.end);
+            return self.hand_on(data, payload, done && data.end);
         }
         // Padding: no one's but the windows'.
         let count = data.padding.min(input.len());
@@ -383,12 +399,25 @@ impl Connection {
             return None;
         }
         self.reader.state = State::Frame;
-        if data.end { self.hand_on(now, data, &[], true) } else { None }
+        if data.end { self.hand_on(data, &[], true) } else { None }
+    }
+
+    /// Compares the payload of a frame with what content-length promised (RFC 9113, 8.1.1), before
+    /// any of it is handed on.
+    fn count_content(&mut self, key: StreamKey, payload: usize, end: bool) -> Result<(), Fault> {
+        if let Some(stream) = self.streams.stream_mut(key)
+            && let Some(left) = &mut stream.content_left
+        {
+            *left = match left.checked_sub(payload as u64) {
+                Some(rest) if rest == 0 || !end => rest,
+                _ => return Err(Fault::Stream(key.id, Reason::PROTOCOL_ERROR)),
+            };
+        }
+        Ok(())
     }
 
     fn hand_on<'a>(
         &mut self,
-        now: Time,
         data: DataFrame,
         payload: &'a [u8],
         end: bool,
@@ -397,15 +426,6 @@ impl Connection {
         let key = data.stream?;
         let stream = self.streams.stream_mut(key)?;
         let token = stream.token;
-        if let Some(left) = &mut stream.content_left {
-            let rest = left.checked_sub(payload.len() as u64);
-            *left = rest.unwrap_or(0);
-            if rest.is_none() || (end && *left > 0) {
-                let id = key.id;
-                self.reset_for_rule(now, id, Reason::PROTOCOL_ERROR);
-                return None;
-            }
-        }
         if payload.is_empty() && !end {
             return None;
         }
@@ -439,6 +459,9 @@ impl Connection {
     ) -> Result<Option<Event<'a>>, Fault> {
         let end = head.has(flag::END_HEADERS);
         let end_stream = head.has(flag::END_STREAM);
+        if end {
+            self.timers.header_block = None;
+        }
         let version = self.decoder.version();
         if end && let Some(known) = self.memo.find(version, fragment) {
             let known = known.clone();
@@ -457,7 +480,7 @@ impl Connection {
             let block = if pure { fragment } else { &[] };
             return self.handle_headers(now, head.stream, end_stream, list.into(), block);
         }
-        self.timers.header_block = Some(now + self.config.limits.handshake_timeout);
+        self.arm_header_block(now);
         self.reader.block = Some(Block {
             stream: head.stream,
             end_stream,
@@ -503,6 +526,12 @@ impl Connection {
         Ok(None)
     }
 
+    /// A header block has begun: its time runs from its first frame's head.
+    fn arm_header_block(&mut self, now: Time) {
+        let until = now + self.config.limits.handshake_timeout;
+        self.timers.header_block.get_or_insert(until);
+    }
+
     fn decode(&mut self, fragment: &[u8], end: bool, list: &mut HeaderList) -> Result<(), Fault> {
         self.decoder.decode(fragment, end, list).map_err(|_| {
             Fault::Connection(Reason::COMPRESSION_ERROR, "header block cannot be decoded")
@@ -544,9 +573,10 @@ impl Connection {
         if id.is_multiple_of(2) {
             return Err(Fault::protocol("stream with an even id"));
         }
-        if matches!(self.drain, Drain::Final { .. }) && self.role == Role::Server {
+        self.highest_peer_stream = id;
+        if matches!(self.drain, Drain::Final { .. }) {
             // Above the last id of our GOAWAY: unprocessed, as the peer will learn from it.
-            return Ok(None);
+            return self.charge_idle_frame(now).map(|()| None);
         }
         self.last_peer_stream = id;
         if self.peer_streams >= self.config.limits.max_concurrent_streams as usize {
@@ -671,6 +701,7 @@ impl Connection {
             headers_sent: false,
             in_ready: false,
             wants_writable: false,
+            in_blocked: false,
             informational: 0,
             send_window: SendWindow::new(self.remote.initial_window),
             receive_window: ReceiveWindow::new(self.sizer.stream()),
@@ -694,7 +725,7 @@ impl Connection {
             return Err(Fault::protocol("RST_STREAM on an idle stream"));
         }
         let Some(key) = self.streams.find(id) else {
-            return self.charge_idle_frame(now).map(|()| None);
+            return self.charge_stray_frame(now).map(|()| None);
         };
         let stream = self.remove(key).expect("just found");
         Ok(Some(Event::Reset {
@@ -743,7 +774,7 @@ impl Connection {
             }
         }
         self.out.encode(settings::encode_ack);
-        self.pending_acks += 1;
+        self.acknowledged();
         self.remote.received = true;
         if first {
             self.timers.handshake = None;
@@ -795,10 +826,7 @@ impl Connection {
                 self.charge_idle_frame(now)?;
             }
             self.out.encode(|out| frame::ping::encode(payload, true, out));
-            self.pending_acks += 1;
-            if !self.wants_read() {
-                self.counters.read_pauses += 1;
-            }
+            self.acknowledged();
             return Ok(());
         }
         match PingKind::of(payload) {
@@ -812,6 +840,14 @@ impl Connection {
             None => self.charge_idle_frame(now)?,
         }
         Ok(())
+    }
+
+    /// An acknowledgement joined the output: beyond the limit reading stops until they are out.
+    fn acknowledged(&mut self) {
+        self.pending_acks += 1;
+        if self.pending_acks == self.config.limits.max_pending_acks.saturating_add(1) {
+            self.counters.read_pauses += 1;
+        }
     }
 
     /// The path holds more than our windows: both levels grow, for open streams too.
@@ -847,7 +883,7 @@ impl Connection {
             return Err(Fault::protocol("WINDOW_UPDATE on an idle stream"));
         }
         let Some(key) = self.streams.find(id) else {
-            return self.charge_idle_frame(now);
+            return self.charge_stray_frame(now);
         };
         if increment == 0 {
             return Err(Fault::Stream(id, Reason::PROTOCOL_ERROR));
@@ -870,25 +906,45 @@ impl Connection {
         if ours {
             id >= self.next_stream || self.role == Role::Server
         } else {
-            id > self.last_peer_stream
+            id > self.highest_peer_stream
         }
+    }
+
+    /// Whether the stream is one that our GOAWAY said we would not look at.
+    fn is_ignored(&self, id: u32) -> bool {
+        self.role == Role::Server && id > self.last_peer_stream && !self.is_idle(id)
     }
 
     /// DATA came on a closed stream: harmless if it was reset here a moment ago.
-    fn on_closed_stream(&mut self, now: Time, id: u32) -> Result<(), Fault> {
-        if self.recent_resets.contains(id) || matches!(self.drain, Drain::Final { .. }) {
-            // What is in flight pays for itself: flow control bounds it.
-            let _ = now;
-            return Ok(());
+    fn on_closed_stream(&mut self, now: Time, head: FrameHead) -> Result<(), Fault> {
+        if !self.recent_resets.contains(head.stream) && !self.is_ignored(head.stream) {
+            return Err(Fault::Stream(head.stream, Reason::STREAM_CLOSED));
         }
-        Err(Fault::Stream(id, Reason::STREAM_CLOSED))
+        // Payload costs the peer itself; an empty frame is charged here if it was not yet.
+        if head.length == 0 && head.has(flag::END_STREAM) {
+            self.charge_stray_frame(now)?;
+        }
+        Ok(())
     }
 
     fn headers_on_closed<'a>(&mut self, now: Time, id: u32) -> Result<Option<Event<'a>>, Fault> {
-        if self.recent_resets.contains(id) || self.recent_resets.forgotten {
-            return self.charge_idle_frame(now).map(|()| None);
+        if self.recent_resets.contains(id) || self.is_ignored(id) {
+            return self.charge_stray_frame(now).map(|()| None);
         }
         Err(Fault::Connection(Reason::STREAM_CLOSED, "HEADERS on a closed stream"))
+    }
+
+    /// A frame on a closed stream: free as long as there are no more of them than can have been
+    /// under way when streams ended, then like any other that does nothing.
+    fn charge_stray_frame(&mut self, now: Time) -> Result<(), Fault> {
+        match self.stray_frames.checked_sub(1) {
+            Some(left) => {
+                self.stray_frames = left;
+                self.counters.idle_frames += 1;
+                Ok(())
+            }
+            None => self.charge_idle_frame(now),
+        }
     }
 
     /// A frame that does nothing: fine, within a budget.
@@ -907,10 +963,6 @@ impl Connection {
         if !self.budgets.induced_resets.take(now) {
             self.fail(Reason::ENHANCE_YOUR_CALM, "too_many_stream_errors");
             return;
-        }
-        if self.role == Role::Server && id > self.last_peer_stream {
-            // The request that broke the rule used up its id.
-            self.last_peer_stream = id;
         }
         self.out.encode(|out| frame::reset::encode(id, reason, out));
         self.recent_resets.add(id);
@@ -938,15 +990,17 @@ impl Connection {
         self.budgets.early_resets.give();
     }
 
-    /// Removes a stream and reports its end.
+    /// Reports a stream's end and removes it, in this order: removing the last stream may close the
+    /// connection, and that is the last event.
     pub(super) fn drop_stream(&mut self, key: StreamKey, reason: Reason, by: ResetBy) {
-        if let Some(stream) = self.remove(key) {
+        if let Some(stream) = self.streams.stream(key) {
             self.events.push_back(Event::Reset {
                 token: stream.token,
                 reason,
                 by,
                 headers_sent: stream.headers_sent,
             });
+            self.remove(key);
         }
     }
 
@@ -963,6 +1017,7 @@ impl Connection {
     /// Takes a stream out of the store and out of every account.
     pub(super) fn remove(&mut self, key: StreamKey) -> Option<Stream> {
         let stream = self.streams.remove(key)?;
+        self.stray_frames = (self.stray_frames + STRAYS_PER_STREAM).min(MAX_STRAYS);
         self.queued -= stream.queue.bytes;
         self.held_headers -= stream.held_headers;
         let by_peer = (stream.id % 2 == 1) == (self.role == Role::Server);
@@ -972,6 +1027,7 @@ impl Connection {
             self.wants_streams = false;
             self.events.push_back(Event::StreamsAvailable);
         }
+        self.forget_closed();
         self.unblock();
         self.close_if_drained();
         Some(stream)
@@ -985,6 +1041,13 @@ impl Connection {
         }
     }
 }
+
+/// Frames that may be under way when a stream ends: response headers, trailers, RST_STREAM and
+/// WINDOW_UPDATE. DATA is not counted.
+const STRAYS_PER_STREAM: u32 = 4;
+
+/// How many can add up: those of some thousand streams that end at once.
+const MAX_STRAYS: u32 = 1 << 16;
 
 /// The longest padding, with its length byte.
 const MAX_PADDING: usize = 256 + 5;

@@ -214,8 +214,9 @@ impl Connection {
             return false;
         }
         if crowded {
-            if !stream.wants_writable {
-                stream.wants_writable = true;
+            stream.wants_writable = true;
+            if !stream.in_blocked {
+                stream.in_blocked = true;
                 self.blocked.push_back(key);
             }
             return false;
@@ -309,7 +310,7 @@ impl Connection {
                 }
             }
             let low = stream.queue.bytes < self.config.limits.send_buffer_per_stream / 2;
-            if low && stream.wants_writable && !self.blocked.contains(&key) {
+            if low && stream.wants_writable && !stream.in_blocked {
                 stream.wants_writable = false;
                 self.events.push_back(Event::Writable { token: stream.token });
             }
@@ -356,8 +357,20 @@ impl Connection {
                 return;
             };
             if let Some(stream) = self.streams.stream_mut(key) {
+                stream.in_blocked = false;
                 stream.wants_writable = false;
                 self.events.push_back(Event::Writable { token: stream.token });
+            }
+        }
+    }
+
+    /// Removes closed streams from the ring and the line once they are most of them: with windows
+    /// shut neither moves, and streams may come and go meanwhile.
+    pub(super) fn forget_closed(&mut self) {
+        let most = 2 * self.streams.len() + 16;
+        for keys in [&mut self.ready, &mut self.blocked] {
+            if keys.len() > most {
+                keys.retain(|key| self.streams.stream(*key).is_some());
             }
         }
     }

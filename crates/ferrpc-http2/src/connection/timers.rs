@@ -57,6 +57,8 @@ impl Connection {
         if due(self.write_stalls_at()) {
             self.out = crate::Transmit::new();
             self.open_frame = None;
+            // It has fired; a closed connection has no other timer.
+            self.timers.write_pending = None;
             self.close(CloseCause::WriteStall);
         }
         if self.closed.is_some() {

@@ -58,6 +58,8 @@ pub(crate) struct Stream {
     pub(crate) in_ready: bool,
     /// The user was told that it cannot send and waits to hear that it can.
     pub(crate) wants_writable: bool,
+    /// In the line of those that wait for the connection's buffer.
+    pub(crate) in_blocked: bool,
     pub(crate) informational: u32,
     pub(crate) send_window: SendWindow,
     pub(crate) receive_window: ReceiveWindow,

@@ -1,0 +1,77 @@
+//! What a connection holds: for metrics, and for tests of the claim that nothing grows.
+
+use super::Connection;
+
+/// Sizes of all that a peer could try to make grow, and the credit of the connection's window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Accounts {
+    /// Open streams.
+    pub streams: usize,
+    /// Bytes of header lists held for open streams.
+    pub held_headers: usize,
+    /// Bytes of data in the queues of streams.
+    pub queued: usize,
+    /// Bytes of output not yet handed out.
+    pub output: usize,
+    /// Events not yet received.
+    pub events: usize,
+    /// Places in the ring of streams that take turns, those of closed streams included.
+    pub ready: usize,
+    /// Places in the line of streams that wait for buffer, those of closed streams included.
+    pub blocked: usize,
+    /// Streams remembered because they were reset here.
+    pub recent_resets: usize,
+    /// Bytes of a frame that is not complete.
+    pub partial_frame: usize,
+    /// Bytes the peer may send on the connection now.
+    pub credit: i64,
+    /// Bytes consumed whose credit waits to be worth a WINDOW_UPDATE, and bytes of the DATA frame
+    /// now arriving that are still to come.
+    pub credit_due: i64,
+    /// The connection's window: always the sum of the two above.
+    pub window: i64,
+}
+
+impl Connection {
+    /// What the connection holds now.
+    pub fn accounts(&self) -> Accounts {
+        let (credit, pending, window) = self.receive_window.parts();
+        Accounts {
+            streams: self.streams.len(),
+            held_headers: self.held_headers,
+            queued: self.queued,
+            output: self.out.len(),
+            events: self.events.len(),
+            ready: self.ready.len(),
+            blocked: self.blocked.len(),
+            recent_resets: self.recent_resets.ids.len(),
+            partial_frame: self.reader.partial.len(),
+            credit,
+            credit_due: pending + self.reader.data_left() as i64,
+            window,
+        }
+    }
+
+    /// Compares every account with what it is the sum of; for tests.
+    ///
+    /// # Panics
+    /// If one is wrong.
+    #[doc(hidden)]
+    pub fn assert_accounts(&mut self) {
+        let accounts = self.accounts();
+        if self.closed.is_none() {
+            assert_eq!(accounts.credit + accounts.credit_due, accounts.window, "{accounts:?}");
+        }
+        let (role, mut queued, mut held, mut peers) = (self.role, 0, 0, 0);
+        for (key, stream) in self.streams.iter_mut() {
+            queued += stream.queue.bytes;
+            held += stream.held_headers;
+            peers += usize::from((key.id % 2 == 1) == (role == crate::Role::Server));
+            assert_eq!(
+                stream.queue.bytes,
+                stream.queue.chunks.iter().map(crate::stream::Chunk::len).sum::<usize>()
+            );
+        }
+        assert_eq!((queued, held, peers), (self.queued, self.held_headers, self.peer_streams));
+    }
+}
