@@ -169,6 +169,8 @@ impl MethodDispatch {
 pub(crate) struct PollTimer {
     /// When the group began.
     start: Option<Instant>,
+    /// When the batch began that the group is part of.
+    batch: Option<Instant>,
     /// The methods polled in this group.
     group: Vec<u32>,
     /// Polls still to be timed one by one.
@@ -180,18 +182,23 @@ impl PollTimer {
     pub(crate) fn begin(&mut self) {
         if self.start.is_none() {
             self.start = Some(Instant::now());
+            self.batch = self.start;
         }
     }
 
-    /// The poll of a handler of `method` ended. `of` finds a method's state.
-    pub(crate) fn end<'a>(&mut self, method: u32, of: impl Fn(u32) -> &'a MethodDispatch) {
+    /// The poll of a handler of `method` ended. `of` finds a method's state. Whether the batch has
+    /// taken so long that its replies should go out.
+    #[must_use]
+    pub(crate) fn end<'a>(&mut self, method: u32, of: impl Fn(u32) -> &'a MethodDispatch) -> bool {
         self.group.push(method);
-        if self.precise > 0 || self.group.len() >= GROUP {
-            self.precise = self.precise.saturating_sub(1);
-            let now = Instant::now();
-            self.settle(now, of);
-            self.start = Some(now);
+        if self.precise == 0 && self.group.len() < GROUP {
+            return false;
         }
+        self.precise = self.precise.saturating_sub(1);
+        let now = Instant::now();
+        self.settle(now, of);
+        self.start = Some(now);
+        self.batch.is_some_and(|batch| now - batch >= LONG_BATCH)
     }
 
     /// The connection turns to something else.
@@ -242,6 +249,9 @@ const CALM_POLLS: u64 = 256;
 /// Short polls in place that make the method easier to promote again, times what it would take to
 /// promote it: sixteen of them for each poll that it would be spawned.
 const POLLS_TO_FORGIVE: u64 = 16 * POLLS_TO_PROMOTE as u64;
+
+/// Replies wait this long at most for those of the same batch, and for one group more.
+const LONG_BATCH: Duration = Duration::from_millis(1);
 
 /// Polls timed with one look at the clock.
 const GROUP: usize = 8;
