@@ -210,7 +210,7 @@ impl Connection {
             let code = match outcome {
                 Ok(reply) => {
                     let message = reply.message.unwrap_or_default();
-                    *ctx.queued += message.payload.len();
+                    ctx.queue(message.payload.len());
                     ctx.transport.respond(
                         ctx.now,
                         call,
@@ -321,7 +321,7 @@ impl Connection {
                     ctx.transport.send_headers(ctx.now, call, &metadata, encoding)
                 }
                 Outgoing::Message(message) => {
-                    *ctx.queued += message.payload.len();
+                    ctx.queue(message.payload.len());
                     ctx.transport.send_message(ctx.now, call, message)
                 }
                 Outgoing::Finish(status) => {

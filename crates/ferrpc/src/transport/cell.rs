@@ -40,8 +40,7 @@ struct State {
     receiver: Option<Waker>,
     /// Nobody reads any more: what comes is dropped.
     discard: bool,
-    /// Bytes of messages consumed and not yet given back to the transport, prefixes included: the
-    /// transport gives no credit for part of a message while anything before it is unconsumed.
+    /// Bytes consumed and not yet given back to the transport, prefixes included.
     credit: usize,
     outgoing: VecDeque<Outgoing>,
     /// What `outgoing` weighs, see [`weight`].
@@ -271,9 +270,9 @@ impl Cell {
 }
 
 impl Look<'_> {
-    /// What was consumed since the last look, as payload of one message that has a prefix itself;
-    /// `None` if nothing was.
+    /// What was consumed since the last look, as the payload of one message.
     pub(crate) fn take_credit(&mut self) -> Option<usize> {
+        // The transport adds the prefix of the one message that it takes this to be.
         std::mem::take(&mut self.state.credit).checked_sub(PREFIX)
     }
 
@@ -332,6 +331,9 @@ fn weight(item: &Outgoing) -> usize {
     }
 }
 
+/// What travels before the payload of each message.
+const PREFIX: usize = 5;
+
 /// Consumed bytes that are given back together.
 const CREDIT_BATCH: usize = 16 << 10;
 
@@ -340,55 +342,3 @@ const OUTGOING_LIMIT: usize = 64 << 10;
 
 /// Memory of a queued item beside its payload, roughly.
 const ITEM_OVERHEAD: usize = 64;
-
-/// What a message is preceded by on the wire.
-const PREFIX: usize = 5;
-
-#[cfg(test)]
-mod tests {
-    use bytes::Bytes;
-    use ferrpc_core::transport::{CallLimits, Cardinality, Config, StartCall};
-    use ferrpc_core::{Time, Transport};
-
-    use super::*;
-
-    struct Silent;
-
-    impl Doorbell for Silent {
-        fn touch(&self, _: CallId) {}
-    }
-
-    /// Only a transport makes ids of calls.
-    fn some_call() -> CallId {
-        let now = Time::from_nanos(1);
-        let mut transport = Transport::client(Config::default(), now);
-        // The server's SETTINGS, without entries.
-        transport.handle_bytes(now, &[0, 0, 0, 4, 0, 0, 0, 0, 0]);
-        let start = StartCall {
-            path: "/test.Test/Call",
-            authority: "localhost",
-            scheme: "http",
-            user_agent: "",
-            metadata: &Metadata::new(),
-            deadline: None,
-            encoding: Encoding::Identity,
-            cardinality: Cardinality::Bidirectional,
-            limits: CallLimits::default(),
-            previous_attempts: 0,
-        };
-        transport.start_call(now, &start).expect("there is room for one call")
-    }
-
-    #[test]
-    fn credit_of_many_messages_counts_every_prefix() {
-        let cell = Cell::new(some_call(), Arc::new(Silent));
-        for payload in ["", "four", ""] {
-            cell.push_received(Message::plain(Bytes::from_static(payload.as_bytes())));
-        }
-        let cx = &mut Context::from_waker(Waker::noop());
-        while cell.poll_received(cx).is_ready() {}
-        let mut look = cell.look();
-        assert_eq!(look.take_credit(), Some(4 + 2 * PREFIX));
-        assert_eq!(look.take_credit(), None);
-    }
-}
