@@ -311,7 +311,7 @@ impl Connection {
         if self.is_idle(head.stream) {
             return Err(Fault::protocol("DATA on an idle stream"));
         }
-        if !self.receive_window.consume(length) {
+        if !self.receive_window.consume(length, 0) {
             return Err(Fault::Connection(
                 Reason::FLOW_CONTROL_ERROR,
                 "DATA beyond the connection's window",
@@ -332,6 +332,8 @@ impl Connection {
         let Some(key) = self.streams.find(head.stream) else {
             return self.on_closed_stream(now, head);
         };
+        let lenience =
+            if self.settings_seen { 0 } else { self.sizer.lenience_before_settings() };
         let stream = self.streams.stream_mut(key).expect("just found");
         if !stream.receive_open {
             return Err(Fault::Stream(head.stream, Reason::STREAM_CLOSED));
@@ -339,7 +341,7 @@ impl Connection {
         if !stream.headers_received {
             return Err(Fault::Stream(head.stream, Reason::PROTOCOL_ERROR));
         }
-        if !stream.receive_window.consume(length) {
+        if !stream.receive_window.consume(length, lenience) {
             return Err(Fault::Stream(head.stream, Reason::FLOW_CONTROL_ERROR));
         }
         if !data.pad_length_due {
@@ -753,7 +755,10 @@ impl Connection {
     ) -> Result<Option<Event<'a>>, Fault> {
         if head.has(flag::ACK) {
             match self.unacknowledged_settings.checked_sub(1) {
-                Some(left) => self.unacknowledged_settings = left,
+                Some(left) => {
+                    self.unacknowledged_settings = left;
+                    self.settings_seen = true;
+                }
                 None => self.charge_idle_frame(now)?,
             }
             return Ok(None);
