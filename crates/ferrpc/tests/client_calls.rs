@@ -194,7 +194,9 @@ async fn requests_are_dropped_when_the_call_is_over() {
     let (sender, receiver) = tokio::sync::mpsc::channel(1);
     sender.send(Bytes::from_static(b"first")).await.expect("there is a receiver");
     let response = channel.bidirectional(&CHAT, Request::new(Sent(receiver))).await;
-    drop(response.expect("it begins"));
+    let mut responses = response.expect("it starts");
+    responses.metadata().await.expect("it begins");
+    drop(responses);
     tokio::time::timeout(Duration::from_secs(20), sender.closed()).await.expect("dropped");
     until("the server hears of it", || server.cancelled() == 1).await;
 }

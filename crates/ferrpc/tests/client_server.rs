@@ -80,7 +80,7 @@ async fn all_kinds(channel: &Channel, peer: &str) {
 
     let ask = Request::new(messages(vec![Bytes::from(vec![7; 50_000]); 40]));
     let response = channel.bidirectional(&CHAT, ask).await.expect("it begins");
-    let mut responses = response.into_inner();
+    let mut responses = response;
     let mut got = 0;
     while let Some(message) = responses.message().await.expect("no error") {
         got += message.len();
