@@ -4,3 +4,8 @@
 pub mod example {
     ferrpc::include_proto!("example");
 }
+
+/// The README's sample, so that it keeps compiling.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

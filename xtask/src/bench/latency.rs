@@ -27,7 +27,7 @@ pub(crate) fn measure(
             for round in 1..=rounds {
                 for (subject, figures) in subjects.iter_mut().zip(&mut figures) {
                     let (name, payload_name) = (subject.name, payload.name);
-                    progress.say(&format!(
+                    progress.detail(&format!(
                         "latency {payload_name}, {streams} in flight, round {round} of {rounds}: {name}"
                     ));
                     let times = h2load.times(subject, shape, calls, &payload)?;

@@ -67,10 +67,12 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<Tally> {
     let mut comparisons = Vec::new();
     if part("cpu") {
         for shape in &options.shapes {
+            progress.say(&format!("cpu {shape}"));
             comparisons.push(cpu(&mut subjects, &h2load, *shape, options.rounds, &progress)?);
         }
     }
     if part("latency") {
+        progress.say("latency");
         let measured = latency::measure(&mut subjects, &h2load, options.rounds, &progress)?;
         comparisons.extend(measured);
     }
@@ -78,6 +80,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<Tally> {
     let names = subjects.each_ref().map(|subject| subject.name);
     drop(subjects);
     if part("idle") {
+        progress.say("idle connections");
         let rounds = options.rounds.min(IDLE_ROUNDS);
         comparisons.push(idle::measure(workspace, options.peers_only, rounds, &progress)?);
     }
@@ -105,7 +108,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<Tally> {
         tally.count(met);
     }
     if tally.failed > 0 && !options.check {
-        println!("{} marks are missed; with --check that is a failure.", tally.failed);
+        println!("Marks missed: {}; with --check that is a failure.", tally.failed);
         tally.failed = 0;
     }
     Ok(tally)
