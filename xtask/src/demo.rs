@@ -37,24 +37,25 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<Tally> {
 
     let mut servers = Vec::new();
     for party in &parties {
-        progress.say(&format!("starting the server of {}", party.name));
+        progress.detail(&format!("starting the server of {}", party.name));
         servers.push(Server::start(&mut party.server(), party.name)?);
     }
-    let mut header = vec!["asked by \\ server".to_owned()];
-    header.extend(parties.iter().map(label));
+    let header = ["asked by".to_owned()].into_iter();
+    let header = header.chain(parties.iter().map(|party| format!("{}\nserver", party.language)));
     let mut table = report::table(header);
     let mut tally = Tally::default();
     let mut wrong = Vec::new();
     for stranger in [false, true] {
         for client in &parties {
             let caller = if stranger { STRANGER } else { client.language };
-            let mut row = vec![if stranger {
-                report::cell(format!("{} as \"{STRANGER}\"", label(client)), true)
+            let who = if stranger {
+                format!("{} client\nas {STRANGER}", client.language)
             } else {
-                report::cell(label(client), true)
-            }];
+                format!("{} client\n({})", client.language, client.name)
+            };
+            let mut row = vec![who.into()];
             for (party, server) in parties.iter().zip(&mut servers) {
-                progress.say(&format!("{} asks {} as {caller}", client.name, party.name));
+                progress.detail(&format!("{} asks {} as {caller}", client.name, party.name));
                 let answer = ask(client, server.address(), caller)?;
                 let expected = Answer::expected(caller, stranger, party.language);
                 let right = answer == expected;
@@ -66,21 +67,18 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<Tally> {
                 }
                 server.check()?;
                 tally.count(right);
-                row.push(report::cell(answer, right));
+                row.push(report::cell(answer.to_string().replace("->", "\n->"), right));
             }
             table.add_row(row);
         }
     }
     drop(progress);
-    println!("\nWho asked whom, and what came back (where both results are equal, once):\n{table}");
+    println!("\nWho asked whom, and what came back (two results; once where they are the same):");
+    println!("{table}");
     for line in &wrong {
         println!("WRONG: {line}");
     }
     Ok(tally)
-}
-
-fn label(party: &Party) -> String {
-    format!("{} ({})", party.language, party.name)
 }
 
 /// What came back.

@@ -83,7 +83,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<Tally> {
 fn start(parties: &[Party], progress: &Progress) -> Result<Vec<Server>> {
     let mut servers = Vec::new();
     for party in parties {
-        progress.say(&format!("starting the server of {}", party.name));
+        progress.detail(&format!("starting the server of {}", party.name));
         servers.push(Server::start(&mut party.server(), party.name)?);
     }
     Ok(servers)

@@ -55,13 +55,17 @@ impl Progress {
         Self(bar)
     }
 
-    /// Says what is done now.
+    /// Says what is done now, if it may take a while.
     pub(crate) fn say(&self, what: &str) {
         if self.0.is_hidden() {
             eprintln!("  {what}");
-        } else {
-            self.0.set_message(what.to_owned());
         }
+        self.detail(what);
+    }
+
+    /// Says what is done now, for moments: not worth a line in a log.
+    pub(crate) fn detail(&self, what: &str) {
+        self.0.set_message(what.to_owned());
     }
 }
 

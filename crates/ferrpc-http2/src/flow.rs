@@ -48,17 +48,18 @@ impl ReceiveWindow {
         Self { open: i64::from(size), pending: 0, size: i64::from(size) }
     }
 
-    /// The peer sent `bytes`; false if it had no credit for them.
+    /// The peer sent `bytes`; false if it had no credit for them, and none of `lenience` either.
     #[must_use]
-    pub(crate) fn consume(&mut self, bytes: usize) -> bool {
+    pub(crate) fn consume(&mut self, bytes: usize, lenience: u32) -> bool {
         self.open -= bytes as i64;
-        self.open >= 0
+        bytes == 0 || self.open >= -i64::from(lenience)
     }
 
-    /// `bytes` were consumed. Returns the increment to send now, once it is worth a frame.
+    /// `bytes` were consumed, or less if that is more than was taken. Returns the increment to send now, once it is worth a frame.
     pub(crate) fn release(&mut self, bytes: usize) -> Option<u32> {
-        self.pending += bytes as i64;
-        if self.pending * 2 < self.size {
+        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+        self.pending = self.pending.saturating_add(bytes).min(self.size - self.open);
+        if self.pending <= 0 || self.pending * 2 < self.size {
             return None;
         }
         self.open += self.pending;
@@ -121,6 +122,12 @@ impl WindowSizer {
     /// The window of a stream.
     pub(crate) fn stream(&self) -> u32 {
         self.stream
+    }
+
+    /// By how much the peer may exceed a stream's window before it has seen our SETTINGS, since it
+    /// goes by the protocol's default until then (RFC 9113, 6.9.3).
+    pub(crate) fn lenience_before_settings(&self) -> u32 {
+        INITIAL_AUTO.saturating_sub(self.stream)
     }
 
     /// The window of the connection.

@@ -19,9 +19,8 @@ impl Bucket {
     /// Takes one token; false if there is none.
     #[must_use]
     pub(crate) fn take(&mut self, now: Time) -> bool {
-        if self.milli < 1000 {
-            self.refill(now);
-        }
+        // Each time, not only when empty: what would have overflowed must not add up.
+        self.refill(now);
         match self.milli.checked_sub(1000) {
             Some(rest) => {
                 self.milli = rest;

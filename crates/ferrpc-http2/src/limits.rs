@@ -34,7 +34,7 @@ pub struct Limits {
     /// Streams that we had to reset because the peer broke a rule on them.
     pub induced_resets: Budget,
     /// Frames without effect: empty DATA, unknown or PRIORITY frames, WINDOW_UPDATE and
-    /// RST_STREAM on closed streams, empty CONTINUATION. Payload received pays back, and each
+    /// RST_STREAM on closed streams, empty CONTINUATION, acknowledgements, GOAWAY. Payload received pays back, and each
     /// stream that ends allows for the few frames that may have been under way then.
     pub idle_frames: Budget,
     /// SETTINGS frames after the first.

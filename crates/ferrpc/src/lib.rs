@@ -9,6 +9,8 @@
 //!  ferrpc-core, ferrpc-http2    decide everything; do no input or output
 //! ```
 
+#[cfg(unix)]
+pub mod blocking;
 pub mod client;
 pub mod codec;
 mod compression;

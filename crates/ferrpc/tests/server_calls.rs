@@ -184,6 +184,15 @@ async fn a_stream_of_requests_gets_one_response() {
         caller.half_close(call);
         let seen = caller.finished(call).await;
         assert_eq!(seen.messages[0].len(), 4 << 20);
+
+        // So many that what travels before each of them counts.
+        let call = caller.start("/t.T/Collect", Cardinality::ClientStreaming, &none());
+        for _ in 0..100_000 {
+            caller.send(call, "x");
+        }
+        caller.half_close(call);
+        let seen = caller.finished(call).await;
+        assert_eq!(seen.messages[0].len(), 100_000);
     }
 }
 

@@ -26,7 +26,8 @@ pub(crate) fn measure(
     for round in 1..=rounds {
         let mut subjects = subject::start(workspace, peers_only)?;
         for (subject, figures) in subjects.iter_mut().zip(&mut figures) {
-            progress.say(&format!("idle connections, round {round} of {rounds}: {}", subject.name));
+            progress
+                .detail(&format!("idle connections, round {round} of {rounds}: {}", subject.name));
             figures.push(of(subject)?);
         }
     }

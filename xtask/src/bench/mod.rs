@@ -102,7 +102,11 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<Tally> {
     }
     let mut tally = Tally::default();
     for met in comparisons.iter().filter_map(Comparison::met) {
-        tally.count(met || !options.check);
+        tally.count(met);
+    }
+    if tally.failed > 0 && !options.check {
+        println!("{} marks are missed; with --check that is a failure.", tally.failed);
+        tally.failed = 0;
     }
     Ok(tally)
 }
@@ -123,7 +127,7 @@ fn cpu(
     }
     for round in 1..=rounds {
         for (subject, figures) in subjects.iter_mut().zip(&mut figures) {
-            progress.say(&format!("cpu {shape}, round {round} of {rounds}: {}", subject.name));
+            progress.detail(&format!("cpu {shape}, round {round} of {rounds}: {}", subject.name));
             let before = subject.cpu()?;
             h2load.run(subject, shape, calls, &payload)?;
             let used = subject.cpu()?.saturating_sub(before);

@@ -163,6 +163,8 @@ pub struct Connection {
     remote: RemoteSettings,
     /// Our SETTINGS sent and not acknowledged.
     unacknowledged_settings: u32,
+    /// The first of them was acknowledged: what the peer sends from then on goes by them.
+    settings_seen: bool,
     sizer: WindowSizer,
     receive_window: ReceiveWindow,
     send_window: SendWindow,
@@ -253,6 +255,7 @@ impl Connection {
                 max_header_list: usize::MAX,
             },
             unacknowledged_settings: 0,
+            settings_seen: false,
             receive_window: ReceiveWindow::new(65_535),
             send_window: SendWindow::new(65_535),
             sizer,

@@ -144,7 +144,7 @@ impl Connection {
                     if count == left { State::Frame } else { State::Skip { left: left - count } };
                 Ok(None)
             }
-            State::Data(data) => Ok(self.step_data(now, data, input)),
+            State::Data(data) => self.step_data(now, data, input),
             State::Frame => self.step_frame(now, input),
         }
     }
@@ -293,6 +293,7 @@ impl Connection {
             kind::SETTINGS => self.handle_settings(now, head, payload),
             kind::PING => self.handle_ping(now, head, payload).map(|()| None),
             kind::GOAWAY => {
+                self.charge_idle_frame(now)?;
                 self.handle_go_away(&frame::go_away::parse(payload));
                 Ok(None)
             }
@@ -310,7 +311,7 @@ impl Connection {
         if self.is_idle(head.stream) {
             return Err(Fault::protocol("DATA on an idle stream"));
         }
-        if !self.receive_window.consume(length) {
+        if !self.receive_window.consume(length, 0) {
             return Err(Fault::Connection(
                 Reason::FLOW_CONTROL_ERROR,
                 "DATA beyond the connection's window",
@@ -325,14 +326,14 @@ impl Connection {
             end,
         };
         self.reader.state = State::Data(data);
-        if length == 0 && !end {
-            self.charge_idle_frame(now)?;
-        } else if length > 0 {
-            self.budgets.idle_frames.give();
+        if !data.pad_length_due {
+            self.meter_payload(now, length, end)?;
         }
         let Some(key) = self.streams.find(head.stream) else {
             return self.on_closed_stream(now, head);
         };
+        let lenience =
+            if self.settings_seen { 0 } else { self.sizer.lenience_before_settings() };
         let stream = self.streams.stream_mut(key).expect("just found");
         if !stream.receive_open {
             return Err(Fault::Stream(head.stream, Reason::STREAM_CLOSED));
@@ -340,7 +341,7 @@ impl Connection {
         if !stream.headers_received {
             return Err(Fault::Stream(head.stream, Reason::PROTOCOL_ERROR));
         }
-        if !stream.receive_window.consume(length) {
+        if !stream.receive_window.consume(length, lenience) {
             return Err(Fault::Stream(head.stream, Reason::FLOW_CONTROL_ERROR));
         }
         if !data.pad_length_due {
@@ -360,24 +361,24 @@ impl Connection {
         now: Time,
         mut data: DataFrame,
         input: &mut &'a [u8],
-    ) -> Option<Event<'a>> {
+    ) -> Result<Option<Event<'a>>, Fault> {
         if data.pad_length_due {
-            let (&padding, rest) = input.split_first()?;
+            let Some((&padding, rest)) = input.split_first() else {
+                return Ok(None);
+            };
             *input = rest;
             data.pad_length_due = false;
             data.left -= 1;
             data.padding = usize::from(padding);
             self.give_back(data.stream, 1);
             if data.padding > data.left {
-                self.fail(Reason::PROTOCOL_ERROR, "padding longer than the frame");
-                return None;
+                return Err(Fault::protocol("padding longer than the frame"));
             }
             data.left -= data.padding;
-            if let Some(key) = data.stream
-                && let Err(Fault::Stream(id, reason)) =
-                    self.count_content(key, data.left, data.end)
-            {
-                self.reset_for_rule(now, id, reason);
+            self.reader.state = State::Data(data);
+            self.meter_payload(now, data.left, data.end)?;
+            if let Some(key) = data.stream {
+                self.count_content(key, data.left, data.end)?;
             }
         }
         if data.left > 0 || data.padding == 0 {
@@ -387,7 +388,7 @@ impl Connection {
             self.release_connection(payload.len());
             let done = data.left == 0 && data.padding == 0;
             self.reader.state = if done { State::Frame } else { State::Data(data) };
-            return self.hand_on(data, payload, done && data.end);
+            return Ok(self.hand_on(data, payload, done && data.end));
         }
         // Padding: no one's but the windows'.
         let count = data.padding.min(input.len());
@@ -396,10 +397,20 @@ impl Connection {
         self.give_back(data.stream, count);
         if data.padding > 0 {
             self.reader.state = State::Data(data);
-            return None;
+            return Ok(None);
         }
         self.reader.state = State::Frame;
-        if data.end { self.hand_on(data, &[], true) } else { None }
+        Ok(if data.end { self.hand_on(data, &[], true) } else { None })
+    }
+
+    /// A frame of payload pays for one without, be that empty or all padding.
+    fn meter_payload(&mut self, now: Time, payload: usize, end: bool) -> Result<(), Fault> {
+        if payload > 0 {
+            self.budgets.idle_frames.give();
+        } else if !end {
+            self.charge_idle_frame(now)?;
+        }
+        Ok(())
     }
 
     /// Compares the payload of a frame with what content-length promised (RFC 9113, 8.1.1), before
@@ -744,7 +755,10 @@ impl Connection {
     ) -> Result<Option<Event<'a>>, Fault> {
         if head.has(flag::ACK) {
             match self.unacknowledged_settings.checked_sub(1) {
-                Some(left) => self.unacknowledged_settings = left,
+                Some(left) => {
+                    self.unacknowledged_settings = left;
+                    self.settings_seen = true;
+                }
                 None => self.charge_idle_frame(now)?,
             }
             return Ok(None);
@@ -829,6 +843,8 @@ impl Connection {
             self.acknowledged();
             return Ok(());
         }
+        // Whether it was asked for or not: those that are, are few.
+        self.charge_idle_frame(now)?;
         match PingKind::of(payload) {
             Some(PingKind::Probe) => {
                 if self.sizer.acknowledged(now) {
@@ -836,8 +852,7 @@ impl Connection {
                 }
             }
             Some(PingKind::Drain) => self.finish_announcement(),
-            Some(PingKind::Keepalive) => {}
-            None => self.charge_idle_frame(now)?,
+            Some(PingKind::Keepalive) | None => {}
         }
         Ok(())
     }

@@ -80,13 +80,14 @@ impl Connection {
         let Some(stream) = self.streams.stream_mut(key) else {
             return;
         };
-        let direct = stream.queue.is_empty()
-            && self.ready.is_empty()
-            && length <= stream.send_window.available()
-            && length <= self.send_window.available()
-            && length <= self.remote.max_frame
-            && self.out.len() < DIRECT_LIMIT;
-        if direct {
+        // What needs no credit need not wait for those who do.
+        let fits = length == 0
+            || self.ready.is_empty()
+                && length <= stream.send_window.available()
+                && length <= self.send_window.available()
+                && length <= self.remote.max_frame
+                && self.out.len() < DIRECT_LIMIT;
+        if stream.queue.is_empty() && fits {
             stream.send_window.consume(length);
             self.send_window.consume(length);
             let data = frame::data::head(key.id, length, end);

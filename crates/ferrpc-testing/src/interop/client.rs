@@ -117,9 +117,13 @@ impl Peer {
     }
 
     async fn ping_pong(&self) -> Outcome {
+        // The first request waits in the stream: a server may send its headers with the first
+        // response only, and until they come the call is not there.
         let (requests, stream) = open_requests();
+        send(&requests, output(27182, &[31415])).await?;
         let mut replies = self.test.full_duplex_call(Request::new(stream)).await?.into_inner();
-        for (size, wanted) in [(27182, 31415), (8, 9), (1828, 2653), (45904, 58979)] {
+        check_equal(next_size(&mut replies).await?, 31415, "size")?;
+        for (size, wanted) in [(8, 9), (1828, 2653), (45904, 58979)] {
             send(&requests, output(size, &[wanted])).await?;
             check_equal(next_size(&mut replies).await?, wanted, "size")?;
         }
@@ -193,8 +197,8 @@ impl Peer {
 
     async fn cancel_after_first_response(&self) -> Outcome {
         let (requests, stream) = open_requests();
-        let mut replies = self.test.full_duplex_call(Request::new(stream)).await?.into_inner();
         send(&requests, output(27182, &[31415])).await?;
+        let mut replies = self.test.full_duplex_call(Request::new(stream)).await?.into_inner();
         check_equal(next_size(&mut replies).await?, 31415, "size")?;
         drop(replies);
         let closed = tokio::time::timeout(Duration::from_secs(5), requests.closed()).await;

@@ -110,7 +110,7 @@ impl ClientRole {
         if state.is_over() {
             return true;
         }
-        let started = ctx.transport.start_call(ctx.now, &cell.start(&state));
+        let started = ctx.transport.start_call(ctx.now, &cell.head.start(state.call.deadline()));
         match started {
             Ok(call) => {
                 let mailbox = Arc::clone(&self.mailbox);

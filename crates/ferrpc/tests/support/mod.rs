@@ -154,7 +154,12 @@ impl Connection {
                 self.events();
             }
             if self.transport.is_finished() {
+                // Closing with input unread would reset the connection, and with it destroy what
+                // was written last.
                 let _ = stream.shutdown().await;
+                let rest =
+                    async { while !matches!(stream.read(&mut buffer).await, Ok(0) | Err(_)) {} };
+                let _ = tokio::time::timeout(Duration::from_secs(1), rest).await;
                 return;
             }
             let wait = self
