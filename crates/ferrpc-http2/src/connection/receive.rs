@@ -332,8 +332,7 @@ impl Connection {
         let Some(key) = self.streams.find(head.stream) else {
             return self.on_closed_stream(now, head);
         };
-        let lenience =
-            if self.settings_seen { 0 } else { self.sizer.lenience_before_settings() };
+        let lenience = if self.settings_seen { 0 } else { self.sizer.lenience_before_settings() };
         let stream = self.streams.stream_mut(key).expect("just found");
         if !stream.receive_open {
             return Err(Fault::Stream(head.stream, Reason::STREAM_CLOSED));
@@ -427,12 +426,7 @@ impl Connection {
         Ok(())
     }
 
-    fn hand_on<'a>(
-        &mut self,
-        data: DataFrame,
-        payload: &'a [u8],
-        end: bool,
-    ) -> Option<Event<'a>> {
+    fn hand_on<'a>(&mut self, data: DataFrame, payload: &'a [u8], end: bool) -> Option<Event<'a>> {
         // The stream may have been reset since the frame began.
         let key = data.stream?;
         let stream = self.streams.stream_mut(key)?;

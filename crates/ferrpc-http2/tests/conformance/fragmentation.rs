@@ -10,9 +10,8 @@ use crate::config;
 fn client_script() -> Vec<u8> {
     let block = wire::block(&[wire::REQUEST, &[("long", "x")]].concat());
     let (first, second) = block.split_at(7);
-    let padded = |payload: &[u8], padding: u8| {
-        [&[padding], payload, &vec![0; padding.into()]].concat()
-    };
+    let padded =
+        |payload: &[u8], padding: u8| [&[padding], payload, &vec![0; padding.into()]].concat();
     [
         wire::client_hello(),
         wire::frame(kind::SETTINGS, flag::ACK, 0, &[]),

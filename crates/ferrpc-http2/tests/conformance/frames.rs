@@ -32,7 +32,11 @@ fn states_of_streams() {
     check("open: RST_STREAM", &reset(OPEN), Fine);
     check("open: WINDOW_UPDATE", &update(OPEN), Fine);
     check("open: PRIORITY", &priority(OPEN), Fine);
-    check("open: a second request", &wire::headers(OPEN, false, wire::REQUEST), Stream(OPEN, PROTOCOL));
+    check(
+        "open: a second request",
+        &wire::headers(OPEN, false, wire::REQUEST),
+        Stream(OPEN, PROTOCOL),
+    );
     let section = wire::headers(OPEN, false, &[("a", "b")]);
     check("open: trailers without end", &section, Stream(OPEN, PROTOCOL));
 
@@ -112,7 +116,11 @@ fn frame_size() {
     let unknown = |length: usize| frame(0x42, 0, 0, &vec![0; length]);
     check("largest unknown frame", &unknown(most), Fine);
     check("unknown frame too large", &unknown(most + 1), Connection(SIZE));
-    check("HEADERS too large", &frame(kind::HEADERS, 4, IDLE, &vec![0; most + 1]), Connection(SIZE));
+    check(
+        "HEADERS too large",
+        &frame(kind::HEADERS, 4, IDLE, &vec![0; most + 1]),
+        Connection(SIZE),
+    );
 
     // What is enforced is what is advertised, also if that was asked to be less than is allowed.
     for (asked, size) in [(0, 16_384), (20_000, 20_000), (u32::MAX, 16_777_215)] {
@@ -136,7 +144,8 @@ fn padding() {
     check("no pad length", &data(&[]), Connection(SIZE));
     check("padding, closed stream", &frame(kind::DATA, 8, RESET_BY_US, &[2, 0, 0]), Fine);
     let mut block = wire::block(wire::REQUEST);
-    let headers = |flags, payload: &[u8]| frame(kind::HEADERS, flags | flag::END_HEADERS, IDLE, payload);
+    let headers =
+        |flags, payload: &[u8]| frame(kind::HEADERS, flags | flag::END_HEADERS, IDLE, payload);
     let padded = [&[3], &block[..], &[0; 3]].concat();
     check("HEADERS, padded", &headers(flag::PADDED, &padded), Fine);
     let over = u8::try_from(block.len() + 1).expect("a short block");

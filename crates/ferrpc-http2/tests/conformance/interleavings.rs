@@ -16,23 +16,69 @@ use crate::config;
 #[derive(Clone, Debug)]
 enum Step {
     /// The peer opens a stream (or we do, if it is a client), or sends trailers on it.
-    Headers { stream: u32, end: bool, good: bool },
+    Headers {
+        stream: u32,
+        end: bool,
+        good: bool,
+    },
     /// The peer sends data, padded or not.
-    Data { stream: u32, length: usize, padding: Option<u8>, end: bool },
-    PeerReset { stream: u32 },
-    PeerUpdate { stream: u32, increment: u32 },
-    PeerSettings { id: u16, value: u32 },
-    GoAway { last: u32, code: u32 },
-    Pong { kind: u8 },
-    Raw { kind: u8, flags: u8, stream: u32, payload: Vec<u8> },
-    Send { stream: u32, length: usize, end: bool },
-    Trailers { stream: u32 },
-    Reset { stream: u32 },
-    Release { stream: u32, bytes: usize },
-    Writable { stream: u32 },
-    Write { bytes: usize },
-    Wait { millis: u64 },
-    Shutdown { grace: Option<u64> },
+    Data {
+        stream: u32,
+        length: usize,
+        padding: Option<u8>,
+        end: bool,
+    },
+    PeerReset {
+        stream: u32,
+    },
+    PeerUpdate {
+        stream: u32,
+        increment: u32,
+    },
+    PeerSettings {
+        id: u16,
+        value: u32,
+    },
+    GoAway {
+        last: u32,
+        code: u32,
+    },
+    Pong {
+        kind: u8,
+    },
+    Raw {
+        kind: u8,
+        flags: u8,
+        stream: u32,
+        payload: Vec<u8>,
+    },
+    Send {
+        stream: u32,
+        length: usize,
+        end: bool,
+    },
+    Trailers {
+        stream: u32,
+    },
+    Reset {
+        stream: u32,
+    },
+    Release {
+        stream: u32,
+        bytes: usize,
+    },
+    Writable {
+        stream: u32,
+    },
+    Write {
+        bytes: usize,
+    },
+    Wait {
+        millis: u64,
+    },
+    Shutdown {
+        grace: Option<u64>,
+    },
 }
 
 fn step() -> impl Strategy<Value = Step> {
