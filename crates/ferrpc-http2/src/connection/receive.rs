@@ -1,7 +1,7 @@
 //! The receiving side: cutting bytes into frames, and what each frame does.
 
 use crate::flow::{ReceiveWindow, SendWindow};
-use crate::frame::settings::id;
+use crate::frame::settings::{MIN_FRAME_SIZE, id};
 use crate::frame::{self, Fault, FrameHead, flag, kind, settings};
 use crate::hpack::{HeaderList, ListLimits};
 use crate::ping::{PingKind, Verdict};
@@ -506,7 +506,9 @@ impl Connection {
         block.continuations += 1;
         block.bytes += fragment.len();
         let limits = &self.config.limits;
-        if block.continuations > limits.max_continuations {
+        // Who allows larger lists allows the frames they take.
+        let most = limits.max_continuations.max(limits.max_header_list_size / MIN_FRAME_SIZE * 2);
+        if block.continuations > most {
             return Err(Fault::calm("too_many_continuations"));
         }
         if block.bytes > 2 * limits.max_header_list_size as usize {

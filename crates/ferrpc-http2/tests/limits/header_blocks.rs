@@ -47,6 +47,26 @@ fn continuations() {
     assert_ended(&mut server, CALM, "too_many_continuations");
 }
 
+/// A larger header limit alone lets larger lists in, in frames of the usual size.
+#[test]
+fn large_lists_if_allowed() {
+    let mut config = Config::default();
+    config.limits.max_header_list_size = 1 << 20;
+    let mut server = Subject::server(config);
+    let value = "v".repeat(50_000);
+    let long = vec![("long", &value[..]); 20];
+    let block = wire::block(&[wire::REQUEST, &long].concat());
+    let mut pieces = block.chunks(16_384).enumerate().peekable();
+    let mut seen = Vec::new();
+    while let Some((n, piece)) = pieces.next() {
+        let end = if pieces.peek().is_none() { flag::END_HEADERS } else { 0 };
+        let kind = if n == 0 { kind::HEADERS } else { kind::CONTINUATION };
+        seen.extend(server.feed(&frame(kind, end, 1, piece)));
+    }
+    assert_eq!(server.error(), None);
+    assert!(matches!(seen[..], [Seen::Opened { too_large: false, .. }]));
+}
+
 /// Row 3: a block of twice the header limit, and of one byte more; it is decoded as it comes, so
 /// little of it is ever held.
 #[test]
