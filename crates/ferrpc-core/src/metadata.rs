@@ -9,9 +9,9 @@ use crate::{Status, binary};
 
 /// An ordered list of keys and values.
 ///
-/// Keys are lower case (`0-9 a-z _ - .`), may repeat, and must not begin with `grpc-`. The values
-/// of keys that end in `-bin` are bytes; the others are printable ASCII. Order holds among equal
-/// keys.
+/// Keys are lower case (`0-9 a-z _ - .`), may repeat, and must not begin with `grpc-` (but for
+/// `grpc-trace-bin` and `grpc-tags-bin`). The values of keys that end in `-bin` are bytes; the
+/// others are printable ASCII. Order holds among equal keys.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Metadata {
     /// Binary values are held as they travel: in base64.
@@ -261,7 +261,7 @@ fn trim(value: &[u8]) -> &[u8] {
 
 /// Names that HTTP/2 or gRPC use themselves. (Those of pseudo-header fields are no legal keys.)
 fn is_reserved(name: &[u8]) -> bool {
-    name.starts_with(b"grpc-")
+    name.starts_with(b"grpc-") && !is_tracing(name)
         || matches!(
             name,
             b"te"
@@ -274,6 +274,11 @@ fn is_reserved(name: &[u8]) -> bool {
                 | b"proxy-connection"
                 | b"transfer-encoding"
         )
+}
+
+/// What OpenCensus passes on: gRPC's implementations treat these two as the application's.
+fn is_tracing(name: &[u8]) -> bool {
+    matches!(name, b"grpc-trace-bin" | b"grpc-tags-bin")
 }
 
 // Both fold rather than stop at the first miss: the loop is then free of branches.
@@ -367,7 +372,7 @@ mod tests {
             ("te", b"trailers"),
             ("content-type", b"application/grpc"),
             ("grpc-timeout", b"1S"),
-            ("grpc-trace-bin", b"***"),
+            ("grpc-other-bin", b"***"),
             ("host", b"h"),
             ("connection", b"close"),
             ("user-agent", b"test/1"),

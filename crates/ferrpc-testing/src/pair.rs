@@ -52,16 +52,20 @@ impl Pair {
         pair
     }
 
-    /// Carries bytes both ways until nothing moves.
+    /// Carries bytes both ways until nothing moves. An end that is finished closes the byte stream.
     pub fn drive(&mut self) {
         loop {
             let there = self.client.output(self.now);
             let back = self.server.output(self.now);
             if there.is_empty() && back.is_empty() {
-                return;
+                break;
             }
             self.server.feed(self.now, &there);
             self.client.feed(self.now, &back);
+        }
+        if self.client.transport.is_finished() || self.server.transport.is_finished() {
+            self.client.close(self.now);
+            self.server.close(self.now);
         }
     }
 
@@ -172,10 +176,10 @@ impl End {
     }
 
     /// Gives bytes to the transport and keeps the events. A new call stops the input until the
-    /// test has accepted or rejected it.
+    /// test has accepted or rejected it, and a transport that wants no input gets none.
     pub fn feed(&mut self, now: Time, bytes: &[u8]) {
         self.input.extend(bytes);
-        while !self.input.is_empty() && !self.has_offer() {
+        while !self.input.is_empty() && !self.has_offer() && self.transport.wants_read() {
             let taken = self.transport.handle_bytes(now, self.input.make_contiguous());
             self.input.drain(..taken);
             self.collect();
@@ -190,11 +194,17 @@ impl End {
 
     /// All the transport wants to send now.
     pub fn output(&mut self, now: Time) -> Vec<u8> {
+        let all = self.output_only(now);
+        self.collect();
+        all
+    }
+
+    /// The same, with the events left where they are.
+    pub fn output_only(&mut self, now: Time) -> Vec<u8> {
         let mut all = Vec::new();
         while self.transport.poll_transmit(now, &mut self.transmit, CHUNK) {
             all.extend(self.transmit.take());
         }
-        self.collect();
         all
     }
 
@@ -205,13 +215,23 @@ impl End {
         }
     }
 
+    /// Moves some of the transport's events here; the others wait.
+    pub fn collect_at_most(&mut self, most: usize) {
+        for _ in 0..most {
+            let Some(event) = self.transport.poll_event() else {
+                return;
+            };
+            self.events.push_back(event);
+        }
+    }
+
     /// The next event.
     pub fn event(&mut self) -> Option<Event> {
         self.events.pop_front()
     }
 
     fn has_offer(&self) -> bool {
-        matches!(self.events.back(), Some(Event::Call { .. }))
+        self.events.iter().any(|event| matches!(event, Event::Call { .. }))
     }
 }
 

@@ -42,6 +42,19 @@ pub(crate) fn compress_now(encoding: Encoding, payload: Bytes) -> Message {
     }
 }
 
+/// The message's bytes, of which there may be at most `limit`, on the caller's thread.
+pub(crate) fn decompress_now(
+    encoding: Encoding,
+    message: Message,
+    limit: usize,
+) -> Result<Bytes, Status> {
+    if message.compressed {
+        encoding.decompress(&message.payload, limit)
+    } else {
+        Ok(message.payload)
+    }
+}
+
 /// A message being decompressed; a future.
 #[derive(Debug)]
 pub(crate) enum Decompress {

@@ -1,14 +1,14 @@
-//! Code that runs around every call.
+//! Code that runs around every call of a client. (Servers have
+//! [`server::Interceptor`](crate::server::Interceptor).)
 //!
 //! An interceptor sees a call when it begins: it may read the method's path, read and change the
-//! initial metadata, put values into the extensions, and refuse the call. What it returns is told
-//! how the call ended. It sees no messages and does not wait: what must wait (fetching a token,
-//! asking a database) belongs before the call or into the handler.
+//! initial metadata, read the extensions, and refuse the call. What it returns is told how the
+//! call ended. It sees no messages and does not wait: what must wait (fetching a token, asking a
+//! database) belongs before the call.
 //!
 //! ```
-//! use std::sync::Arc;
 //! use ferrpc::interceptor::{ClientCall, ClientInterceptor, OnEnd};
-//! use ferrpc::{Code, Status};
+//! use ferrpc::{Channel, Code, Status};
 //!
 //! struct Token(String);
 //!
@@ -21,13 +21,15 @@
 //!         Ok(OnEnd::new(move |status| println!("{path} ended with {}", status.code())))
 //!     }
 //! }
-//! let _: Arc<dyn ClientInterceptor> = Arc::new(Token("Bearer x".into()));
+//!
+//! let channel = Channel::builder("localhost:50051")
+//!     .interceptor(Token("Bearer x".into()))
+//!     .connect_lazy();
 //! ```
 
 use std::fmt;
 use std::time::Instant;
 
-use crate::transport::{AuthContext, CallInfo};
 use crate::{Code, Extensions, Metadata, Status};
 
 /// Runs around the calls of a channel, once per call (not per attempt).
@@ -35,13 +37,6 @@ pub trait ClientInterceptor: Send + Sync + 'static {
     /// A call begins. An error ends it with that status before anything is sent; the interceptors
     /// that saw it before are told.
     fn begin(&self, call: &mut ClientCall<'_>) -> Result<OnEnd, Status>;
-}
-
-/// Runs around the calls that a server receives, before their handler is looked at.
-pub trait ServerInterceptor: Send + Sync + 'static {
-    /// A call begins. An error is sent to the caller as the call's status, and no handler runs;
-    /// the interceptors that saw it before are told.
-    fn begin(&self, call: &mut ServerCall<'_>) -> Result<OnEnd, Status>;
 }
 
 /// A call that a client is about to make.
@@ -58,21 +53,13 @@ pub struct ClientCall<'a> {
     pub deadline: Option<Instant>,
 }
 
-/// A call that a server has received the headers of.
-#[derive(Debug)]
-pub struct ServerCall<'a> {
-    /// The initial metadata as the handler will see it.
-    pub metadata: &'a mut Metadata,
-    /// The extensions that the handler will see.
-    pub extensions: &'a mut Extensions,
-    pub(crate) call: &'a CallInfo,
-}
-
 /// What an interceptor does when a call is over; or nothing.
 ///
 /// Runs exactly once: with the call's status, or with CANCELLED if the call was dropped before.
 #[derive(Default)]
-pub struct OnEnd(Option<Box<dyn FnOnce(&Status) + Send>>);
+pub struct OnEnd(Option<Hook>);
+
+type Hook = Box<dyn FnOnce(&Status) + Send>;
 
 impl OnEnd {
     /// Nothing; allocates nothing.
@@ -80,8 +67,7 @@ impl OnEnd {
         Self(None)
     }
 
-    /// Runs `hook` with the call's status. On the client it runs in the task that makes the call,
-    /// on the server in one that handles calls: it must not block.
+    /// Runs `hook` with the call's status, in the task that makes the call: it must not block.
     pub fn new(hook: impl FnOnce(&Status) + Send + 'static) -> Self {
         Self(Some(Box::new(hook)))
     }
@@ -93,36 +79,9 @@ impl fmt::Debug for OnEnd {
     }
 }
 
-impl ServerCall<'_> {
-    /// "/service/method".
-    pub fn path(&self) -> &str {
-        self.call.path()
-    }
-
-    /// The `:authority` that the caller asked for.
-    pub fn authority(&self) -> Option<&str> {
-        self.call.authority()
-    }
-
-    /// Who calls, in gRPC's notation.
-    pub fn peer(&self) -> &str {
-        &self.call.connection().peer
-    }
-
-    /// What the transport knows about the caller's identity.
-    pub fn auth_context(&self) -> Option<&AuthContext> {
-        self.call.connection().auth_context.as_ref()
-    }
-
-    /// When the call must have ended.
-    pub fn deadline(&self) -> Option<Instant> {
-        self.call.deadline().map(tokio::time::Instant::into_std)
-    }
-}
-
 /// The hooks of one call, in the order in which the interceptors began; they end in the reverse.
 #[derive(Default)]
-pub(crate) struct EndHooks(Vec<Box<dyn FnOnce(&Status) + Send>>);
+pub(crate) struct EndHooks(Vec<Hook>);
 
 impl EndHooks {
     /// No hooks; allocates nothing.

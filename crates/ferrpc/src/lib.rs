@@ -9,6 +9,8 @@
 //!  ferrpc-core, ferrpc-http2    decide everything; do no input or output
 //! ```
 
+#[cfg(unix)]
+pub mod blocking;
 pub mod client;
 pub mod codec;
 mod compression;
@@ -29,6 +31,8 @@ pub use ferrpc_core::transport::Cardinality;
 pub use ferrpc_core::{
     Code, Encoding, EncodingSet, Metadata, MetadataError, MetadataValue, Status,
 };
+/// The trait of streams, as generated clients take them.
+pub use futures_core::Stream;
 pub use method::{Method, MethodDescriptor, ServiceDescriptor};
 pub use request::{Request, Response};
 pub use streaming::Streaming;

@@ -41,7 +41,9 @@ fn trait_method(scope: &Scope<'_>, method: &MethodScope<'_>) -> TokenStream {
     let (request, response) = match method.method.kind {
         Kind::Unary => (quote!(#input), quote!(#output)),
         Kind::ClientStreaming => (quote!(::ferrpc::Streaming<#input>), quote!(#output)),
-        Kind::ServerStreaming => (quote!(#input), quote!(::ferrpc::server::ResponseStream<#output>)),
+        Kind::ServerStreaming => {
+            (quote!(#input), quote!(::ferrpc::server::ResponseStream<#output>))
+        }
         Kind::Bidirectional => {
             (quote!(::ferrpc::Streaming<#input>), quote!(::ferrpc::server::ResponseStream<#output>))
         }

@@ -84,6 +84,11 @@ impl ClientCall {
         }
     }
 
+    /// What it was told when it began.
+    pub const fn config(&self) -> CallConfig {
+        self.config
+    }
+
     // -- what the application sends ----------------------------------------------------------------
 
     /// Takes a message to be sent. Whoever pushes waits while [`unsent`](Self::unsent) is above a

@@ -1,6 +1,6 @@
 //! The calls of a connection, and what is known of each.
 
-use ferrpc_http2::{Fields, StreamKey, Time};
+use ferrpc_http2::{Fields, Role, StreamKey, Time};
 
 use crate::framing::Deframer;
 use crate::{Encoding, EncodingSet};
@@ -75,6 +75,14 @@ impl Call {
             epoch: 0,
             http_fields: None,
             starved: false,
+        }
+    }
+
+    /// Whether the peer may send one message only.
+    pub(super) fn receives_one(&self, role: Role) -> bool {
+        match role {
+            Role::Client => self.cardinality.has_single_response(),
+            Role::Server => self.cardinality.has_single_request(),
         }
     }
 
@@ -156,6 +164,13 @@ impl Calls {
             *self = Self::default();
         } else {
             self.free.push(id.slot);
+        }
+    }
+
+    /// The end of the call is not to be reported any more: a command ended it first.
+    pub(super) fn forget(&mut self, id: CallId) {
+        if self.is_known(id) && self.slots[id.slot as usize].call.is_none() {
+            self.release_slot(id);
         }
     }
 

@@ -64,17 +64,12 @@ impl Transport {
             return;
         }
         let content_type = fields.value(b"content-type");
-        let grpc = content_type.is_some_and(|value| value.starts_with(b"application/grpc"));
+        let grpc = content_type.is_some_and(|value| request::content_subtype(value).is_some());
         if end {
             // Trailers-Only: the status counts, whatever HTTP says beside it.
             let foreign = foreign_status(http_status, content_type);
-            let (status, from_peer) = match read_status(fields) {
-                Some(status) => (status, true),
-                None if http_status == 200 && grpc => (missing_status(), false),
-                None => (foreign, false),
-            };
-            let status = self.check_complete(id, status);
-            self.finish_client(now, id, status, TransparentRetry::No, from_peer);
+            let missing = if http_status == 200 && grpc { missing_status() } else { foreign };
+            self.handle_status(now, id, read_status(fields).unwrap_or(Err(missing)));
             return;
         }
         if http_status != 200 || !grpc {
@@ -116,12 +111,21 @@ impl Transport {
         fields: Fields,
         too_large: bool,
     ) {
-        let (status, from_peer) = if too_large {
-            (Status::resource_exhausted(TOO_LARGE_TEXT), false)
+        let status = if too_large {
+            Err(Status::resource_exhausted(TOO_LARGE_TEXT))
         } else {
-            read_status(fields).map_or_else(|| (missing_status(), false), |status| (status, true))
+            read_status(fields).unwrap_or_else(|| Err(missing_status()))
         };
-        let status = self.check_complete(id, status);
+        self.handle_status(now, id, status);
+    }
+
+    /// The end: the server's status, if it fits what came before it, or one made here.
+    fn handle_status(&mut self, now: Time, id: CallId, status: Result<Status, Status>) {
+        let checked = status.and_then(|status| self.check_complete(id, status));
+        let (status, from_peer) = match checked {
+            Ok(status) => (status, true),
+            Err(status) => (status, false),
+        };
         self.finish_client(now, id, status, TransparentRetry::No, from_peer);
     }
 

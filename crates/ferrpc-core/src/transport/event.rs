@@ -58,7 +58,7 @@ pub enum Event {
         encoding: Encoding,
     },
     /// A whole message. Give its credit back with [`release`](super::Transport::release) once it
-    /// is consumed (unary requests and responses: the transport does it).
+    /// is consumed. (Where only one message comes, it is consumed with this event.)
     Message {
         /// The call.
         call: CallId,

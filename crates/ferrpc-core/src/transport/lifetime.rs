@@ -101,5 +101,6 @@ fn jitter(age: Duration, seed: u64) -> Duration {
         .rotate_left(31)
         .wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let fraction = (mixed >> 11) as f64 / (1u64 << 53) as f64;
-    age.mul_f64(0.9 + 0.2 * fraction)
+    // An age of "for ever" must not overflow.
+    Duration::try_from_secs_f64(age.as_secs_f64() * (0.9 + 0.2 * fraction)).unwrap_or(Duration::MAX)
 }

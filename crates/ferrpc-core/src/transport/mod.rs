@@ -12,7 +12,8 @@
 //! - A server's call is accepted or rejected before any message of it is cut:
 //!   [`handle_bytes`](Transport::handle_bytes) stops behind a call's headers.
 //! - The bytes held for the application are counted (`held`); stream credit is given back when a
-//!   message is consumed, for the message at the head already as it arrives.
+//!   message is consumed, for the message at the head already as it arrives. Credit that is kept
+//!   from a call comes back when the call's messages are consumed or when its turn comes.
 
 mod calls;
 mod client;
@@ -52,8 +53,10 @@ pub struct Config {
     pub max_age_grace: Option<Duration>,
     /// Server: time without calls after which the connection is closed gracefully.
     pub max_idle: Option<Duration>,
-    /// Bytes of messages held for the application beyond which only the oldest call gets more
-    /// credit.
+    /// Bytes of messages held for the application beyond which messages that are arriving are
+    /// completed one at a time: only the call that waits longest gets more credit. While whole
+    /// messages alone are more than this, none does: consumers come first. Messages that fit in a
+    /// stream's window go on in any case.
     pub max_held_messages: usize,
     /// Randomness for jitter; the machines have no other source.
     pub seed: u64,
@@ -140,7 +143,10 @@ pub struct Transport {
     /// Bytes of messages held for the application, and the most there should be.
     held: usize,
     max_held: usize,
-    /// Calls that get no credit because too much is held, the oldest first; the front one does.
+    /// Those of `held` that are whole messages.
+    unconsumed: usize,
+    /// Calls that get no credit because too much is held, in the order in which they began to
+    /// wait; the front one does.
     starved: VecDeque<CallId>,
     /// Times output was handed out: tells whether a call's headers can have left.
     epoch: u64,
@@ -177,6 +183,7 @@ impl Transport {
             counters: Counters::default(),
             held: 0,
             max_held: config.max_held_messages,
+            unconsumed: 0,
             starved: VecDeque::new(),
             epoch: 0,
             closed: false,
@@ -228,25 +235,34 @@ impl Transport {
     /// The next event.
     pub fn poll_event(&mut self) -> Option<Event> {
         loop {
-            if self.events.is_empty() && self.http2.has_events() {
-                // A command had consequences.
+            if self.http2.has_events() {
+                // A command had consequences. They are taken before slots become free, since
+                // HTTP/2 names calls by their slots.
                 self.drain_http2(self.now);
             }
             let event = self.events.pop_front()?;
             match &event {
                 Event::Cancelled { call, .. } | Event::Finished { call, .. } => {
+                    if !self.calls.is_known(*call) {
+                        continue;
+                    }
                     self.calls.release_slot(*call);
                 }
                 Event::Call { call, .. }
                 | Event::Http { call, .. }
                 | Event::Headers { call, .. }
-                | Event::Message { call, .. }
                 | Event::RemoteDone { call }
                 | Event::Writable { call } => {
                     // A command has ended the call since.
                     if !self.calls.is_known(*call) {
                         continue;
                     }
+                }
+                Event::Message { call, .. } => {
+                    if !self.calls.is_known(*call) {
+                        continue;
+                    }
+                    self.hand_over(*call);
                 }
                 Event::Ready | Event::StreamsAvailable | Event::Draining | Event::Closed { .. } => {
                 }
@@ -291,6 +307,16 @@ impl Transport {
     /// Calls open now.
     pub fn open_calls(&self) -> usize {
         self.calls.open()
+    }
+
+    /// Bytes of messages held for the application: those arriving, and those not released.
+    pub fn held_messages(&self) -> usize {
+        self.held
+    }
+
+    /// Bytes that wait for the peer's credit or to be written.
+    pub fn buffered(&self) -> usize {
+        self.http2.buffered()
     }
 
     /// What was counted on this connection.

@@ -69,13 +69,15 @@ impl Transport {
             let stream = call.stream;
             self.http2.release(stream, payload.len());
         } else {
-            let held = call.held();
-            if let Err(status) = self.cut_messages(id, payload) {
-                self.refuse(now, id, status);
-                return;
-            }
+            let (held, unconsumed) = (call.held(), call.unconsumed);
+            let cut = self.cut_messages(id, payload);
             if let Some(call) = self.calls.call(id) {
                 self.held = self.held + call.held() - held;
+                self.unconsumed = self.unconsumed + call.unconsumed - unconsumed;
+            }
+            if let Err(status) = cut {
+                self.refuse(now, id, status);
+                return;
             }
             self.give_credit(id, payload.len());
         }
@@ -89,10 +91,7 @@ impl Transport {
         let Some(call) = self.calls.call(id) else {
             return Ok(());
         };
-        let single = match self.role {
-            Role::Client => call.cardinality.has_single_response(),
-            Role::Server => call.cardinality.has_single_request(),
-        };
+        let single = call.receives_one(self.role);
         let mut input = payload;
         while let Some(message) = call.deframer.next(&mut input).map_err(too_large)? {
             if message.compressed && call.receive_encoding == Encoding::Identity {
@@ -100,74 +99,104 @@ impl Transport {
                     "a message has its compressed flag set, but no grpc-encoding was named",
                 ));
             }
-            call.messages += 1;
+            call.messages = call.messages.saturating_add(1);
             if single && call.messages > 1 {
-                return Err(Status::unimplemented(match self.role {
-                    Role::Client => "the server sent more than one response message",
-                    Role::Server => "the client sent more than one request message",
-                }));
+                return Err(second_message(self.role));
             }
             call.unconsumed += message.payload.len() + PREFIX;
             self.counters.messages_received += 1;
             self.events.push_back(Event::Message { call: id, message });
         }
+        // The rest of another message need not be waited for, and takes no memory.
+        if single && call.messages == 1 && !call.deframer.is_clean() {
+            return Err(second_message(self.role));
+        }
         Ok(())
     }
 
-    /// Gives stream credit for `bytes` that arrived, or keeps it until messages are consumed.
+    /// Gives stream credit for `bytes` that arrived, or keeps it until messages are consumed: the
+    /// message at the head is wanted, whatever comes behind it waits.
     fn give_credit(&mut self, id: CallId, bytes: usize) {
         let pressure = self.held > self.max_held;
         let Some(call) = self.calls.call(id) else {
             return;
         };
-        let single = match self.role {
-            Role::Client => call.cardinality.has_single_response(),
-            Role::Server => call.cardinality.has_single_request(),
-        };
-        // One message only: its size is limited, and whoever called wants it.
-        let wanted = single || call.unconsumed == 0;
-        if wanted && pressure && !call.starved {
-            call.starved = true;
-            self.starved.push_back(id);
-        }
-        let privileged = !pressure || self.starved.front() == Some(&id);
-        let Some(call) = self.calls.call(id) else {
-            return;
-        };
-        if wanted && privileged {
+        if call.unconsumed == 0 && !pressure && !call.starved {
             let stream = call.stream;
             self.http2.release(stream, bytes);
         } else {
             call.withheld += bytes;
+            if call.unconsumed == 0 {
+                self.starve(id);
+            }
         }
+        self.feed_starved();
     }
 
-    /// Gives back the credit of a consumed message of `payload` bytes.
+    /// Gives back the credit of consumed messages of `payload` bytes.
     pub fn release(&mut self, _now: Time, id: CallId, payload: usize) {
         let Some(call) = self.calls.call(id) else {
             return;
         };
-        let bytes = (payload + PREFIX).min(call.unconsumed);
+        let bytes = payload.saturating_add(PREFIX).min(call.unconsumed);
         call.unconsumed -= bytes;
-        let owed = if call.unconsumed == 0 { call.withheld } else { call.withheld.min(bytes) };
+        self.unconsumed -= bytes;
+        self.held -= bytes;
+        let pressure = self.held > self.max_held;
+        let free = call.unconsumed == 0 && !pressure;
+        // Under pressure what was freed may come again, and no more.
+        let owed = if free { call.withheld } else { call.withheld.min(bytes) };
         call.withheld -= owed;
         let stream = call.stream;
-        self.held -= bytes;
+        let waits = call.unconsumed == 0 && call.withheld > 0;
         self.http2.release(stream, owed);
+        if waits {
+            self.starve(id);
+        }
         self.feed_starved();
     }
 
+    /// A message was handed to the driver. Where no other follows it is consumed with that, and
+    /// nobody waits for its credit.
+    pub(super) fn hand_over(&mut self, id: CallId) {
+        let role = self.role;
+        if let Some(call) = self.calls.call(id)
+            && call.receives_one(role)
+        {
+            let bytes = std::mem::take(&mut call.unconsumed);
+            self.unconsumed -= bytes;
+            self.held -= bytes;
+            self.feed_starved();
+        }
+    }
+
+    /// Puts a call at the end of those that wait for credit.
+    fn starve(&mut self, id: CallId) {
+        if let Some(call) = self.calls.call(id)
+            && !call.starved
+        {
+            call.starved = true;
+            self.starved.push_back(id);
+        }
+    }
+
     /// Lets calls go on that got no credit because too much was held: all of them once there is
-    /// room, else the oldest.
+    /// room, else the oldest, until the message at its head is whole. (Not until it is consumed:
+    /// a consumer that stands still must not stop the others. But when whole messages alone are
+    /// too much, consumers come first.)
     pub(super) fn feed_starved(&mut self) {
-        while let Some(&id) = self.starved.front() {
+        while self.unconsumed <= self.max_held
+            && let Some(&id) = self.starved.front()
+        {
             let pressure = self.held > self.max_held;
             if let Some(call) = self.calls.call(id) {
-                let owed = std::mem::take(&mut call.withheld);
-                call.starved = pressure;
-                let (stream, done) = (call.stream, call.remote_done);
+                let wanted = call.unconsumed == 0;
+                let owed = if wanted { std::mem::take(&mut call.withheld) } else { 0 };
+                let goes_on = wanted && !call.remote_done && !call.deframer.is_clean();
+                call.starved = pressure && goes_on;
+                let (stream, stays) = (call.stream, call.starved);
                 self.http2.release(stream, owed);
-                if pressure && !done {
+                if stays {
                     return;
                 }
             }
@@ -258,28 +287,31 @@ impl Transport {
         // Its stream may live on until what it sent is out; its slot is another call's then.
         self.http2.bind(call.stream, NO_CALL);
         self.held -= call.held();
+        self.unconsumed -= call.unconsumed;
         if self.calls.open() == 0 {
             self.deadlines.clear();
             self.lifetime.call_ended(now);
         }
-        if call.starved || !self.starved.is_empty() {
-            self.feed_starved();
+        if call.starved {
+            let ended = call.stream.id();
+            self.starved.retain(|id| id.stream != ended);
         }
+        self.feed_starved();
     }
 
     /// Whether the messages so far make a complete response; if not, what the status becomes.
-    pub(super) fn check_complete(&mut self, id: CallId, status: Status) -> Status {
-        let Some(call) = self.calls.call(id) else {
-            return status;
-        };
-        if !status.is_ok() {
-            status
-        } else if !call.deframer.is_clean() {
-            cut_off()
-        } else if call.cardinality.has_single_response() && call.messages == 0 {
-            Status::unimplemented("the server sent OK without a response message")
-        } else {
-            status
+    pub(super) fn check_complete(&mut self, id: CallId, status: Status) -> Result<Status, Status> {
+        match self.calls.call(id) {
+            Some(call) if status.is_ok() => {
+                if !call.deframer.is_clean() {
+                    Err(cut_off())
+                } else if call.cardinality.has_single_response() && call.messages == 0 {
+                    Err(Status::unimplemented("the server sent OK without a response message"))
+                } else {
+                    Ok(status)
+                }
+            }
+            _ => Ok(status),
         }
     }
 }
@@ -293,6 +325,13 @@ fn too_large(error: FrameError) -> Status {
             Status::internal(format!("a message begins with flag {flag}, which is neither 0 nor 1"))
         }
     }
+}
+
+fn second_message(role: Role) -> Status {
+    Status::unimplemented(match role {
+        Role::Client => "the server sent more than one response message",
+        Role::Server => "the client sent more than one request message",
+    })
 }
 
 fn cut_off() -> Status {

@@ -115,7 +115,7 @@ fn canonical_path(path: &[u8]) -> Option<&str> {
 }
 
 /// What follows "application/grpc", if the content type is gRPC's.
-fn content_subtype(value: &[u8]) -> Option<&[u8]> {
+pub(super) fn content_subtype(value: &[u8]) -> Option<&[u8]> {
     let rest = value.strip_prefix(b"application/grpc")?;
     match rest.first() {
         None | Some(b'+' | b';') => Some(rest),

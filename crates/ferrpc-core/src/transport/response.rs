@@ -43,6 +43,11 @@ impl<'a> StatusFields<'a> {
         }
     }
 
+    /// The size of the fields as HTTP/2 counts it.
+    pub(super) fn list_size(&self) -> usize {
+        self.iter().map(|field| field.name.len() + field.value.len() + 32).sum()
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = Field<'_>> {
         let message = (!self.message.is_empty()).then_some(&*self.message);
         std::iter::once(plain(b"grpc-status", self.code))
@@ -57,8 +62,9 @@ pub(super) fn ok_fields(metadata: &Metadata) -> impl Iterator<Item = Field<'_>> 
     std::iter::once(plain(b"grpc-status", b"0")).chain(metadata.fields().iter())
 }
 
-/// The status in a list of trailers, if there is one; the rest becomes its metadata.
-pub(super) fn read_status(fields: Fields) -> Option<Status> {
+/// The status in a list of trailers, if there is one; the rest becomes its metadata. `Err`: a
+/// status of ours, because the trailers are not what they should be.
+pub(super) fn read_status(fields: Fields) -> Option<Result<Status, Status>> {
     let code = fields.value(b"grpc-status")?;
     let code = Code::from_wire(code);
     let message =
@@ -72,9 +78,9 @@ pub(super) fn read_status(fields: Fields) -> Option<Status> {
         .unwrap_or_default();
     let metadata = match Metadata::from_received(fields) {
         Ok(metadata) => metadata,
-        Err(bad) => return Some(bad.into()),
+        Err(bad) => return Some(Err(bad.into())),
     };
-    Some(Status::new(code, message).with_details(details).with_metadata(metadata))
+    Some(Ok(Status::new(code, message).with_details(details).with_metadata(metadata)))
 }
 
 fn details_agree(bytes: &[u8], code: Code) -> bool {

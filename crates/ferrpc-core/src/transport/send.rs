@@ -89,12 +89,15 @@ impl Transport {
         if self.remove_call(now, id).is_some() {
             self.counters.calls_failed += 1;
             self.http2.credit_completed();
+        } else {
+            self.calls.forget(id);
         }
     }
 
     pub(super) fn finish_ok(&mut self, now: Time, id: CallId, trailing: &Metadata) {
         let peer_limit = self.http2.peer_max_header_list();
         let Some(call) = self.calls.call(id) else {
+            self.calls.forget(id);
             return;
         };
         if exceeds(trailing, peer_limit) {
@@ -122,7 +125,7 @@ impl Transport {
         let Call { stream, headers_sent, .. } = *call;
         let bare;
         let mut fields = StatusFields::new(status);
-        if status_size(status) > peer_limit {
+        if fields.list_size() + OWN_FIELDS > peer_limit {
             bare = Status::new(status.code(), METADATA_TOO_LARGE);
             fields = StatusFields::new(&bare);
         }
@@ -140,6 +143,8 @@ impl Transport {
             self.http2.reset(call.stream, Reason::CANCEL);
             self.counters.calls_failed += 1;
             self.drain_http2(now);
+        } else {
+            self.calls.forget(id);
         }
     }
 
@@ -154,11 +159,6 @@ impl Transport {
 /// Whether a peer that takes header lists of `limit` bytes would refuse this metadata.
 fn exceeds(metadata: &Metadata, limit: usize) -> bool {
     !metadata.is_empty() && metadata.fields().list_size() + OWN_FIELDS > limit
-}
-
-fn status_size(status: &Status) -> usize {
-    let texts = status.message().len() * 3 + status.details().len() * 4 / 3;
-    texts + status.metadata().fields().list_size() + OWN_FIELDS
 }
 
 /// The size of the fields that gRPC itself adds to a response's headers or trailers, at most.

@@ -90,7 +90,7 @@ impl Transport {
 
     /// Server: takes a call reported by [`Event::Call`].
     pub fn accept(&mut self, id: CallId, cardinality: Cardinality, limits: CallLimits) {
-        let Some(call) = self.calls.call(id) else {
+        let Some(call) = self.calls.call(id).filter(|call| call.kind == Kind::Offered) else {
             return;
         };
         call.kind = Kind::Grpc;
@@ -129,7 +129,7 @@ impl Transport {
         self.finish_ok(now, id, trailing);
     }
 
-    /// Server: answers a plain HTTP request.
+    /// Server: answers a plain HTTP request; does nothing to a gRPC call.
     pub fn respond_http(
         &mut self,
         now: Time,
@@ -138,6 +138,9 @@ impl Transport {
         fields: &Fields,
         body: Bytes,
     ) {
+        if self.calls.call(id).is_none_or(|call| call.kind != Kind::Http) {
+            return;
+        }
         let Some(call) = self.remove_call(now, id) else {
             return;
         };
@@ -174,6 +177,12 @@ impl Transport {
 
     /// Reports that a call is over before its handler was done.
     pub(super) fn cancel_server(&mut self, now: Time, id: CallId, by: CancelledBy) {
+        // A plain HTTP request whose body has not passed was never reported.
+        let unreported = self.calls.call(id).is_some_and(|call| call.http_fields.is_some());
+        if unreported && let Some(call) = self.remove_call(now, id) {
+            self.http2.reset(call.stream, Reason::CANCEL);
+            return;
+        }
         let Some(call) = self.take_call(now, id) else {
             return;
         };

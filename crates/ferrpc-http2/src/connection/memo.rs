@@ -4,6 +4,10 @@
 //! the table. Such a block is neither decoded nor checked again: the list it stood for is shared.
 //! The table must not have changed in between, which its version tells.
 
+use std::hash::BuildHasher;
+
+use foldhash::fast::RandomState;
+
 use crate::Fields;
 use crate::validate::Facts;
 
@@ -13,8 +17,10 @@ pub(super) struct BlockMemo {
     entries: Vec<Entry>,
     /// Where the next entry goes, when all places are taken.
     next: usize,
-    /// The block last decoded that changed nothing: it is kept if it comes again.
-    seen: Vec<u8>,
+    /// Hashes of the blocks last decoded that changed nothing: one that comes again is kept.
+    seen: [u64; SEEN],
+    next_seen: usize,
+    hasher: RandomState,
     last_id: u64,
 }
 
@@ -52,7 +58,7 @@ impl BlockMemo {
     }
 
     /// Takes note of a block that left the table as it was. Returns the list's id if the block is
-    /// kept: it came twice in a row.
+    /// kept: it came before, not long ago.
     pub(super) fn note(
         &mut self,
         version: u64,
@@ -64,11 +70,13 @@ impl BlockMemo {
         if block.len() > MAX_BLOCK {
             return 0;
         }
-        if self.seen != block {
-            self.seen.clear();
-            self.seen.extend_from_slice(block);
+        let hash = self.hasher.hash_one(block);
+        let Some(seen) = self.seen.iter_mut().find(|seen| **seen == hash) else {
+            self.seen[self.next_seen] = hash;
+            self.next_seen = (self.next_seen + 1) % SEEN;
             return 0;
-        }
+        };
+        *seen = 0;
         self.last_id += 1;
         let id = self.last_id;
         let known = Known { fields: fields.clone(), facts, section, id };
@@ -84,6 +92,9 @@ impl BlockMemo {
 
 /// Blocks kept: those of a few methods, and of headers and trailers.
 const PLACES: usize = 4;
+
+/// Blocks remembered by their hash, until they come again.
+const SEEN: usize = 8;
 
 /// Longer blocks are not mostly indices, and seldom the same twice.
 const MAX_BLOCK: usize = 128;

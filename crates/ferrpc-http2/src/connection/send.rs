@@ -289,6 +289,10 @@ impl Connection {
         if stream.queue.bytes > 0 || !stream.queue.chunks.is_empty() {
             let length = stream.queue.bytes.min(credit);
             let last = length == stream.queue.bytes && matches!(stream.queue.end, End::Data);
+            if last {
+                // Said with this frame: a later WINDOW_UPDATE shall find nothing left to send.
+                stream.queue.end = End::Open;
+            }
             stream.send_window.consume(length);
             self.send_window.consume(length);
             stream.queue.bytes -= length;
@@ -404,6 +408,8 @@ impl Connection {
             return;
         };
         stream.send_open = false;
+        // Else a change of windows would find something to send, and send the end again.
+        stream.queue.end = End::Open;
         if self.role == Role::Server && stream.receive_open {
             stream.receive_open = false;
             self.out.encode(|out| frame::reset::encode(key.id, Reason::NO_ERROR, out));

@@ -10,6 +10,7 @@ use ferrpc_core::transport::{self, CallLimits};
 use ferrpc_core::{Encoding, EncodingSet};
 
 use super::connector::Connector;
+use super::maker::CallMaker;
 use super::{Channel, ConnectError};
 use crate::interceptor::ClientInterceptor;
 use crate::resolver::Target;
@@ -157,6 +158,22 @@ impl ChannelBuilder {
     /// The channel, which connects when the first call asks for it. Fails only if the target is
     /// not one. Needs no runtime; the calls do.
     pub fn connect_lazy(self) -> Result<Channel, ConnectError> {
+        let (target, maker, config) = self.finish()?;
+        Ok(Channel::new(target, maker, config))
+    }
+
+    /// A channel for threads without a runtime, which connects when the first call asks for it.
+    /// Fails only if the target is not one, or if a connector was set.
+    #[cfg(unix)]
+    pub fn build_blocking(self) -> Result<crate::blocking::Channel, ConnectError> {
+        let (target, maker, config) = self.finish()?;
+        if config.connector.is_some() {
+            return Err(ConnectError::needs_runtime(&target));
+        }
+        Ok(crate::blocking::Channel::new(target, maker, config))
+    }
+
+    fn finish(self) -> Result<(Target, CallMaker, Config), ConnectError> {
         let Self { target, authority, user_agent, interceptors, config } = self;
         let target: Target = target.parse()?;
         if target.wants_tls() && config.connector.is_none() {
@@ -168,7 +185,9 @@ impl ChannelBuilder {
             |prefix| format!("{prefix} {DEFAULT_USER_AGENT}"),
         );
         let interceptors = interceptors.into_iter().map(|Interceptor(inner)| inner).collect();
-        Ok(Channel::new(target, authority.into(), user_agent.into(), interceptors, config))
+        let maker =
+            CallMaker::new(authority.into(), user_agent.into(), interceptors, config.clone());
+        Ok((target, maker, config))
     }
 
     /// The channel, once it has a connection; or why the first attempt failed.

@@ -17,32 +17,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use ferrpc_core::call::{CallConfig, ClientCall, Next};
-use ferrpc_core::transport::{
-    CallId, CallLimits, Cardinality, Message, StartCall, TransparentRetry,
-};
+use ferrpc_core::transport::{CallId, Message, TransparentRetry};
 use ferrpc_core::{Code, Encoding, Metadata, Status, Time};
 
+use super::maker::Head;
 use super::role::Command;
-use crate::method::MethodPath;
 use crate::transport::mailbox::Mailbox;
 
 /// One call: what it starts with, and what changes.
 pub(crate) struct CallCell {
     pub(super) head: Head,
     state: Mutex<State>,
-}
-
-/// What every attempt of a call starts with.
-pub(crate) struct Head {
-    pub(super) path: MethodPath,
-    pub(super) authority: Arc<str>,
-    pub(super) user_agent: Arc<str>,
-    pub(super) metadata: Metadata,
-    pub(super) encoding: Encoding,
-    pub(super) cardinality: Cardinality,
-    pub(super) limits: CallLimits,
-    /// Bytes of consumed messages that are given back together.
-    pub(super) credit_batch: usize,
 }
 
 /// What changes during a call. The connection's task works on it directly.
@@ -55,7 +40,7 @@ pub(super) struct State {
     pub(super) full: bool,
     /// The caller has lost interest.
     pub(super) cancelled: bool,
-    /// Bytes consumed and not yet given back.
+    /// Bytes consumed and not yet given back, with the prefix of each message.
     pub(super) credit: usize,
     pub(super) initial: Option<(Metadata, Encoding)>,
     pub(super) received: VecDeque<Message>,
@@ -112,24 +97,6 @@ impl CallCell {
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         // No code of users runs under the lock, so that its state is whole even after a panic.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// What the transport needs for an attempt.
-    pub(super) fn start<'a>(&'a self, state: &State) -> StartCall<'a> {
-        let head = &self.head;
-        StartCall {
-            path: &head.path,
-            authority: &head.authority,
-            scheme: "http",
-            user_agent: &head.user_agent,
-            metadata: &head.metadata,
-            deadline: state.call.deadline(),
-            encoding: head.encoding,
-            cardinality: head.cardinality,
-            limits: head.limits,
-            // Transparent retries do not count as attempts.
-            previous_attempts: 0,
-        }
     }
 
     // -- sending ---------------------------------------------------------------------------------
@@ -219,7 +186,7 @@ impl CallCell {
     pub(super) fn poll_message(&self, cx: &Context<'_>) -> Poll<Result<Message, Status>> {
         let mut state = self.lock();
         if let Some(message) = state.received.pop_front() {
-            state.credit += message.payload.len();
+            state.credit += message.payload.len() + PREFIX;
             if state.credit >= self.head.credit_batch {
                 ring(state);
             }
@@ -232,6 +199,10 @@ impl CallCell {
             return Poll::Ready(Err(std::mem::replace(&mut ended.status, Status::new(code, ""))));
         }
         keep_waker(&mut state.receiver, cx);
+        if state.credit > 0 {
+            // Whoever waits may wait for what the peer cannot send without this credit.
+            ring(state);
+        }
         Poll::Pending
     }
 
@@ -329,6 +300,9 @@ fn keep_waker(place: &mut Option<Waker>, cx: &Context<'_>) {
         None => *place = Some(cx.waker().clone()),
     }
 }
+
+/// What gRPC puts before each message; the transport counts it for one message at a release.
+pub(crate) const PREFIX: usize = 5;
 
 /// What a call may queue here before its sender has to wait; one message more may go over it.
 const UNSENT_LIMIT: usize = 64 << 10;

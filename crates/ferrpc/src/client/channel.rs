@@ -7,26 +7,23 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use bytes::Bytes;
-use ferrpc_core::call::CallConfig;
 use ferrpc_core::channel::ConnectivityState;
-use ferrpc_core::http2::Window;
 use ferrpc_core::transport::Message;
-use ferrpc_core::{Code, Encoding, Status, Time};
+use ferrpc_core::{Code, Encoding, Status};
 use futures_core::Stream;
-use tokio::time::Instant;
 
 use super::ConnectError;
 use super::attempt::{CallGuard, Driven, Until};
 use super::builder::{ChannelBuilder, Config};
-use super::call::{CallCell, Head};
+use super::call::CallCell;
+use super::maker::{CallMaker, NewCall};
 use super::pump::{Pump, check_size};
 use super::responses::Responses;
 use super::subchannel::Subchannel;
-use crate::interceptor::{ClientCall, ClientInterceptor, EndHooks};
+use crate::interceptor::EndHooks;
 use crate::method::Method;
-use crate::request::{CallEnd, Request, RequestParts, Response};
+use crate::request::{Request, Response};
 use crate::resolver::Target;
-use crate::transport::clock;
 use crate::{Codec, Streaming, compression};
 
 /// A server as its clients see it: makes calls, and the connection they need.
@@ -46,11 +43,7 @@ pub struct Channel {
 
 struct Shared {
     subchannel: Arc<Subchannel>,
-    authority: Arc<str>,
-    user_agent: Arc<str>,
-    interceptors: Arc<[Arc<dyn ClientInterceptor>]>,
-    config: Config,
-    credit_batch: usize,
+    maker: CallMaker,
 }
 
 /// A call about to start.
@@ -74,21 +67,9 @@ impl Channel {
         ChannelBuilder::new(target.into())
     }
 
-    pub(super) fn new(
-        target: Target,
-        authority: Arc<str>,
-        user_agent: Arc<str>,
-        interceptors: Arc<[Arc<dyn ClientInterceptor>]>,
-        config: Config,
-    ) -> Self {
-        let credit_batch = match config.transport.http2.window {
-            Window::Auto { .. } => CREDIT_BATCH,
-            Window::Fixed(window) => CREDIT_BATCH.min(window as usize / 4),
-        };
-        let subchannel = Subchannel::new(target, config.clone());
-        let shared =
-            Shared { subchannel, authority, user_agent, interceptors, config, credit_batch };
-        Self { shared: Arc::new(shared) }
+    pub(super) fn new(target: Target, maker: CallMaker, config: Config) -> Self {
+        let subchannel = Subchannel::new(target, config);
+        Self { shared: Arc::new(Shared { subchannel, maker }) }
     }
 
     // -- calls -----------------------------------------------------------------------------------
@@ -103,7 +84,7 @@ impl Channel {
     ) -> Result<Response<S>, Status> {
         let response = method.response();
         let (mut call, payload) = self.prepare_one(method, request)?;
-        let result = match self.send_one(&call, payload).await {
+        let result = match self.send_one(&call.guard.cell, payload).await {
             Ok(()) => self.unary_response(&mut call, response).await,
             Err(status) => Err(status),
         };
@@ -120,7 +101,7 @@ impl Channel {
     ) -> Result<Response<Streaming<S>>, Status> {
         let response = method.response();
         let (mut call, payload) = self.prepare_one(method, request)?;
-        if let Err(status) = self.send_one(&call, payload).await {
+        if let Err(status) = self.send_one(&call.guard.cell, payload).await {
             return call.end(Err(status));
         }
         self.streaming_response(call, response).await
@@ -235,32 +216,8 @@ impl Channel {
         method: &Method<Q, S>,
         request: Request<M>,
     ) -> Result<(Prepared, M), Status> {
-        let RequestParts { message, mut metadata, mut extensions, options } = request.into_parts();
-        let shared = &*self.shared;
-        let deadline = options.end.map(deadline);
-        let hooks = if shared.interceptors.is_empty() {
-            EndHooks::new()
-        } else {
-            let mut call = ClientCall {
-                path: method.path(),
-                metadata: &mut metadata,
-                extensions: &mut extensions,
-                deadline: deadline.map(|deadline| clock::to_instant(deadline).into_std()),
-            };
-            EndHooks::begin(shared.interceptors.iter(), |interceptor| interceptor.begin(&mut call))?
-        };
-        let wait_for_ready = options.wait_for_ready.unwrap_or(shared.config.wait_for_ready);
-        let head = Head {
-            path: method.shared_path(),
-            authority: Arc::clone(&shared.authority),
-            user_agent: Arc::clone(&shared.user_agent),
-            metadata,
-            encoding: options.compression.unwrap_or(shared.config.compression),
-            cardinality: method.cardinality(),
-            limits: shared.config.limits,
-            credit_batch: shared.credit_batch,
-        };
-        let config = CallConfig { deadline, wait_for_ready, max_kept: shared.config.max_kept };
+        let NewCall { head, config, hooks, message } = self.shared.maker.make(method, request)?;
+        let wait_for_ready = config.wait_for_ready;
         let guard = CallGuard::new(CallCell::new(head, config));
         Ok((Prepared { guard, hooks, wait_for_ready }, message))
     }
@@ -283,14 +240,14 @@ impl Channel {
     }
 
     /// Puts the one request message into the call.
-    async fn send_one(&self, call: &Prepared, payload: Bytes) -> Result<(), Status> {
-        let head = &call.guard.cell.head;
+    async fn send_one(&self, cell: &CallCell, payload: Bytes) -> Result<(), Status> {
+        let head = &cell.head;
         let message = match head.encoding {
             Encoding::Identity => Message { payload, compressed: false },
             encoding => compression::compress(encoding, payload).await,
         };
         check_size(&message, head.limits.max_send)?;
-        let mut state = call.guard.cell.lock();
+        let mut state = cell.lock();
         state.call.push(message);
         state.call.half_close();
         Ok(())
@@ -364,13 +321,6 @@ impl Prepared {
     }
 }
 
-fn deadline(end: CallEnd) -> Time {
-    match end {
-        CallEnd::After(timeout) => clock::now() + timeout,
-        CallEnd::At(instant) => clock::to_time(Instant::from_std(instant)),
-    }
-}
-
 impl Drop for Shared {
     fn drop(&mut self) {
         self.subchannel.shut_down(None);
@@ -385,7 +335,3 @@ impl fmt::Debug for Channel {
             .finish_non_exhaustive()
     }
 }
-
-/// Consumed bytes that are given back together: few enough that a quarter of the smallest window
-/// is never held back, many enough that small messages do not each cost a look.
-const CREDIT_BATCH: usize = 16 << 10;

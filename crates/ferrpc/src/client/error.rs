@@ -66,6 +66,14 @@ impl ConnectError {
         ))
     }
 
+    /// A connector was given to a channel that has no runtime for it.
+    pub(crate) fn needs_runtime(target: &Target) -> Self {
+        Self::new(format!(
+            "failed to connect to {target}: a blocking channel makes its own sockets and takes \
+             no connector; use a target that names a socket, or an asynchronous channel"
+        ))
+    }
+
     /// The runtime that drove the connection is gone.
     pub(crate) fn runtime(target: &Target) -> Self {
         Self::new(format!("the runtime that connected to {target} has shut down"))

@@ -94,7 +94,7 @@ impl<R: Stream> Pump<R> {
 }
 
 /// Whether a message may be sent.
-pub(super) fn check_size(message: &Message, max_send: usize) -> Result<(), Status> {
+pub(crate) fn check_size(message: &Message, max_send: usize) -> Result<(), Status> {
     let size = message.payload.len();
     if size <= max_send {
         return Ok(());

@@ -11,7 +11,7 @@ use ferrpc_core::transport::TransparentRetry;
 use ferrpc_core::transport::{CallId, Cardinality, Event, Message, SendState, StartError};
 use ferrpc_core::{Code, Encoding, Metadata, Status};
 
-use super::call::{Attempt, CallCell, Ended, State};
+use super::call::{Attempt, CallCell, Ended, PREFIX, State};
 use super::subchannel::Subchannel;
 use crate::transport::driver::{Context, Role};
 use crate::transport::mailbox::Mailbox;
@@ -110,7 +110,7 @@ impl ClientRole {
         if state.is_over() {
             return true;
         }
-        let started = ctx.transport.start_call(ctx.now, &cell.start(&state));
+        let started = ctx.transport.start_call(ctx.now, &cell.head.start(state.call.deadline()));
         match started {
             Ok(call) => {
                 let mailbox = Arc::clone(&self.mailbox);
@@ -265,7 +265,7 @@ impl ClientRole {
         }
         let credit = mem::take(&mut state.credit);
         if credit > 0 {
-            ctx.transport.release(ctx.now, call, credit);
+            ctx.transport.release(ctx.now, call, credit - PREFIX);
         }
         send(ctx, call, &mut state);
         let waker = if state.has_room() { state.sender.take() } else { None };

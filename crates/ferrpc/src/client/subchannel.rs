@@ -23,6 +23,7 @@ use ferrpc_core::{Status, Time, Transport};
 use tokio::sync::{oneshot, watch};
 
 use super::builder::Config;
+use super::pacing::Pacing;
 use super::role::{ClientRole, Command};
 use super::{ConnectError, connector};
 use crate::resolver::Target;
@@ -54,6 +55,8 @@ struct State {
     failure: Option<ConnectError>,
     failures: u64,
     backoff: Backoff,
+    /// Keeps a server that accepts and closes from making us spin.
+    pacing: Pacing,
     /// The task that makes a connection, or waits to.
     connecting: Option<u64>,
     /// The attempt that runs, and who waits for its outcome.
@@ -92,6 +95,7 @@ impl Subchannel {
             failure: None,
             failures: 0,
             backoff: Backoff::new(config.backoff, seed()),
+            pacing: Pacing::new(),
             connecting: None,
             attempt: None,
             next_id: 0,
@@ -118,7 +122,7 @@ impl Subchannel {
 
     /// The connection, if there is one: the way of nearly all calls.
     pub(super) fn connection(&self) -> Option<Connection> {
-        self.lock().connection.clone()
+        self.lock().take_up()
     }
 
     /// A connection: makes one, waits for one. Without `wait_for_ready` the first failure since
@@ -135,8 +139,8 @@ impl Subchannel {
         loop {
             {
                 let mut state = self.lock();
-                if let Some(connection) = &state.connection {
-                    return Ok(connection.clone());
+                if let Some(connection) = state.take_up() {
+                    return Ok(connection);
                 }
                 if state.connectivity == ConnectivityState::Shutdown {
                     return Err(ConnectError::closed());
@@ -215,6 +219,7 @@ impl Subchannel {
         if let Some(connection) = state.connection.take_if(|connection| connection.id == id) {
             state.old.retain(|old| !old.mailbox.is_closed());
             state.old.push(connection);
+            state.pacing.lost(clock::now());
             self.publish(&mut state, ConnectivityState::Idle);
         }
     }
@@ -306,6 +311,15 @@ impl Subchannel {
     }
 }
 
+impl State {
+    /// The connection, for a call.
+    fn take_up(&mut self) -> Option<Connection> {
+        let connection = self.connection.clone()?;
+        self.pacing.used();
+        Some(connection)
+    }
+}
+
 /// The task that makes a connection, however many attempts that takes.
 struct ConnectTask {
     subchannel: Arc<Subchannel>,
@@ -316,6 +330,10 @@ impl ConnectTask {
     async fn run(self) {
         let subchannel = &self.subchannel;
         let mut changes = subchannel.published.subscribe();
+        let not_before = subchannel.lock().pacing.next_at();
+        if not_before > clock::now() {
+            tokio::time::sleep_until(clock::to_instant(not_before)).await;
+        }
         loop {
             let began = clock::now();
             let give_up = subchannel.lock().backoff.start(began);
@@ -411,7 +429,7 @@ async fn race<A, B: Future>(first: impl Future<Output = A>, second: B) -> Race<B
 }
 
 /// Randomness for backoff jitter and the like: unlike from process to process and each time.
-fn seed() -> u64 {
+pub(crate) fn seed() -> u64 {
     use std::hash::{BuildHasher, Hasher, RandomState};
     RandomState::new().build_hasher().finish()
 }

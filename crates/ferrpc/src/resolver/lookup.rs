@@ -79,6 +79,16 @@ pub(crate) fn alternate(mut found: Vec<SocketAddr>) -> Vec<SocketAddr> {
     }
 }
 
+impl ResolveError {
+    pub(crate) fn lookup(target: &Target, error: io::Error) -> Self {
+        Self { target: target.as_str().into(), problem: Problem::Lookup(error) }
+    }
+
+    pub(crate) fn no_address(target: &Target) -> Self {
+        Self { target: target.as_str().into(), problem: Problem::NoAddress }
+    }
+}
+
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

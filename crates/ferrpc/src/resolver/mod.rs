@@ -3,6 +3,6 @@
 mod lookup;
 mod target;
 
-pub(crate) use lookup::resolve;
 pub use lookup::{Address, ResolveError};
+pub(crate) use lookup::{alternate, resolve};
 pub use target::{Scheme, Target, TargetError};

@@ -210,7 +210,7 @@ impl Connection {
             let code = match outcome {
                 Ok(reply) => {
                     let message = reply.message.unwrap_or_default();
-                    *ctx.queued += message.payload.len();
+                    ctx.queue(message.payload.len());
                     ctx.transport.respond(
                         ctx.now,
                         call,
@@ -312,8 +312,7 @@ impl Connection {
     /// Moves what is in the cell to the transport, as far as that takes it.
     fn drain(&mut self, ctx: &mut Context<'_>, call: CallId, cell: &Cell) -> Drained {
         let mut look = cell.look();
-        let credit = look.take_credit();
-        if credit > 0 {
+        if let Some(credit) = look.take_credit() {
             ctx.transport.release(ctx.now, call, credit);
         }
         while let Some(item) = look.next() {
@@ -322,7 +321,7 @@ impl Connection {
                     ctx.transport.send_headers(ctx.now, call, &metadata, encoding)
                 }
                 Outgoing::Message(message) => {
-                    *ctx.queued += message.payload.len();
+                    ctx.queue(message.payload.len());
                     ctx.transport.send_message(ctx.now, call, message)
                 }
                 Outgoing::Finish(status) => {

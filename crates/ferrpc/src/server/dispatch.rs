@@ -12,7 +12,8 @@
 //! thread there would stall the whole connection, so a method has to earn it.
 //!
 //! A single long poll is no proof: the kernel may have given the core to somebody else meanwhile.
-//! That is why one poll has to be very long, or two close together, to demote.
+//! That is why one poll has to be very long, or two close together, to demote, and why the method's
+//! later record makes up for it.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -55,11 +56,14 @@ pub(crate) struct MethodDispatch {
     in_place: AtomicBool,
     /// Spawned: short polls since the last setback.
     earned: AtomicU32,
-    /// In place: short polls since the last long one.
-    calm: AtomicU32,
+    /// How hard the method is to promote: what promotes doubles with each.
+    reluctance: AtomicU32,
     promotions: AtomicU32,
     demotions: AtomicU32,
+    /// Counted from `CALM_POLLS` on, so that what lies so far back is a number too.
     polls_in_place: AtomicU64,
+    /// What `polls_in_place` was at the last long poll, or when one was forgiven.
+    long_at: AtomicU64,
     calls_spawned: AtomicU64,
 }
 
@@ -69,10 +73,11 @@ impl MethodDispatch {
             pin,
             in_place: AtomicBool::new(pin == Dispatch::Inline),
             earned: AtomicU32::new(0),
-            calm: AtomicU32::new(0),
+            reluctance: AtomicU32::new(0),
             promotions: AtomicU32::new(0),
             demotions: AtomicU32::new(0),
-            polls_in_place: AtomicU64::new(0),
+            polls_in_place: AtomicU64::new(CALM_POLLS),
+            long_at: AtomicU64::new(0),
             calls_spawned: AtomicU64::new(0),
         }
     }
@@ -90,7 +95,7 @@ impl MethodDispatch {
     pub(crate) fn counters(&self) -> DispatchCounters {
         DispatchCounters {
             in_place: self.is_in_place(),
-            polls_in_place: self.polls_in_place.load(Relaxed),
+            polls_in_place: self.polls_in_place.load(Relaxed) - CALM_POLLS,
             calls_spawned: self.calls_spawned.load(Relaxed),
             promotions: self.promotions.load(Relaxed),
             demotions: self.demotions.load(Relaxed),
@@ -113,32 +118,48 @@ impl MethodDispatch {
             return;
         }
         let earned = self.earned.fetch_add(1, Relaxed) + 1;
-        let reluctance = self.demotions.load(Relaxed).min(MAX_RELUCTANCE);
+        let reluctance = self.reluctance.load(Relaxed);
         if earned >= POLLS_TO_PROMOTE << reluctance && !self.in_place.swap(true, Relaxed) {
             self.earned.store(0, Relaxed);
-            self.calm.store(CALM_POLLS, Relaxed);
+            // The first long poll is excused.
+            self.forget_long_polls();
             self.promotions.fetch_add(1, Relaxed);
         }
     }
 
     /// Handlers were polled in place so many times, each of them shortly.
-    fn short_polls(&self, count: u32) {
-        self.polls_in_place.fetch_add(u64::from(count), Relaxed);
-        if self.is_auto() && self.calm.load(Relaxed) < CALM_POLLS {
-            self.calm.fetch_add(count, Relaxed);
+    fn short_polls(&self, count: usize) {
+        let polls = self.polls_in_place.fetch_add(count as u64, Relaxed);
+        let reluctance = self.reluctance.load(Relaxed);
+        if reluctance > 0 && self.calm(polls) >= POLLS_TO_FORGIVE << reluctance {
+            self.reluctance.store(reluctance - 1, Relaxed);
+            self.forget_long_polls();
         }
     }
 
     /// A handler was polled in place, for long.
     fn long_poll(&self, took: Duration) {
-        self.polls_in_place.fetch_add(1, Relaxed);
-        let calm = self.calm.swap(0, Relaxed);
+        let polls = self.polls_in_place.fetch_add(1, Relaxed);
+        let calm = self.calm(polls);
+        self.long_at.store(polls, Relaxed);
         if self.is_auto()
             && (took >= VERY_LONG_POLL || calm < CALM_POLLS)
             && self.in_place.swap(false, Relaxed)
         {
             self.demotions.fetch_add(1, Relaxed);
+            let reluctance = self.reluctance.load(Relaxed);
+            self.reluctance.store((reluctance + 1).min(MAX_RELUCTANCE), Relaxed);
         }
+    }
+
+    /// The next long poll is the first again.
+    fn forget_long_polls(&self) {
+        self.long_at.store(self.polls_in_place.load(Relaxed) - CALM_POLLS, Relaxed);
+    }
+
+    /// Short polls since the last long one, where `polls` were made in all.
+    fn calm(&self, polls: u64) -> u64 {
+        polls.saturating_sub(self.long_at.load(Relaxed))
     }
 }
 
@@ -148,6 +169,8 @@ impl MethodDispatch {
 pub(crate) struct PollTimer {
     /// When the group began.
     start: Option<Instant>,
+    /// When the batch began that the group is part of.
+    batch: Option<Instant>,
     /// The methods polled in this group.
     group: Vec<u32>,
     /// Polls still to be timed one by one.
@@ -159,18 +182,23 @@ impl PollTimer {
     pub(crate) fn begin(&mut self) {
         if self.start.is_none() {
             self.start = Some(Instant::now());
+            self.batch = self.start;
         }
     }
 
-    /// The poll of a handler of `method` ended. `of` finds a method's state.
-    pub(crate) fn end<'a>(&mut self, method: u32, of: impl Fn(u32) -> &'a MethodDispatch) {
+    /// The poll of a handler of `method` ended. `of` finds a method's state. Whether the batch has
+    /// taken so long that its replies should go out.
+    #[must_use]
+    pub(crate) fn end<'a>(&mut self, method: u32, of: impl Fn(u32) -> &'a MethodDispatch) -> bool {
         self.group.push(method);
-        if self.precise > 0 || self.group.len() >= GROUP {
-            self.precise = self.precise.saturating_sub(1);
-            let now = Instant::now();
-            self.settle(now, of);
-            self.start = Some(now);
+        if self.precise == 0 && self.group.len() < GROUP {
+            return false;
         }
+        self.precise = self.precise.saturating_sub(1);
+        let now = Instant::now();
+        self.settle(now, of);
+        self.start = Some(now);
+        self.batch.is_some_and(|batch| now - batch >= LONG_BATCH)
     }
 
     /// The connection turns to something else.
@@ -191,7 +219,7 @@ impl PollTimer {
             Some(method) if long && (alone || (same && took >= VERY_LONG_POLL)) => {
                 of(method).long_poll(took);
             }
-            Some(method) if same => of(method).short_polls(self.group.len() as u32),
+            Some(method) if same => of(method).short_polls(self.group.len()),
             _ => self.group.iter().for_each(|method| of(*method).short_polls(1)),
         }
         if long && !alone {
@@ -216,7 +244,14 @@ const POLLS_TO_PROMOTE: u32 = 64;
 const MAX_RELUCTANCE: u32 = 10;
 
 /// Short polls after which an earlier long one is forgotten.
-const CALM_POLLS: u32 = 256;
+const CALM_POLLS: u64 = 256;
+
+/// Short polls in place that make the method easier to promote again, times what it would take to
+/// promote it: sixteen of them for each poll that it would be spawned.
+const POLLS_TO_FORGIVE: u64 = 16 * POLLS_TO_PROMOTE as u64;
+
+/// Replies wait this long at most for those of the same batch, and for one group more.
+const LONG_BATCH: Duration = Duration::from_millis(1);
 
 /// Polls timed with one look at the clock.
 const GROUP: usize = 8;
@@ -246,7 +281,7 @@ mod tests {
         let method = promoted();
         method.long_poll(LONG);
         assert!(method.is_in_place(), "one may be the kernel's doing");
-        method.short_polls(CALM_POLLS);
+        method.short_polls(CALM_POLLS as usize);
         method.long_poll(LONG);
         assert!(method.is_in_place(), "the first one is forgotten");
         method.long_poll(LONG);
@@ -266,6 +301,20 @@ mod tests {
         assert!(method.is_in_place());
         let counters = method.counters();
         assert_eq!((counters.promotions, counters.demotions), (2, 1));
+    }
+
+    #[test]
+    fn a_good_record_makes_up_for_a_demotion() {
+        let method = promoted();
+        method.long_poll(VERY_LONG_POLL);
+        (0..2 * POLLS_TO_PROMOTE).for_each(|_| method.spawned_poll(SHORT));
+        assert!(method.is_in_place());
+        (0..3 * POLLS_TO_FORGIVE).for_each(|_| method.short_polls(1));
+        method.long_poll(VERY_LONG_POLL);
+        (0..POLLS_TO_PROMOTE).for_each(|_| method.spawned_poll(SHORT));
+        assert!(!method.is_in_place(), "one demotion was forgiven, the last one was not");
+        (0..POLLS_TO_PROMOTE).for_each(|_| method.spawned_poll(SHORT));
+        assert!(method.is_in_place());
     }
 
     #[test]

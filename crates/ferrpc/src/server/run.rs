@@ -67,7 +67,9 @@ impl Connection {
                         Poll::Pending => Polled::Pending(future),
                     }
                 });
-                self.timer.end(method, |method| &shared.router.entry(method).dispatch);
+                if self.timer.end(method, |method| &shared.router.entry(method).dispatch) {
+                    ctx.hurry();
+                }
                 self.slots.put_waker(call, waker);
                 match polled {
                     Polled::Ready(outcome) => self.complete(ctx, call, outcome, cell),
@@ -107,7 +109,9 @@ impl Connection {
             }
         });
         let router = &self.fixed.shared.router;
-        self.timer.end(method, |method| &router.entry(method).dispatch);
+        if self.timer.end(method, |method| &router.entry(method).dispatch) {
+            ctx.hurry();
+        }
         self.slots.put_waker(call, waker);
         match polled {
             Polled::Ready(outcome) => {

@@ -40,7 +40,7 @@ struct State {
     receiver: Option<Waker>,
     /// Nobody reads any more: what comes is dropped.
     discard: bool,
-    /// Payload bytes consumed and not yet given back to the transport.
+    /// Bytes consumed and not yet given back to the transport, prefixes included.
     credit: usize,
     outgoing: VecDeque<Outgoing>,
     /// What `outgoing` weighs, see [`weight`].
@@ -168,7 +168,7 @@ impl Cell {
     ) -> Poll<Result<Option<Message>, Status>> {
         let mut state = self.lock();
         if let Some(message) = state.received.pop_front() {
-            state.credit += message.payload.len();
+            state.credit += message.payload.len() + PREFIX;
             if state.credit >= CREDIT_BATCH {
                 self.ring(state);
             }
@@ -225,7 +225,7 @@ impl Cell {
         let mut state = self.lock();
         let dropped = std::mem::take(&mut state.received);
         state.discard = true;
-        let credit: usize = dropped.iter().map(|message| message.payload.len()).sum();
+        let credit: usize = dropped.iter().map(|message| message.payload.len() + PREFIX).sum();
         state.credit += credit;
         if credit > 0 && state.over.is_none() {
             self.ring(state);
@@ -270,9 +270,10 @@ impl Cell {
 }
 
 impl Look<'_> {
-    /// Credit consumed since the last look.
-    pub(crate) fn take_credit(&mut self) -> usize {
-        std::mem::take(&mut self.state.credit)
+    /// What was consumed since the last look, as the payload of one message.
+    pub(crate) fn take_credit(&mut self) -> Option<usize> {
+        // The transport adds the prefix of the one message that it takes this to be.
+        std::mem::take(&mut self.state.credit).checked_sub(PREFIX)
     }
 
     /// The next thing to send, unless the transport is full. The end of the call needs no room.
@@ -329,6 +330,9 @@ fn weight(item: &Outgoing) -> usize {
         _ => ITEM_OVERHEAD,
     }
 }
+
+/// What travels before the payload of each message.
+const PREFIX: usize = 5;
 
 /// Consumed bytes that are given back together.
 const CREDIT_BATCH: usize = 16 << 10;

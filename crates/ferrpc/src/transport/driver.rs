@@ -68,6 +68,18 @@ pub(crate) struct Context<'a> {
     pub(crate) queued: &'a mut usize,
 }
 
+impl Context<'_> {
+    /// Much time has gone into this batch: what it made is to be written before more is read.
+    pub(crate) const fn hurry(&mut self) {
+        *self.queued = usize::MAX;
+    }
+
+    /// `bytes` of messages were handed to the transport.
+    pub(crate) const fn queue(&mut self, bytes: usize) {
+        *self.queued = self.queued.saturating_add(bytes);
+    }
+}
+
 /// A connection: its bytes, its state and its role. The future ends when the connection has ended.
 pub(crate) struct Driver<R: Role> {
     io: Box<dyn Io>,
@@ -228,12 +240,17 @@ impl<R: Role> Driver<R> {
             self.input(&rest, now, queued);
             received += rest.len() - self.rest.len();
         }
+        if !self.rest.is_empty() {
+            let resumes = self.transport.wants_read();
+            return (if resumes { Input::More } else { Input::Paused }, received);
+        }
         let mut scratch = Scratch::take();
         let input = loop {
             if !self.transport.wants_read() {
                 break Input::Paused;
             }
-            if received >= RECEIVED_PER_PASS || *queued >= QUEUED_PER_PASS {
+            let enough = received >= RECEIVED_PER_PASS || *queued >= QUEUED_PER_PASS;
+            if enough || !self.rest.is_empty() {
                 break Input::More;
             }
             let mut buffer = ReadBuf::new(&mut scratch.bytes);
@@ -259,7 +276,7 @@ impl<R: Role> Driver<R> {
     fn input(&mut self, mut bytes: &[u8], now: Time, queued: &mut usize) {
         debug_assert!(self.rest.is_empty(), "kept input goes first");
         while !bytes.is_empty() {
-            if !self.transport.wants_read() {
+            if !self.transport.wants_read() || *queued >= QUEUED_PER_PASS {
                 self.rest.extend_from_slice(bytes);
                 break;
             }

@@ -1,0 +1,336 @@
+//! Who does the input and output of a connection, and how the others wait.
+
+use std::io::{self, IoSlice};
+use std::mem;
+use std::thread;
+use std::time::Duration;
+
+use ferrpc_core::Time;
+use ferrpc_core::http2::Transmit;
+
+use super::connection::{Connection, Locked, Role, Side, State, Waiting};
+use super::socket;
+use crate::transport::clock;
+
+/// The time that a wait was limited to is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct TimedOut;
+
+impl Connection {
+    /// Waits, in an attempt that was entered, until `ready` finds what it looks for, doing the connection's work meanwhile if
+    /// nobody else does it.
+    ///
+    /// `limit` is for what the transport has no timer for.
+    pub(super) fn wait<R>(
+        &self,
+        key: usize,
+        side: Side,
+        limit: Option<Time>,
+        mut ready: impl FnMut(&mut State) -> Option<R>,
+    ) -> Result<R, TimedOut> {
+        let mut state = self.lock();
+        state.last_ticket += 1;
+        let me = Role::Caller(state.last_ticket);
+        let ticket = state.last_ticket;
+        let result = loop {
+            if let Some(result) = ready(&mut state) {
+                break Ok(result);
+            }
+            if limit.is_some_and(|limit| limit <= clock::now()) {
+                break Err(TimedOut);
+            }
+            match state.role {
+                Role::None => state.role = me,
+                // Alone, this thread is the better one to wait: its answer need not be handed on.
+                Role::Guard if state.slots.len() == 1 && !state.reading && state.ready => {
+                    state.role = me;
+                    self.kick.kick();
+                }
+                _ => {}
+            }
+            if state.role == me {
+                state = self.lead(state, me, limit);
+                continue;
+            }
+            // Sending releases the lock: everything may have changed.
+            let before = (state.events, state.role);
+            state = self.send_out(state, Some(me));
+            if before == (state.events, state.role) {
+                state = self.park(state, key, side, ticket, limit);
+            }
+        };
+        state.leave(key, true);
+        if state.role == me {
+            self.step_down(&mut state);
+        }
+        if state.dirty {
+            state = self.send_out(state, None);
+        }
+        Self::unlock(state);
+        result
+    }
+
+    /// Sleeps until somebody has something for this thread: what it waits for, or the role.
+    fn park<'a>(
+        &'a self,
+        mut state: Locked<'a>,
+        key: usize,
+        side: Side,
+        ticket: u64,
+        limit: Option<Time>,
+    ) -> Locked<'a> {
+        let slot = &mut state.slots[key];
+        slot.waiting[side as usize] = Some(Waiting::new(ticket));
+        // The call's own deadline too: whoever leads may have begun to wait before this call
+        // began.
+        let until = slot.call.deadline().into_iter().chain(limit).min();
+        Self::unlock(state);
+        match until {
+            None => thread::park(),
+            Some(until) => thread::park_timeout(until.since(clock::now())),
+        }
+        let mut state = self.lock();
+        state.slots[key].waiting[side as usize] = None;
+        if until.is_some() {
+            self.fire_timers(&mut state);
+        }
+        state
+    }
+
+    /// Gives the role up: to the one other thread that waits, to the guard if there are several,
+    /// to nobody if there is none.
+    fn step_down(&self, state: &mut State) {
+        let mut waiting = state
+            .slots
+            .iter()
+            .flat_map(|(_, slot)| slot.waiting.iter().flatten())
+            .map(|waiting| (waiting.ticket, &waiting.thread));
+        let (first, second) = (waiting.next(), waiting.next());
+        match (first, second) {
+            (None, _) => {
+                state.role = Role::None;
+                state.idle_since = clock::now();
+            }
+            (Some((ticket, thread)), None) => {
+                let thread = thread.clone();
+                state.role = Role::Caller(ticket);
+                state.wakes.push(thread);
+            }
+            (Some(_), Some(_)) => {
+                state.role = Role::Guard;
+                self.guard.notify_one();
+            }
+        }
+    }
+
+    /// Output leaves: by this thread, or by the guard if it has the role.
+    pub(super) fn send_out<'a>(&'a self, mut state: Locked<'a>, me: Option<Role>) -> Locked<'a> {
+        if !state.dirty {
+            return state;
+        }
+        if state.role == Role::Guard {
+            // All that comes before the guard wakes goes out in one write.
+            state.dirty = false;
+            if !mem::replace(&mut state.kicked, true) {
+                self.kick.kick();
+            }
+            return state;
+        }
+        self.flush(state, me)
+    }
+
+    /// One round of input and output by the owner of the role: sends, waits for the socket,
+    /// receives. Returns when anything may have changed, with or without the role.
+    fn lead<'a>(&'a self, mut state: Locked<'a>, me: Role, limit: Option<Time>) -> Locked<'a> {
+        let events = state.events;
+        self.fire_timers(&mut state);
+        state = self.flush(state, Some(me));
+        if state.events != events || state.role != me || state.closed.is_some() {
+            return state;
+        }
+        let until = state.transport.poll_timeout().into_iter().chain(limit).min();
+        let (read, write) = (state.transport.wants_read(), state.blocked);
+        let mut buffer = mem::take(&mut state.buffer);
+        Self::unlock(state);
+
+        let timeout = until.map(|until| until.since(clock::now()));
+        let readiness = socket::wait(&self.socket, &self.kick, read, write, timeout);
+        if readiness.kicked {
+            self.kick.clear();
+        }
+        if me == Role::Guard {
+            // A caller may have taken the role meanwhile; from here on it cannot.
+            let mut state = self.lock();
+            state.kicked &= !readiness.kicked;
+            if state.role != me {
+                state.buffer = buffer;
+                return state;
+            }
+            state.reading = true;
+        }
+        let received = readiness.readable.then(|| {
+            buffer.resize(BUFFER_BYTES, 0);
+            self.socket.read(&mut buffer)
+        });
+        let mut state = self.lock();
+        state.reading = false;
+        state.kicked &= !readiness.kicked;
+        state.blocked &= !readiness.writable;
+        match received {
+            Some(Ok(count)) if count > 0 => self.feed(&mut state, &buffer[..count]),
+            Some(Err(error)) if is_temporary(&error) => {}
+            None => {}
+            Some(_) => {
+                state.transport.handle_close(clock::now());
+                self.dispatch(&mut state);
+            }
+        }
+        state.buffer = buffer;
+        state
+    }
+
+    fn fire_timers(&self, state: &mut State) {
+        let Some(at) = state.transport.poll_timeout() else { return };
+        let now = clock::now();
+        if at <= now {
+            state.transport.handle_timeout(now);
+            self.dispatch(state);
+            state.dirty = true;
+        }
+    }
+
+    /// Hands received bytes to the transport.
+    fn feed(&self, state: &mut State, mut bytes: &[u8]) {
+        let now = clock::now();
+        while !bytes.is_empty() && state.transport.close_cause().is_none() {
+            let events = state.events;
+            let taken = state.transport.handle_bytes(now, bytes);
+            bytes = &bytes[taken..];
+            self.dispatch(state);
+            if taken == 0 && state.events == events {
+                break;
+            }
+        }
+        // Acknowledgements and window updates.
+        state.dirty = true;
+    }
+
+    /// Writes what there is, outside of the lock. If somebody writes already, they do it.
+    fn flush<'a>(&'a self, mut state: Locked<'a>, me: Option<Role>) -> Locked<'a> {
+        state.dirty = false;
+        // Without an owner of the role nobody waits for the socket: trying is the way to know.
+        while !state.writing && (!state.blocked || state.role == Role::None) {
+            let now = clock::now();
+            let mut transmit = mem::take(&mut state.transmit);
+            state.transport.poll_transmit(now, &mut transmit, TRANSMIT_BYTES);
+            // What goes out makes room for more.
+            self.dispatch(&mut state);
+            if transmit.is_empty() {
+                state.transmit = transmit;
+                break;
+            }
+            state.writing = true;
+            drop(state);
+            let written = self.write(&transmit);
+            state = self.lock();
+            state.writing = false;
+            match written {
+                Ok(count) => {
+                    transmit.advance(count);
+                    state.blocked = false;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    state.blocked = true;
+                    if me != Some(state.role) && state.role != Role::None {
+                        // Its owner waits for input only.
+                        self.kick.kick();
+                    }
+                    state.transmit = transmit;
+                    break;
+                }
+                Err(_) => {
+                    transmit = Transmit::new();
+                    state.transport.handle_close(clock::now());
+                    self.dispatch(&mut state);
+                }
+            }
+            state.transmit = transmit;
+        }
+        if state.transport.is_finished() && state.transmit.is_empty() {
+            self.socket.shut_down();
+            self.guard.notify_one();
+        }
+        state
+    }
+
+    fn write(&self, transmit: &Transmit) -> io::Result<usize> {
+        let mut slices = [IoSlice::new(&[]); SLICES_PER_WRITE];
+        let filled = transmit.chunks(&mut slices);
+        match self.socket.write(&slices[..filled])? {
+            0 => Err(io::ErrorKind::WriteZero.into()),
+            count => Ok(count),
+        }
+    }
+
+    // -- the guard -------------------------------------------------------------------------------
+
+    /// The guard's way through the handshake; false if it did not succeed in time.
+    pub(super) fn shake_hands(&self, limit: Time) -> bool {
+        let mut state = self.lock();
+        while !state.ready && state.closed.is_none() && clock::now() < limit {
+            state = self.lead(state, Role::Guard, Some(limit));
+        }
+        if state.ready && state.closed.is_none() {
+            state.role = Role::None;
+            state.idle_since = clock::now();
+        }
+        // A server that ends the connection in the same breath was there nevertheless.
+        state.ready
+    }
+
+    /// The guard's life: works while it has the role, takes it when nobody has had it for a while
+    /// (so that pings are answered and timers fire), and ends with the connection.
+    pub(super) fn keep_guard(&self) {
+        let mut state = self.lock();
+        loop {
+            if state.transport.is_finished()
+                && (state.transmit.is_empty() || state.closed.is_some())
+            {
+                break;
+            }
+            match state.role {
+                Role::Guard => state = self.lead(state, Role::Guard, None),
+                Role::None if clock::now().since(state.idle_since) >= IDLE => {
+                    state.role = Role::Guard;
+                }
+                Role::None | Role::Caller(_) => {
+                    let wait = self.guard.wait_timeout(state, IDLE);
+                    state = wait.unwrap_or_else(std::sync::PoisonError::into_inner).0;
+                }
+            }
+        }
+        // Whoever still waits has been told; nobody needs to lead any more.
+        if state.role == Role::Guard {
+            state.role = Role::None;
+        }
+        self.socket.shut_down();
+        Self::unlock(state);
+    }
+}
+
+fn is_temporary(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
+}
+
+/// How long nobody may care before the guard does.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// Received at once: as much as a socket's buffer holds by default.
+const BUFFER_BYTES: usize = 64 << 10;
+
+/// Taken from the transport at once.
+const TRANSMIT_BYTES: usize = 256 << 10;
+
+/// Slices of one vectored write.
+const SLICES_PER_WRITE: usize = 32;

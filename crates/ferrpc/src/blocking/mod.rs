@@ -1,0 +1,21 @@
+//! Clients for threads that may block, without a runtime.
+//!
+//! ```text
+//!   calling threads -- Channel -- Call (attempts) -- Connection: one lock, one role
+//!                                                     |
+//!                                     whoever has it: socket <-> core's Transport
+//! ```
+//!
+//! See [`Channel`]. The calls are those of the asynchronous [`Channel`](crate::Channel), with
+//! iterators in place of streams.
+
+mod call;
+mod channel;
+mod connection;
+mod dial;
+mod lead;
+mod socket;
+mod streams;
+
+pub use channel::Channel;
+pub use streams::{Requests, Responses};

@@ -1,0 +1,128 @@
+//! From a request to a call that can be started.
+
+use std::sync::Arc;
+
+use ferrpc_core::call::CallConfig;
+use ferrpc_core::http2::Window;
+use ferrpc_core::transport::{CallLimits, Cardinality, StartCall};
+use ferrpc_core::{Encoding, Metadata, Time};
+use tokio::time::Instant;
+
+use super::builder::Config;
+use crate::interceptor::{ClientCall, ClientInterceptor, EndHooks};
+use crate::method::MethodPath;
+use crate::request::{CallEnd, RequestParts};
+use crate::transport::clock;
+use crate::{Method, Request, Status};
+
+/// What all calls of a channel have in common.
+pub(crate) struct CallMaker {
+    authority: Arc<str>,
+    user_agent: Arc<str>,
+    interceptors: Arc<[Arc<dyn ClientInterceptor>]>,
+    config: Config,
+    credit_batch: usize,
+}
+
+/// A call about to start, and the message (or messages) it begins with.
+pub(crate) struct NewCall<M> {
+    pub(crate) head: Head,
+    pub(crate) config: CallConfig,
+    pub(crate) hooks: EndHooks,
+    pub(crate) message: M,
+}
+
+/// What every attempt of a call starts with.
+pub(crate) struct Head {
+    pub(crate) path: MethodPath,
+    authority: Arc<str>,
+    user_agent: Arc<str>,
+    metadata: Metadata,
+    pub(crate) encoding: Encoding,
+    pub(crate) cardinality: Cardinality,
+    pub(crate) limits: CallLimits,
+    /// Bytes of consumed messages that are given back together.
+    pub(crate) credit_batch: usize,
+}
+
+impl Head {
+    /// What the transport needs for an attempt.
+    pub(crate) fn start(&self, deadline: Option<Time>) -> StartCall<'_> {
+        StartCall {
+            path: &self.path,
+            authority: &self.authority,
+            scheme: "http",
+            user_agent: &self.user_agent,
+            metadata: &self.metadata,
+            deadline,
+            encoding: self.encoding,
+            cardinality: self.cardinality,
+            limits: self.limits,
+            // Transparent retries do not count as attempts.
+            previous_attempts: 0,
+        }
+    }
+}
+
+impl CallMaker {
+    pub(super) fn new(
+        authority: Arc<str>,
+        user_agent: Arc<str>,
+        interceptors: Arc<[Arc<dyn ClientInterceptor>]>,
+        config: Config,
+    ) -> Self {
+        let credit_batch = match config.transport.http2.window {
+            Window::Auto { .. } => CREDIT_BATCH,
+            Window::Fixed(window) => CREDIT_BATCH.min(window as usize / 4),
+        };
+        Self { authority, user_agent, interceptors, config, credit_batch }
+    }
+
+    /// Asks the interceptors, and fills in what the request leaves to the channel.
+    pub(crate) fn make<Q, S, M>(
+        &self,
+        method: &Method<Q, S>,
+        request: Request<M>,
+    ) -> Result<NewCall<M>, Status> {
+        let RequestParts { message, mut metadata, mut extensions, options } = request.into_parts();
+        let deadline = options.end.map(deadline);
+        let hooks = if self.interceptors.is_empty() {
+            EndHooks::new()
+        } else {
+            let mut call = ClientCall {
+                path: method.path(),
+                metadata: &mut metadata,
+                extensions: &mut extensions,
+                deadline: deadline.map(|deadline| clock::to_instant(deadline).into_std()),
+            };
+            EndHooks::begin(self.interceptors.iter(), |interceptor| interceptor.begin(&mut call))?
+        };
+        let head = Head {
+            path: method.shared_path(),
+            authority: Arc::clone(&self.authority),
+            user_agent: Arc::clone(&self.user_agent),
+            metadata,
+            encoding: options.compression.unwrap_or(self.config.compression),
+            cardinality: method.cardinality(),
+            limits: self.config.limits,
+            credit_batch: self.credit_batch,
+        };
+        let config = CallConfig {
+            deadline,
+            wait_for_ready: options.wait_for_ready.unwrap_or(self.config.wait_for_ready),
+            max_kept: self.config.max_kept,
+        };
+        Ok(NewCall { head, config, hooks, message })
+    }
+}
+
+fn deadline(end: CallEnd) -> Time {
+    match end {
+        CallEnd::After(timeout) => clock::now() + timeout,
+        CallEnd::At(instant) => clock::to_time(Instant::from_std(instant)),
+    }
+}
+
+/// Consumed bytes that are given back together: few enough that a quarter of the smallest window
+/// is never held back, many enough that small messages do not each cost a look.
+const CREDIT_BATCH: usize = 16 << 10;

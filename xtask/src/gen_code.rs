@@ -1,0 +1,54 @@
+//! `cargo xtask gen`: generated code that is committed, renewed or compared.
+//!
+//! `interop/grpc-go/gen` is not among it: what makes it needs programs of Go's and Python's
+//! (`interop/grpc-go/README.md`).
+
+use anyhow::Result;
+use clap::Args;
+
+use crate::process;
+use crate::report::{Progress, Tally};
+use crate::workspace::Workspace;
+
+/// What to do.
+#[derive(Args, Default)]
+pub(crate) struct Options {
+    /// Change nothing; fail if something would change.
+    #[arg(long)]
+    pub(crate) check: bool,
+}
+
+/// Code that a test compares with what is committed, and writes when `FERRPC_BLESS` is set.
+struct Generated {
+    what: &'static str,
+    test: &'static [&'static str],
+}
+
+const GENERATED: &[Generated] = &[Generated {
+    what: "testdata/protos/codegen/golden",
+    test: &["test", "--quiet", "--all-features", "-p", "ferrpc-codegen", "--test", "golden"],
+}];
+
+/// Renews or compares; each folder is one check.
+pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<Tally> {
+    let progress = Progress::new();
+    let mut tally = Tally::default();
+    for Generated { what, test } in GENERATED {
+        progress.say(what);
+        let mut command = workspace.cargo(test);
+        if options.check {
+            command.env_remove("FERRPC_BLESS");
+        } else {
+            command.env("FERRPC_BLESS", "1");
+        }
+        let finished = process::finish(&mut command, what, process::BUILD)?;
+        let good = finished.status.is_some_and(|status| status.success());
+        tally.count(good);
+        match (good, options.check) {
+            (true, true) => println!("{what} is up to date"),
+            (true, false) => println!("{what} is renewed; read the difference"),
+            (false, _) => println!("{what}: {}\n`cargo xtask gen` renews it", finished.account()),
+        }
+    }
+    Ok(tally)
+}

@@ -1,0 +1,210 @@
+//! `cargo xtask interop`: gRPC's interop cases, each peer's client on ferrpc's server and ferrpc's
+//! client on each peer's server, ferrpc on itself; then h2spec. The cases are described in
+//! `interop/README.md`.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::Args;
+
+use crate::h2spec;
+use crate::peers::{self, PEERS, Party};
+use crate::process::{self, Server};
+use crate::report::{self, Progress, Tally};
+use crate::workspace::Workspace;
+
+/// What to run.
+#[derive(Args, Default)]
+pub(crate) struct Options {
+    /// Only these peers: grpcio, grpcio-aio, grpc-java, grpc-go, grpc-js, tonic.
+    #[arg(long, value_delimiter = ',', value_name = "PEER")]
+    pub(crate) peer: Vec<String>,
+    /// Only the four kinds of calls.
+    #[arg(long)]
+    pub(crate) reduced: bool,
+    /// A peer whose toolchain is missing is an error; else it is skipped aloud.
+    #[arg(long)]
+    pub(crate) require_all: bool,
+    /// Leave h2spec out.
+    #[arg(long)]
+    pub(crate) no_h2spec: bool,
+    /// The peers among themselves, without ferrpc: shows whether a peer is at fault.
+    #[arg(long, hide = true)]
+    pub(crate) peers_only: bool,
+}
+
+/// Runs the cases; each case of each pair is one check, as is each case of h2spec.
+pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<Tally> {
+    let progress = Progress::new();
+    let names: Vec<_> = PEERS
+        .iter()
+        .map(|peer| peer.name)
+        .filter(|name| options.peer.is_empty() || options.peer.iter().any(|asked| asked == name))
+        .collect();
+    let asked: Vec<_> = options.peer.iter().map(String::as_str).collect();
+    let wanted = if asked.is_empty() { &names } else { &asked };
+    let (parties, skipped) = peers::prepare(workspace, &progress, wanted)?;
+    peers::announce(&skipped, options.require_all)?;
+    let cases = if options.reduced { REDUCED } else { CASES };
+
+    let mut tally = Tally::default();
+    if options.peers_only {
+        let servers = start(&parties, &progress)?;
+        for client in &parties {
+            let pairs: Vec<_> = parties.iter().zip(&servers).map(|pair| (client, pair)).collect();
+            let title = format!("The client of {} on the server of ...", client.name);
+            tally += matrix(&title, &progress, cases, &pairs, |(_, (server, _))| server.name)?;
+        }
+        return Ok(tally);
+    }
+
+    let ferrpc = vec![peers::interop_peer(workspace, &progress)?];
+    let own = start(&ferrpc, &progress)?;
+    let pairs: Vec<_> =
+        ferrpc.iter().chain(&parties).map(|client| (client, (&ferrpc[0], &own[0]))).collect();
+    let title = "On ferrpc's server, the client of ...";
+    tally += matrix(title, &progress, cases, &pairs, |(client, _)| client.name)?;
+
+    let servers = start(&parties, &progress)?;
+    let pairs: Vec<_> = parties.iter().zip(&servers).map(|pair| (&ferrpc[0], pair)).collect();
+    let title = "ferrpc's client on the server of ...";
+    tally += matrix(title, &progress, cases, &pairs, |(_, (server, _))| server.name)?;
+    drop((own, servers));
+
+    if !options.no_h2spec {
+        match h2spec::prepare(workspace, &progress)? {
+            Ok(program) => tally += h2spec::run(workspace, &progress, &program)?,
+            Err(skipped) => peers::announce(&[skipped], options.require_all)?,
+        }
+    }
+    Ok(tally)
+}
+
+fn start(parties: &[Party], progress: &Progress) -> Result<Vec<Server>> {
+    let mut servers = Vec::new();
+    for party in parties {
+        progress.detail(&format!("starting the server of {}", party.name));
+        servers.push(Server::start(&mut party.server(), party.name)?);
+    }
+    Ok(servers)
+}
+
+/// A client, and a server with its process.
+type Pair<'a> = (&'a Party, (&'a Party, &'a Server));
+
+/// Runs the cases of several pairs and prints them: a row a case, a column a pair.
+fn matrix(
+    title: &str,
+    progress: &Progress,
+    cases: &[&str],
+    pairs: &[Pair<'_>],
+    column: impl Fn(&Pair<'_>) -> &'static str,
+) -> Result<Tally> {
+    let mut columns = Vec::new();
+    for (client, (party, server)) in pairs {
+        progress.say(&format!("the client of {} on the server of {}", client.name, party.name));
+        columns.push(outcomes(client, server, cases)?);
+    }
+    let header = ["case"].into_iter().chain(pairs.iter().map(column));
+    let mut table = report::table(header);
+    let mut tally = Tally::default();
+    let mut red = Vec::new();
+    for (row, case) in cases.iter().enumerate() {
+        let mut cells = vec![(*case).into()];
+        for (pair, outcomes) in pairs.iter().zip(&columns) {
+            let good = outcomes[row].is_ok();
+            tally.count(good);
+            cells.push(report::cell(if good { "ok" } else { "FAIL" }, good));
+            if let Err(reason) = &outcomes[row] {
+                let (client, (server, _)) = pair;
+                red.push(format!("FAIL {case}: {} on {}: {reason}", client.name, server.name));
+            }
+        }
+        table.add_row(cells);
+    }
+    println!("\n{title}\n{table}");
+    for line in &red {
+        println!("{line}");
+    }
+    Ok(tally)
+}
+
+/// What became of each case.
+fn outcomes(client: &Party, server: &Server, cases: &[&str]) -> Result<Vec<Outcome>> {
+    let limit = process::MINUTE + CASE_LIMIT * cases.len() as u32;
+    let mut command = client.client(server.address());
+    command.args(["--case", &cases.join(",")]);
+    let finished = process::finish(&mut command, client.name, limit)?;
+    Ok(cases
+        .iter()
+        .map(|case| {
+            outcome(&finished.stdout, case)
+                .unwrap_or_else(|| Err(format!("the client did not say; {}", finished.account())))
+        })
+        .collect())
+}
+
+/// Finds a case's line, `ok CASE` or `FAIL CASE: reason`.
+fn outcome(said: &str, case: &str) -> Option<Outcome> {
+    said.lines().find_map(|line| match line.split_once(' ')? {
+        ("ok", name) if name.trim_end() == case => Some(Ok(())),
+        ("FAIL", rest) => {
+            let (name, reason) = rest.split_once(':').unwrap_or((rest, "no reason given"));
+            (name.trim_end() == case).then(|| Err(reason.trim().to_owned()))
+        }
+        _ => None,
+    })
+}
+
+type Outcome = Result<(), String>;
+
+/// What a client gives a case (`interop/README.md`).
+const CASE_LIMIT: Duration = Duration::from_secs(30);
+
+/// The four kinds of calls.
+const REDUCED: &[&str] =
+    &["empty_unary", "large_unary", "client_streaming", "server_streaming", "ping_pong"];
+
+/// All cases of `interop/README.md`, in its order.
+const CASES: &[&str] = &[
+    "empty_unary",
+    "large_unary",
+    "client_streaming",
+    "server_streaming",
+    "ping_pong",
+    "empty_stream",
+    "custom_metadata",
+    "status_code_and_message",
+    "special_status_message",
+    "unimplemented_method",
+    "unimplemented_service",
+    "cancel_after_begin",
+    "cancel_after_first_response",
+    "timeout_on_sleeping_server",
+    "big_unary",
+    "many_messages",
+    "gzip",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SAID: &str = "ok empty_unary\nFAIL gzip: size 7: not 8\nFAIL ping_pong\nok\n";
+
+    #[test]
+    fn lines_of_a_client() {
+        assert_eq!(outcome(SAID, "empty_unary"), Some(Ok(())));
+        assert_eq!(outcome(SAID, "gzip"), Some(Err("size 7: not 8".to_owned())));
+        assert_eq!(outcome(SAID, "ping_pong"), Some(Err("no reason given".to_owned())));
+        assert_eq!(outcome(SAID, "empty"), None);
+    }
+
+    #[test]
+    fn every_case_is_described() {
+        let described = include_str!("../../interop/README.md");
+        for case in CASES.iter().chain(REDUCED) {
+            assert!(described.contains(&format!("`{case}`")), "{case}");
+        }
+    }
+}

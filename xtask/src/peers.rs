@@ -1,0 +1,195 @@
+//! The parties that talk to each other: the real peers of `interop/` and ferrpc's own programs.
+
+use std::ffi::OsString;
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use crate::process;
+use crate::report::Progress;
+use crate::workspace::Workspace;
+
+/// A server and a client with the command lines of `interop/README.md`, built and ready.
+pub(crate) struct Party {
+    pub(crate) name: &'static str,
+    /// The language that it signs its answers with: `py`, `java`, `rust`, `go`, `node`.
+    pub(crate) language: &'static str,
+    server: Vec<OsString>,
+    client: Vec<OsString>,
+}
+
+impl Party {
+    /// The command that serves on a free port.
+    pub(crate) fn server(&self) -> Command {
+        let mut command = command(&self.server);
+        command.args(["--listen", "127.0.0.1:0"]);
+        command
+    }
+
+    /// The command that asks the server at an address.
+    pub(crate) fn client(&self, address: &str) -> Command {
+        let mut command = command(&self.client);
+        command.args(["--connect", address]);
+        command
+    }
+}
+
+/// A peer that is not there, and why.
+pub(crate) struct Skipped {
+    pub(crate) name: &'static str,
+    pub(crate) reason: String,
+}
+
+/// Who can be asked for: what the peer is called, and what it takes to build it.
+pub(crate) struct Peer {
+    pub(crate) name: &'static str,
+    folder: &'static str,
+    language: &'static str,
+    /// Goes between `server` or `client` and the rest.
+    flag: Option<&'static str>,
+    /// Commands that succeed where the toolchain is there, and what to call it.
+    needs: &'static [(&'static str, &'static [&'static str])],
+}
+
+/// Every peer of `interop/`.
+pub(crate) const PEERS: &[Peer] = &[
+    Peer { name: "grpcio", folder: "grpcio", language: "py", flag: None, needs: PYTHON },
+    Peer {
+        name: "grpcio-aio",
+        folder: "grpcio",
+        language: "py",
+        flag: Some("--aio"),
+        needs: PYTHON,
+    },
+    Peer {
+        name: "grpc-java",
+        folder: "grpc-java",
+        language: "java",
+        flag: None,
+        needs: &[("a JDK", &["java", "-version"]), ("Maven", &["mvn", "--version"])],
+    },
+    Peer {
+        name: "grpc-go",
+        folder: "grpc-go",
+        language: "go",
+        flag: None,
+        needs: &[("Go", &["go", "version"])],
+    },
+    Peer {
+        name: "grpc-js",
+        folder: "grpc-js",
+        language: "node",
+        flag: None,
+        needs: &[("Node", &["node", "--version"]), ("npm", &["npm", "--version"])],
+    },
+    Peer { name: "tonic", folder: "tonic", language: "rust", flag: None, needs: &[] },
+];
+
+/// What the demo adds to ferrpc's Rust: a peer for each other language.
+pub(crate) const LANGUAGES: [&str; 4] = ["grpcio", "grpc-java", "grpc-go", "grpc-js"];
+
+const PYTHON: &[(&str, &[&str])] = &[
+    ("Python", &["python3", "--version"]),
+    ("Python's venv module", &["python3", "-c", "import venv, ensurepip"]),
+];
+
+/// Builds the peers of these names, one after the other. One whose toolchain is missing is
+/// skipped; that and a build that fails are told apart.
+pub(crate) fn prepare(
+    workspace: &Workspace,
+    progress: &Progress,
+    names: &[&str],
+) -> Result<(Vec<Party>, Vec<Skipped>)> {
+    if let Some(unknown) = names.iter().find(|name| !PEERS.iter().any(|peer| peer.name == **name)) {
+        let known: Vec<_> = PEERS.iter().map(|peer| peer.name).collect();
+        bail!("no peer is called {unknown}; there are {}", known.join(", "));
+    }
+    let mut parties = Vec::new();
+    let mut skipped = Vec::new();
+    for peer in PEERS.iter().filter(|peer| names.contains(&peer.name)) {
+        match peer.missing()? {
+            Some(tool) => {
+                let reason = format!("{tool} is not there (interop/{}/README.md)", peer.folder);
+                skipped.push(Skipped { name: peer.name, reason });
+            }
+            None => parties.push(peer.build(workspace, progress)?),
+        }
+    }
+    Ok((parties, skipped))
+}
+
+/// Says aloud who is missing, and makes it an error where all are required.
+pub(crate) fn announce(skipped: &[Skipped], require_all: bool) -> Result<()> {
+    for Skipped { name, reason } in skipped {
+        println!("skipped: {name}: {reason}");
+    }
+    if require_all && !skipped.is_empty() {
+        let names: Vec<_> = skipped.iter().map(|skipped| skipped.name).collect();
+        bail!("all peers are required, and {} cannot be built here", names.join(", "));
+    }
+    Ok(())
+}
+
+/// ferrpc's example programs, which serve and ask `example.TestService` alone.
+pub(crate) fn examples(workspace: &Workspace, progress: &Progress) -> Result<Party> {
+    workspace.build(progress, &["-p", "ferrpc-examples", "--examples"])?;
+    let path = |name| vec![workspace.built("debug/examples").join(name).into_os_string()];
+    Ok(Party {
+        name: "ferrpc",
+        language: "rust",
+        server: path("test_service_server"),
+        client: path("test_service_client"),
+    })
+}
+
+/// ferrpc's ends for the interop cases.
+pub(crate) fn interop_peer(workspace: &Workspace, progress: &Progress) -> Result<Party> {
+    workspace.build(progress, &["-p", "ferrpc-testing", "--bin", "interop_peer"])?;
+    let path = workspace.built("debug/interop_peer").into_os_string();
+    Ok(Party {
+        name: "ferrpc",
+        language: "rust",
+        server: vec![path.clone(), "server".into()],
+        client: vec![path, "client".into()],
+    })
+}
+
+impl Peer {
+    /// The first part of the toolchain that does not run.
+    fn missing(&self) -> Result<Option<&'static str>> {
+        for (tool, line) in self.needs {
+            let line: Vec<_> = line.iter().map(OsString::from).collect();
+            let runs = process::finish(&mut command(&line), tool, process::MINUTE)
+                .is_ok_and(|finished| finished.status.is_some_and(|status| status.success()));
+            if !runs {
+                return Ok(Some(tool));
+            }
+        }
+        Ok(None)
+    }
+
+    fn build(&self, workspace: &Workspace, progress: &Progress) -> Result<Party> {
+        let folder = workspace.root.join("interop").join(self.folder);
+        let out = workspace.peer(self.folder);
+        let what = format!("interop/{}/build", self.folder);
+        progress.say(&what);
+        process::output(Command::new(folder.join("build")).arg(&out), &what, process::BUILD)?;
+        let line = |program: &str| {
+            let mut line = vec![folder.join("run").into(), out.clone().into(), program.into()];
+            line.extend(self.flag.map(OsString::from));
+            line
+        };
+        Ok(Party {
+            name: self.name,
+            language: self.language,
+            server: line("server"),
+            client: line("client"),
+        })
+    }
+}
+
+fn command(line: &[OsString]) -> Command {
+    let mut command = Command::new(&line[0]);
+    command.args(&line[1..]);
+    command
+}

@@ -1,0 +1,107 @@
+//! What is printed: a tally, tables, and what is being done.
+
+use std::fmt;
+use std::io::{self, IsTerminal};
+use std::ops::AddAssign;
+use std::time::Duration;
+
+use comfy_table::{Cell, Color, ContentArrangement, Table, presets};
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// How many checks passed and how many did not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    pub(crate) passed: usize,
+    pub(crate) failed: usize,
+}
+
+impl Tally {
+    /// Counts one check.
+    pub(crate) fn count(&mut self, passed: bool) {
+        if passed { self.passed += 1 } else { self.failed += 1 }
+    }
+
+    /// One check alone.
+    pub(crate) fn of(passed: bool) -> Self {
+        let mut tally = Self::default();
+        tally.count(passed);
+        tally
+    }
+}
+
+impl AddAssign for Tally {
+    fn add_assign(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} passed, {} failed", self.passed, self.failed)
+    }
+}
+
+/// What is being done: a spinner on a terminal, lines elsewhere.
+pub(crate) struct Progress(ProgressBar);
+
+impl Progress {
+    pub(crate) fn new() -> Self {
+        let bar = ProgressBar::new_spinner();
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed:>4} {wide_msg}") {
+            bar.set_style(style);
+        }
+        bar.enable_steady_tick(Duration::from_millis(120));
+        Self(bar)
+    }
+
+    /// Says what is done now, if it may take a while.
+    pub(crate) fn say(&self, what: &str) {
+        if self.0.is_hidden() {
+            eprintln!("  {what}");
+        }
+        self.detail(what);
+    }
+
+    /// Says what is done now, for moments: not worth a line in a log.
+    pub(crate) fn detail(&self, what: &str) {
+        self.0.set_message(what.to_owned());
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
+
+/// A table as all commands print it.
+pub(crate) fn table<T: Into<Cell>>(header: impl IntoIterator<Item = T>) -> Table {
+    let mut table = Table::new();
+    table
+        .load_style(presets::UTF8_BORDERS_ONLY)
+        .set_content_arrangement(ContentArrangement::Dynamic);
+    if !io::stdout().is_terminal() {
+        // A log has no width; a line of it may be long.
+        table.set_width(LOG_WIDTH);
+    }
+    table.set_header(header.into_iter().map(Into::into).collect::<Vec<Cell>>());
+    table
+}
+
+/// A cell that shows whether it is good.
+pub(crate) fn cell(text: impl ToString, good: bool) -> Cell {
+    Cell::new(text).fg(if good { Color::Green } else { Color::Red })
+}
+
+/// `3.2 s`, `2 min 5 s`.
+pub(crate) fn elapsed(time: Duration) -> String {
+    let seconds = time.as_secs();
+    if seconds < 60 {
+        format!("{:.1} s", time.as_secs_f64())
+    } else {
+        format!("{} min {} s", seconds / 60, seconds % 60)
+    }
+}
+
+const LOG_WIDTH: u16 = 180;
