@@ -24,7 +24,7 @@ pub struct Limits {
     pub max_header_list_size: u32,
     /// Fields in one header list.
     pub max_header_fields: u32,
-    /// CONTINUATION frames of one header block.
+    /// CONTINUATION frames of one header block; more if `max_header_list_size` takes more.
     pub max_continuations: u32,
     /// Bytes of header lists held for open streams: beyond it, requests are answered as too large.
     pub max_held_headers: usize,
