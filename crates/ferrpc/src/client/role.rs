@@ -123,8 +123,9 @@ impl ClientRole {
                 self.put(call, cell);
             }
             Err(StartError::StreamLimit) => {
-                if !matches!(state.attempt, Attempt::Queued) {
-                    state.attempt = Attempt::Queued;
+                if !matches!(state.attempt, Attempt::Queued { .. }) {
+                    let mailbox = Arc::clone(&self.mailbox);
+                    state.attempt = Attempt::Queued { mailbox };
                     self.wakers.extend(watch_deadline(&mut state));
                 }
                 drop(state);
@@ -314,7 +315,10 @@ impl Role for ClientRole {
                 // is marked here.
                 if let Some(cell) = &start.0 {
                     let mut state = cell.lock();
-                    state.attempt = Attempt::Queued;
+                    if state.is_over() {
+                        return;
+                    }
+                    state.attempt = Attempt::Queued { mailbox: Arc::clone(&self.mailbox) };
                     self.wakers.extend(watch_deadline(&mut state));
                 }
                 self.queue.push_back(start);
