@@ -192,6 +192,13 @@ pub(crate) struct BadBinary {
     pub(crate) key: Box<str>,
 }
 
+impl From<MetadataError> for Status {
+    /// INTERNAL: metadata that cannot be sent is a mistake of the program that made it.
+    fn from(error: MetadataError) -> Self {
+        Self::internal(error.to_string())
+    }
+}
+
 impl From<BadBinary> for Status {
     fn from(bad: BadBinary) -> Self {
         Self::internal(format!("the value of metadata key {:?} is not base64", bad.key))
