@@ -166,6 +166,11 @@ impl Connection {
         wakes.iter().for_each(Thread::unpark);
     }
 
+    /// Why the connection ended, in words.
+    pub(super) fn end(&self) -> String {
+        self.lock().closed.clone().unwrap_or_else(|| "the channel was closed".to_owned())
+    }
+
     /// Whether new calls may start here.
     pub(super) fn is_usable(&self) -> bool {
         self.lock().usable

@@ -24,9 +24,11 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 use super::builder::Config;
+use super::observer::Observer;
 use super::pacing::Pacing;
 use super::role::{ClientRole, Command};
 use super::{ConnectError, connector};
+use crate::observers::Observers;
 use crate::resolver::Target;
 use crate::transport::clock;
 use crate::transport::driver::Driver;
@@ -80,6 +82,19 @@ struct Attempt {
 pub(super) struct Connection {
     id: u64,
     pub(super) mailbox: Arc<Mailbox<Command>>,
+}
+
+/// A connection that observers were told of.
+pub(super) struct Watched {
+    observers: Observers<dyn Observer>,
+    target: Target,
+}
+
+impl Watched {
+    /// The connection is over.
+    pub(super) fn ended(self, cause: &str) {
+        self.observers.tell(|observer| observer.disconnected(&self.target, cause));
+    }
 }
 
 impl Connection {
@@ -207,14 +222,19 @@ impl Subchannel {
 
     // -- for connections -------------------------------------------------------------------------
 
-    /// The server's SETTINGS came.
-    pub(super) fn connection_ready(&self, id: u64, mailbox: &Arc<Mailbox<Command>>) {
+    /// The server's SETTINGS came. Returns who is to be told of the connection's end; nobody if
+    /// the connection is not wanted any more.
+    pub(super) fn connection_ready(
+        &self,
+        id: u64,
+        mailbox: &Arc<Mailbox<Command>>,
+    ) -> Option<Watched> {
         let mut state = self.lock();
         let Some(attempt) = state.attempt.take_if(|attempt| attempt.id == id) else {
             // Given up meanwhile, or the channel was closed.
             drop(state);
             let _ = mailbox.send(Command::Close(ConnectError::closed().status()));
-            return;
+            return None;
         };
         // From here on, whoever finds no connection starts another task.
         state.connecting = None;
@@ -223,8 +243,11 @@ impl Subchannel {
         state.connection = Some(Connection { id, mailbox: Arc::clone(mailbox) });
         self.publish(&mut state, ConnectivityState::Ready);
         drop(state);
+        self.config.observers.tell(|observer| observer.connected(&self.target));
         // The task that waits for it may be gone; then nobody needs to know.
         let _ = attempt.outcome.send(Ok(()));
+        let observers = self.config.observers.clone();
+        (!observers.is_empty()).then(|| Watched { observers, target: self.target.clone() })
     }
 
     /// The connection takes no new calls. The next call makes another connection, at once: this
@@ -419,9 +442,11 @@ impl Subchannel {
         };
         tracing::debug!(target_name = %self.target, error = %failure, "no connection");
         let retry_at = state.backoff.fail(clock::now());
-        state.failure = Some(failure);
+        state.failure = Some(failure.clone());
         state.failures += 1;
         self.publish(&mut state, ConnectivityState::TransientFailure);
+        drop(state);
+        self.config.observers.tell(|observer| observer.connect_failed(&self.target, &failure));
         Some(retry_at)
     }
 }

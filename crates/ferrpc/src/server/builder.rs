@@ -14,9 +14,10 @@ use super::handler::Handler;
 use super::http::{Fallback, HttpRequest, HttpResponse, not_found};
 use super::interceptor::Interceptor;
 use super::listen::{BindError, SocketOptions};
-use super::observer::{Observer, Observers};
+use super::observer::Observer;
 use super::routes::{Router, Routes, Settings, unknown_handler};
 use super::shared::{Acceptor, Parts, Shared};
+use crate::observers::Observers;
 use crate::{Encoding, EncodingSet, Request, Response, Status, Streaming};
 
 /// Describes a server: its services, its limits, how it treats connections.
@@ -52,7 +53,7 @@ impl ServerBuilder {
             interceptors: Vec::new(),
             observer: None,
             acceptor: None,
-            http2: http2::Config::default(),
+            http2: http2::Config { keepalive: DEFAULT_KEEPALIVE, ..http2::Config::default() },
             accept: EncodingSet::ALL,
             compression: Encoding::Identity,
             limits: CallLimits { max_receive: 4 << 20, max_send: usize::MAX },
@@ -174,9 +175,17 @@ impl ServerBuilder {
         self
     }
 
+    /// The largest metadata taken with a request, in bytes, 32 added for each entry; more ends the
+    /// call with RESOURCE_EXHAUSTED. By default 16 KiB.
+    pub const fn max_metadata_size(mut self, bytes: u32) -> Self {
+        self.http2.limits.max_header_list_size = bytes;
+        self
+    }
+
     /// All limits on what a peer may do; replaces what was set by
-    /// [`max_concurrent_streams`](Self::max_concurrent_streams) and
-    /// [`ping_policy`](Self::ping_policy).
+    /// [`max_concurrent_streams`](Self::max_concurrent_streams),
+    /// [`max_metadata_size`](Self::max_metadata_size),
+    /// [`handshake_timeout`](Self::handshake_timeout) and [`ping_policy`](Self::ping_policy).
     pub const fn limits(mut self, limits: Limits) -> Self {
         self.http2.limits = limits;
         self
@@ -208,7 +217,8 @@ impl ServerBuilder {
         self
     }
 
-    /// Pings that find out whether callers are still there. By default there are none.
+    /// Pings that find out whether callers are still there. By default after two hours of silence,
+    /// with 20 seconds to answer, also where there are no calls.
     pub const fn keepalive(mut self, keepalive: Keepalive) -> Self {
         self.http2.keepalive = keepalive;
         self
@@ -311,3 +321,11 @@ impl fmt::Debug for ServerBuilder {
             .finish_non_exhaustive()
     }
 }
+
+/// gRPC's default for servers: finds callers that vanished without a word, in the end.
+const DEFAULT_KEEPALIVE: Keepalive = Keepalive {
+    interval: Some(Duration::from_secs(2 * 60 * 60)),
+    timeout: Duration::from_secs(20),
+    without_streams: true,
+    max_pings_without_data: 0,
+};

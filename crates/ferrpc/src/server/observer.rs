@@ -1,7 +1,5 @@
 //! A hook for metrics.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::Code;
@@ -30,25 +28,6 @@ pub trait Observer: Send + Sync + 'static {
     /// A connection is over; `cause` says why, in words.
     fn connection_closed(&self, connection: &ConnectionInfo, cause: &str) {
         let _ = (connection, cause);
-    }
-}
-
-/// Those that observe a server: nobody, as a rule.
-#[derive(Clone, Default)]
-pub(crate) struct Observers(Option<Arc<dyn Observer>>);
-
-impl Observers {
-    pub(crate) const fn new(observer: Option<Arc<dyn Observer>>) -> Self {
-        Self(observer)
-    }
-
-    /// Tells them something; `what` is not run where there are none.
-    pub(crate) fn tell(&self, what: impl FnOnce(&dyn Observer)) {
-        if let Some(observer) = &self.0
-            && catch_unwind(AssertUnwindSafe(|| what(&**observer))).is_err()
-        {
-            tracing::error!("an observer panicked");
-        }
     }
 }
 

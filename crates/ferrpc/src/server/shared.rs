@@ -15,8 +15,9 @@ use tokio::task::AbortHandle;
 use super::connection::{Command, Connection};
 use super::http::Fallback;
 use super::load::ServerLoad;
-use super::observer::Observers;
+use super::observer::Observer;
 use super::routes::Router;
+use crate::observers::Observers;
 use crate::transport::driver::Driver;
 use crate::transport::mailbox::Mailbox;
 use crate::transport::{ConnectionInfo, Io, clock};
@@ -38,7 +39,7 @@ pub type Accepting = Pin<Box<dyn Future<Output = io::Result<Box<dyn Io>>> + Send
 pub(crate) struct Shared {
     pub(crate) router: Router,
     pub(crate) fallback: Fallback,
-    pub(crate) observers: Observers,
+    pub(crate) observers: Observers<dyn Observer>,
     pub(crate) load: Arc<ServerLoad>,
     pub(crate) max_handlers_per_connection: usize,
     pub(crate) config: Config,
@@ -82,7 +83,7 @@ pub(crate) type Place = Option<OwnedSemaphorePermit>;
 pub(crate) struct Parts {
     pub(crate) router: Router,
     pub(crate) fallback: Fallback,
-    pub(crate) observers: Observers,
+    pub(crate) observers: Observers<dyn Observer>,
     pub(crate) max_handlers: usize,
     pub(crate) max_handlers_per_connection: usize,
     pub(crate) overload_pushback: Duration,
