@@ -73,6 +73,17 @@ impl ReceiveWindow {
         (self.open, self.pending, self.size)
     }
 
+    /// The size of the window.
+    pub(crate) fn size(self) -> u32 {
+        u32::try_from(self.size).unwrap_or(u32::MAX)
+    }
+
+    /// The window becomes larger by `bytes`.
+    pub(crate) fn grow(&mut self, bytes: u32) {
+        self.size += i64::from(bytes);
+        self.open += i64::from(bytes);
+    }
+
     /// The window becomes `size`, if that is more; returns by how much it grew.
     pub(crate) fn grow_to(&mut self, size: u32) -> u32 {
         let grown = (i64::from(size) - self.size).max(0);
@@ -91,6 +102,8 @@ impl ReceiveWindow {
 pub(crate) struct WindowSizer {
     stream: u32,
     max: u32,
+    /// The size is what the user wants, not what was measured.
+    fixed: bool,
     probe: Probe,
     /// The best bandwidth seen, in bytes per second.
     bandwidth: f64,
@@ -106,6 +119,7 @@ enum Probe {
 
 impl WindowSizer {
     pub(crate) fn new(window: Window) -> Self {
+        let fixed = matches!(window, Window::Fixed(_));
         let (stream, max) = match window {
             Window::Auto { max } => {
                 let max = max.clamp(INITIAL_AUTO, MAX_WINDOW / 4);
@@ -116,10 +130,15 @@ impl WindowSizer {
                 (size, size)
             }
         };
-        Self { stream, max, probe: Probe::Idle { bytes: 0 }, bandwidth: 0.0 }
+        Self { stream, max, fixed, probe: Probe::Idle { bytes: 0 }, bandwidth: 0.0 }
     }
 
-    /// The window of a stream.
+    /// The window that streams begin with. What a thousand of them could hold is bounded.
+    pub(crate) fn initial(&self) -> u32 {
+        if self.fixed { self.stream } else { self.stream.min(MAX_INITIAL) }
+    }
+
+    /// The window that a busy stream should have.
     pub(crate) fn stream(&self) -> u32 {
         self.stream
     }
@@ -180,6 +199,9 @@ impl WindowSizer {
 /// The first stream window of `Auto`: HTTP/2's own default, so that nothing is lost by a peer
 /// that sends before it reads our SETTINGS.
 const INITIAL_AUTO: u32 = 65_535;
+
+/// The largest initial window of `Auto`.
+const MAX_INITIAL: u32 = 256 << 10;
 
 /// The connection's window is at least this: several streams' worth.
 const MIN_CONNECTION: u32 = 1 << 20;

@@ -116,7 +116,7 @@ fn list_limits() {
     assert_eq!(server.feed(&request(1, &prime)).len(), 1);
     // (10 + 33) + (11 + 32) + (6 + 32) bytes of pseudo-headers, 135 for each reference.
     let fixed = (7 + 4 + 32) + (7 + 4 + 32) + (5 + 1 + 32);
-    let fitting = (size - fixed) / 135;
+    let fitting = (limits.soft_header_list_size as usize - fixed) / 135;
     for (references, expected) in [(fitting, false), (fitting + 1, true), (30_000, true)] {
         let id = 3 + 2 * references as u32;
         let block = [&INDEXED_REQUEST[..], &vec![NEWEST; references]].concat();
