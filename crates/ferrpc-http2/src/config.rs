@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::frame::settings::{MAX_FRAME_SIZE, MIN_FRAME_SIZE};
 use crate::limits::Limits;
 
 /// Which end of the connection this is.
@@ -69,6 +70,13 @@ pub struct Config {
     pub limits: Limits,
     /// Pings that we send.
     pub keepalive: Keepalive,
+}
+
+impl Config {
+    /// The frame size that is advertised and enforced: within the protocol's bounds (6.5.2).
+    pub(crate) fn max_frame_size(&self) -> u32 {
+        self.max_frame_size.clamp(MIN_FRAME_SIZE, MAX_FRAME_SIZE)
+    }
 }
 
 impl Default for Config {

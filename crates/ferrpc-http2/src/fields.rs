@@ -25,8 +25,27 @@ pub(crate) struct FieldBuffer {
 struct Entry {
     start: u32,
     name_len: u32,
-    value_len: u32,
-    sensitive: bool,
+    /// The length of the value, and in the highest bit whether the field is sensitive: an entry is
+    /// what a reference of one byte makes us hold.
+    value: u32,
+}
+
+impl Entry {
+    const SENSITIVE: u32 = 1 << 31;
+
+    fn new(start: usize, name_len: usize, value_len: usize, sensitive: bool) -> Self {
+        let sensitive = if sensitive { Self::SENSITIVE } else { 0 };
+        let value = to_u32(value_len) | sensitive;
+        Self { start: to_u32(start), name_len: to_u32(name_len), value }
+    }
+
+    fn value_len(self) -> usize {
+        (self.value & !Self::SENSITIVE) as usize
+    }
+
+    fn is_sensitive(self) -> bool {
+        self.value & Self::SENSITIVE != 0
+    }
 }
 
 /// One field of a [`Fields`] list.
@@ -123,7 +142,7 @@ impl Fields {
         self.parts()
             .1
             .iter()
-            .map(|entry| entry.name_len as usize + entry.value_len as usize + FIELD_OVERHEAD)
+            .map(|entry| entry.name_len as usize + entry.value_len() + FIELD_OVERHEAD)
             .sum()
     }
 
@@ -136,7 +155,14 @@ impl Fields {
         })
     }
 
-    pub(crate) fn from_buffer(list: FieldBuffer) -> Self {
+    /// A list just filled. A long one gives back what its buffers have too much: it may be held.
+    pub(crate) fn from_buffer(mut list: FieldBuffer) -> Self {
+        if list.entries.capacity() - list.entries.len() > SPARE_FIELDS {
+            list.entries.shrink_to_fit();
+        }
+        if list.buffer.capacity() - list.buffer.len() > SPARE_BYTES {
+            list.buffer.shrink_to_fit();
+        }
         if list.entries.is_empty() { Self::new() } else { Self { list: Some(Arc::new(list)) } }
     }
 
@@ -155,37 +181,39 @@ impl FieldBuffer {
     }
 
     fn push_field(&mut self, field: Field<'_>) {
-        let start = to_u32(self.buffer.len());
+        let start = self.buffer.len();
         self.buffer.extend_from_slice(field.name);
         self.buffer.extend_from_slice(field.value);
-        self.entries.push(Entry {
-            start,
-            name_len: to_u32(field.name.len()),
-            value_len: to_u32(field.value.len()),
-            sensitive: field.sensitive,
-        });
+        let (name_len, value_len) = (field.name.len(), field.value.len());
+        self.entries.push(Entry::new(start, name_len, value_len, field.sensitive));
     }
 
     /// Appends a field whose name, of `name_len` bytes, is directly followed by its value.
     #[inline]
     pub(crate) fn push_joined(&mut self, bytes: &[u8], name_len: usize, sensitive: bool) {
-        let start = to_u32(self.buffer.len());
+        let start = self.buffer.len();
         self.buffer.extend_from_slice(bytes);
         let name_len = name_len.min(bytes.len());
-        let (name_len, value_len) = (to_u32(name_len), to_u32(bytes.len() - name_len));
-        self.entries.push(Entry { start, name_len, value_len, sensitive });
+        self.entries.push(Entry::new(start, name_len, bytes.len() - name_len, sensitive));
     }
 }
 
 fn view(buffer: &[u8], entry: Entry) -> Field<'_> {
     let start = entry.start as usize;
     let middle = start + entry.name_len as usize;
-    let end = middle + entry.value_len as usize;
-    Field { name: &buffer[start..middle], value: &buffer[middle..end], sensitive: entry.sensitive }
+    let end = middle + entry.value_len();
+    Field {
+        name: &buffer[start..middle],
+        value: &buffer[middle..end],
+        sensitive: entry.is_sensitive(),
+    }
 }
 
 fn to_u32(length: usize) -> u32 {
-    u32::try_from(length).expect("header lists are limited to far less than 4 GiB")
+    u32::try_from(length)
+        .ok()
+        .filter(|length| length & Entry::SENSITIVE == 0)
+        .expect("header lists are limited to far less than 2 GiB")
 }
 
 impl PartialEq for Fields {
@@ -220,6 +248,10 @@ impl<'a> FromIterator<(&'a [u8], &'a [u8])> for Fields {
         fields
     }
 }
+
+/// Room that a list may keep without use.
+const SPARE_FIELDS: usize = 16;
+const SPARE_BYTES: usize = 512;
 
 /// What RFC 9113 (6.5.2) and RFC 7541 (4.1) add to the length of each field.
 pub(crate) const FIELD_OVERHEAD: usize = 32;

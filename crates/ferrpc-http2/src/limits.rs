@@ -1,7 +1,7 @@
 //! Budgets for everything that a peer controls.
 //!
 //! Each knob has a counter in [`Counters`](crate::Counters), a debug text that the peer sees in
-//! GOAWAY (or a stated milder reaction), and a test in `tests/limits.rs` that exceeds it. The
+//! GOAWAY (or a stated milder reaction), and a test in `tests/limits/` that exceeds it. The
 //! defaults never hurt an honest peer: what costs tokens is paid back by streams that complete.
 
 use std::time::Duration;
@@ -24,7 +24,7 @@ pub struct Limits {
     pub max_header_list_size: u32,
     /// Fields in one header list.
     pub max_header_fields: u32,
-    /// CONTINUATION frames of one header block.
+    /// CONTINUATION frames of one header block; more if `max_header_list_size` takes more.
     pub max_continuations: u32,
     /// Bytes of header lists held for open streams: beyond it, requests are answered as too large.
     pub max_held_headers: usize,

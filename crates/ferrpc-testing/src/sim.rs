@@ -33,6 +33,7 @@ pub struct Sim {
     pub now: Time,
     /// Whether the network has cut the connection.
     pub is_cut: bool,
+    is_closed: bool,
     config: SimConfig,
     random: Random,
     there: Pipe,
@@ -54,6 +55,7 @@ impl Sim {
             server: End::new(Transport::server(server, now)),
             now,
             is_cut: false,
+            is_closed: false,
             config,
             random: Random(seed ^ 0x9e37_79b9_7f4a_7c15),
             there: Pipe::default(),
@@ -62,6 +64,7 @@ impl Sim {
     }
 
     /// Goes to the next thing that happens (bytes arrive, a timer fires); false if nothing will.
+    /// An end that is finished closes the byte stream behind its last byte.
     pub fn step(&mut self) -> bool {
         self.send();
         let arrivals = [&self.there, &self.back];
@@ -83,6 +86,12 @@ impl Sim {
                 end.transport.handle_timeout(self.now);
                 end.collect();
             }
+        }
+        if !self.is_closed
+            && ((self.client.transport.is_finished() && self.there.pieces.is_empty())
+                || (self.server.transport.is_finished() && self.back.pieces.is_empty()))
+        {
+            self.close();
         }
         true
     }
@@ -110,7 +119,7 @@ impl Sim {
         {
             let output = end.output(self.now);
             let mut rest = &output[..];
-            while !rest.is_empty() && !self.is_cut {
+            while !rest.is_empty() && !self.is_cut && !self.is_closed {
                 let most = self.random.below(self.config.max_piece as u64) as usize + 1;
                 let (piece, tail) = rest.split_at(most.min(rest.len()));
                 rest = tail;
@@ -127,12 +136,18 @@ impl Sim {
                 }
             }
         }
-        if self.is_cut {
-            self.there = Pipe::default();
-            self.back = Pipe::default();
-            self.client.close(self.now);
-            self.server.close(self.now);
+        if self.is_cut && !self.is_closed {
+            self.close();
         }
+    }
+
+    /// Both ends see the byte stream end; what was under way is lost.
+    fn close(&mut self) {
+        self.is_closed = true;
+        self.there = Pipe::default();
+        self.back = Pipe::default();
+        self.client.close(self.now);
+        self.server.close(self.now);
     }
 }
 

@@ -102,7 +102,7 @@ async fn all_four_kinds_of_calls_by_buffa() -> Result<(), Status> {
     assert_eq!(cart.add_all(Request::new(items)).await?.into_inner().value, "abc");
 
     let items = stream::iter(["", "x", "xyz"].map(item));
-    let mut parts = cart.exchange(Request::new(items)).await?.into_inner();
+    let mut parts = cart.exchange(items).await?;
     for number in [0, 1, 3] {
         assert_eq!(parts.message().await?.map(|part| part.number), Some(number));
     }

@@ -34,7 +34,7 @@ pub use ferrpc_core::{
 /// The trait of streams, as generated clients take them.
 pub use futures_core::Stream;
 pub use method::{Method, MethodDescriptor, ServiceDescriptor};
-pub use request::{Request, Response};
+pub use request::{IntoStreamingRequest, Request, Response};
 pub use streaming::Streaming;
 
 /// Includes what the build script generated for a package.

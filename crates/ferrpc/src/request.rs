@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use futures_core::Stream;
+
 use crate::transport::{AuthContext, CallInfo};
 use crate::{Encoding, Extensions, Metadata};
 
@@ -308,6 +310,36 @@ pub(crate) struct ResponseParts<T> {
 impl<T> From<T> for Response<T> {
     fn from(message: T) -> Self {
         Self::new(message)
+    }
+}
+
+/// What a call with many request messages takes: a stream of them, or a [`Request`] that holds one
+/// (to give it metadata, a deadline and the like).
+pub trait IntoStreamingRequest {
+    /// A request message.
+    type Message;
+    /// The stream of them.
+    type Stream: Stream<Item = Self::Message> + Send + 'static;
+
+    /// The stream in a request.
+    fn into_streaming_request(self) -> Request<Self::Stream>;
+}
+
+impl<R: Stream + Send + 'static> IntoStreamingRequest for R {
+    type Message = R::Item;
+    type Stream = R;
+
+    fn into_streaming_request(self) -> Request<R> {
+        Request::new(self)
+    }
+}
+
+impl<R: Stream + Send + 'static> IntoStreamingRequest for Request<R> {
+    type Message = R::Item;
+    type Stream = R;
+
+    fn into_streaming_request(self) -> Self {
+        self
     }
 }
 

@@ -24,7 +24,9 @@ use crate::{Codec, Encoding, Metadata, Status};
 pub struct Streaming<T> {
     source: Box<dyn MessageSource>,
     decode: fn(Bytes) -> Result<T, CodecError>,
-    encoding: Encoding,
+    /// How the messages are compressed; unknown until the response begins.
+    encoding: Option<Encoding>,
+    metadata: Metadata,
     max_receive: usize,
     /// A message that was received and is being decompressed.
     pending: Option<Decompress>,
@@ -34,6 +36,13 @@ pub struct Streaming<T> {
 
 /// Where the messages of a [`Streaming`] come from: one call of a client or a server.
 pub(crate) trait MessageSource: Send {
+    /// Waits for the response's headers (clients, of calls that return before them): the initial
+    /// metadata, and how messages are compressed. After an error nothing else is called.
+    fn poll_begin(&mut self, cx: &mut Context<'_>) -> Poll<Result<(Metadata, Encoding), Status>> {
+        let _ = cx;
+        Poll::Ready(Ok((Metadata::new(), Encoding::Identity)))
+    }
+
     /// The next message; `None` after the last one if the call ended well. Gives the message's
     /// credit back. Not called again after `None` or an error.
     fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Message, Status>>>;
@@ -56,10 +65,20 @@ impl<T> Streaming<T> {
         encoding: Encoding,
         max_receive: usize,
     ) -> Self {
+        Self { encoding: Some(encoding), ..Self::unbegun(source, codec, max_receive) }
+    }
+
+    /// One whose response has not begun: `source` says when.
+    pub(crate) fn unbegun(
+        source: Box<dyn MessageSource>,
+        codec: Codec<T>,
+        max_receive: usize,
+    ) -> Self {
         Self {
             source,
             decode: codec.decode,
-            encoding,
+            encoding: None,
+            metadata: Metadata::new(),
             max_receive,
             pending: None,
             trailing: Metadata::new(),
@@ -79,16 +98,46 @@ impl<T> Streaming<T> {
         poll_fn(|cx| self.poll_message(cx)).await.transpose()
     }
 
+    /// Client, of a bidirectional call: the initial metadata. Waits until the response begins,
+    /// which many servers let wait until their first message; other calls have it in their
+    /// [`Response`](crate::Response).
+    ///
+    /// # Errors
+    /// The call's status, if it ended instead.
+    ///
+    /// Cancel-safe.
+    pub async fn metadata(&mut self) -> Result<&Metadata, Status> {
+        poll_fn(|cx| self.poll_begin(cx)).await?;
+        Ok(&self.metadata)
+    }
+
     /// Client: the trailing metadata, once the end was reached with OK (that of an error is in its
     /// [`Status`]); empty before.
     pub const fn trailing(&self) -> &Metadata {
         &self.trailing
     }
 
+    fn poll_begin(&mut self, cx: &mut Context<'_>) -> Poll<Result<Encoding, Status>> {
+        if let Some(encoding) = self.encoding {
+            return Poll::Ready(Ok(encoding));
+        }
+        let begun = ready!(self.source.poll_begin(cx));
+        // After an error it counts as begun, so that the source is left alone.
+        let (metadata, encoding) = begun.as_ref().cloned().unwrap_or_default();
+        self.metadata = metadata;
+        self.encoding = Some(encoding);
+        self.ended = begun.is_err();
+        Poll::Ready(begun.map(|(_, encoding)| encoding))
+    }
+
     fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<T, Status>>> {
         if self.ended {
             return Poll::Ready(None);
         }
+        let encoding = match ready!(self.poll_begin(cx)) {
+            Ok(encoding) => encoding,
+            Err(status) => return Poll::Ready(Some(Err(status))),
+        };
         loop {
             if let Some(pending) = &mut self.pending {
                 let bytes = ready!(Pin::new(pending).poll(cx));
@@ -103,7 +152,7 @@ impl<T> Streaming<T> {
             match ready!(self.source.poll_message(cx)) {
                 Some(Ok(message)) => {
                     self.pending =
-                        Some(compression::decompress(self.encoding, message, self.max_receive));
+                        Some(compression::decompress(encoding, message, self.max_receive));
                 }
                 Some(Err(status)) => {
                     self.ended = true;

@@ -160,7 +160,7 @@ async fn bidirectional_ping_pong() {
     let (sender, receiver) = tokio::sync::mpsc::channel(1);
     sender.send(Bytes::from_static(b"first")).await.expect("there is a receiver");
     let response = channel.bidirectional(&CHAT, Request::new(Sent(receiver))).await;
-    let mut responses = response.expect("it begins").into_inner();
+    let mut responses = response.expect("it begins");
     let next = responses.message().await.expect("no error");
     assert_eq!(next.as_deref(), Some(&b"first"[..]));
     for number in 0..100 {
@@ -179,7 +179,7 @@ async fn a_bidirectional_call_that_only_reads_does_not_deadlock() {
     // More than all buffers on the way hold.
     let requests = messages(vec![Bytes::from(vec![1; 100_000]); 200]);
     let response = channel.bidirectional(&CHAT, Request::new(requests)).await;
-    let mut responses = response.expect("it begins").into_inner();
+    let mut responses = response.expect("it begins");
     let mut got = 0;
     while responses.message().await.expect("no error").is_some() {
         got += 1;
@@ -194,7 +194,9 @@ async fn requests_are_dropped_when_the_call_is_over() {
     let (sender, receiver) = tokio::sync::mpsc::channel(1);
     sender.send(Bytes::from_static(b"first")).await.expect("there is a receiver");
     let response = channel.bidirectional(&CHAT, Request::new(Sent(receiver))).await;
-    drop(response.expect("it begins"));
+    let mut responses = response.expect("it starts");
+    responses.metadata().await.expect("it begins");
+    drop(responses);
     tokio::time::timeout(Duration::from_secs(20), sender.closed()).await.expect("dropped");
     until("the server hears of it", || server.cancelled() == 1).await;
 }
@@ -221,7 +223,7 @@ async fn compressed_requests() {
     let response = channel.bidirectional(&CHAT, ask).await;
     // The server names no encoding: the compressed flag alone breaks a rule.
     let error = match response {
-        Ok(response) => response.into_inner().message().await.expect_err("no encoding"),
+        Ok(mut responses) => responses.message().await.expect_err("no encoding"),
         Err(status) => status,
     };
     assert_eq!(error.code(), Code::Internal);

@@ -263,7 +263,7 @@ async fn a_stream_outlives_its_channel() {
     let (sender, receiver) = mpsc::channel(1);
     sender.send(Bytes::from_static(b"a")).await.expect("there is a receiver");
     let response = channel.bidirectional(&CHAT, Request::new(Sent(receiver))).await;
-    let mut responses = response.expect("it begins").into_inner();
+    let mut responses = response.expect("it begins");
     drop(channel);
     for _ in 0..3 {
         assert!(responses.message().await.expect("no error").is_some());
@@ -365,7 +365,8 @@ async fn a_refused_stream_of_requests_goes_again_whole() {
     let channel = Channel::builder(target).connect().await.expect("it is up");
     let requests = messages([Bytes::from_static(b"a"), Bytes::from_static(b"b")]);
     let response = channel.bidirectional(&CHAT, Request::new(requests)).await;
-    assert_eq!(response.expect_err("reset").code(), Code::Unavailable);
+    let result = response.expect("it starts").message().await;
+    assert_eq!(result.expect_err("reset").code(), Code::Unavailable);
     drop(channel);
     assert_eq!(server.await.expect("no panic"), 2);
 }

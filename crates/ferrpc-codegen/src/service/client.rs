@@ -58,14 +58,16 @@ fn call(scope: &Scope<'_>, method: &MethodScope<'_>) -> TokenStream {
     let module = identifier(&scope.names.methods_module);
     let kind = method.kind_name();
     let one = quote!(impl ::core::convert::Into<::ferrpc::Request<#input>>);
-    let many = quote!(
-        ::ferrpc::Request<impl ::ferrpc::Stream<Item = #input> + ::core::marker::Send + 'static>
-    );
+    let many = quote!(impl ::ferrpc::IntoStreamingRequest<Message = #input>);
+    let streaming = quote!(::ferrpc::Streaming<#output>);
     let (request, convert, response) = match method.method.kind {
-        Kind::Unary => (one, quote!(.into()), quote!(#output)),
-        Kind::ServerStreaming => (one, quote!(.into()), quote!(::ferrpc::Streaming<#output>)),
-        Kind::ClientStreaming => (many, TokenStream::new(), quote!(#output)),
-        Kind::Bidirectional => (many, TokenStream::new(), quote!(::ferrpc::Streaming<#output>)),
+        Kind::Unary => (one, quote!(into), quote!(::ferrpc::Response<#output>)),
+        Kind::ServerStreaming => (one, quote!(into), quote!(::ferrpc::Response<#streaming>)),
+        Kind::ClientStreaming => {
+            (many, quote!(into_streaming_request), quote!(::ferrpc::Response<#output>))
+        }
+        // Ready at once: a server may want messages before it begins to answer.
+        Kind::Bidirectional => (many, quote!(into_streaming_request), streaming),
     };
     let docs = method.docs(&format!("Calls `{}`.", scope.path_of(method.method)));
     let deprecated = method.deprecated();
@@ -75,8 +77,8 @@ fn call(scope: &Scope<'_>, method: &MethodScope<'_>) -> TokenStream {
         pub async fn #name(
             &self,
             request: #request,
-        ) -> ::core::result::Result<::ferrpc::Response<#response>, ::ferrpc::Status> {
-            self.channel.#kind(&#module::#static_name, request #convert).await
+        ) -> ::core::result::Result<#response, ::ferrpc::Status> {
+            self.channel.#kind(&#module::#static_name, request.#convert()).await
         }
     }
 }

@@ -159,6 +159,9 @@ pub struct Connection {
     last_peer_stream: u32,
     /// The highest id of the peer at all: our last GOAWAY may have shut those above out.
     highest_peer_stream: u32,
+    /// The last ids that the peer left out, from the first up to but not the second (5.1.1): they
+    /// were never open.
+    skipped: (u32, u32),
     next_stream: u32,
     remote: RemoteSettings,
     /// Our SETTINGS sent and not acknowledged.
@@ -246,6 +249,7 @@ impl Connection {
             peer_streams: 0,
             last_peer_stream: 0,
             highest_peer_stream: 0,
+            skipped: (0, 0),
             next_stream: 1,
             remote: RemoteSettings {
                 received: false,
@@ -293,12 +297,7 @@ impl Connection {
         let limits = &self.config.limits;
         let mut entries = vec![
             (id::INITIAL_WINDOW_SIZE, self.sizer.stream()),
-            (
-                id::MAX_FRAME_SIZE,
-                self.config
-                    .max_frame_size
-                    .clamp(settings::MIN_FRAME_SIZE, settings::MAX_FRAME_SIZE),
-            ),
+            (id::MAX_FRAME_SIZE, self.config.max_frame_size()),
             (id::MAX_HEADER_LIST_SIZE, limits.max_header_list_size),
         ];
         if client {

@@ -1,7 +1,7 @@
 //! The receiving side: cutting bytes into frames, and what each frame does.
 
 use crate::flow::{ReceiveWindow, SendWindow};
-use crate::frame::settings::id;
+use crate::frame::settings::{MIN_FRAME_SIZE, id};
 use crate::frame::{self, Fault, FrameHead, flag, kind, settings};
 use crate::hpack::{HeaderList, ListLimits};
 use crate::ping::{PingKind, Verdict};
@@ -216,7 +216,7 @@ impl Connection {
     /// payload is not gathered: true for those. A stream error, too, has entered its frame, whose
     /// payload goes nowhere.
     fn enter_frame(&mut self, now: Time, head: FrameHead) -> Result<bool, Fault> {
-        if head.length > self.config.max_frame_size {
+        if head.length > self.config.max_frame_size() {
             return Err(Fault::frame_size("frame above MAX_FRAME_SIZE"));
         }
         if let Some(block) = &self.reader.block {
@@ -332,8 +332,7 @@ impl Connection {
         let Some(key) = self.streams.find(head.stream) else {
             return self.on_closed_stream(now, head);
         };
-        let lenience =
-            if self.settings_seen { 0 } else { self.sizer.lenience_before_settings() };
+        let lenience = if self.settings_seen { 0 } else { self.sizer.lenience_before_settings() };
         let stream = self.streams.stream_mut(key).expect("just found");
         if !stream.receive_open {
             return Err(Fault::Stream(head.stream, Reason::STREAM_CLOSED));
@@ -427,12 +426,7 @@ impl Connection {
         Ok(())
     }
 
-    fn hand_on<'a>(
-        &mut self,
-        data: DataFrame,
-        payload: &'a [u8],
-        end: bool,
-    ) -> Option<Event<'a>> {
+    fn hand_on<'a>(&mut self, data: DataFrame, payload: &'a [u8], end: bool) -> Option<Event<'a>> {
         // The stream may have been reset since the frame began.
         let key = data.stream?;
         let stream = self.streams.stream_mut(key)?;
@@ -512,7 +506,9 @@ impl Connection {
         block.continuations += 1;
         block.bytes += fragment.len();
         let limits = &self.config.limits;
-        if block.continuations > limits.max_continuations {
+        // Who allows larger lists allows the frames they take.
+        let most = limits.max_continuations.max(limits.max_header_list_size / MIN_FRAME_SIZE * 2);
+        if block.continuations > most {
             return Err(Fault::calm("too_many_continuations"));
         }
         if block.bytes > 2 * limits.max_header_list_size as usize {
@@ -583,6 +579,10 @@ impl Connection {
     ) -> Result<Option<Event<'a>>, Fault> {
         if id.is_multiple_of(2) {
             return Err(Fault::protocol("stream with an even id"));
+        }
+        let next = if self.highest_peer_stream == 0 { 1 } else { self.highest_peer_stream + 2 };
+        if id > next {
+            self.skipped = (next, id);
         }
         self.highest_peer_stream = id;
         if matches!(self.drain, Drain::Final { .. }) {
@@ -790,13 +790,13 @@ impl Connection {
         self.out.encode(settings::encode_ack);
         self.acknowledged();
         self.remote.received = true;
+        if self.remote.max_streams > streams_before {
+            self.offer_streams();
+        }
         if first {
             self.timers.handshake = None;
-            return Ok(Some(Event::Ready));
-        }
-        if self.remote.max_streams > streams_before && self.wants_streams {
-            self.wants_streams = false;
-            return Ok(Some(Event::StreamsAvailable));
+            // Before what else was found out.
+            self.events.push_front(Event::Ready);
         }
         Ok(None)
     }
@@ -946,6 +946,9 @@ impl Connection {
         if self.recent_resets.contains(id) || self.is_ignored(id) {
             return self.charge_stray_frame(now).map(|()| None);
         }
+        if (self.skipped.0..self.skipped.1).contains(&id) {
+            return Err(Fault::protocol("stream id below that of an earlier stream"));
+        }
         Err(Fault::Connection(Reason::STREAM_CLOSED, "HEADERS on a closed stream"))
     }
 
@@ -1038,14 +1041,22 @@ impl Connection {
         let by_peer = (stream.id % 2 == 1) == (self.role == Role::Server);
         if by_peer {
             self.peer_streams -= 1;
-        } else if self.wants_streams {
-            self.wants_streams = false;
-            self.events.push_back(Event::StreamsAvailable);
+        } else {
+            self.offer_streams();
         }
         self.forget_closed();
         self.unblock();
         self.close_if_drained();
         Some(stream)
+    }
+
+    /// Says that streams can be opened, if somebody waits for that and it is so.
+    fn offer_streams(&mut self) {
+        let own = self.streams.len() - self.peer_streams;
+        if self.wants_streams && own < self.remote.max_streams as usize {
+            self.wants_streams = false;
+            self.events.push_back(Event::StreamsAvailable);
+        }
     }
 
     /// Whether GOAWAY with an error came: for statuses.

@@ -17,7 +17,7 @@ use super::{Connection, Event, OpenError, OpenFrame};
 impl Connection {
     /// Client: whether a stream could be opened now.
     pub fn can_open(&mut self) -> Result<(), OpenError> {
-        if self.is_draining() || self.next_stream > LAST_USED_STREAM {
+        if self.is_draining() {
             return Err(OpenError::Draining);
         }
         if self.streams.len() - self.peer_streams >= self.remote.max_streams as usize {
@@ -40,6 +40,10 @@ impl Connection {
         self.next_stream += 2;
         let key = self.insert(now, id);
         self.send_headers(key, fields, end);
+        if self.next_stream > LAST_USED_STREAM {
+            // Say so, for a new connection to take over; the streams that are open end in peace.
+            self.shutdown(now, None);
+        }
         Ok(key)
     }
 
@@ -425,3 +429,28 @@ const JOIN_LIMIT: usize = 1024;
 
 /// Three quarters of the ids of a connection: past them a client moves on to a new one.
 const LAST_USED_STREAM: u32 = 0x5fff_ffff;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Config;
+
+    /// Row 31: the ids of a connection come to an end, gracefully.
+    #[test]
+    fn the_last_stream() {
+        let mut client = Connection::new(Role::Client, Config::default(), Time::ZERO);
+        client.next_stream = LAST_USED_STREAM - 2;
+        let open = |client: &mut Connection| {
+            client.open(Time::ZERO, Fields::new().iter(), false).map(StreamKey::id)
+        };
+        assert_eq!(open(&mut client), Ok(LAST_USED_STREAM - 2));
+        assert!(!client.is_draining());
+        assert_eq!(open(&mut client), Ok(LAST_USED_STREAM));
+        assert!(client.is_draining());
+        assert_eq!(open(&mut client), Err(OpenError::Draining));
+        let event = client.receive(Time::ZERO, &mut &[][..]);
+        assert!(matches!(event, Some(Event::Draining)), "{event:?}");
+        assert_eq!(client.open_streams(), 2);
+        assert_eq!(client.close_cause(), None);
+    }
+}

@@ -10,9 +10,8 @@ use crate::config;
 fn client_script() -> Vec<u8> {
     let block = wire::block(&[wire::REQUEST, &[("long", "x")]].concat());
     let (first, second) = block.split_at(7);
-    let padded = |payload: &[u8], padding: u8| {
-        [&[padding], payload, &vec![0; padding.into()]].concat()
-    };
+    let padded =
+        |payload: &[u8], padding: u8| [&[padding], payload, &vec![0; padding.into()]].concat();
     [
         wire::client_hello(),
         wire::frame(kind::SETTINGS, flag::ACK, 0, &[]),
@@ -133,7 +132,7 @@ proptest! {
     fn cut_at_random(mut cuts in prop::collection::vec(0_usize..1200, 0..60), client: bool) {
         let role = if client { Role::Client } else { Role::Server };
         let length = script(role).len();
-        cuts.iter_mut().for_each(|cut| *cut = *cut % length);
+        cuts.iter_mut().for_each(|cut| *cut %= length);
         cuts.sort_unstable();
         prop_assert_eq!(run(role, &cuts), run(role, &[]));
     }

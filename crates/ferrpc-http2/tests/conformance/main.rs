@@ -37,11 +37,8 @@ enum Expect {
 /// Settings under which pings are no offence.
 fn config() -> Config {
     let mut config = Config::default();
-    config.limits.pings = PingPolicy {
-        min_interval: Duration::ZERO,
-        without_streams: true,
-        max_strikes: 0,
-    };
+    config.limits.pings =
+        PingPolicy { min_interval: Duration::ZERO, without_streams: true, max_strikes: 0 };
     config
 }
 
@@ -102,11 +99,7 @@ fn assert_alive(server: &mut Subject, what: &str) {
     ];
     let seen = server.feed(&input.concat());
     assert!(matches!(seen[0], Seen::Opened { id: 1001, .. }), "{what}: {seen:?}");
-    assert_eq!(
-        seen[1],
-        Seen::Data { id: 1001, payload: b"data".to_vec(), end: true },
-        "{what}"
-    );
+    assert_eq!(seen[1], Seen::Data { id: 1001, payload: b"data".to_vec(), end: true }, "{what}");
     let ack = wire::frame(kind::PING, wire::flag::ACK, 0, b"alive?!?");
     assert!(server.output().windows(ack.len()).any(|bytes| bytes == ack), "{what}: no pong");
     server.connection.assert_accounts();

@@ -44,7 +44,11 @@ fn updates_that_are_wrong() {
     let twice = [wire::window_update(0, most), wire::window_update(0, 1)].concat();
     check("overflow, connection, by one", &twice, Expect::Connection(flow));
     check("reserved bit", &wire::window_update(OPEN, 0x8000_0001), Expect::Fine);
-    check("reserved bit and zero", &wire::window_update(OPEN, 1 << 31), Expect::Stream(OPEN, protocol));
+    check(
+        "reserved bit and zero",
+        &wire::window_update(OPEN, 1 << 31),
+        Expect::Stream(OPEN, protocol),
+    );
     // SETTINGS: 6.9.2.
     let initial = |size| wire::settings(&[(4, size)]);
     check("largest initial window", &initial(0x7fff_ffff), Expect::Fine);

@@ -95,7 +95,8 @@ fn opened_and_reset() {
 /// Output that nobody takes is bounded, whatever is asked for: acknowledgements, resets, refusals.
 #[test]
 fn output_that_is_not_taken() {
-    let floods: [(&str, &dyn Fn(u32) -> Vec<u8>); 5] = [
+    type Make<'a> = &'a dyn Fn(u32) -> Vec<u8>;
+    let floods: [(&str, Make<'_>); 5] = [
         ("pings", &|_| wire::ping([7; 8])),
         ("settings", &|_| wire::settings(&[])),
         ("refused streams", &|n| wire::headers(2 * n + 1, false, wire::REQUEST)),

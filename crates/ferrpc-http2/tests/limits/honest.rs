@@ -75,7 +75,8 @@ fn a_consumer_that_pauses() {
     server.connection.release(server.key(1), 64_000);
     server.feed(&wire::window_update(1, 1 << 20));
     server.feed(&wire::window_update(0, 1 << 20));
-    let sent: usize = server.frames().iter().filter(|f| f.kind == kind::DATA).map(|f| f.payload.len()).sum();
+    let sent: usize =
+        server.frames().iter().filter(|f| f.kind == kind::DATA).map(|f| f.payload.len()).sum();
     assert_eq!(sent, 200_000 - 65_535);
     assert_eq!(server.feed(&wire::data(1, true, b"done")).len(), 1);
     assert_eq!(server.error(), None);

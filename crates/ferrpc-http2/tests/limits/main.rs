@@ -2,13 +2,11 @@
 //! honest one is not hurt. The numbers of rows are those of the table of limits.
 
 mod floods;
-mod flow_control;
 mod growth;
 mod header_blocks;
 mod honest;
 mod pings;
 mod settings;
-mod streams;
 mod timers;
 
 use ferrpc_http2::Reason;

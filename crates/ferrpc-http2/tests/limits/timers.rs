@@ -119,12 +119,8 @@ fn stream_stall() {
         let seen = server.advance(seconds(20));
         let frames = server.frames();
         if pressure {
-            let stalled = Seen::Reset {
-                id: 3,
-                reason: CALM,
-                by: ResetBy::Stall,
-                headers_sent: true,
-            };
+            let stalled =
+                Seen::Reset { id: 3, reason: CALM, by: ResetBy::Stall, headers_sent: true };
             assert!(seen.contains(&stalled), "{seen:?}");
             assert_eq!(wire::reset_of(&frames, 3), Some(CALM.0));
             assert_eq!(wire::reset_of(&frames, 1), None, "stream 1 made progress");

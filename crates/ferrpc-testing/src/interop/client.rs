@@ -117,13 +117,9 @@ impl Peer {
     }
 
     async fn ping_pong(&self) -> Outcome {
-        // The first request waits in the stream: a server may send its headers with the first
-        // response only, and until they come the call is not there.
         let (requests, stream) = open_requests();
-        send(&requests, output(27182, &[31415])).await?;
-        let mut replies = self.test.full_duplex_call(Request::new(stream)).await?.into_inner();
-        check_equal(next_size(&mut replies).await?, 31415, "size")?;
-        for (size, wanted) in [(8, 9), (1828, 2653), (45904, 58979)] {
+        let mut replies = self.test.full_duplex_call(stream).await?;
+        for (size, wanted) in [(27182, 31415), (8, 9), (1828, 2653), (45904, 58979)] {
             send(&requests, output(size, &[wanted])).await?;
             check_equal(next_size(&mut replies).await?, wanted, "size")?;
         }
@@ -132,8 +128,8 @@ impl Peer {
     }
 
     async fn empty_stream(&self) -> Outcome {
-        let replies = self.test.full_duplex_call(Request::new(stream::empty())).await?;
-        check_equal(sizes_of(&mut replies.into_inner()).await?, vec![], "replies")
+        let mut replies = self.test.full_duplex_call(stream::empty()).await?;
+        check_equal(sizes_of(&mut replies).await?, vec![], "replies")
     }
 
     async fn custom_metadata(&self) -> Outcome {
@@ -144,9 +140,8 @@ impl Peer {
         check_equal(reply.trailing().value_bin(ECHO_TRAILING), trailing.clone(), "trailing")?;
 
         let requests = stream::iter([output(271_828, &[314_159])]);
-        let reply = self.test.full_duplex_call(with_metadata(requests)?).await?;
-        check_equal(reply.metadata().value(ECHO_INITIAL), Some(INITIAL), "initial")?;
-        let mut replies = reply.into_inner();
+        let mut replies = self.test.full_duplex_call(with_metadata(requests)?).await?;
+        check_equal(replies.metadata().await?.value(ECHO_INITIAL), Some(INITIAL), "initial")?;
         check_equal(sizes_of(&mut replies).await?, vec![314_159], "sizes")?;
         check_equal(replies.trailing().value_bin(ECHO_TRAILING), trailing, "trailing")
     }
@@ -163,11 +158,8 @@ impl Peer {
             response_status: asked_status(STATUS_MESSAGE).into(),
             ..Default::default()
         };
-        let result = match self.test.full_duplex_call(Request::new(stream::iter([request]))).await {
-            Ok(replies) => sizes_of(&mut replies.into_inner()).await,
-            // The status may come in the headers.
-            Err(status) => Err(status),
-        };
+        let mut replies = self.test.full_duplex_call(stream::iter([request])).await?;
+        let result = sizes_of(&mut replies).await;
         check_status(result, Code::Unknown, Some(STATUS_MESSAGE))
     }
 
@@ -197,8 +189,8 @@ impl Peer {
 
     async fn cancel_after_first_response(&self) -> Outcome {
         let (requests, stream) = open_requests();
+        let mut replies = self.test.full_duplex_call(stream).await?;
         send(&requests, output(27182, &[31415])).await?;
-        let mut replies = self.test.full_duplex_call(Request::new(stream)).await?.into_inner();
         check_equal(next_size(&mut replies).await?, 31415, "size")?;
         drop(replies);
         let closed = tokio::time::timeout(Duration::from_secs(5), requests.closed()).await;
@@ -216,17 +208,15 @@ impl Peer {
         send(&requests, asked).await?;
         let mut request = Request::new(stream);
         request.set_timeout(Duration::from_millis(1));
-        let result = match self.test.full_duplex_call(request).await {
-            Ok(replies) => sizes_of(&mut replies.into_inner()).await,
-            Err(status) => Err(status),
-        };
+        let mut replies = self.test.full_duplex_call(request).await?;
+        let result = sizes_of(&mut replies).await;
         check_status(result, Code::DeadlineExceeded, None)
     }
 
     async fn many_messages(&self) -> Outcome {
         let requests = stream::iter((0..MANY).map(|_| output(0, &[8])));
-        let replies = self.test.full_duplex_call(Request::new(requests)).await?;
-        let sizes = sizes_of(&mut replies.into_inner()).await?;
+        let mut replies = self.test.full_duplex_call(requests).await?;
+        let sizes = sizes_of(&mut replies).await?;
         check(sizes == [8; MANY], "sizes of the full duplex call")?;
         self.input_sum(&[8; MANY]).await?;
         self.output_sizes(&[8; MANY]).await
@@ -246,8 +236,8 @@ impl Peer {
         message.response_parameters[0].compressed = yes().into();
         let mut request = Request::new(stream::iter(vec![message; 3]));
         request.set_compression(Encoding::Gzip);
-        let replies = self.test.full_duplex_call(request).await?;
-        check_equal(sizes_of(&mut replies.into_inner()).await?, vec![SIZE; 3], "sizes")
+        let mut replies = self.test.full_duplex_call(request).await?;
+        check_equal(sizes_of(&mut replies).await?, vec![SIZE; 3], "sizes")
     }
 }
 

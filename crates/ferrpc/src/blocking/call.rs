@@ -191,12 +191,16 @@ impl Call {
     pub(super) fn finish(&self) -> (Status, Option<(Metadata, Encoding)>, Option<Message>) {
         let found = self.wait(Side::Receive, |state, key| {
             let slot: &mut Slot = &mut state.slots[key];
-            let ended = slot.ended.as_ref().filter(|ended| ended.retry == TransparentRetry::No)?;
-            Some((ended.status.clone(), slot.initial.take(), slot.received.pop_front()))
+            slot.ended.as_ref().filter(|ended| ended.retry == TransparentRetry::No)?;
+            let status = slot.ended.take()?.status;
+            let found = (status, slot.initial.take(), slot.received.pop_front());
+            // Nobody else uses a call that is waited for its end: the slot goes with this wait.
+            slot.retire();
+            Some(found)
         });
         match found {
             Found::Done((status, initial, message)) => {
-                self.over(status.clone());
+                *self.lock() = Attempt::Over(Status::new(status.code(), ""));
                 (status, initial, message)
             }
             Found::Over(status) => (status, None, None),

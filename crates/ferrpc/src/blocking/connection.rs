@@ -452,6 +452,11 @@ impl Slot {
         });
     }
 
+    /// Nobody uses the attempt, which is over, but those who wait just now.
+    pub(super) const fn retire(&mut self) {
+        self.abandoned = true;
+    }
+
     /// Whether it waits for a stream.
     pub(super) const fn is_queued(&self) -> bool {
         self.queued

@@ -4,13 +4,13 @@ use std::fmt;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 
 use bytes::Bytes;
 use ferrpc_core::channel::ConnectivityState;
 use ferrpc_core::transport::Message;
-use ferrpc_core::{Code, Encoding, Status};
+use ferrpc_core::{Code, Encoding, Metadata, Status};
 use futures_core::Stream;
+use tokio::sync::oneshot;
 
 use super::ConnectError;
 use super::attempt::{CallGuard, Driven, Until};
@@ -18,7 +18,7 @@ use super::builder::{ChannelBuilder, Config};
 use super::call::CallCell;
 use super::maker::{CallMaker, NewCall};
 use super::pump::{Pump, check_size};
-use super::responses::Responses;
+use super::responses::{Begun, Opening, Responses};
 use super::subchannel::Subchannel;
 use crate::interceptor::EndHooks;
 use crate::method::Method;
@@ -135,30 +135,59 @@ impl Channel {
         call.end(result)
     }
 
-    /// Any number of messages both ways, independent of each other. Ready when the response
-    /// begins, which many servers let wait until their first message.
+    /// Any number of messages both ways, independent of each other. Ready at once, so that the
+    /// caller can go on sending before the server answers;
+    /// [`Streaming::metadata`] waits for the response's beginning.
     ///
-    /// The requests are taken as fast as the server takes them, by a task of their own, whether or
-    /// not responses are read; it drops them when the call is over. Dropping the future, or the
-    /// [`Streaming`] before its end, cancels the call.
+    /// The call runs, and the requests are taken as fast as the server takes them, in a task of
+    /// its own, whether or not responses are read; it drops the requests when the call is over.
+    /// Dropping the [`Streaming`] before its end cancels the call.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
     pub async fn bidirectional<Q, S, R>(
         &self,
         method: &Method<Q, S>,
         request: Request<R>,
-    ) -> Result<Response<Streaming<S>>, Status>
+    ) -> Result<Streaming<S>, Status>
     where
         Q: 'static,
         R: Stream<Item = Q> + Send + 'static,
     {
         let response = method.response();
-        let (call, requests) = self.prepare(method, request)?;
+        let (mut call, requests) = self.prepare(method, request)?;
+        let limit = call.guard.cell.head.limits.max_receive;
         let mut pump = Pump::new(requests, method.request(), Arc::clone(&call.guard.cell));
-        // What is there already goes out with the call's headers.
-        let pumping = poll_fn(|cx| Poll::Ready(pump.poll(cx).is_pending())).await;
-        if pumping {
-            tokio::spawn(poll_fn(move |cx| pump.poll(cx)));
-        }
-        self.streaming_response(call, response).await
+        // The channel lives until the call is under way.
+        let shared = Arc::clone(&self.shared);
+        let (begun, opening) = oneshot::channel();
+        let task = tokio::spawn(async move {
+            let mut pumping = true;
+            let driven = {
+                let wait_for_ready = call.wait_for_ready;
+                let subchannel = &shared.subchannel;
+                let mut begin = pin!(call.guard.drive(subchannel, wait_for_ready, Until::Begin));
+                poll_fn(|cx| {
+                    // The messages that are there go out with the call's headers.
+                    pumping = pumping && pump.poll(cx).is_pending();
+                    begin.as_mut().poll(cx)
+                })
+                .await
+            };
+            drop(shared);
+            let result = call.begun(driven).map(|(responses, metadata, encoding)| Begun {
+                responses,
+                metadata,
+                encoding,
+            });
+            // Nobody waits any more: what comes back is dropped, which cancels the call.
+            let wanted = begun.send(result).is_ok();
+            if wanted && pumping {
+                poll_fn(|cx| pump.poll(cx)).await;
+            }
+        });
+        let opening = Opening::new(opening, task.abort_handle());
+        Ok(Streaming::unbegun(Box::new(opening), response, limit))
     }
 
     // -- the connection --------------------------------------------------------------------------
@@ -290,27 +319,32 @@ impl Channel {
         codec: Codec<S>,
     ) -> Result<Response<Streaming<S>>, Status> {
         let subchannel = &self.shared.subchannel;
-        let driven = call.guard.drive(subchannel, call.wait_for_ready, Until::Begin).await;
-        let (metadata, encoding) = match driven {
-            Driven::Began(metadata, encoding) => (metadata, encoding),
-            Driven::Ended(status) if status.is_ok() => {
-                // Trailers alone: no messages, and the end to be found by the reader.
-                call.guard.cell.finish(status);
-                Default::default()
-            }
-            Driven::Ended(status) => {
-                call.guard.cell.finish(Status::new(status.code(), ""));
-                return call.end(Err(status));
-            }
-        };
         let limit = call.guard.cell.head.limits.max_receive;
-        let responses = Responses::new(call.guard, call.hooks);
+        let driven = call.guard.drive(subchannel, call.wait_for_ready, Until::Begin).await;
+        let (responses, metadata, encoding) = call.begun(driven)?;
         let responses = Streaming::new(Box::new(responses), codec, encoding, limit);
-        Ok(Response::received(responses, metadata, ferrpc_core::Metadata::new()))
+        Ok(Response::received(responses, metadata, Metadata::new()))
     }
 }
 
 impl Prepared {
+    /// The responses of a call that was driven until its response begins.
+    fn begun(mut self, driven: Driven) -> Result<(Responses, Metadata, Encoding), Status> {
+        let (metadata, encoding) = match driven {
+            Driven::Began(metadata, encoding) => (metadata, encoding),
+            Driven::Ended(status) if status.is_ok() => {
+                // Trailers alone: no messages, and the end to be found by the reader.
+                self.guard.cell.finish(status);
+                Default::default()
+            }
+            Driven::Ended(status) => {
+                self.guard.cell.finish(Status::new(status.code(), ""));
+                return self.end(Err(status));
+            }
+        };
+        Ok((Responses::new(self.guard, self.hooks), metadata, encoding))
+    }
+
     /// Tells the interceptors how the call ended.
     fn end<T>(&mut self, result: Result<T, Status>) -> Result<T, Status> {
         match &result {

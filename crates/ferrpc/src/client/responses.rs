@@ -1,9 +1,12 @@
 //! The responses of a streaming call.
 
-use std::task::{Context, Poll};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 
 use ferrpc_core::transport::Message;
-use ferrpc_core::{Metadata, Status};
+use ferrpc_core::{Encoding, Metadata, Status};
+use tokio::sync::oneshot;
+use tokio::task::AbortHandle;
 
 use super::attempt::CallGuard;
 use crate::interceptor::EndHooks;
@@ -46,5 +49,66 @@ impl MessageSource for Responses {
     fn fail(&mut self, status: &Status) {
         self.guard.cell.fail(status.clone());
         self.hooks.end(status);
+    }
+}
+
+/// What the streaming of a bidirectional call reads from: first the task that makes the call, then
+/// its [`Responses`]. Dropped before the end, it cancels the call.
+pub(super) struct Opening {
+    begun: oneshot::Receiver<Result<Begun, Status>>,
+    task: AbortHandle,
+    responses: Option<Responses>,
+}
+
+/// A response that began.
+pub(super) struct Begun {
+    pub(super) responses: Responses,
+    pub(super) metadata: Metadata,
+    pub(super) encoding: Encoding,
+}
+
+impl Opening {
+    pub(super) const fn new(
+        begun: oneshot::Receiver<Result<Begun, Status>>,
+        task: AbortHandle,
+    ) -> Self {
+        Self { begun, task, responses: None }
+    }
+}
+
+impl Drop for Opening {
+    fn drop(&mut self) {
+        // Once the response has begun, its guard cancels the call; until then the task has it.
+        if self.responses.is_none() {
+            self.task.abort();
+        }
+    }
+}
+
+impl MessageSource for Opening {
+    fn poll_begin(&mut self, cx: &mut Context<'_>) -> Poll<Result<(Metadata, Encoding), Status>> {
+        let begun = ready!(Pin::new(&mut self.begun).poll(cx));
+        Poll::Ready(match begun {
+            Ok(Ok(begun)) => {
+                self.responses = Some(begun.responses);
+                Ok((begun.metadata, begun.encoding))
+            }
+            Ok(Err(status)) => Err(status),
+            Err(_) => Err(Status::unavailable("the runtime that the call ran on has ended")),
+        })
+    }
+
+    fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Message, Status>>> {
+        self.responses.as_mut().map_or(Poll::Ready(None), |responses| responses.poll_message(cx))
+    }
+
+    fn take_trailing(&mut self) -> Metadata {
+        self.responses.as_mut().map(Responses::take_trailing).unwrap_or_default()
+    }
+
+    fn fail(&mut self, status: &Status) {
+        if let Some(responses) = &mut self.responses {
+            responses.fail(status);
+        }
     }
 }

@@ -51,7 +51,7 @@ impl ServerBuilder {
             interceptors: Vec::new(),
             observer: None,
             acceptor: None,
-            http2: http2::Config::default(),
+            http2: http2::Config { keepalive: DEFAULT_KEEPALIVE, ..http2::Config::default() },
             accept: EncodingSet::ALL,
             compression: Encoding::Identity,
             limits: CallLimits { max_receive: 4 << 20, max_send: usize::MAX },
@@ -198,7 +198,8 @@ impl ServerBuilder {
         self
     }
 
-    /// Pings that find out whether callers are still there. By default there are none.
+    /// Pings that find out whether callers are still there. By default after two hours of silence,
+    /// with 20 seconds to answer, whether or not there are calls (gRFC A8).
     pub const fn keepalive(mut self, keepalive: Keepalive) -> Self {
         self.http2.keepalive = keepalive;
         self
@@ -300,3 +301,11 @@ impl fmt::Debug for ServerBuilder {
             .finish_non_exhaustive()
     }
 }
+
+/// What gRPC's servers do by default (gRFC A8).
+const DEFAULT_KEEPALIVE: Keepalive = Keepalive {
+    interval: Some(Duration::from_secs(2 * 60 * 60)),
+    timeout: Duration::from_secs(20),
+    without_streams: true,
+    max_pings_without_data: 0,
+};

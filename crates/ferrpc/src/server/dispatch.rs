@@ -11,14 +11,17 @@
 //! task, no wake, and the reply leaves with those of its neighbours. A handler that blocks its
 //! thread there would stall the whole connection, so a method has to earn it.
 //!
-//! A single long poll is no proof: the kernel may have given the core to somebody else meanwhile.
-//! That is why one poll has to be very long, or two close together, to demote, and why the method's
-//! later record makes up for it.
+//! Polls in place are timed in groups, for the price of a look at the clock for each group. The
+//! methods of a group that took long are watched for some polls: each of them is timed alone, and
+//! the time in which the kernel had given the core to somebody else is taken off. Only what is
+//! long then demotes. What demotes a method is so at the earliest its second long poll.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use tokio::time::Instant;
+
+use super::waiting;
 
 /// How the handlers of a method are run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -64,6 +67,8 @@ pub(crate) struct MethodDispatch {
     polls_in_place: AtomicU64,
     /// What `polls_in_place` was at the last long poll, or when one was forgiven.
     long_at: AtomicU64,
+    /// Polls that are still to be timed alone.
+    watch: AtomicU32,
     calls_spawned: AtomicU64,
 }
 
@@ -78,6 +83,7 @@ impl MethodDispatch {
             demotions: AtomicU32::new(0),
             polls_in_place: AtomicU64::new(CALM_POLLS),
             long_at: AtomicU64::new(0),
+            watch: AtomicU32::new(0),
             calls_spawned: AtomicU64::new(0),
         }
     }
@@ -163,8 +169,7 @@ impl MethodDispatch {
     }
 }
 
-/// Times the polls of one connection in place, a group of them with one look at the clock: on a
-/// group that took long, the next ones are timed one by one.
+/// Times the polls of one connection in place, a group of them with one look at the clock.
 #[derive(Debug, Default)]
 pub(crate) struct PollTimer {
     /// When the group began.
@@ -173,28 +178,35 @@ pub(crate) struct PollTimer {
     batch: Option<Instant>,
     /// The methods polled in this group.
     group: Vec<u32>,
-    /// Polls still to be timed one by one.
-    precise: u32,
+    /// The group is one poll of a method that is watched.
+    watched: bool,
+    /// How long this thread had waited for a core when the watched poll began.
+    waited: Option<Duration>,
 }
 
 impl PollTimer {
-    /// A poll begins.
-    pub(crate) fn begin(&mut self) {
-        if self.start.is_none() {
+    /// A poll of a handler of `method` begins. `of` finds a method's state.
+    pub(crate) fn begin<'a>(&mut self, method: u32, of: impl Fn(u32) -> &'a MethodDispatch) {
+        if of(method).watch.load(Relaxed) > 0 {
+            if !self.group.is_empty() {
+                self.settle(Instant::now(), &of);
+            }
+            self.watched = true;
+            self.waited = waiting::for_a_core();
             self.start = Some(Instant::now());
-            self.batch = self.start;
+        } else if self.start.is_none() {
+            self.start = Some(Instant::now());
         }
+        self.batch = self.batch.or(self.start);
     }
 
-    /// The poll of a handler of `method` ended. `of` finds a method's state. Whether the batch has
-    /// taken so long that its replies should go out.
+    /// The poll ended. Whether the batch has taken so long that its replies should go out.
     #[must_use]
     pub(crate) fn end<'a>(&mut self, method: u32, of: impl Fn(u32) -> &'a MethodDispatch) -> bool {
         self.group.push(method);
-        if self.precise == 0 && self.group.len() < GROUP {
+        if !self.watched && self.group.len() < GROUP {
             return false;
         }
-        self.precise = self.precise.saturating_sub(1);
         let now = Instant::now();
         self.settle(now, of);
         self.start = Some(now);
@@ -207,24 +219,37 @@ impl PollTimer {
             self.settle(Instant::now(), of);
         }
         self.start = None;
+        self.batch = None;
     }
 
     fn settle<'a>(&mut self, now: Instant, of: impl Fn(u32) -> &'a MethodDispatch) {
-        let took = self.start.map_or(Duration::ZERO, |start| now - start);
+        let mut took = self.start.map_or(Duration::ZERO, |start| now - start);
+        let watched = std::mem::take(&mut self.watched);
+        if watched
+            && took >= LONG_POLL
+            && let Some(before) = self.waited
+            && let Some(after) = waiting::for_a_core()
+        {
+            took = took.saturating_sub(after - before);
+        }
         let long = took >= LONG_POLL;
         let first = self.group.first().copied();
-        let alone = self.group.len() == 1;
         let same = self.group.iter().all(|method| Some(*method) == first);
         match first {
-            Some(method) if long && (alone || (same && took >= VERY_LONG_POLL)) => {
-                of(method).long_poll(took);
+            Some(method) if watched => {
+                let method = of(method);
+                method.watch.store(method.watch.load(Relaxed).saturating_sub(1), Relaxed);
+                if long { method.long_poll(took) } else { method.short_polls(1) }
             }
             Some(method) if same => of(method).short_polls(self.group.len()),
             _ => self.group.iter().for_each(|method| of(*method).short_polls(1)),
         }
-        if long && !alone {
-            // One of them took long; which, the next polls will tell.
-            self.precise = PRECISE_POLLS;
+        if long && !watched {
+            for method in &self.group {
+                if of(*method).is_auto() {
+                    of(*method).watch.store(WATCHED_POLLS, Relaxed);
+                }
+            }
         }
         self.group.clear();
     }
@@ -233,8 +258,7 @@ impl PollTimer {
 /// A poll of at least this is long. Handing a call to another task costs about a hundredth of it.
 const LONG_POLL: Duration = Duration::from_micros(50);
 
-/// A poll of at least this demotes at once: longer than the kernel takes a core away under
-/// ordinary load.
+/// A watched poll of at least this demotes at once.
 const VERY_LONG_POLL: Duration = Duration::from_millis(5);
 
 /// Short polls that promote a method.
@@ -256,8 +280,8 @@ const LONG_BATCH: Duration = Duration::from_millis(1);
 /// Polls timed with one look at the clock.
 const GROUP: usize = 8;
 
-/// Polls timed one by one after a group that took long.
-const PRECISE_POLLS: u32 = 64;
+/// Polls of a method that are timed alone after a group that took long.
+const WATCHED_POLLS: u32 = 64;
 
 #[cfg(test)]
 mod tests {
@@ -338,17 +362,23 @@ mod tests {
     }
 
     #[test]
-    fn a_long_group_of_one_method_counts_only_when_very_long() {
-        let method = promoted();
+    fn a_long_group_makes_its_methods_watched_and_a_long_watched_poll_demotes() {
+        let methods = [promoted(), promoted()];
+        let of = |method: u32| &methods[method as usize];
         let mut timer = PollTimer::default();
-        let start = Instant::now();
-        timer.start = Some(start);
-        timer.group = vec![0; 4];
-        timer.settle(start + LONG, |_| &method);
-        assert!(method.is_in_place());
-        assert_eq!(timer.precise, PRECISE_POLLS);
-        timer.group = vec![0; 4];
-        timer.settle(start + VERY_LONG_POLL, |_| &method);
-        assert!(!method.is_in_place());
+        timer.begin(0, of);
+        assert!(!timer.end(0, of));
+        assert!(!timer.end(1, of));
+        let start = timer.start.expect("a group began");
+        timer.settle(start + VERY_LONG_POLL, of);
+        assert!(methods.iter().all(MethodDispatch::is_in_place), "nobody is guilty yet");
+        assert!(methods.iter().all(|method| method.watch.load(Relaxed) == WATCHED_POLLS));
+        timer.begin(1, of);
+        assert!(timer.watched);
+        timer.waited = None;
+        timer.group.push(1);
+        timer.settle(timer.start.expect("a poll began") + VERY_LONG_POLL, of);
+        assert!(methods[0].is_in_place());
+        assert!(!methods[1].is_in_place());
     }
 }

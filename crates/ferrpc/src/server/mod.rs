@@ -32,6 +32,7 @@ mod routes;
 mod run;
 mod shared;
 mod slots;
+mod waiting;
 
 use std::pin::Pin;
 

@@ -58,7 +58,7 @@ impl Connection {
                 if let Some(cell) = &cell {
                     cell.expect_look();
                 }
-                self.timer.begin();
+                self.timer.begin(method, |method| &shared.router.entry(method).dispatch);
                 let polled = catch(|| {
                     let mut future = chain.call(server_call);
                     let mut cx = task::Context::from_waker(waker.begin());
@@ -97,7 +97,8 @@ impl Connection {
         if let Some(cell) = &cell {
             cell.expect_look();
         }
-        self.timer.begin();
+        let router = &self.fixed.shared.router;
+        self.timer.begin(method, |method| &router.entry(method).dispatch);
         let polled = catch(|| {
             let mut cx = task::Context::from_waker(waker.begin());
             match future.as_mut().poll(&mut cx) {
@@ -108,7 +109,6 @@ impl Connection {
                 Poll::Pending => Polled::Pending(future),
             }
         });
-        let router = &self.fixed.shared.router;
         if self.timer.end(method, |method| &router.entry(method).dispatch) {
             ctx.hurry();
         }

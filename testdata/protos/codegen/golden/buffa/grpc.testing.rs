@@ -296,51 +296,52 @@ impl TestServiceClient {
     /// Calls `/grpc.testing.TestService/StreamingInputCall`.
     pub async fn streaming_input_call(
         &self,
-        request: ::ferrpc::Request<
-            impl ::ferrpc::Stream<
-                Item = StreamingInputCallRequest,
-            > + ::core::marker::Send + 'static,
-        >,
+        request: impl ::ferrpc::IntoStreamingRequest<Message = StreamingInputCallRequest>,
     ) -> ::core::result::Result<
         ::ferrpc::Response<StreamingInputCallResponse>,
         ::ferrpc::Status,
     > {
         self.channel
-            .client_streaming(&test_service_methods::STREAMING_INPUT_CALL, request)
+            .client_streaming(
+                &test_service_methods::STREAMING_INPUT_CALL,
+                request.into_streaming_request(),
+            )
             .await
     }
 
     /// Calls `/grpc.testing.TestService/FullDuplexCall`.
     pub async fn full_duplex_call(
         &self,
-        request: ::ferrpc::Request<
-            impl ::ferrpc::Stream<
-                Item = StreamingOutputCallRequest,
-            > + ::core::marker::Send + 'static,
+        request: impl ::ferrpc::IntoStreamingRequest<
+            Message = StreamingOutputCallRequest,
         >,
     ) -> ::core::result::Result<
-        ::ferrpc::Response<::ferrpc::Streaming<StreamingOutputCallResponse>>,
+        ::ferrpc::Streaming<StreamingOutputCallResponse>,
         ::ferrpc::Status,
     > {
         self.channel
-            .bidirectional(&test_service_methods::FULL_DUPLEX_CALL, request)
+            .bidirectional(
+                &test_service_methods::FULL_DUPLEX_CALL,
+                request.into_streaming_request(),
+            )
             .await
     }
 
     /// Calls `/grpc.testing.TestService/HalfDuplexCall`.
     pub async fn half_duplex_call(
         &self,
-        request: ::ferrpc::Request<
-            impl ::ferrpc::Stream<
-                Item = StreamingOutputCallRequest,
-            > + ::core::marker::Send + 'static,
+        request: impl ::ferrpc::IntoStreamingRequest<
+            Message = StreamingOutputCallRequest,
         >,
     ) -> ::core::result::Result<
-        ::ferrpc::Response<::ferrpc::Streaming<StreamingOutputCallResponse>>,
+        ::ferrpc::Streaming<StreamingOutputCallResponse>,
         ::ferrpc::Status,
     > {
         self.channel
-            .bidirectional(&test_service_methods::HALF_DUPLEX_CALL, request)
+            .bidirectional(
+                &test_service_methods::HALF_DUPLEX_CALL,
+                request.into_streaming_request(),
+            )
             .await
     }
 

@@ -216,27 +216,24 @@ impl CartClient {
     /// Calls `/shop.cart.Cart/AddAll`.
     pub async fn add_all(
         &self,
-        request: ::ferrpc::Request<
-            impl ::ferrpc::Stream<Item = Item> + ::core::marker::Send + 'static,
-        >,
+        request: impl ::ferrpc::IntoStreamingRequest<Message = Item>,
     ) -> ::core::result::Result<
         ::ferrpc::Response<::buffa_types::google::protobuf::StringValue>,
         ::ferrpc::Status,
     > {
-        self.channel.client_streaming(&cart_methods::ADD_ALL, request).await
+        self.channel
+            .client_streaming(&cart_methods::ADD_ALL, request.into_streaming_request())
+            .await
     }
 
     /// Calls `/shop.cart.Cart/Exchange`.
     pub async fn exchange(
         &self,
-        request: ::ferrpc::Request<
-            impl ::ferrpc::Stream<Item = Item> + ::core::marker::Send + 'static,
-        >,
-    ) -> ::core::result::Result<
-        ::ferrpc::Response<::ferrpc::Streaming<item::Part>>,
-        ::ferrpc::Status,
-    > {
-        self.channel.bidirectional(&cart_methods::EXCHANGE, request).await
+        request: impl ::ferrpc::IntoStreamingRequest<Message = Item>,
+    ) -> ::core::result::Result<::ferrpc::Streaming<item::Part>, ::ferrpc::Status> {
+        self.channel
+            .bidirectional(&cart_methods::EXCHANGE, request.into_streaming_request())
+            .await
     }
 
     /// Not for new code.

@@ -250,14 +250,11 @@ impl GameRpcClient {
     /// Calls `/type.async.Game/self`.
     pub async fn self_(
         &self,
-        request: ::ferrpc::Request<
-            impl ::ferrpc::Stream<Item = Send> + ::core::marker::Send + 'static,
-        >,
-    ) -> ::core::result::Result<
-        ::ferrpc::Response<::ferrpc::Streaming<Box>>,
-        ::ferrpc::Status,
-    > {
-        self.channel.bidirectional(&game_rpc_methods::SELF, request).await
+        request: impl ::ferrpc::IntoStreamingRequest<Message = Send>,
+    ) -> ::core::result::Result<::ferrpc::Streaming<Box>, ::ferrpc::Status> {
+        self.channel
+            .bidirectional(&game_rpc_methods::SELF, request.into_streaming_request())
+            .await
     }
 
     /// Calls `/type.async.Game/New`.
@@ -274,11 +271,11 @@ impl GameRpcClient {
     /// Calls `/type.async.Game/Clone`.
     pub async fn clone(
         &self,
-        request: ::ferrpc::Request<
-            impl ::ferrpc::Stream<Item = Ok> + ::core::marker::Send + 'static,
-        >,
+        request: impl ::ferrpc::IntoStreamingRequest<Message = Ok>,
     ) -> ::core::result::Result<::ferrpc::Response<T>, ::ferrpc::Status> {
-        self.channel.client_streaming(&game_rpc_methods::CLONE, request).await
+        self.channel
+            .client_streaming(&game_rpc_methods::CLONE, request.into_streaming_request())
+            .await
     }
 
     /// Two methods that differ in case only.
