@@ -100,10 +100,9 @@ impl ReceiveWindow {
 /// means that the window is what limits the peer, and doubles it.
 #[derive(Clone, Debug)]
 pub(crate) struct WindowSizer {
+    initial: u32,
     stream: u32,
     max: u32,
-    /// The size is what the user wants, not what was measured.
-    fixed: bool,
     probe: Probe,
     /// The best bandwidth seen, in bytes per second.
     bandwidth: f64,
@@ -119,23 +118,23 @@ enum Probe {
 
 impl WindowSizer {
     pub(crate) fn new(window: Window) -> Self {
-        let fixed = matches!(window, Window::Fixed(_));
         let (stream, max) = match window {
             Window::Auto { max } => {
-                let max = max.clamp(INITIAL_AUTO, MAX_WINDOW / 4);
-                (INITIAL_AUTO, max)
+                let max = max.clamp(PROTOCOL_DEFAULT, MAX_WINDOW / 4);
+                (INITIAL_AUTO.min(max), max)
             }
             Window::Fixed(size) => {
                 let size = size.min(MAX_WINDOW / 4);
                 (size, size)
             }
         };
-        Self { stream, max, fixed, probe: Probe::Idle { bytes: 0 }, bandwidth: 0.0 }
+        Self { initial: stream, stream, max, probe: Probe::Idle { bytes: 0 }, bandwidth: 0.0 }
     }
 
-    /// The window that streams begin with. What a thousand of them could hold is bounded.
+    /// The window that streams begin with: not what was measured, since a thousand streams could
+    /// be filled at once.
     pub(crate) fn initial(&self) -> u32 {
-        if self.fixed { self.stream } else { self.stream.min(MAX_INITIAL) }
+        self.initial
     }
 
     /// The window that a busy stream should have.
@@ -146,7 +145,7 @@ impl WindowSizer {
     /// By how much the peer may exceed a stream's window before it has seen our SETTINGS, since it
     /// goes by the protocol's default until then (RFC 9113, 6.9.3).
     pub(crate) fn lenience_before_settings(&self) -> u32 {
-        INITIAL_AUTO.saturating_sub(self.stream)
+        PROTOCOL_DEFAULT.saturating_sub(self.stream)
     }
 
     /// The window of the connection.
@@ -196,12 +195,12 @@ impl WindowSizer {
     }
 }
 
-/// The first stream window of `Auto`: HTTP/2's own default, so that nothing is lost by a peer
-/// that sends before it reads our SETTINGS.
-const INITIAL_AUTO: u32 = 65_535;
+/// The window before SETTINGS say otherwise (RFC 9113, 6.9.2).
+const PROTOCOL_DEFAULT: u32 = 65_535;
 
-/// The largest initial window of `Auto`.
-const MAX_INITIAL: u32 = 256 << 10;
+/// The initial stream window of `Auto`; what busy streams get beyond it is lent. With the protocol's 65,535 bytes each message of 64 KiB
+/// waited for a WINDOW_UPDATE.
+const INITIAL_AUTO: u32 = 256 << 10;
 
 /// The connection's window is at least this: several streams' worth.
 const MIN_CONNECTION: u32 = 1 << 20;

@@ -23,8 +23,9 @@ pub struct Limits {
     /// Header list size advertised and never exceeded in memory (bytes, 32 added per field).
     pub max_header_list_size: u32,
     /// Header list size above which a list is answered as too large, although it is within what
-    /// was advertised: the room between the two is for peers that count differently.
-    pub soft_header_list_size: u32,
+    /// was advertised: the room between the two is for peers that count differently. `None`: half
+    /// of `max_header_list_size`.
+    pub soft_header_list_size: Option<u32>,
     /// Fields in one header list.
     pub max_header_fields: u32,
     /// CONTINUATION frames of one header block; more if `max_header_list_size` takes more.
@@ -80,12 +81,20 @@ pub struct PingPolicy {
     pub max_strikes: u32,
 }
 
+impl Limits {
+    /// The size above which a header list is too large.
+    pub(crate) fn soft_header_list(&self) -> usize {
+        let hard = self.max_header_list_size;
+        self.soft_header_list_size.unwrap_or(hard / 2).min(hard) as usize
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
             max_concurrent_streams: 1000,
             max_header_list_size: 16 << 10,
-            soft_header_list_size: 8 << 10,
+            soft_header_list_size: None,
             max_header_fields: 256,
             max_continuations: 8,
             max_held_headers: 4 << 20,

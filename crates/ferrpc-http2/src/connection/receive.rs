@@ -565,7 +565,7 @@ impl Connection {
         mut list: Decoded,
         block: &[u8],
     ) -> Result<Option<Event<'a>>, Fault> {
-        list.too_large |= list.size > self.config.limits.soft_header_list_size as usize;
+        list.too_large |= list.size > self.config.limits.soft_header_list();
         if list.too_large {
             self.counters.header_lists_too_large += 1;
         }
@@ -861,9 +861,8 @@ impl Connection {
         self.charge_idle_frame(now)?;
         match PingKind::of(payload) {
             Some(PingKind::Probe) => {
-                let before = self.sizer.initial();
                 if self.sizer.acknowledged(now) {
-                    self.grow_windows(before);
+                    self.grow_windows();
                 }
             }
             Some(PingKind::Drain) => self.finish_announcement(),
@@ -880,22 +879,13 @@ impl Connection {
         }
     }
 
-    /// The path holds more than our windows. The connection's grows at once; streams begin with
-    /// more, up to a bound, and borrow the rest once they have shown that they use it.
-    fn grow_windows(&mut self, before: u32) {
-        let size = self.sizer.initial();
+    /// The path holds more than our windows. The connection's grows at once; streams that use up
+    /// theirs borrow from [`window_loans`](crate::Limits::window_loans) in `release`.
+    fn grow_windows(&mut self) {
         let grown = self.receive_window.grow_to(self.sizer.connection());
         if grown > 0 {
             self.out.encode(|out| frame::window_update::encode(0, grown, out));
         }
-        if size == before {
-            return;
-        }
-        for (_, stream) in self.streams.iter_mut() {
-            stream.receive_window.grow(size - before);
-        }
-        self.out.encode(|out| settings::encode(&[(id::INITIAL_WINDOW_SIZE, size)], out));
-        self.unacknowledged_settings += 1;
     }
 
     fn handle_window_update(&mut self, now: Time, id: u32, increment: u32) -> Result<(), Fault> {
