@@ -104,6 +104,8 @@ pub(crate) struct WindowSizer {
     stream: u32,
     max: u32,
     probe: Probe,
+    /// Bytes to wait for between probes: more after each that changed nothing.
+    spacing: u64,
     /// The best bandwidth seen, in bytes per second.
     bandwidth: f64,
 }
@@ -128,7 +130,14 @@ impl WindowSizer {
                 (size, size)
             }
         };
-        Self { initial: stream, stream, max, probe: Probe::Idle { bytes: 0 }, bandwidth: 0.0 }
+        Self {
+            initial: stream,
+            stream,
+            max,
+            probe: Probe::Idle { bytes: 0 },
+            spacing: u64::from(stream / 4),
+            bandwidth: 0.0,
+        }
     }
 
     /// The window that streams begin with: not what was measured, since a thousand streams could
@@ -166,7 +175,7 @@ impl WindowSizer {
             Probe::Idle { bytes: counted } => {
                 *counted += bytes as u64;
                 // Small calls never fill a window: no ping for them.
-                let worth = *counted >= u64::from(self.stream / 4);
+                let worth = *counted >= self.spacing;
                 if worth {
                     self.probe = Probe::Sent { at: now, bytes: bytes as u64 };
                 }
@@ -185,12 +194,15 @@ impl WindowSizer {
         let bandwidth = bytes as f64 / (round_trip.as_secs_f64() * 1.5);
         let limited = bytes * 3 >= u64::from(self.stream) * 2;
         if !limited || bandwidth <= self.bandwidth {
+            // Each ping costs both sides a frame, and often a system call.
+            self.spacing = (self.spacing * 2).min(MAX_SPACING);
             return false;
         }
         self.bandwidth = bandwidth;
         let wanted = u32::try_from(bytes * 2).unwrap_or(u32::MAX).min(self.max);
         let grew = wanted > self.stream;
         self.stream = self.stream.max(wanted);
+        self.spacing = u64::from(self.stream / 4);
         grew
     }
 }
@@ -201,6 +213,9 @@ const PROTOCOL_DEFAULT: u32 = 65_535;
 /// The initial stream window of `Auto`; what busy streams get beyond it is lent. With the protocol's 65,535 bytes each message of 64 KiB
 /// waited for a WINDOW_UPDATE.
 const INITIAL_AUTO: u32 = 256 << 10;
+
+/// Bytes between probes at the most: the path may change.
+const MAX_SPACING: u64 = 64 << 20;
 
 /// The connection's window is at least this: several streams' worth.
 const MIN_CONNECTION: u32 = 1 << 20;
