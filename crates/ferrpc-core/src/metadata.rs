@@ -192,6 +192,13 @@ pub(crate) struct BadBinary {
     pub(crate) key: Box<str>,
 }
 
+impl From<MetadataError> for Status {
+    /// INTERNAL: metadata that cannot be sent is a mistake of the program that made it.
+    fn from(error: MetadataError) -> Self {
+        Self::internal(error.to_string())
+    }
+}
+
 impl From<BadBinary> for Status {
     fn from(bad: BadBinary) -> Self {
         Self::internal(format!("the value of metadata key {:?} is not base64", bad.key))
@@ -261,7 +268,7 @@ fn trim(value: &[u8]) -> &[u8] {
 
 /// Names that HTTP/2 or gRPC use themselves. (Those of pseudo-header fields are no legal keys.)
 fn is_reserved(name: &[u8]) -> bool {
-    name.starts_with(b"grpc-") && !is_tracing(name)
+    name.starts_with(b"grpc-") && !is_the_applications(name)
         || matches!(
             name,
             b"te"
@@ -276,9 +283,10 @@ fn is_reserved(name: &[u8]) -> bool {
         )
 }
 
-/// What OpenCensus passes on: gRPC's implementations treat these two as the application's.
-fn is_tracing(name: &[u8]) -> bool {
-    matches!(name, b"grpc-trace-bin" | b"grpc-tags-bin")
+/// What OpenCensus passes on, which gRPC's implementations treat as the application's; and what
+/// servers tell retrying clients (gRFC A6), which handlers may say too.
+fn is_the_applications(name: &[u8]) -> bool {
+    matches!(name, b"grpc-trace-bin" | b"grpc-tags-bin" | b"grpc-retry-pushback-ms")
 }
 
 // Both fold rather than stop at the first miss: the loop is then free of branches.

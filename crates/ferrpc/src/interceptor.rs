@@ -8,15 +8,13 @@
 //!
 //! ```
 //! use ferrpc::interceptor::{ClientCall, ClientInterceptor, OnEnd};
-//! use ferrpc::{Channel, Code, Status};
+//! use ferrpc::{Channel, Status};
 //!
 //! struct Token(String);
 //!
 //! impl ClientInterceptor for Token {
 //!     fn begin(&self, call: &mut ClientCall<'_>) -> Result<OnEnd, Status> {
-//!         call.metadata
-//!             .insert("authorization", &self.0)
-//!             .map_err(|error| Status::new(Code::Internal, error.to_string()))?;
+//!         call.metadata.insert("authorization", &self.0)?;
 //!         let path = call.path.to_owned();
 //!         Ok(OnEnd::new(move |status| println!("{path} ended with {}", status.code())))
 //!     }
@@ -89,23 +87,28 @@ impl EndHooks {
         Self(Vec::new())
     }
 
+    /// Adds one, which runs before those that are there.
+    pub(crate) fn push(&mut self, hook: impl FnOnce(&Status) + Send + 'static) {
+        self.0.push(Box::new(hook));
+    }
+
     /// Runs `begin` of each interceptor until one refuses the call; the hooks of those before it
     /// have then run.
     pub(crate) fn begin<I>(
+        &mut self,
         interceptors: impl IntoIterator<Item = I>,
         mut begin: impl FnMut(I) -> Result<OnEnd, Status>,
-    ) -> Result<Self, Status> {
-        let mut hooks = Self::new();
+    ) -> Result<(), Status> {
         for interceptor in interceptors {
             match begin(interceptor) {
-                Ok(OnEnd(hook)) => hooks.0.extend(hook),
+                Ok(OnEnd(hook)) => self.0.extend(hook),
                 Err(status) => {
-                    hooks.end(&status);
+                    self.end(&status);
                     return Err(status);
                 }
             }
         }
-        Ok(hooks)
+        Ok(())
     }
 
     /// Tells all how the call ended. Later calls do nothing.
@@ -139,7 +142,8 @@ mod tests {
     type Log = Arc<Mutex<Vec<(u32, Code)>>>;
 
     fn hooks(log: &Log, refuse_at: Option<u32>) -> Result<EndHooks, Status> {
-        EndHooks::begin(0..3_u32, |number| {
+        let mut hooks = EndHooks::new();
+        hooks.begin(0..3_u32, |number| {
             if refuse_at == Some(number) {
                 return Err(Status::new(Code::PermissionDenied, "no"));
             }
@@ -147,7 +151,8 @@ mod tests {
             Ok(OnEnd::new(move |status| {
                 log.lock().expect("not poisoned").push((number, status.code()));
             }))
-        })
+        })?;
+        Ok(hooks)
     }
 
     fn taken(log: &Log) -> Vec<(u32, Code)> {

@@ -17,6 +17,7 @@ mod compression;
 mod extensions;
 pub mod interceptor;
 mod method;
+mod observers;
 mod request;
 pub mod resolver;
 pub mod rich;
@@ -42,7 +43,8 @@ pub use streaming::Streaming;
 /// `build.rs` calls `ferrpc_codegen::compile_protos(&["protos/test.proto"], &["protos"])`; then,
 /// in a module of your choice:
 ///
-/// ```ignore
+/// ```
+/// # #[cfg(any())] // No build script has run here.
 /// pub mod example {
 ///     ferrpc::include_proto!("example");
 /// }

@@ -369,3 +369,25 @@ fn a_stream_outlives_its_channel() {
     requests.finish();
     assert_eq!(responses.message().expect("no error"), None);
 }
+
+#[test]
+fn a_call_that_waits_for_a_stream_keeps_its_deadline_with_nobody_else_waiting() {
+    let mut limited = config();
+    limited.http2.limits.max_concurrent_streams = 1;
+    let host = Host::start_with(limited);
+    let channel = host.channel();
+    let (requests, responses) =
+        channel.bidirectional(&CHAT, Request::new(())).expect("no interceptor");
+    let mut halves = (requests, responses);
+    halves.0.send(&Bytes::from_static(b"a")).expect("it goes on");
+    halves.1.message().expect("no error").expect("not the end");
+    let (done, ended) = std::sync::mpsc::channel();
+    thread::spawn(move || {
+        let mut ask = request("");
+        ask.set_timeout(Duration::from_millis(50));
+        let status = channel.unary(&ECHO, ask).expect_err("no stream");
+        done.send(status.code()).expect("the test waits");
+    });
+    let code = ended.recv_timeout(Duration::from_secs(20)).expect("it keeps its deadline");
+    assert_eq!(code, Code::DeadlineExceeded);
+}

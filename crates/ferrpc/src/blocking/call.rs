@@ -8,7 +8,6 @@ use ferrpc_core::{Encoding, Metadata, Status, Time};
 
 use super::channel::Shared;
 use super::connection::{Connection, Ended, Side, Slot, State};
-use super::lead::TimedOut;
 use crate::client::Head;
 use crate::transport::clock;
 
@@ -65,7 +64,7 @@ impl Call {
                 Ok(attempt) => attempt,
                 Err(status) => return Found::Over(status),
             };
-            let result = connection.wait(key, side, None, |state| {
+            let result = connection.wait(key, side, |state| {
                 if let Some(found) = look(state, key) {
                     return Some(Ok(found));
                 }
@@ -79,9 +78,9 @@ impl Call {
                 late.map(|_| Err(None))
             });
             let ended = match result {
-                Ok(Ok(found)) => return Found::Done(found),
-                Ok(Err(Some(ended))) => ended,
-                Ok(Err(None)) | Err(TimedOut) => {
+                Ok(found) => return Found::Done(found),
+                Err(Some(ended)) => ended,
+                Err(None) => {
                     let text = "the deadline passed while waiting for a stream: the server has \
                                 as many calls on this connection as it takes";
                     let status = Status::new(ferrpc_core::Code::DeadlineExceeded, text);

@@ -324,8 +324,10 @@ impl Shared {
         let started = thread.spawn(move || {
             let result = dial::dial(&shared.target, &shared.config, began, give_up);
             if let Some(connection) = shared.connected(result) {
+                let (observers, target) = (shared.config.observers.clone(), shared.target.clone());
                 drop(shared);
                 connection.keep_guard();
+                observers.tell(|observer| observer.disconnected(&target, &connection.end()));
             }
         });
         started.map(drop).map_err(|error| {
@@ -338,6 +340,7 @@ impl Shared {
     fn connected(&self, result: Result<Arc<Connection>, ConnectError>) -> Option<Arc<Connection>> {
         let mut state = self.lock();
         state.connecting = false;
+        let failed = result.as_ref().err().cloned();
         let connection = match result {
             Ok(connection) => {
                 state.backoff.reset();
@@ -355,6 +358,10 @@ impl Shared {
         let closed = state.closed;
         drop(state);
         self.changed.notify_all();
+        self.config.observers.tell(|observer| match &failed {
+            None => observer.connected(&self.target),
+            Some(failure) => observer.connect_failed(&self.target, failure),
+        });
         if closed && let Some(connection) = &connection {
             connection.shut_down(Some(&ConnectError::closed().status()));
         }

@@ -45,6 +45,8 @@ pub(super) struct State {
     pub(super) role: Role,
     /// The guard receives just now: its role cannot be taken.
     pub(super) reading: bool,
+    /// The guard waits for the socket, with the role or because it had it before.
+    pub(super) guard_waits: bool,
     /// Somebody writes; they go on until there is nothing left.
     pub(super) writing: bool,
     /// The socket takes no more: whoever has the role waits until it does.
@@ -128,6 +130,7 @@ impl Connection {
             transport: Transport::client(config, now),
             role: Role::Guard,
             reading: false,
+            guard_waits: false,
             writing: false,
             blocked: false,
             dirty: true,
@@ -161,6 +164,11 @@ impl Connection {
         let wakes = mem::take(&mut state.wakes);
         drop(state);
         wakes.iter().for_each(Thread::unpark);
+    }
+
+    /// Why the connection ended, in words.
+    pub(super) fn end(&self) -> String {
+        self.lock().closed.clone().unwrap_or_else(|| "the channel was closed".to_owned())
     }
 
     /// Whether new calls may start here.
@@ -252,7 +260,7 @@ impl Connection {
         state.dirty = true;
         self.dispatch(&mut state);
         if state.role == Role::None {
-            state.role = Role::Guard;
+            self.give_to_guard(&mut state);
         }
         self.guard.notify_one();
         state = self.send_out(state, None);

@@ -12,32 +12,23 @@ use super::connection::{Connection, Locked, Role, Side, State, Waiting};
 use super::socket;
 use crate::transport::clock;
 
-/// The time that a wait was limited to is over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct TimedOut;
-
 impl Connection {
-    /// Waits, in an attempt that was entered, until `ready` finds what it looks for, doing the connection's work meanwhile if
-    /// nobody else does it.
-    ///
-    /// `limit` is for what the transport has no timer for.
+    /// Waits, in an attempt that was entered, until `ready` finds what it looks for, doing the
+    /// connection's work meanwhile if nobody else does it. `ready` is asked again at the call's
+    /// deadline, for which the transport has no timer while the call waits for a stream.
     pub(super) fn wait<R>(
         &self,
         key: usize,
         side: Side,
-        limit: Option<Time>,
         mut ready: impl FnMut(&mut State) -> Option<R>,
-    ) -> Result<R, TimedOut> {
+    ) -> R {
         let mut state = self.lock();
         state.last_ticket += 1;
         let me = Role::Caller(state.last_ticket);
         let ticket = state.last_ticket;
         let result = loop {
             if let Some(result) = ready(&mut state) {
-                break Ok(result);
-            }
-            if limit.is_some_and(|limit| limit <= clock::now()) {
-                break Err(TimedOut);
+                break result;
             }
             match state.role {
                 Role::None => state.role = me,
@@ -49,14 +40,15 @@ impl Connection {
                 _ => {}
             }
             if state.role == me {
-                state = self.lead(state, me, limit);
+                let deadline = state.slots[key].call.deadline();
+                state = self.lead(state, me, deadline);
                 continue;
             }
             // Sending releases the lock: everything may have changed.
             let before = (state.events, state.role);
             state = self.send_out(state, Some(me));
             if before == (state.events, state.role) {
-                state = self.park(state, key, side, ticket, limit);
+                state = self.park(state, key, side, ticket);
             }
         };
         state.leave(key, true);
@@ -77,13 +69,12 @@ impl Connection {
         key: usize,
         side: Side,
         ticket: u64,
-        limit: Option<Time>,
     ) -> Locked<'a> {
         let slot = &mut state.slots[key];
         slot.waiting[side as usize] = Some(Waiting::new(ticket));
         // The call's own deadline too: whoever leads may have begun to wait before this call
         // began.
-        let until = slot.call.deadline().into_iter().chain(limit).min();
+        let until = slot.call.deadline();
         Self::unlock(state);
         match until {
             None => thread::park(),
@@ -116,10 +107,19 @@ impl Connection {
                 state.role = Role::Caller(ticket);
                 state.wakes.push(thread);
             }
-            (Some(_), Some(_)) => {
-                state.role = Role::Guard;
-                self.guard.notify_one();
-            }
+            (Some(_), Some(_)) => self.give_to_guard(state),
+        }
+    }
+
+    /// The guard gets the role, wherever it is.
+    pub(super) fn give_to_guard(&self, state: &mut State) {
+        state.role = Role::Guard;
+        if state.guard_waits {
+            // From an earlier time with the role, for what was of interest then.
+            state.kicked = true;
+            self.kick.kick();
+        } else {
+            self.guard.notify_one();
         }
     }
 
@@ -151,6 +151,7 @@ impl Connection {
         let until = state.transport.poll_timeout().into_iter().chain(limit).min();
         let (read, write) = (state.transport.wants_read(), state.blocked);
         let mut buffer = mem::take(&mut state.buffer);
+        state.guard_waits |= me == Role::Guard;
         Self::unlock(state);
 
         let timeout = until.map(|until| until.since(clock::now()));
@@ -161,6 +162,7 @@ impl Connection {
         if me == Role::Guard {
             // A caller may have taken the role meanwhile; from here on it cannot.
             let mut state = self.lock();
+            state.guard_waits = false;
             state.kicked &= !readiness.kicked;
             if state.role != me {
                 state.buffer = buffer;
@@ -242,7 +244,10 @@ impl Connection {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     state.blocked = true;
-                    if me != Some(state.role) && state.role != Role::None {
+                    if state.role == Role::None {
+                        // Nobody waits for anything; the guard is to wait for room.
+                        self.give_to_guard(&mut state);
+                    } else if me != Some(state.role) {
                         // Its owner waits for input only.
                         self.kick.kick();
                     }

@@ -13,13 +13,10 @@ use super::call::{CallCell, Progress};
 use super::role::{Command, Start};
 use super::subchannel::{Connection, Subchannel};
 use crate::transport::clock;
-use crate::transport::mailbox::Mailbox;
 
 /// Holds a call while its caller waits for it: dropped, the call is cancelled.
 pub(super) struct CallGuard {
     pub(super) cell: Arc<CallCell>,
-    /// The connection in whose queue the call waits for a stream.
-    queued: Option<Arc<Mailbox<Command>>>,
     over: bool,
 }
 
@@ -42,7 +39,7 @@ pub(super) enum Driven {
 
 impl CallGuard {
     pub(super) const fn new(cell: Arc<CallCell>) -> Self {
-        Self { cell, queued: None, over: false }
+        Self { cell, over: false }
     }
 
     /// The call is over: there is nothing to cancel.
@@ -71,7 +68,7 @@ impl CallGuard {
                 // What came back was dropped, and so told the call that it never left.
                 subchannel.connection_lost(connection.id());
             }
-            let ended = match self.progress(&connection, until).await {
+            let ended = match self.progress(until).await {
                 Ok(Progress::Headers(metadata, encoding)) => {
                     return Driven::Began(metadata, encoding);
                 }
@@ -116,11 +113,7 @@ impl CallGuard {
     }
 
     /// Waits for what the attempt comes to.
-    async fn progress(
-        &mut self,
-        connection: &Connection,
-        until: Until,
-    ) -> Result<Progress, Status> {
+    async fn progress(&mut self, until: Until) -> Result<Progress, Status> {
         let poll = |cx: &mut std::task::Context<'_>, cell: &CallCell, queued| match until {
             Until::Begin => cell.poll_begin(cx, queued),
             Until::End => cell.poll_end(cx, queued),
@@ -128,7 +121,6 @@ impl CallGuard {
         let progress = poll_fn(|cx| poll(cx, &self.cell, false)).await;
         let Progress::Queued = progress else { return Ok(progress) };
 
-        self.queued = Some(Arc::clone(&connection.mailbox));
         let cell = Arc::clone(&self.cell);
         let progress = poll_fn(|cx| poll(cx, &cell, true));
         let Some(deadline) = self.deadline() else { return Ok(progress.await) };
@@ -162,10 +154,6 @@ impl CallGuard {
     fn cancel(&mut self) {
         self.over = true;
         self.cell.cancel();
-        if let Some(mailbox) = self.queued.take() {
-            // If the connection is gone, so is its queue.
-            let _ = mailbox.send(Command::SweepQueue);
-        }
     }
 }
 

@@ -5,14 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ferrpc_core::channel::BackoffConfig;
-use ferrpc_core::http2::{Keepalive, Window};
+use ferrpc_core::http2::{Keepalive, Limits, Window};
 use ferrpc_core::transport::{self, CallLimits};
 use ferrpc_core::{Encoding, EncodingSet};
 
 use super::connector::Connector;
 use super::maker::CallMaker;
+use super::observer::Observer;
 use super::{Channel, ConnectError};
 use crate::interceptor::ClientInterceptor;
+use crate::observers::Observers;
 use crate::resolver::Target;
 
 /// Makes a [`Channel`]. Made by [`Channel::builder`].
@@ -37,6 +39,7 @@ pub(crate) struct Config {
     pub(crate) wait_for_ready: bool,
     pub(crate) compression: Encoding,
     pub(crate) max_kept: usize,
+    pub(crate) observers: Observers<dyn Observer>,
 }
 
 struct Interceptor(Arc<dyn ClientInterceptor>);
@@ -60,6 +63,7 @@ impl ChannelBuilder {
             wait_for_ready: false,
             compression: Encoding::Identity,
             max_kept: DEFAULT_MAX_KEPT,
+            observers: Observers::new(None),
         };
         Self { target, authority: None, user_agent: None, interceptors: Vec::new(), config }
     }
@@ -116,6 +120,26 @@ impl ChannelBuilder {
         self
     }
 
+    /// The largest metadata taken with a response, in bytes, 32 added for each entry; more ends the
+    /// call with RESOURCE_EXHAUSTED. By default 16 KiB.
+    pub const fn max_metadata_size(mut self, bytes: u32) -> Self {
+        self.config.transport.http2.limits.max_header_list_size = bytes;
+        self
+    }
+
+    /// All limits on what a server may do; replaces what was set by
+    /// [`max_metadata_size`](Self::max_metadata_size).
+    pub const fn limits(mut self, limits: Limits) -> Self {
+        self.config.transport.http2.limits = limits;
+        self
+    }
+
+    /// The largest frame taken, in bytes: 16,384 (the default) to 16,777,215.
+    pub const fn max_frame_size(mut self, bytes: u32) -> Self {
+        self.config.transport.http2.max_frame_size = bytes;
+        self
+    }
+
     /// Whether calls that do not say themselves wait while the server cannot be reached, rather
     /// than failing with UNAVAILABLE. By default they fail.
     pub const fn wait_for_ready(mut self, wait: bool) -> Self {
@@ -146,6 +170,12 @@ impl ChannelBuilder {
     /// Adds code that runs around every call; those added first see a call first.
     pub fn interceptor(mut self, interceptor: impl ClientInterceptor) -> Self {
         self.interceptors.push(Interceptor(Arc::new(interceptor)));
+        self
+    }
+
+    /// Sees the channel's calls and connections come and go.
+    pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.config.observers = Observers::new(Some(observer));
         self
     }
 
@@ -185,8 +215,9 @@ impl ChannelBuilder {
             |prefix| format!("{prefix} {DEFAULT_USER_AGENT}"),
         );
         let interceptors = interceptors.into_iter().map(|Interceptor(inner)| inner).collect();
-        let maker =
-            CallMaker::new(authority.into(), user_agent.into(), interceptors, config.clone());
+        let scheme = if target.wants_tls() { "https" } else { "http" };
+        let (authority, user_agent) = (authority.into(), user_agent.into());
+        let maker = CallMaker::new(scheme, authority, user_agent, interceptors, config.clone());
         Ok((target, maker, config))
     }
 

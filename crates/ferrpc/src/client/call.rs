@@ -53,8 +53,8 @@ pub(super) struct State {
 pub(super) enum Attempt {
     /// There is none, or it is on its way to a connection.
     None,
-    /// It waits until the peer takes another stream.
-    Queued,
+    /// It waits, in this connection's queue, until the peer takes another stream.
+    Queued { mailbox: Arc<Mailbox<Command>> },
     /// It has a stream.
     Running { mailbox: Arc<Mailbox<Command>>, call: CallId },
 }
@@ -142,7 +142,7 @@ impl CallCell {
         state.cancelled = true;
         state.ended = Some(Ended { status, retry: TransparentRetry::No });
         let wakers = state.take_wakers();
-        ring(state);
+        leave(state);
         wakers.into_iter().flatten().for_each(Waker::wake);
     }
 
@@ -155,7 +155,7 @@ impl CallCell {
         state.cancelled = true;
         state.receiver = None;
         let sender = state.sender.take();
-        ring(state);
+        leave(state);
         sender.into_iter().for_each(Waker::wake);
     }
 
@@ -167,7 +167,7 @@ impl CallCell {
         if let Some(ended) = state.ended.take() {
             return Poll::Ready(Progress::Ended(ended));
         }
-        if !queued && matches!(state.attempt, Attempt::Queued) {
+        if !queued && matches!(state.attempt, Attempt::Queued { .. }) {
             return Poll::Ready(Progress::Queued);
         }
         keep_waker(&mut state.receiver, cx);
@@ -291,6 +291,18 @@ fn ring(mut state: MutexGuard<'_, State>) {
         state.touched = true;
         drop(state);
         mailbox.touch(call);
+    }
+}
+
+/// Tells the connection that the call is given up.
+fn leave(state: MutexGuard<'_, State>) {
+    if let Attempt::Queued { mailbox } = &state.attempt {
+        let mailbox = Arc::clone(mailbox);
+        drop(state);
+        // If the connection is gone, so is its queue.
+        let _ = mailbox.send(Command::SweepQueue);
+    } else {
+        ring(state);
     }
 }
 

@@ -369,3 +369,72 @@ impl fmt::Debug for Channel {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::sync::Notify;
+
+    use super::super::call::Attempt;
+    use super::*;
+    use crate::codec;
+    use crate::server::{Routes, Server};
+    use crate::transport::in_process;
+
+    const HANG: Method<Bytes, Bytes> = Method::unary("/t.T/Hang", codec::raw(), codec::raw());
+
+    /// A channel to a server in this process that takes one call at a time and never answers it;
+    /// tells when a call came.
+    fn hanging() -> (Channel, Arc<Notify>) {
+        let came = Arc::new(Notify::new());
+        let mut routes = Routes::new("t.T");
+        let in_handler = Arc::clone(&came);
+        routes.unary(HANG, move |_: Request<Bytes>| {
+            in_handler.notify_one();
+            std::future::pending()
+        });
+        let server = Server::builder().add_service(routes).max_concurrent_streams(1).build();
+        let builder = Channel::builder("inproc:test").connector(move |_: &_| {
+            let (ours, theirs) = in_process();
+            server.serve_io(theirs);
+            async { Ok(ours) }
+        });
+        (builder.connect_lazy().expect("a target"), came)
+    }
+
+    async fn until(what: &str, holds: impl Fn() -> bool) {
+        let wait = async {
+            while !holds() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), wait).await.expect(what);
+    }
+
+    #[tokio::test]
+    async fn a_call_that_is_dropped_in_the_queue_leaves_nothing_there() {
+        let (channel, came) = hanging();
+        let first = {
+            let channel = channel.clone();
+            tokio::spawn(async move { channel.unary(&HANG, Request::new(Bytes::new())).await })
+        };
+        came.notified().await;
+
+        // Without a deadline: nothing else would take it out of the queue.
+        let (mut call, payload) =
+            channel.prepare_one(&HANG, Request::new(Bytes::new())).expect("no interceptor");
+        let cell = Arc::downgrade(&call.guard.cell);
+        let waiting = tokio::spawn(async move {
+            channel.send_one(&call.guard.cell, payload).await.expect("small");
+            channel.unary_response(&mut call, HANG.response()).await
+        });
+        let queued = || {
+            cell.upgrade().is_some_and(|cell| matches!(cell.lock().attempt, Attempt::Queued { .. }))
+        };
+        until("it waits for a stream", queued).await;
+        waiting.abort();
+        until("the queue forgets it", || cell.upgrade().is_none()).await;
+        first.abort();
+    }
+}

@@ -9,6 +9,7 @@ use ferrpc_core::{Encoding, Metadata, Time};
 use tokio::time::Instant;
 
 use super::builder::Config;
+use super::observer::CallEnded;
 use crate::interceptor::{ClientCall, ClientInterceptor, EndHooks};
 use crate::method::MethodPath;
 use crate::request::{CallEnd, RequestParts};
@@ -17,6 +18,7 @@ use crate::{Method, Request, Status};
 
 /// What all calls of a channel have in common.
 pub(crate) struct CallMaker {
+    scheme: &'static str,
     authority: Arc<str>,
     user_agent: Arc<str>,
     interceptors: Arc<[Arc<dyn ClientInterceptor>]>,
@@ -35,6 +37,7 @@ pub(crate) struct NewCall<M> {
 /// What every attempt of a call starts with.
 pub(crate) struct Head {
     pub(crate) path: MethodPath,
+    scheme: &'static str,
     authority: Arc<str>,
     user_agent: Arc<str>,
     metadata: Metadata,
@@ -51,7 +54,7 @@ impl Head {
         StartCall {
             path: &self.path,
             authority: &self.authority,
-            scheme: "http",
+            scheme: self.scheme,
             user_agent: &self.user_agent,
             metadata: &self.metadata,
             deadline,
@@ -66,6 +69,7 @@ impl Head {
 
 impl CallMaker {
     pub(super) fn new(
+        scheme: &'static str,
         authority: Arc<str>,
         user_agent: Arc<str>,
         interceptors: Arc<[Arc<dyn ClientInterceptor>]>,
@@ -75,7 +79,7 @@ impl CallMaker {
             Window::Auto { .. } => CREDIT_BATCH,
             Window::Fixed(window) => CREDIT_BATCH.min(window as usize / 4),
         };
-        Self { authority, user_agent, interceptors, config, credit_batch }
+        Self { scheme, authority, user_agent, interceptors, config, credit_batch }
     }
 
     /// Asks the interceptors, and fills in what the request leaves to the channel.
@@ -86,19 +90,21 @@ impl CallMaker {
     ) -> Result<NewCall<M>, Status> {
         let RequestParts { message, mut metadata, mut extensions, options } = request.into_parts();
         let deadline = options.end.map(deadline);
-        let hooks = if self.interceptors.is_empty() {
-            EndHooks::new()
-        } else {
+        let path = method.shared_path();
+        let mut hooks = EndHooks::new();
+        self.observe(&path, &mut hooks);
+        if !self.interceptors.is_empty() {
             let mut call = ClientCall {
                 path: method.path(),
                 metadata: &mut metadata,
                 extensions: &mut extensions,
                 deadline: deadline.map(|deadline| clock::to_instant(deadline).into_std()),
             };
-            EndHooks::begin(self.interceptors.iter(), |interceptor| interceptor.begin(&mut call))?
-        };
+            hooks.begin(self.interceptors.iter(), |interceptor| interceptor.begin(&mut call))?;
+        }
         let head = Head {
-            path: method.shared_path(),
+            path,
+            scheme: self.scheme,
             authority: Arc::clone(&self.authority),
             user_agent: Arc::clone(&self.user_agent),
             metadata,
@@ -113,6 +119,32 @@ impl CallMaker {
             max_kept: self.config.max_kept,
         };
         Ok(NewCall { head, config, hooks, message })
+    }
+
+    /// Lets those who observe see the call's beginning and, by way of its hooks, its end.
+    fn observe(&self, path: &MethodPath, hooks: &mut EndHooks) {
+        let span = tracing::debug_span!(
+            "grpc.client.call",
+            rpc.method = &**path,
+            server.address = &*self.authority,
+            rpc.grpc.status_code = tracing::field::Empty,
+        );
+        if !span.is_disabled() {
+            hooks.push(move |status| {
+                span.record("rpc.grpc.status_code", status.code().number());
+            });
+        }
+        let observers = &self.config.observers;
+        if observers.is_empty() {
+            return;
+        }
+        observers.tell(|observer| observer.call_started(path));
+        let (observers, path, began) = (observers.clone(), path.clone(), clock::now());
+        hooks.push(move |status| {
+            let duration = clock::now().since(began);
+            let ended = CallEnded { method: &path, code: status.code(), duration };
+            observers.tell(|observer| observer.call_ended(&ended));
+        });
     }
 }
 

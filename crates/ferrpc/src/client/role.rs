@@ -12,7 +12,8 @@ use ferrpc_core::transport::{CallId, Cardinality, Event, Message, SendState, Sta
 use ferrpc_core::{Code, Encoding, Metadata, Status};
 
 use super::call::{Attempt, CallCell, Ended, PREFIX, State};
-use super::subchannel::Subchannel;
+use super::subchannel::{Subchannel, Watched};
+use crate::resolver::Target;
 use crate::transport::driver::{Context, Role};
 use crate::transport::mailbox::Mailbox;
 
@@ -48,6 +49,9 @@ pub(crate) struct ClientRole {
     /// Callers to be woken at the end of the batch: then what they get is all there.
     wakers: Vec<Waker>,
     draining: bool,
+    /// Whether it was said that calls wait because the server takes no more streams.
+    said_full: bool,
+    watched: Option<Watched>,
 }
 
 /// A call that has a stream.
@@ -99,6 +103,8 @@ impl ClientRole {
             open: 0,
             wakers: Vec::new(),
             draining: false,
+            said_full: false,
+            watched: None,
         }
     }
 
@@ -123,11 +129,13 @@ impl ClientRole {
                 self.put(call, cell);
             }
             Err(StartError::StreamLimit) => {
-                if !matches!(state.attempt, Attempt::Queued) {
-                    state.attempt = Attempt::Queued;
+                if !matches!(state.attempt, Attempt::Queued { .. }) {
+                    let mailbox = Arc::clone(&self.mailbox);
+                    state.attempt = Attempt::Queued { mailbox };
                     self.wakers.extend(watch_deadline(&mut state));
                 }
                 drop(state);
+                self.say_full();
                 self.queue.push_front(Start::new(cell));
                 return false;
             }
@@ -153,6 +161,19 @@ impl ClientRole {
             }
         }
         true
+    }
+
+    /// Says once what makes a client slow for no reason that it could see.
+    fn say_full(&mut self) {
+        if !std::mem::replace(&mut self.said_full, true) {
+            let target = self.subchannel.upgrade().map(|subchannel| subchannel.target().clone());
+            tracing::warn!(
+                target_name = target.as_ref().map(Target::as_str),
+                calls = self.open,
+                "the server takes no more calls at a time on this connection: calls wait for others \
+                 to end (SETTINGS_MAX_CONCURRENT_STREAMS)"
+            );
+        }
     }
 
     /// Starts calls that waited, as far as the peer lets us.
@@ -293,7 +314,7 @@ impl Role for ClientRole {
             Event::StreamsAvailable => self.start_queued(ctx),
             Event::Ready => {
                 if let Some(subchannel) = self.subchannel.upgrade() {
-                    subchannel.connection_ready(self.id, &self.mailbox);
+                    self.watched = subchannel.connection_ready(self.id, &self.mailbox);
                 }
             }
             Event::Draining => self.no_new_calls(),
@@ -314,7 +335,10 @@ impl Role for ClientRole {
                 // is marked here.
                 if let Some(cell) = &start.0 {
                     let mut state = cell.lock();
-                    state.attempt = Attempt::Queued;
+                    if state.is_over() {
+                        return;
+                    }
+                    state.attempt = Attempt::Queued { mailbox: Arc::clone(&self.mailbox) };
                     self.wakers.extend(watch_deadline(&mut state));
                 }
                 self.queue.push_back(start);
@@ -362,6 +386,9 @@ impl Role for ClientRole {
         self.no_new_calls();
         self.lose_calls(&format!("the connection was lost: {cause}"));
         self.end_batch(ctx);
+        if let Some(watched) = self.watched.take() {
+            watched.ended(&cause.to_string());
+        }
     }
 }
 
@@ -378,8 +405,11 @@ impl Drop for ClientRole {
     /// The driver was dropped in the middle: its runtime shuts down.
     fn drop(&mut self) {
         self.no_new_calls();
-        self.lose_calls("the runtime that drove the connection has shut down");
+        self.lose_calls(DROPPED);
         self.wakers.drain(..).for_each(Waker::wake);
+        if let Some(watched) = self.watched.take() {
+            watched.ended(DROPPED);
+        }
     }
 }
 
@@ -409,3 +439,5 @@ fn send(ctx: &mut Context<'_>, call: CallId, state: &mut State) {
         ctx.transport.half_close(ctx.now, call);
     }
 }
+
+const DROPPED: &str = "the runtime that drove the connection has shut down";

@@ -21,11 +21,14 @@ use ferrpc_core::channel::{Backoff, ConnectivityState};
 use ferrpc_core::http2::CloseCause;
 use ferrpc_core::{Status, Time, Transport};
 use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
 
 use super::builder::Config;
+use super::observer::Observer;
 use super::pacing::Pacing;
 use super::role::{ClientRole, Command};
 use super::{ConnectError, connector};
+use crate::observers::Observers;
 use crate::resolver::Target;
 use crate::transport::clock;
 use crate::transport::driver::Driver;
@@ -71,6 +74,7 @@ struct State {
 struct Attempt {
     id: u64,
     outcome: oneshot::Sender<Result<(), String>>,
+    mailbox: Arc<Mailbox<Command>>,
 }
 
 /// A connection as its users know it.
@@ -78,6 +82,19 @@ struct Attempt {
 pub(super) struct Connection {
     id: u64,
     pub(super) mailbox: Arc<Mailbox<Command>>,
+}
+
+/// A connection that observers were told of.
+pub(super) struct Watched {
+    observers: Observers<dyn Observer>,
+    target: Target,
+}
+
+impl Watched {
+    /// The connection is over.
+    pub(super) fn ended(self, cause: &str) {
+        self.observers.tell(|observer| observer.disconnected(&self.target, cause));
+    }
 }
 
 impl Connection {
@@ -137,7 +154,7 @@ impl Subchannel {
         let mut changes = self.published.subscribe();
         let began = changes.borrow_and_update().failures;
         loop {
-            {
+            let task = {
                 let mut state = self.lock();
                 if let Some(connection) = state.take_up() {
                     return Ok(connection);
@@ -150,7 +167,14 @@ impl Subchannel {
                 if let (true, false, Some(failure)) = (failed_now, wait_for_ready, &state.failure) {
                     return Err(failure.clone());
                 }
-                self.ensure_connecting(&mut state);
+                self.ensure_connecting(&mut state)
+            };
+            if let Some(task) = task
+                && task.spawn().is_finished()
+                && self.connectivity() == ConnectivityState::Idle
+            {
+                // It was dropped at once.
+                return Err(ConnectError::runtime(&self.target));
             }
             changes.changed().await.expect("the sender is in self");
         }
@@ -159,9 +183,12 @@ impl Subchannel {
     /// Starts to connect if nothing is under way.
     pub(super) fn connect(self: &Arc<Self>) {
         let mut state = self.lock();
-        if state.connection.is_none() {
-            self.ensure_connecting(&mut state);
+        if state.connection.is_some() {
+            return;
         }
+        let task = self.ensure_connecting(&mut state);
+        drop(state);
+        task.map(ConnectTask::spawn);
     }
 
     /// What a call was waiting for, completing "while waiting for".
@@ -177,9 +204,12 @@ impl Subchannel {
         let mut state = self.lock();
         let connections: Vec<_> =
             state.connection.take().into_iter().chain(state.old.drain(..)).collect();
-        state.attempt = None;
+        let attempt = state.attempt.take();
         self.publish(&mut state, ConnectivityState::Shutdown);
         drop(state);
+        if let Some(attempt) = attempt {
+            attempt.give_up();
+        }
         for connection in connections {
             let command = match &status {
                 Some(status) => Command::Close(status.clone()),
@@ -192,14 +222,19 @@ impl Subchannel {
 
     // -- for connections -------------------------------------------------------------------------
 
-    /// The server's SETTINGS came.
-    pub(super) fn connection_ready(&self, id: u64, mailbox: &Arc<Mailbox<Command>>) {
+    /// The server's SETTINGS came. Returns who is to be told of the connection's end; nobody if
+    /// the connection is not wanted any more.
+    pub(super) fn connection_ready(
+        &self,
+        id: u64,
+        mailbox: &Arc<Mailbox<Command>>,
+    ) -> Option<Watched> {
         let mut state = self.lock();
         let Some(attempt) = state.attempt.take_if(|attempt| attempt.id == id) else {
             // Given up meanwhile, or the channel was closed.
             drop(state);
             let _ = mailbox.send(Command::Close(ConnectError::closed().status()));
-            return;
+            return None;
         };
         // From here on, whoever finds no connection starts another task.
         state.connecting = None;
@@ -208,8 +243,11 @@ impl Subchannel {
         state.connection = Some(Connection { id, mailbox: Arc::clone(mailbox) });
         self.publish(&mut state, ConnectivityState::Ready);
         drop(state);
+        self.config.observers.tell(|observer| observer.connected(&self.target));
         // The task that waits for it may be gone; then nobody needs to know.
         let _ = attempt.outcome.send(Ok(()));
+        let observers = self.config.observers.clone();
+        (!observers.is_empty()).then(|| Watched { observers, target: self.target.clone() })
     }
 
     /// The connection takes no new calls. The next call makes another connection, at once: this
@@ -248,15 +286,18 @@ impl Subchannel {
 
     // -- connecting ------------------------------------------------------------------------------
 
-    fn ensure_connecting(self: &Arc<Self>, state: &mut State) {
+    /// The task that makes a connection, if there is none yet. It is to be spawned without the
+    /// lock: a runtime that is shutting down drops it at once, and its drop takes the lock.
+    #[must_use]
+    fn ensure_connecting(self: &Arc<Self>, state: &mut State) -> Option<ConnectTask> {
         if state.connecting.is_some() || state.connectivity == ConnectivityState::Shutdown {
-            return;
+            return None;
         }
         let id = state.next_id;
         state.next_id += 1;
         state.connecting = Some(id);
         self.publish(state, ConnectivityState::Connecting);
-        tokio::spawn(ConnectTask { subchannel: Arc::clone(self), id }.run());
+        Some(ConnectTask { subchannel: Arc::clone(self), id })
     }
 
     /// One attempt, of which there is one at a time.
@@ -264,21 +305,24 @@ impl Subchannel {
         let connector = self.config.connector.as_deref();
         let (io, address) = connector::connect(&self.target, connector).await?;
         let (outcome, finished) = oneshot::channel();
+        let mailbox = Mailbox::new();
         let (id, mut config) = {
             let mut state = self.lock();
             let id = state.next_id;
             state.next_id += 1;
-            state.attempt = Some(Attempt { id, outcome });
+            if state.connectivity == ConnectivityState::Shutdown {
+                return Err(ConnectError::closed());
+            }
+            state.attempt = Some(Attempt { id, outcome, mailbox: Arc::clone(&mailbox) });
             let mut config = self.config.transport.clone();
             config.http2.keepalive.interval = state.keepalive;
             (id, config)
         };
         config.seed = seed();
-        let mailbox = Mailbox::new();
         let role = ClientRole::new(id, Arc::downgrade(self), Arc::clone(&mailbox));
         let transport = Transport::client(config, clock::now());
-        let guard = CloseUnlessReady { subchannel: self, id, mailbox: &mailbox };
-        tokio::spawn(Driver::new(io, transport, role, Arc::clone(&mailbox)));
+        let guard = CloseUnlessReady { subchannel: self, id };
+        tokio::spawn(Driver::new(io, transport, role, mailbox));
         let result = match finished.await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(cause)) => Err(ConnectError::handshake(&self.target, &address, &cause)),
@@ -326,7 +370,19 @@ struct ConnectTask {
     id: u64,
 }
 
+impl Attempt {
+    /// Ends the connection, which is not ready yet.
+    fn give_up(self) {
+        // Refused by one that is over already.
+        let _ = self.mailbox.send(Command::Close(ConnectError::closed().status()));
+    }
+}
+
 impl ConnectTask {
+    fn spawn(self) -> JoinHandle<()> {
+        tokio::spawn(self.run())
+    }
+
     async fn run(self) {
         let subchannel = &self.subchannel;
         let mut changes = subchannel.published.subscribe();
@@ -386,9 +442,11 @@ impl Subchannel {
         };
         tracing::debug!(target_name = %self.target, error = %failure, "no connection");
         let retry_at = state.backoff.fail(clock::now());
-        state.failure = Some(failure);
+        state.failure = Some(failure.clone());
         state.failures += 1;
         self.publish(&mut state, ConnectivityState::TransientFailure);
+        drop(state);
+        self.config.observers.tell(|observer| observer.connect_failed(&self.target, &failure));
         Some(retry_at)
     }
 }
@@ -397,15 +455,15 @@ impl Subchannel {
 struct CloseUnlessReady<'a> {
     subchannel: &'a Subchannel,
     id: u64,
-    mailbox: &'a Arc<Mailbox<Command>>,
 }
 
 impl Drop for CloseUnlessReady<'_> {
     fn drop(&mut self) {
         let mut state = self.subchannel.lock();
-        if state.attempt.take_if(|attempt| attempt.id == self.id).is_some() {
-            drop(state);
-            let _ = self.mailbox.send(Command::Close(ConnectError::closed().status()));
+        let attempt = state.attempt.take_if(|attempt| attempt.id == self.id);
+        drop(state);
+        if let Some(attempt) = attempt {
+            attempt.give_up();
         }
     }
 }

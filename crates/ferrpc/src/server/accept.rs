@@ -16,10 +16,11 @@ pub(crate) async fn accept_all(listener: Listener, shared: Arc<Shared>) {
     let mut reserve = Reserve::new();
     let mut pause = FIRST_PAUSE;
     loop {
-        let place = shared.place().await;
         match listener.accept().await {
             Ok(io) => {
                 pause = FIRST_PAUSE;
+                // Not before there is somebody: the place would be lost to the other addresses.
+                let place = shared.place().await;
                 shared.serve(io, place);
             }
             Err(error) if is_of_one_connection(&error) => {}

@@ -17,6 +17,7 @@ use super::listen::{BindError, SocketOptions};
 use super::observer::Observer;
 use super::routes::{Router, Routes, Settings, unknown_handler};
 use super::shared::{Acceptor, Parts, Shared};
+use crate::observers::Observers;
 use crate::{Encoding, EncodingSet, Request, Response, Status, Streaming};
 
 /// Describes a server: its services, its limits, how it treats connections.
@@ -39,6 +40,7 @@ pub struct ServerBuilder {
     max_connections: Option<usize>,
     max_handlers: usize,
     max_handlers_per_connection: usize,
+    overload_pushback: Duration,
     options: SocketOptions,
 }
 
@@ -62,6 +64,7 @@ impl ServerBuilder {
             max_connections: None,
             max_handlers: usize::MAX,
             max_handlers_per_connection: 1000,
+            overload_pushback: Duration::from_secs(1),
             options: SocketOptions { nodelay: true, reuse_port: false, backlog: 1024 },
         }
     }
@@ -138,8 +141,8 @@ impl ServerBuilder {
 
     // -- limits -----------------------------------------------------------------------------------
 
-    /// Connections that are open at one time; more wait in the system's queue, per address. By
-    /// default there is no limit.
+    /// Connections that are open at one time; for each address, one more is accepted and waits
+    /// until another ends, and the rest wait in the system's queue. By default there is no limit.
     pub const fn max_connections(mut self, connections: usize) -> Self {
         self.max_connections = Some(connections);
         self
@@ -152,7 +155,7 @@ impl ServerBuilder {
     }
 
     /// Handlers that run at one time for one connection. Calls beyond it wait, four times as many
-    /// at most; still more end with RESOURCE_EXHAUSTED. By default 1000.
+    /// at most; still more end with RESOURCE_EXHAUSTED, the newest first. By default 1000.
     pub const fn max_handlers_per_connection(mut self, handlers: usize) -> Self {
         self.max_handlers_per_connection = handlers;
         self
@@ -164,9 +167,25 @@ impl ServerBuilder {
         self
     }
 
+    /// When clients that retry should come back with calls that were too many: said in the trailing
+    /// metadata `grpc-retry-pushback-ms` (gRFC A6), as this time or up to twice as much, so that
+    /// they do not all come back together. By default one second.
+    pub const fn overload_pushback(mut self, pause: Duration) -> Self {
+        self.overload_pushback = pause;
+        self
+    }
+
+    /// The largest metadata taken with a request, in bytes, 32 added for each entry; more ends the
+    /// call with RESOURCE_EXHAUSTED. By default 16 KiB.
+    pub const fn max_metadata_size(mut self, bytes: u32) -> Self {
+        self.http2.limits.max_header_list_size = bytes;
+        self
+    }
+
     /// All limits on what a peer may do; replaces what was set by
-    /// [`max_concurrent_streams`](Self::max_concurrent_streams) and
-    /// [`ping_policy`](Self::ping_policy).
+    /// [`max_concurrent_streams`](Self::max_concurrent_streams),
+    /// [`max_metadata_size`](Self::max_metadata_size),
+    /// [`handshake_timeout`](Self::handshake_timeout) and [`ping_policy`](Self::ping_policy).
     pub const fn limits(mut self, limits: Limits) -> Self {
         self.http2.limits = limits;
         self
@@ -272,9 +291,10 @@ impl ServerBuilder {
         let shared = Shared::new(Parts {
             router: Router::new(self.routes, self.unknown, &interceptors, defaults),
             fallback: self.fallback.unwrap_or_else(not_found),
-            observer: self.observer,
+            observers: Observers::new(self.observer),
             max_handlers: self.max_handlers.max(1),
             max_handlers_per_connection: self.max_handlers_per_connection.max(1),
+            overload_pushback: self.overload_pushback,
             max_connections: self.max_connections,
             config: Config {
                 http2: self.http2,

@@ -33,8 +33,6 @@ pub(crate) enum Command {
     Admit,
     /// Begin a graceful end.
     Shutdown { grace: Option<Duration> },
-    /// End at once.
-    Abort,
 }
 
 /// The server's role on one connection.
@@ -48,6 +46,8 @@ pub(crate) struct Connection {
     pub(super) elsewhere: usize,
     /// Calls for queues outside, until the batch ends.
     pub(super) external: Vec<(Arc<ExternalQueue>, Vec<ExternalCall>)>,
+    /// Observers know that the connection is over.
+    told_closed: bool,
     /// Given back when the connection is gone.
     _place: Place,
 }
@@ -75,18 +75,19 @@ impl Connection {
             Arc::clone(&mailbox),
             Arc::clone(&shared.load),
         );
-        if let Some(observer) = &shared.observer {
-            observer.connection_opened(&info);
-        }
-        Self {
+        let observers = shared.observers.clone();
+        let connection = Self {
             slots: Slots::new(Arc::clone(&mailbox)),
             fixed: Fixed { shared, id, info, mailbox, load },
             waiting: VecDeque::new(),
             timer: PollTimer::default(),
             elsewhere: 0,
             external: Vec::new(),
+            told_closed: false,
             _place: place,
-        }
+        };
+        observers.tell(|observer| observer.connection_opened(&connection.fixed.info));
+        connection
     }
 
     // -- a call comes -----------------------------------------------------------------------------
@@ -98,9 +99,7 @@ impl Connection {
             return;
         };
         let entry = shared.router.entry(method);
-        if let Some(observer) = &shared.observer {
-            observer.call_started(&entry.path);
-        }
+        shared.observers.tell(|observer| observer.call_started(&entry.path));
         ctx.transport.accept(call, entry.cardinality, entry.settings.limits);
         self.slots.insert(call, method, ctx.now);
         match entry.cardinality {
@@ -165,15 +164,16 @@ impl Connection {
             self.start(ctx, call, head, message, cell);
             return;
         }
-        if !self.fixed.load.may_wait(self.waiting.len()) {
-            let status = Status::new(
-                Code::ResourceExhausted,
-                "the server is overloaded: too many calls wait for a handler",
-            );
-            self.complete(ctx, call, Err(status), cell);
-            return;
+        let place = match self.fixed.load.wait() {
+            Ok(place) => place,
+            Err(status) => return self.complete(ctx, call, Err(status), cell),
+        };
+        self.slots.set_work(call, Work::Waiting { head, message, cell, place });
+        if self.waiting.len() >= 2 * self.fixed.load.waiting() {
+            // At least half are over: looking at all of them costs little for each.
+            let slots = &mut self.slots;
+            self.waiting.retain(|call| matches!(slots.work(*call), Some(Work::Waiting { .. })));
         }
-        self.slots.set_work(call, Work::Waiting { head, message, cell });
         self.waiting.push_back(call);
         self.fixed.load.set_waiting(true);
     }
@@ -184,7 +184,8 @@ impl Connection {
             let Some(call) = self.waiting.pop_front() else { break };
             let Some(work) = self.slots.work(call) else { continue };
             match std::mem::replace(work, Work::Empty) {
-                Work::Waiting { head, message, cell } => {
+                Work::Waiting { head, message, cell, place } => {
+                    drop(place);
                     self.start(ctx, call, head, message, cell);
                 }
                 other => *work = other,
@@ -284,13 +285,13 @@ impl Connection {
     /// The call is over, with `code`. Returns what was left of its work.
     fn end(&mut self, call: CallId, code: Code) -> Option<Work> {
         let shared = &self.fixed.shared;
-        if let Some(observer) = &shared.observer
-            && let Some((method, started)) = self.slots.method(call)
-        {
-            observer.call_ended(&CallEnded {
-                method: &shared.router.entry(method).path,
-                code,
-                duration: clock::now().since(started),
+        if let Some((method, started)) = self.slots.method(call) {
+            shared.observers.tell(|observer| {
+                observer.call_ended(&CallEnded {
+                    method: &shared.router.entry(method).path,
+                    code,
+                    duration: clock::now().since(started),
+                });
             });
         }
         let work = self.slots.remove(call)?;
@@ -340,6 +341,19 @@ impl Connection {
     }
 
     // -- everything else --------------------------------------------------------------------------
+
+    fn lose_calls(&mut self) {
+        for call in self.slots.calls() {
+            self.on_cancelled(call, CancelledBy::ConnectionLost);
+        }
+        self.waiting = VecDeque::new();
+    }
+
+    fn tell_closed(&mut self, cause: &str) {
+        self.told_closed = true;
+        let fixed = &self.fixed;
+        fixed.shared.observers.tell(|observer| observer.connection_closed(&fixed.info, cause));
+    }
 
     fn on_http(&self, ctx: &mut Context<'_>, call: CallId, fields: &Fields) {
         let fallback = &self.fixed.shared.fallback;
@@ -394,7 +408,6 @@ impl Role for Connection {
             }
             Command::Admit => self.admit_waiting(ctx),
             Command::Shutdown { grace } => ctx.transport.shutdown(ctx.now, grace),
-            Command::Abort => ctx.transport.abort(ctx.now),
         }
     }
 
@@ -423,27 +436,18 @@ impl Role for Connection {
     }
 
     fn on_closed(&mut self, _ctx: &mut Context<'_>, cause: &CloseCause) {
-        for call in self.slots.calls() {
-            self.on_cancelled(call, CancelledBy::ConnectionLost);
-        }
-        self.waiting = VecDeque::new();
+        self.lose_calls();
         tracing::debug!(peer = %self.fixed.info.peer, %cause, "connection closed");
-        if let Some(observer) = &self.fixed.shared.observer {
-            observer.connection_closed(&self.fixed.info, &cause.to_string());
-        }
+        self.tell_closed(&cause.to_string());
     }
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
         // Without `on_closed` (the runtime is shutting down, say) handlers must end all the same.
-        for call in self.slots.calls() {
-            if let Some(cell) = self.slots.cell(call) {
-                cell.close(Status::new(Code::Cancelled, "the connection to the caller was lost"));
-            }
-            if let Some(work) = self.slots.remove(call) {
-                work.discard();
-            }
+        self.lose_calls();
+        if !self.told_closed {
+            self.tell_closed("the connection's task was dropped");
         }
         self.fixed.shared.remove_connection(self.fixed.id);
     }

@@ -148,14 +148,16 @@ impl Server {
         for task in &tasks {
             task.abort();
         }
+        // Before anything is waited for: from here on it goes on without this future.
+        self.shared.shutdown(grace);
         for task in tasks {
             // Then its socket is closed, and its file removed.
             let _ = task.await;
         }
-        self.shared.shutdown(grace);
         let Some(grace) = grace else { return self.ended().await };
         // The connections keep to the limit themselves; this is for those that cannot.
-        if tokio::time::timeout(grace + PARTING_TIME, self.ended()).await.is_err() {
+        let limit = grace.saturating_add(PARTING_TIME);
+        if tokio::time::timeout(limit, self.ended()).await.is_err() {
             self.shared.abort();
             self.ended().await;
         }

@@ -3,8 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
+use tracing::Instrument;
+
 use super::call::{CallFuture, ServerCall};
 use super::handler::Handler;
+use crate::{Code, Status};
 
 /// Runs around every call of a server: checks callers, adds metadata, measures.
 ///
@@ -45,8 +48,29 @@ pub(crate) struct Chain {
 }
 
 impl Chain {
-    /// Begins to handle a call.
+    /// Begins to handle a call, in a span of its own if somebody wants to know.
     pub(crate) fn call(self: &Arc<Self>, call: ServerCall) -> CallFuture {
+        let span = tracing::debug_span!(
+            "grpc.server.call",
+            rpc.method = call.path(),
+            network.peer.address = call.connection().peer.as_str(),
+            rpc.grpc.status_code = tracing::field::Empty,
+        );
+        if span.is_disabled() {
+            return self.begin(call);
+        }
+        let handling = span.in_scope(|| self.begin(call));
+        let own = span.clone();
+        let handling = async move {
+            let outcome = handling.await;
+            let code = outcome.as_ref().err().map_or(Code::Ok, Status::code);
+            own.record("rpc.grpc.status_code", code.number());
+            outcome
+        };
+        Box::pin(handling.instrument(span))
+    }
+
+    fn begin(self: &Arc<Self>, call: ServerCall) -> CallFuture {
         if self.interceptors.is_empty() {
             return self.handler.call(call);
         }

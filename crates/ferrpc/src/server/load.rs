@@ -4,19 +4,26 @@
 //! multiple of the limit; a call that is cancelled while it waits never starts.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use super::connection::Command;
 use crate::transport::mailbox::Mailbox;
+use crate::{Code, Status};
 
 /// The handlers of all connections of a server.
 #[derive(Debug)]
 pub(crate) struct ServerLoad {
     limit: usize,
     running: AtomicUsize,
+    waiting: AtomicUsize,
     /// Connections with waiting calls that could start but for this limit.
     queue: Mutex<VecDeque<Arc<Mailbox<Command>>>>,
+    /// When those that are refused should come back, at the earliest.
+    pushback: Duration,
+    refused: AtomicU64,
 }
 
 /// The handlers of one connection.
@@ -24,8 +31,9 @@ pub(crate) struct ServerLoad {
 pub(crate) struct Load {
     limit: usize,
     running: AtomicUsize,
+    waiting: AtomicUsize,
     /// Calls wait: tell the connection when there is room.
-    waiting: AtomicBool,
+    wants_room: AtomicBool,
     mailbox: Arc<Mailbox<Command>>,
     server: Arc<ServerLoad>,
 }
@@ -36,10 +44,39 @@ pub(crate) struct Running {
     load: Arc<Load>,
 }
 
+/// A call that waits to be started.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    load: Arc<Load>,
+}
+
 impl ServerLoad {
-    pub(crate) fn new(limit: usize) -> Arc<Self> {
-        let queue = Mutex::new(VecDeque::new());
-        Arc::new(Self { limit, running: AtomicUsize::new(0), queue })
+    pub(crate) fn new(limit: usize, pushback: Duration) -> Arc<Self> {
+        Arc::new(Self {
+            limit,
+            running: AtomicUsize::new(0),
+            waiting: AtomicUsize::new(0),
+            queue: Mutex::new(VecDeque::new()),
+            pushback,
+            refused: AtomicU64::new(0),
+        })
+    }
+
+    /// What a call that is too much ends with.
+    fn overloaded(&self) -> Status {
+        // The golden ratio spreads them evenly over the time from one to two of the pauses.
+        let count = self.refused.fetch_add(1, Relaxed);
+        let spread = count.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+        let pause = u64::try_from(self.pushback.as_millis()).unwrap_or(u64::MAX);
+        let more = (u128::from(pause) * u128::from(spread)) >> 32;
+        let pause = pause.saturating_add(u64::try_from(more).unwrap_or(u64::MAX));
+        let mut status = Status::new(
+            Code::ResourceExhausted,
+            "the server is overloaded: too many calls wait for a handler",
+        );
+        let metadata = status.metadata_mut();
+        metadata.append("grpc-retry-pushback-ms", &pause.to_string()).expect("a legal value");
+        status
     }
 
     fn has_room(&self) -> bool {
@@ -66,8 +103,14 @@ impl Load {
         mailbox: Arc<Mailbox<Command>>,
         server: Arc<ServerLoad>,
     ) -> Arc<Self> {
-        let (running, waiting) = (AtomicUsize::new(0), AtomicBool::new(false));
-        Arc::new(Self { limit, running, waiting, mailbox, server })
+        Arc::new(Self {
+            limit,
+            running: AtomicUsize::new(0),
+            waiting: AtomicUsize::new(0),
+            wants_room: AtomicBool::new(false),
+            mailbox,
+            server,
+        })
     }
 
     /// Whether one more handler may start.
@@ -84,9 +127,23 @@ impl Load {
         Running { load: Arc::clone(self) }
     }
 
-    /// Whether one more call may wait where `waiting` do already: up to four times the limit.
-    pub(crate) fn may_wait(&self, waiting: usize) -> bool {
-        waiting < self.limit.min(self.server.limit).saturating_mul(4)
+    /// One more call is to wait. Four times as many may as may run, of the connection and of the
+    /// server.
+    pub(crate) fn wait(self: &Arc<Self>) -> Result<Waiting, Status> {
+        let full = |waiting: &AtomicUsize, limit: usize| {
+            waiting.load(SeqCst) >= limit.saturating_mul(MAY_WAIT)
+        };
+        if full(&self.waiting, self.limit) || full(&self.server.waiting, self.server.limit) {
+            return Err(self.server.overloaded());
+        }
+        self.waiting.fetch_add(1, SeqCst);
+        self.server.waiting.fetch_add(1, SeqCst);
+        Ok(Waiting { load: Arc::clone(self) })
+    }
+
+    /// Calls that wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.load(SeqCst)
     }
 
     /// The connection was told and needs no more room: what is left goes to the next.
@@ -99,7 +156,7 @@ impl Load {
     /// Calls wait now, or none does any more. The connection gets [`Command::Admit`] when trying
     /// again may help.
     pub(crate) fn set_waiting(&self, waiting: bool) {
-        self.waiting.store(waiting, SeqCst);
+        self.wants_room.store(waiting, SeqCst);
         if !waiting {
             return;
         }
@@ -120,7 +177,7 @@ impl Drop for Running {
     fn drop(&mut self) {
         let load = &*self.load;
         load.running.fetch_sub(1, SeqCst);
-        if load.waiting.load(SeqCst) {
+        if load.wants_room.load(SeqCst) {
             let _ = load.mailbox.send(Command::Admit);
         }
         let server = &*load.server;
@@ -130,3 +187,13 @@ impl Drop for Running {
         }
     }
 }
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.load.waiting.fetch_sub(1, SeqCst);
+        self.load.server.waiting.fetch_sub(1, SeqCst);
+    }
+}
+
+/// Calls that may wait, for each that may run.
+const MAY_WAIT: usize = 4;

@@ -7,7 +7,8 @@ use crate::transport::ConnectionInfo;
 
 /// Sees calls and connections come and go; for metrics. Costs nothing where none is set.
 ///
-/// Methods are called by the tasks that own the connections: they must not block.
+/// Methods are called by the tasks that own the connections: they must not block. A panic in one
+/// is logged and does no other harm.
 pub trait Observer: Send + Sync + 'static {
     /// A call of a known method came. `method` is "/service/method".
     fn call_started(&self, method: &str) {

@@ -10,12 +10,14 @@ use std::time::Duration;
 use ferrpc_core::Transport;
 use ferrpc_core::transport::Config;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::AbortHandle;
 
 use super::connection::{Command, Connection};
 use super::http::Fallback;
 use super::load::ServerLoad;
 use super::observer::Observer;
 use super::routes::Router;
+use crate::observers::Observers;
 use crate::transport::driver::Driver;
 use crate::transport::mailbox::Mailbox;
 use crate::transport::{ConnectionInfo, Io, clock};
@@ -37,7 +39,7 @@ pub type Accepting = Pin<Box<dyn Future<Output = io::Result<Box<dyn Io>>> + Send
 pub(crate) struct Shared {
     pub(crate) router: Router,
     pub(crate) fallback: Fallback,
-    pub(crate) observer: Option<Arc<dyn Observer>>,
+    pub(crate) observers: Observers<dyn Observer>,
     pub(crate) load: Arc<ServerLoad>,
     pub(crate) max_handlers_per_connection: usize,
     pub(crate) config: Config,
@@ -60,10 +62,18 @@ struct Census {
 
 #[derive(Debug, Default)]
 struct Connections {
-    all: HashMap<u64, Arc<Mailbox<Command>>>,
+    all: HashMap<u64, Known>,
     next: u64,
     /// No more connections: the server is shutting down.
     closing: bool,
+}
+
+/// A connection as its server knows it.
+#[derive(Debug)]
+struct Known {
+    mailbox: Arc<Mailbox<Command>>,
+    /// Its task, once that was spawned.
+    task: Option<AbortHandle>,
 }
 
 /// A connection's place among those that may be open at one time.
@@ -73,9 +83,10 @@ pub(crate) type Place = Option<OwnedSemaphorePermit>;
 pub(crate) struct Parts {
     pub(crate) router: Router,
     pub(crate) fallback: Fallback,
-    pub(crate) observer: Option<Arc<dyn Observer>>,
+    pub(crate) observers: Observers<dyn Observer>,
     pub(crate) max_handlers: usize,
     pub(crate) max_handlers_per_connection: usize,
+    pub(crate) overload_pushback: Duration,
     pub(crate) max_connections: Option<usize>,
     pub(crate) config: Config,
     pub(crate) acceptor: Option<Arc<dyn Acceptor>>,
@@ -88,8 +99,8 @@ impl Shared {
         Arc::new(Self {
             router: parts.router,
             fallback: parts.fallback,
-            observer: parts.observer,
-            load: ServerLoad::new(parts.max_handlers),
+            observers: parts.observers,
+            load: ServerLoad::new(parts.max_handlers, parts.overload_pushback),
             max_handlers_per_connection: parts.max_handlers_per_connection,
             config: parts.config,
             acceptor: parts.acceptor,
@@ -110,40 +121,34 @@ impl Shared {
 
     /// Serves one connection on a task of its own, its handshake included.
     pub(crate) fn serve(self: &Arc<Self>, io: Box<dyn Io>, place: Place) {
-        let Some(acceptor) = &self.acceptor else {
-            if let Some(driver) = self.connect(io, place) {
-                tokio::spawn(driver);
-            }
-            return;
-        };
-        let peer = io.peer();
-        let accepting = acceptor.accept(io);
-        let shared = Arc::clone(self);
+        let Some(acceptor) = &self.acceptor else { return self.connect(io, place) };
+        let (shared, acceptor) = (Arc::clone(self), Arc::clone(acceptor));
         tokio::spawn(async move {
-            match tokio::time::timeout(shared.handshake_timeout, accepting).await {
-                Ok(Ok(io)) => {
-                    // A task of its own: this one would keep the handshake's memory.
-                    if let Some(driver) = shared.connect(io, place) {
-                        tokio::spawn(driver);
-                    }
-                }
+            let peer = io.peer();
+            match tokio::time::timeout(shared.handshake_timeout, acceptor.accept(io)).await {
+                // A task of its own: this one would keep the handshake's memory.
+                Ok(Ok(io)) => shared.connect(io, place),
                 Ok(Err(error)) => tracing::debug!(peer, %error, "handshake failed"),
                 Err(_) => tracing::debug!(peer, "handshake took too long"),
             }
         });
     }
 
-    /// The driver of a new connection; `None` if the server is shutting down.
-    fn connect(self: &Arc<Self>, io: Box<dyn Io>, place: Place) -> Option<Driver<Connection>> {
+    /// Spawns the driver of a new connection, unless the server is shutting down.
+    fn connect(self: &Arc<Self>, io: Box<dyn Io>, place: Place) {
         let mailbox = Mailbox::new();
-        let id = self.add_connection(&mailbox)?;
         let info = Arc::new(ConnectionInfo::of(&*io));
+        let Some(id) = self.add_connection(&mailbox) else { return };
         tracing::debug!(peer = %info.peer, "connection opened");
         let mut config = self.config.clone();
         config.seed = seed();
         let transport = Transport::server(config, clock::now());
         let role = Connection::new(Arc::clone(self), id, info, Arc::clone(&mailbox), place);
-        Some(Driver::new(io, transport, role, mailbox))
+        let task = tokio::spawn(Driver::new(io, transport, role, mailbox));
+        // It may have ended, and been forgotten, already.
+        if let Some(known) = self.connections().all.get_mut(&id) {
+            known.task = Some(task.abort_handle());
+        }
     }
 
     fn add_connection(&self, mailbox: &Arc<Mailbox<Command>>) -> Option<u64> {
@@ -153,7 +158,8 @@ impl Shared {
         }
         connections.next += 1;
         let id = connections.next;
-        connections.all.insert(id, Arc::clone(mailbox));
+        let known = Known { mailbox: Arc::clone(mailbox), task: None };
+        connections.all.insert(id, known);
         self.publish(&connections);
         Some(id)
     }
@@ -168,18 +174,18 @@ impl Shared {
     pub(crate) fn shutdown(&self, grace: Option<Duration>) {
         let mut connections = self.connections();
         connections.closing = true;
-        for mailbox in connections.all.values() {
+        for known in connections.all.values() {
             // One that is gone needs not be told.
-            let _ = mailbox.send(Command::Shutdown { grace });
+            let _ = known.mailbox.send(Command::Shutdown { grace });
         }
         self.publish(&connections);
     }
 
-    /// Ends all connections at once.
+    /// Ends all connections at once, also those that only wait for their peer to read.
     pub(crate) fn abort(&self) {
-        for mailbox in self.connections().all.values() {
-            let _ = mailbox.send(Command::Abort);
-        }
+        let tasks: Vec<_> =
+            self.connections().all.values().filter_map(|known| known.task.clone()).collect();
+        tasks.iter().for_each(AbortHandle::abort);
     }
 
     /// Waits until the server is shutting down and its last connection has ended.

@@ -11,7 +11,7 @@ use tokio::task::AbortHandle;
 
 use super::call::CallFuture;
 use super::connection::Command;
-use super::load::Running;
+use super::load::{Running, Waiting};
 use crate::transport::cell::Cell;
 use crate::transport::mailbox::Mailbox;
 
@@ -39,7 +39,7 @@ pub(crate) enum Work {
     /// The request is not complete yet.
     Gathering { head: Box<RequestHead>, message: Option<Message> },
     /// Ready to start, but too many handlers run.
-    Waiting { head: Box<RequestHead>, message: Message, cell: Option<Arc<Cell>> },
+    Waiting { head: Box<RequestHead>, message: Message, cell: Option<Arc<Cell>>, place: Waiting },
     /// The handler is polled by the connection.
     InPlace { future: CallFuture, cell: Option<Arc<Cell>>, running: Running },
     /// The handler has a task of its own.

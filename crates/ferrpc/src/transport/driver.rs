@@ -93,6 +93,8 @@ pub(crate) struct Driver<R: Role> {
     rest: Vec<u8>,
     timer: Timer,
     phase: Phase,
+    /// When the last output must have been written, whatever the peer does.
+    flushed_by: Time,
     /// Whether the role knows that the connection is over.
     told_closed: bool,
     /// Whether this pass was put off once to gather more mail.
@@ -148,6 +150,7 @@ impl<R: Role> Driver<R> {
             rest: Vec::new(),
             timer: Timer { sleep: None, at: None },
             phase: Phase::Open,
+            flushed_by: Time::MAX,
             told_closed: false,
             yielded: false,
         }
@@ -366,6 +369,7 @@ impl<R: Role> Driver<R> {
                 Phase::Flushing
             }
         };
+        self.flushed_by = now + LONGEST_FLUSH;
         self.timer.deadline(now + FLUSH_TIME);
     }
 
@@ -376,7 +380,9 @@ impl<R: Role> Driver<R> {
         if self.phase == Phase::Flushing {
             while !self.transmit.is_empty() {
                 match self.write_some(cx) {
-                    Poll::Ready(Ok(_)) => self.timer.deadline(clock::now() + FLUSH_TIME),
+                    Poll::Ready(Ok(_)) => {
+                        self.timer.deadline(self.flushed_by.min(clock::now() + FLUSH_TIME));
+                    }
                     Poll::Ready(Err(_)) => return Poll::Ready(()),
                     Poll::Pending => {
                         // The limit was moved by what was written: it must be polled again.
@@ -531,8 +537,12 @@ const SLICES_PER_WRITE: usize = 32;
 /// What tokio's timer may be early or late by.
 const GRANULARITY: Duration = Duration::from_millis(1);
 
-/// Time for the last output once the connection is over.
+/// Time for the next piece of the last output once the connection is over.
 const FLUSH_TIME: Duration = Duration::from_secs(5);
+
+/// Time for all of the last output, some 256 KiB at most: a peer that takes a byte now and then
+/// must not keep the connection, and with it the server's end.
+const LONGEST_FLUSH: Duration = Duration::from_secs(60);
 
 /// Time for the peer to close its side once we closed ours.
 const LINGER_TIME: Duration = Duration::from_secs(1);

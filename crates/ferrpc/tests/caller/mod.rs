@@ -4,6 +4,9 @@
 #![allow(dead_code, reason = "each test file uses its part of this")]
 
 use std::collections::HashMap;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,7 +14,7 @@ use ferrpc::{Cardinality, Encoding, Metadata, Status};
 use ferrpc_core::http2::{CloseCause, Transmit};
 use ferrpc_core::transport::{CallId, CallLimits, Config, Event, Message, SendState, StartCall};
 use ferrpc_core::{Time, Transport};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
@@ -54,6 +57,11 @@ impl Caller {
             draining: false,
             closed: None,
         }
+    }
+
+    /// Over one end of [`in_process`](ferrpc::transport::in_process).
+    pub(crate) fn over(io: Box<dyn ferrpc::transport::Io>) -> Self {
+        Self::new(End(io))
     }
 
     pub(crate) fn now(&self) -> Time {
@@ -227,5 +235,36 @@ impl Seen {
 
     pub(crate) fn trailing(&self) -> &Metadata {
         self.status.as_ref().expect("it has ended").metadata()
+    }
+}
+
+/// An [`Io`](ferrpc::transport::Io) as tokio's traits have it.
+struct End(Box<dyn ferrpc::transport::Io>);
+
+impl AsyncRead for End {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.0.poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for End {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.0.poll_write_vectored(cx, &[IoSlice::new(buf)])
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.poll_shutdown(cx)
     }
 }
