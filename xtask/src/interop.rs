@@ -100,6 +100,9 @@ fn matrix(
     pairs: &[Pair<'_>],
     column: impl Fn(&Pair<'_>) -> &'static str,
 ) -> Result<Tally> {
+    if pairs.is_empty() {
+        return Ok(Tally::default());
+    }
     let mut columns = Vec::new();
     for (client, (party, server)) in pairs {
         progress.say(&format!("the client of {} on the server of {}", client.name, party.name));

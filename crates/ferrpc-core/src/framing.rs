@@ -5,6 +5,7 @@ use std::mem;
 
 use bytes::Bytes;
 
+use crate::buffer::Buffer;
 use crate::transport::Message;
 
 /// Bytes before each message.
@@ -24,7 +25,7 @@ enum State {
     /// The first `have` bytes of a prefix.
     Prefix { bytes: [u8; PREFIX], have: usize },
     /// A message of `length` bytes, begun.
-    Body { compressed: bool, length: usize, body: Vec<u8> },
+    Body { compressed: bool, length: usize, body: Buffer },
 }
 
 /// Why bytes are no message. The stream is of no more use.
@@ -73,7 +74,7 @@ impl Deframer {
                 let payload = Bytes::copy_from_slice(payload);
                 return Ok(Some(Message { payload, compressed }));
             }
-            self.state = State::Body { compressed, length, body: Vec::new() };
+            self.state = State::Body { compressed, length, body: Buffer::for_length(length) };
         }
         let State::Body { compressed, length, body } = &mut self.state else {
             unreachable!("the prefix is complete");
@@ -81,13 +82,14 @@ impl Deframer {
         let missing = *length - body.len();
         let taken = take(input, missing);
         if body.capacity() - body.len() < taken.len() {
-            body.reserve_exact(taken.len().max(body.len()).min(missing));
+            let more = taken.len().max(body.len()).min(missing);
+            body.reserve_exact(more);
         }
         body.extend_from_slice(taken);
         if body.len() < *length {
             return Ok(None);
         }
-        let message = Message { payload: mem::take(body).into(), compressed: *compressed };
+        let message = Message { payload: mem::take(body).into_bytes(), compressed: *compressed };
         self.state = State::EMPTY;
         Ok(Some(message))
     }

@@ -1,6 +1,7 @@
 //! gRPC as a pure state machine on ferrpc-http2.
 
 mod binary;
+mod buffer;
 pub mod call;
 pub mod channel;
 mod counters;

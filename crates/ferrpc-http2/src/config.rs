@@ -17,7 +17,7 @@ pub enum Role {
 /// How much may be in flight towards us, on a stream and on the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Window {
-    /// Starts at 64 KiB a stream and grows with the measured bandwidth-delay product, up to `max`
+    /// Starts at 256 KiB a stream and grows with the measured bandwidth-delay product, up to `max`
     /// bytes. The connection's window is four times a stream's and at least 1 MiB.
     Auto {
         /// The largest stream window, in bytes.

@@ -73,6 +73,17 @@ impl ReceiveWindow {
         (self.open, self.pending, self.size)
     }
 
+    /// The size of the window.
+    pub(crate) fn size(self) -> u32 {
+        u32::try_from(self.size).unwrap_or(u32::MAX)
+    }
+
+    /// The window becomes larger by `bytes`.
+    pub(crate) fn grow(&mut self, bytes: u32) {
+        self.size += i64::from(bytes);
+        self.open += i64::from(bytes);
+    }
+
     /// The window becomes `size`, if that is more; returns by how much it grew.
     pub(crate) fn grow_to(&mut self, size: u32) -> u32 {
         let grown = (i64::from(size) - self.size).max(0);
@@ -89,9 +100,12 @@ impl ReceiveWindow {
 /// means that the window is what limits the peer, and doubles it.
 #[derive(Clone, Debug)]
 pub(crate) struct WindowSizer {
+    initial: u32,
     stream: u32,
     max: u32,
     probe: Probe,
+    /// Bytes to wait for between probes: more after each that changed nothing.
+    spacing: u64,
     /// The best bandwidth seen, in bytes per second.
     bandwidth: f64,
 }
@@ -108,18 +122,31 @@ impl WindowSizer {
     pub(crate) fn new(window: Window) -> Self {
         let (stream, max) = match window {
             Window::Auto { max } => {
-                let max = max.clamp(INITIAL_AUTO, MAX_WINDOW / 4);
-                (INITIAL_AUTO, max)
+                let max = max.clamp(PROTOCOL_DEFAULT, MAX_WINDOW / 4);
+                (INITIAL_AUTO.min(max), max)
             }
             Window::Fixed(size) => {
                 let size = size.min(MAX_WINDOW / 4);
                 (size, size)
             }
         };
-        Self { stream, max, probe: Probe::Idle { bytes: 0 }, bandwidth: 0.0 }
+        Self {
+            initial: stream,
+            stream,
+            max,
+            probe: Probe::Idle { bytes: 0 },
+            spacing: u64::from(stream / 4),
+            bandwidth: 0.0,
+        }
     }
 
-    /// The window of a stream.
+    /// The window that streams begin with: not what was measured, since a thousand streams could
+    /// be filled at once.
+    pub(crate) fn initial(&self) -> u32 {
+        self.initial
+    }
+
+    /// The window that a busy stream should have.
     pub(crate) fn stream(&self) -> u32 {
         self.stream
     }
@@ -127,7 +154,7 @@ impl WindowSizer {
     /// By how much the peer may exceed a stream's window before it has seen our SETTINGS, since it
     /// goes by the protocol's default until then (RFC 9113, 6.9.3).
     pub(crate) fn lenience_before_settings(&self) -> u32 {
-        INITIAL_AUTO.saturating_sub(self.stream)
+        PROTOCOL_DEFAULT.saturating_sub(self.stream)
     }
 
     /// The window of the connection.
@@ -148,7 +175,7 @@ impl WindowSizer {
             Probe::Idle { bytes: counted } => {
                 *counted += bytes as u64;
                 // Small calls never fill a window: no ping for them.
-                let worth = *counted >= u64::from(self.stream / 4);
+                let worth = *counted >= self.spacing;
                 if worth {
                     self.probe = Probe::Sent { at: now, bytes: bytes as u64 };
                 }
@@ -167,19 +194,28 @@ impl WindowSizer {
         let bandwidth = bytes as f64 / (round_trip.as_secs_f64() * 1.5);
         let limited = bytes * 3 >= u64::from(self.stream) * 2;
         if !limited || bandwidth <= self.bandwidth {
+            // Each ping costs both sides a frame, and often a system call.
+            self.spacing = (self.spacing * 2).min(MAX_SPACING);
             return false;
         }
         self.bandwidth = bandwidth;
         let wanted = u32::try_from(bytes * 2).unwrap_or(u32::MAX).min(self.max);
         let grew = wanted > self.stream;
         self.stream = self.stream.max(wanted);
+        self.spacing = u64::from(self.stream / 4);
         grew
     }
 }
 
-/// The first stream window of `Auto`: HTTP/2's own default, so that nothing is lost by a peer
-/// that sends before it reads our SETTINGS.
-const INITIAL_AUTO: u32 = 65_535;
+/// The window before SETTINGS say otherwise (RFC 9113, 6.9.2).
+const PROTOCOL_DEFAULT: u32 = 65_535;
+
+/// The initial stream window of `Auto`; what busy streams get beyond it is lent. With the protocol's 65,535 bytes each message of 64 KiB
+/// waited for a WINDOW_UPDATE.
+const INITIAL_AUTO: u32 = 256 << 10;
+
+/// Bytes between probes at the most: the path may change.
+const MAX_SPACING: u64 = 64 << 20;
 
 /// The connection's window is at least this: several streams' worth.
 const MIN_CONNECTION: u32 = 1 << 20;

@@ -1,7 +1,7 @@
 //! Budgets for everything that a peer controls.
 //!
 //! Each knob has a counter in [`Counters`](crate::Counters), a debug text that the peer sees in
-//! GOAWAY (or a stated milder reaction), and a test in `tests/limits.rs` that exceeds it. The
+//! GOAWAY (or a stated milder reaction), and a test in `tests/limits/` that exceeds it. The
 //! defaults never hurt an honest peer: what costs tokens is paid back by streams that complete.
 
 use std::time::Duration;
@@ -22,6 +22,10 @@ pub struct Limits {
     pub max_concurrent_streams: u32,
     /// Header list size advertised and never exceeded in memory (bytes, 32 added per field).
     pub max_header_list_size: u32,
+    /// Header list size above which a list is answered as too large, although it is within what
+    /// was advertised: the room between the two is for peers that count differently. `None`: half
+    /// of `max_header_list_size`.
+    pub soft_header_list_size: Option<u32>,
     /// Fields in one header list.
     pub max_header_fields: u32,
     /// CONTINUATION frames of one header block; more if `max_header_list_size` takes more.
@@ -33,9 +37,12 @@ pub struct Limits {
     pub early_resets: Budget,
     /// Streams that we had to reset because the peer broke a rule on them.
     pub induced_resets: Budget,
-    /// Frames without effect: empty DATA, unknown or PRIORITY frames, WINDOW_UPDATE and
-    /// RST_STREAM on closed streams, empty CONTINUATION, acknowledgements, GOAWAY. Payload received pays back, and each
-    /// stream that ends allows for the few frames that may have been under way then.
+    /// DATA and CONTINUATION frames that carry nothing and end nothing. Payload received pays
+    /// back.
+    pub empty_frames: Budget,
+    /// Other frames without effect: unknown or PRIORITY frames, WINDOW_UPDATE and RST_STREAM on
+    /// closed streams, acknowledgements, GOAWAY. Payload received pays back, and each stream that
+    /// ends allows for the few frames that may have been under way then.
     pub idle_frames: Budget,
     /// SETTINGS frames after the first.
     pub settings: Budget,
@@ -49,6 +56,9 @@ pub struct Limits {
     pub send_buffer_per_stream: usize,
     /// Bytes all streams together buffer for sending before none is writable.
     pub send_buffer: usize,
+    /// Bytes by which the windows of streams may exceed their initial size, all of them together:
+    /// a window that grows with the bandwidth takes its growth from here while it is used.
+    pub window_loans: u32,
     /// Time for the preface and the first SETTINGS, and for a whole header block.
     pub handshake_timeout: Duration,
     /// Under memory pressure: how long a stream may make no progress before it is reset.
@@ -71,16 +81,26 @@ pub struct PingPolicy {
     pub max_strikes: u32,
 }
 
+impl Limits {
+    /// The size above which a header list is too large.
+    pub(crate) fn soft_header_list(&self) -> usize {
+        let hard = self.max_header_list_size;
+        self.soft_header_list_size.unwrap_or(hard / 2).min(hard) as usize
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
             max_concurrent_streams: 1000,
             max_header_list_size: 16 << 10,
+            soft_header_list_size: None,
             max_header_fields: 256,
             max_continuations: 8,
             max_held_headers: 4 << 20,
             early_resets: Budget { burst: 200, per_second: 50 },
             induced_resets: Budget { burst: 100, per_second: 10 },
+            empty_frames: Budget { burst: 100, per_second: 0 },
             idle_frames: Budget { burst: 1000, per_second: 100 },
             settings: Budget { burst: 100, per_second: 10 },
             max_settings_entries: 32,
@@ -92,6 +112,7 @@ impl Default for Limits {
             },
             send_buffer_per_stream: 64 << 10,
             send_buffer: 1 << 20,
+            window_loans: 64 << 20,
             handshake_timeout: Duration::from_secs(10),
             stream_stall: Duration::from_secs(60),
             write_stall: Duration::from_secs(120),

@@ -167,12 +167,7 @@ impl Transport {
         } else {
             TransparentRetry::No
         };
-        let code = match cause {
-            // The rule was broken by the server: trying again would break it again.
-            CloseCause::PeerError { .. } => Code::Internal,
-            _ => Code::Unavailable,
-        };
-        self.finish_client(now, id, Status::new(code, cause.to_string()), retry, false);
+        self.finish_client(now, id, Status::unavailable(cause.to_string()), retry, false);
     }
 
     /// Ends a call for a reason of ours: the stream is cancelled.

@@ -170,6 +170,8 @@ pub struct Connection {
     settings_seen: bool,
     sizer: WindowSizer,
     receive_window: ReceiveWindow,
+    /// Bytes by which the windows of open streams exceed their initial size.
+    loaned: u32,
     send_window: SendWindow,
     out: Transmit,
     /// The DATA frame at the very end of `out`, if there is one: more data of its stream joins it.
@@ -220,6 +222,7 @@ struct RemoteSettings {
 struct Budgets {
     early_resets: Bucket,
     induced_resets: Bucket,
+    empty_frames: Bucket,
     idle_frames: Bucket,
     settings: Bucket,
 }
@@ -261,6 +264,7 @@ impl Connection {
             unacknowledged_settings: 0,
             settings_seen: false,
             receive_window: ReceiveWindow::new(65_535),
+            loaned: 0,
             send_window: SendWindow::new(65_535),
             sizer,
             out: Transmit::new(),
@@ -276,6 +280,7 @@ impl Connection {
             budgets: Budgets {
                 early_resets: Bucket::new(limits.early_resets, now),
                 induced_resets: Bucket::new(limits.induced_resets, now),
+                empty_frames: Bucket::new(limits.empty_frames, now),
                 idle_frames: Bucket::new(limits.idle_frames, now),
                 settings: Bucket::new(limits.settings, now),
             },
@@ -296,7 +301,7 @@ impl Connection {
         let client = self.role == Role::Client;
         let limits = &self.config.limits;
         let mut entries = vec![
-            (id::INITIAL_WINDOW_SIZE, self.sizer.stream()),
+            (id::INITIAL_WINDOW_SIZE, self.sizer.initial()),
             (id::MAX_FRAME_SIZE, self.config.max_frame_size()),
             (id::MAX_HEADER_LIST_SIZE, limits.max_header_list_size),
         ];

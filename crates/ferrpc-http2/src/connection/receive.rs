@@ -63,6 +63,8 @@ struct Block {
 #[derive(Debug)]
 struct Decoded {
     fields: Fields,
+    /// As decoded, whether or not all of it was stored.
+    size: usize,
     too_large: bool,
     /// What is known of its block from before.
     known: Option<Known>,
@@ -70,7 +72,12 @@ struct Decoded {
 
 impl From<HeaderList> for Decoded {
     fn from(list: HeaderList) -> Self {
-        Self { too_large: list.is_overflow(), fields: list.into_fields(), known: None }
+        Self {
+            too_large: list.is_overflow(),
+            size: list.size(),
+            fields: list.into_fields(),
+            known: None,
+        }
     }
 }
 
@@ -406,8 +413,9 @@ impl Connection {
     fn meter_payload(&mut self, now: Time, payload: usize, end: bool) -> Result<(), Fault> {
         if payload > 0 {
             self.budgets.idle_frames.give();
+            self.budgets.empty_frames.give();
         } else if !end {
-            self.charge_idle_frame(now)?;
+            self.charge_empty_frame(now)?;
         }
         Ok(())
     }
@@ -470,8 +478,12 @@ impl Connection {
         let version = self.decoder.version();
         if end && let Some(known) = self.memo.find(version, fragment) {
             let known = known.clone();
-            let list =
-                Decoded { fields: known.fields.clone(), too_large: false, known: Some(known) };
+            let list = Decoded {
+                fields: known.fields.clone(),
+                size: 0,
+                too_large: false,
+                known: Some(known),
+            };
             return self.handle_headers(now, head.stream, end_stream, list, &[]);
         }
         let limits = &self.config.limits;
@@ -516,7 +528,7 @@ impl Connection {
         }
         let end = head.has(flag::END_HEADERS);
         if fragment.is_empty() && !end {
-            self.charge_idle_frame(now)?;
+            self.charge_empty_frame(now)?;
         }
         self.decode(fragment, end, &mut block.list)?;
         if end {
@@ -550,9 +562,10 @@ impl Connection {
         now: Time,
         id: u32,
         end: bool,
-        list: Decoded,
+        mut list: Decoded,
         block: &[u8],
     ) -> Result<Option<Event<'a>>, Fault> {
+        list.too_large |= list.size > self.config.limits.soft_header_list();
         if list.too_large {
             self.counters.header_lists_too_large += 1;
         }
@@ -715,7 +728,8 @@ impl Connection {
             in_blocked: false,
             informational: 0,
             send_window: SendWindow::new(self.remote.initial_window),
-            receive_window: ReceiveWindow::new(self.sizer.stream()),
+            receive_window: ReceiveWindow::new(self.sizer.initial()),
+            loan: 0,
             content_left: None,
             held_headers: 0,
             queue: SendQueue::default(),
@@ -865,20 +879,13 @@ impl Connection {
         }
     }
 
-    /// The path holds more than our windows: both levels grow, for open streams too.
+    /// The path holds more than our windows. The connection's grows at once; streams that use up
+    /// theirs borrow from [`window_loans`](crate::Limits::window_loans) in `release`.
     fn grow_windows(&mut self) {
-        let size = self.sizer.stream();
-        for (_, stream) in self.streams.iter_mut() {
-            stream.receive_window.grow_to(size);
-        }
         let grown = self.receive_window.grow_to(self.sizer.connection());
-        self.out.encode(|out| {
-            settings::encode(&[(id::INITIAL_WINDOW_SIZE, size)], out);
-            if grown > 0 {
-                frame::window_update::encode(0, grown, out);
-            }
-        });
-        self.unacknowledged_settings += 1;
+        if grown > 0 {
+            self.out.encode(|out| frame::window_update::encode(0, grown, out));
+        }
     }
 
     fn handle_window_update(&mut self, now: Time, id: u32, increment: u32) -> Result<(), Fault> {
@@ -965,6 +972,16 @@ impl Connection {
         }
     }
 
+    /// A frame that carries nothing.
+    fn charge_empty_frame(&mut self, now: Time) -> Result<(), Fault> {
+        self.counters.idle_frames += 1;
+        if self.budgets.empty_frames.take(now) {
+            Ok(())
+        } else {
+            Err(Fault::calm("too_many_empty_frames"))
+        }
+    }
+
     /// A frame that does nothing: fine, within a budget.
     fn charge_idle_frame(&mut self, now: Time) -> Result<(), Fault> {
         self.counters.idle_frames += 1;
@@ -1038,6 +1055,7 @@ impl Connection {
         self.stray_frames = (self.stray_frames + STRAYS_PER_STREAM).min(MAX_STRAYS);
         self.queued -= stream.queue.bytes;
         self.held_headers -= stream.held_headers;
+        self.loaned -= stream.loan;
         let by_peer = (stream.id % 2 == 1) == (self.role == Role::Server);
         if by_peer {
             self.peer_streams -= 1;

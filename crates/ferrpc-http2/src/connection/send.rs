@@ -203,6 +203,14 @@ impl Connection {
             && stream.receive_open
             && let Some(increment) = stream.receive_window.release(bytes)
         {
+            // Half a window was used: a larger one may serve the stream better.
+            let wanted = self.sizer.stream().saturating_sub(stream.receive_window.size());
+            let left = self.config.limits.window_loans - self.loaned;
+            let loan = wanted.min(left);
+            stream.receive_window.grow(loan);
+            stream.loan += loan;
+            self.loaned += loan;
+            let increment = increment + loan;
             self.out.encode(|out| frame::window_update::encode(key.id, increment, out));
         }
     }

@@ -63,6 +63,8 @@ pub(crate) struct Stream {
     pub(crate) informational: u32,
     pub(crate) send_window: SendWindow,
     pub(crate) receive_window: ReceiveWindow,
+    /// Bytes by which its window was made larger than those of others.
+    pub(crate) loan: u32,
     /// Bytes of body that content-length still promises.
     pub(crate) content_left: Option<u64>,
     /// Bytes of header lists that the user holds because of this stream.

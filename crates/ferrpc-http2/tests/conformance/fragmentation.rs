@@ -132,7 +132,7 @@ proptest! {
     fn cut_at_random(mut cuts in prop::collection::vec(0_usize..1200, 0..60), client: bool) {
         let role = if client { Role::Client } else { Role::Server };
         let length = script(role).len();
-        cuts.iter_mut().for_each(|cut| *cut = *cut % length);
+        cuts.iter_mut().for_each(|cut| *cut %= length);
         cuts.sort_unstable();
         prop_assert_eq!(run(role, &cuts), run(role, &[]));
     }

@@ -178,7 +178,7 @@ impl Run {
             Step::PeerReset { stream } if known(stream).is_some() => {
                 self.feed(&wire::reset(base + stream, 8));
             }
-            Step::PeerUpdate { stream, increment } if stream == 0 => {
+            Step::PeerUpdate { stream: 0, increment } => {
                 self.feed(&wire::window_update(0, increment % 100_000 + 1));
             }
             Step::PeerUpdate { stream, increment } if known(stream).is_some() => {

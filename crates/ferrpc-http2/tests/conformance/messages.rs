@@ -145,3 +145,42 @@ fn trailers() {
     check("connection", &[("connection", "close")], bad);
     check("line feed", &[("a", "b\nc")], bad);
 }
+
+/// Blocks seen before are not decoded again: that must not show. What was good as a request is not
+/// as trailers, and what an index stands for changes with the table.
+#[test]
+fn repeated_blocks() {
+    let head = |id, end: bool, block: &[u8]| {
+        let end = if end { wire::flag::END_STREAM } else { 0 };
+        wire::frame(wire::kind::HEADERS, wire::flag::END_HEADERS | end, id, block)
+    };
+    let indexing = |value: u8| vec![0x83, 0x86, 0x84, 0x40, 1, b'k', 1, value];
+    let newest = [0x83, 0x86, 0x84, 0x80 | 62];
+    let resize = [&[0x20, 0x3f, 0xe1, 0x1f][..], &newest[..3]].concat();
+    let mut server = Subject::server(config());
+    let mut id = 1;
+    let mut request = |server: &mut Subject, block: &[u8]| {
+        id += 2;
+        match server.feed(&head(id, false, block)).pop() {
+            Some(Seen::Opened { fields, too_large: false, .. }) => {
+                (id, fields.value(b"k").map(<[u8]>::to_vec))
+            }
+            seen => panic!("{seen:?}"),
+        }
+    };
+    for value in [b'a', b'b'] {
+        request(&mut server, &indexing(value));
+        for _ in 0..4 {
+            let (id, found) = request(&mut server, &newest);
+            assert_eq!(found, Some(vec![value]));
+            // The same block as trailers: pseudo-header fields.
+            server.feed(&head(id, true, &newest));
+            let reset = wire::reset_of(&server.frames(), id);
+            assert_eq!(reset, Some(Reason::PROTOCOL_ERROR.0));
+        }
+    }
+    // An emptied table: the index stands for nothing.
+    assert_eq!(request(&mut server, &resize).1, None);
+    assert_eq!(server.feed(&head(1001, true, &newest)), [Seen::Closed]);
+    assert_eq!(server.error().map(|error| error.0), Some(Reason::COMPRESSION_ERROR));
+}

@@ -49,6 +49,7 @@ const BUDGET: Budget = Budget { burst: 20, per_second: 10 };
 fn config() -> Config {
     let mut config = Config::default();
     config.limits.idle_frames = BUDGET;
+    config.limits.empty_frames = BUDGET;
     config.limits.settings = BUDGET;
     config.limits.induced_resets = BUDGET;
     config.limits.early_resets = BUDGET;
@@ -65,6 +66,10 @@ fn floods() -> Vec<Flood> {
         debug: "too_many_idle_frames",
         free,
     };
+    let empty = |what, frame| Flood {
+        debug: "too_many_empty_frames",
+        ..idle(what, Role::Server, frame, 0)
+    };
     // What may have been under way to stream 5 when it ended.
     let strays = 4;
     let (server, client) = (Role::Server, Role::Client);
@@ -78,8 +83,8 @@ fn floods() -> Vec<Flood> {
         free: 1,
     };
     vec![
-        idle("empty DATA", server, wire::data(1, false, b""), 0),
-        idle("DATA of padding", server, wire::frame(kind::DATA, flag::PADDED, 1, &[0]), 0),
+        empty("empty DATA", wire::data(1, false, b"")),
+        empty("DATA of padding", wire::frame(kind::DATA, flag::PADDED, 1, &[0])),
         idle("PRIORITY", server, wire::frame(kind::PRIORITY, 0, 1, &[0; 5]), 0),
         idle("PRIORITY of idle streams", server, wire::frame(kind::PRIORITY, 0, 99, &[0; 5]), 0),
         idle("an unknown frame", server, wire::frame(0x77, 0, 1, b"what?"), 0),
@@ -148,7 +153,7 @@ fn buckets_do_not_save_up() {
     }
     assert_eq!(server.error(), None);
     server.feed(&frame);
-    assert_ended(&mut server, CALM, "too_many_idle_frames");
+    assert_ended(&mut server, CALM, "too_many_empty_frames");
 
     let mut server = prepared(Role::Server, config());
     server.feed(&frame);
@@ -156,7 +161,7 @@ fn buckets_do_not_save_up() {
     server.feed(&frame.repeat(BUDGET.burst as usize));
     assert_eq!(server.error(), None);
     server.feed(&frame);
-    assert_ended(&mut server, CALM, "too_many_idle_frames");
+    assert_ended(&mut server, CALM, "too_many_empty_frames");
 }
 
 /// Row 1: the user says which resets were early; completed streams pay for them.

@@ -218,7 +218,7 @@ impl ServerBuilder {
     }
 
     /// Pings that find out whether callers are still there. By default after two hours of silence,
-    /// with 20 seconds to answer, also where there are no calls.
+    /// with 20 seconds to answer, whether or not there are calls (gRFC A8).
     pub const fn keepalive(mut self, keepalive: Keepalive) -> Self {
         self.http2.keepalive = keepalive;
         self
@@ -322,7 +322,7 @@ impl fmt::Debug for ServerBuilder {
     }
 }
 
-/// gRPC's default for servers: finds callers that vanished without a word, in the end.
+/// What gRPC's servers do by default (gRFC A8).
 const DEFAULT_KEEPALIVE: Keepalive = Keepalive {
     interval: Some(Duration::from_secs(2 * 60 * 60)),
     timeout: Duration::from_secs(20),

@@ -51,7 +51,7 @@ impl Server {
         Self { shared, listening: Arc::default(), options }
     }
 
-    /// Listens on one more address: "127.0.0.1:50051", "[::]:50051" (IPv4 too), "localhost:0" (all
+    /// Listens on one more address: "127.0.0.1:50051", `"[::]:50051"` (IPv4 too), "localhost:0" (all
     /// addresses of the name, on a port of the system's choice), "unix:PATH",
     /// "unix-abstract:NAME". Returns what it is listening on now; several if a name has several
     /// addresses.

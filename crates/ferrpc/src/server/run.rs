@@ -32,6 +32,7 @@ impl Connection {
         let Some((method, _)) = self.slots.method(call) else { return };
         let shared = &self.fixed.shared;
         let entry = shared.router.entry(method);
+        let large = message.payload.len() >= LARGE_REQUEST;
         let server_call = ServerCall {
             head,
             connection: Arc::clone(&self.fixed.info),
@@ -68,7 +69,8 @@ impl Connection {
                         Poll::Pending => Polled::Pending(future),
                     }
                 });
-                if self.timer.end(method, |method| &shared.router.entry(method).dispatch) {
+                let late = self.timer.end(method, |method| &shared.router.entry(method).dispatch);
+                if late || large {
                     ctx.hurry();
                 }
                 self.slots.put_waker(call, waker);
@@ -230,3 +232,7 @@ impl Future for Spawned {
         })
     }
 }
+
+/// The answer to a request of this size does not wait for the answers to others: reading one takes
+/// about as long as a write, and the caller can go on meanwhile.
+const LARGE_REQUEST: usize = 16 << 10;

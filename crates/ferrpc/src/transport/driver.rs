@@ -524,8 +524,9 @@ impl Scratch {
 /// Read at once: as much as a socket's buffer holds by default.
 const SCRATCH_BYTES: usize = 64 << 10;
 
-/// Read before output is written.
-const RECEIVED_PER_PASS: usize = 256 << 10;
+/// Read before output is written: enough for hundreds of small calls to share a write, and so little
+/// that the answer to one large message does not wait for the next to arrive.
+const RECEIVED_PER_PASS: usize = 64 << 10;
 
 /// Messages queued for output before it is written.
 const QUEUED_PER_PASS: usize = 128 << 10;
