@@ -175,8 +175,10 @@ impl ServerBuilder {
         self
     }
 
-    /// The largest metadata taken with a request, in bytes, 32 added for each entry; more ends the
-    /// call with RESOURCE_EXHAUSTED. By default 16 KiB.
+    /// The size of a request's metadata, in bytes with 32 added for each entry, that is advertised and
+    /// never exceeded in memory. A request with more than half of it already ends its call with
+    /// RESOURCE_EXHAUSTED, unless [`Limits::soft_header_list_size`] says otherwise. By default
+    /// 16 KiB.
     pub const fn max_metadata_size(mut self, bytes: u32) -> Self {
         self.http2.limits.max_header_list_size = bytes;
         self
