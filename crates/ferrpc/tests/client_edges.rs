@@ -3,19 +3,22 @@
 mod support;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
+use std::task::{Context, Poll, ready};
 use std::thread;
 use std::time::Duration;
 
 use bytes::Bytes;
-use ferrpc::client::{CallEnded, ConnectError, Observer};
+use ferrpc::client::{BackoffConfig, CallEnded, ConnectError, Observer};
 use ferrpc::resolver::Target;
 use ferrpc::server::{Routes, Server};
-use ferrpc::{Channel, Code, Request, Response, Status};
+use ferrpc::transport::{Io, StreamIo};
+use ferrpc::{Channel, Code, Request, Response, Status, Stream};
 use support::*;
 use tokio::io::AsyncReadExt;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tracing::field::{Field, Visit};
 use tracing::span;
 
@@ -100,6 +103,72 @@ async fn a_connection_that_is_not_ready_goes_with_its_channel() {
         let end = tokio::time::timeout(Duration::from_secs(5), stream.read_to_end(&mut rest));
         end.await.expect("it ends").expect("politely");
     }
+}
+
+// -- users' code that panics ------------------------------------------------------------------------
+
+#[tokio::test]
+async fn a_connector_that_panics_is_a_failed_attempt() {
+    let server = TestServer::start().await;
+    let address = server.address;
+    let attempts = Arc::new(AtomicU64::new(0));
+    let builder = Channel::builder("inproc:test").connector({
+        let attempts = Arc::clone(&attempts);
+        move |_: &Target| {
+            let attempt = attempts.fetch_add(1, Ordering::SeqCst);
+            assert!(attempt > 0, "before there is a future");
+            async move {
+                assert!(attempt > 1, "in the future");
+                let stream = TcpStream::connect(address).await?;
+                Ok(Box::new(StreamIo::new(stream, "tcp")) as Box<dyn Io>)
+            }
+        }
+    });
+    let backoff = BackoffConfig { initial: Duration::from_millis(1), ..BackoffConfig::default() };
+    let channel = builder.backoff(backoff).connect_lazy().expect("a target");
+    let status = channel.unary(&ECHO, request("")).await.expect_err("it panicked");
+    assert_eq!(status.code(), Code::Unavailable);
+    assert!(status.message().contains("the connector panicked"), "{status}");
+    let mut patient = request("in the end");
+    patient.set_wait_for_ready(true);
+    let response = channel.unary(&ECHO, patient).await.expect("it answers");
+    assert_eq!(response.message(), "in the end");
+    assert_eq!(attempts.load(Ordering::SeqCst), 3);
+}
+
+/// Messages, and then a panic.
+struct Trap(Sent<Bytes>);
+
+impl Stream for Trap {
+    type Item = Bytes;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        match ready!(Pin::new(&mut self.0).poll_next(cx)) {
+            Some(message) => Poll::Ready(Some(message)),
+            None => panic!("it snaps"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_stream_of_requests_that_panics_ends_its_call() {
+    let server = TestServer::start().await;
+    let channel = Channel::builder(server.target()).connect().await.expect("the server runs");
+    for messages in [0, 1] {
+        let (sender, receiver) = tokio::sync::mpsc::channel(1);
+        let requests = Request::new(Trap(Sent(receiver)));
+        let mut responses = channel.bidirectional(&CHAT, requests).await.expect("it begins");
+        for _ in 0..messages {
+            sender.send(Bytes::from_static(b"fine")).await.expect("it is taken");
+            responses.message().await.expect("no error").expect("not the end");
+        }
+        drop(sender);
+        let end = tokio::time::timeout(PATIENCE, responses.message()).await.expect("it ends");
+        let status = end.expect_err("it snapped");
+        assert_eq!(status.code(), Code::Internal, "{status}");
+        assert!(status.message().contains("panicked"), "{status}");
+    }
+    channel.unary(&ECHO, request("")).await.expect("the connection lives");
 }
 
 // -- what others see ------------------------------------------------------------------------------

@@ -12,9 +12,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use caller::{Caller, PATIENCE};
-use ferrpc::server::{Accepting, Acceptor, CallEnded, Dispatch, Observer, Routes, Server};
+use ferrpc::server::{
+    Accepting, Acceptor, CallEnded, Dispatch, ExternalQueue, ExternalReply, Observer, Routes,
+    Server,
+};
 use ferrpc::transport::{ConnectionInfo, Io, in_process};
-use ferrpc::{Code, Method, Request, Response, codec};
+use ferrpc::{Cardinality, Code, Method, Request, Response, Status, codec};
 use tokio::io::ReadBuf;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
@@ -237,6 +240,51 @@ async fn the_limit_of_connections_serves_all_addresses() {
         assert_eq!(caller.unary("/t.T/Echo", "served").await.messages, ["served"]);
         assert_eq!(server.connection_count(), 1);
     }
+}
+
+#[tokio::test]
+async fn cancelled_calls_leave_the_queue_of_other_threads() {
+    let queue = ExternalQueue::new(|| {});
+    let mut routes = Routes::new("t.T");
+    routes.external("/t.T/External", Cardinality::Unary, Arc::clone(&queue));
+    let server = Server::builder()
+        .add_service(routes)
+        .max_handlers_per_connection(4)
+        .bind("127.0.0.1:0")
+        .await
+        .expect("binds");
+    let mut caller = Caller::tcp(&server).await;
+    for together in [false, true] {
+        for _ in 0..20 {
+            let calls: Vec<_> = (0..4).map(|_| caller.begin("/t.T/External", "large")).collect();
+            if !together {
+                caller.write().await;
+                patiently(async {
+                    while queue.len() < 4 {
+                        tokio::task::yield_now().await;
+                    }
+                })
+                .await;
+            }
+            calls.into_iter().for_each(|call| caller.cancel(call));
+            caller.unary("/t.T/Nothing", "").await;
+            assert!(queue.is_empty(), "{} dead calls", queue.len());
+        }
+    }
+    // They count among the handlers, no longer than they live.
+    let calls: Vec<_> = (0..8).map(|_| caller.begin("/t.T/External", "")).collect();
+    caller.unary("/t.T/Nothing", "").await;
+    assert_eq!(queue.len(), 4);
+    let mut taken = Vec::new();
+    queue.pop(4, &mut taken);
+    for call in taken.drain(..) {
+        call.reply(ExternalReply::Status(Status::new(Code::Aborted, "so be it")));
+    }
+    for call in &calls[..4] {
+        assert_eq!(caller.finished(*call).await.code(), Code::Aborted);
+    }
+    caller.unary("/t.T/Nothing", "").await;
+    assert_eq!(queue.len(), 4);
 }
 
 // -- users' code that panics ------------------------------------------------------------------------

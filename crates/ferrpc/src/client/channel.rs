@@ -169,7 +169,7 @@ impl Channel {
                 let mut begin = pin!(call.guard.drive(subchannel, wait_for_ready, Until::Begin));
                 poll_fn(|cx| {
                     // The messages that are there go out with the call's headers.
-                    pumping = pumping && pump.poll(cx).is_pending();
+                    pumping = pumping && pump.poll_caught(cx).is_pending();
                     begin.as_mut().poll(cx)
                 })
                 .await
@@ -183,7 +183,7 @@ impl Channel {
             // Nobody waits any more: what comes back is dropped, which cancels the call.
             let wanted = begun.send(result).is_ok();
             if wanted && pumping {
-                poll_fn(|cx| pump.poll(cx)).await;
+                poll_fn(|cx| pump.poll_caught(cx)).await;
             }
         });
         let opening = Opening::new(opening, task.abort_handle());

@@ -2,7 +2,9 @@
 
 use std::fmt;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::net::TcpStream;
@@ -57,7 +59,8 @@ pub(super) async fn connect(
     connector: Option<&dyn Connector>,
 ) -> Result<(Box<dyn Io>, String), ConnectError> {
     if let Some(connector) = connector {
-        return match connector.connect(target).await {
+        let connecting = async { connector.connect(target).await };
+        return match Caught(Box::pin(connecting)).await {
             Ok(io) => Ok((io, target.to_string())),
             Err(error) => Err(ConnectError::connect(target, &[(target.to_string(), error)])),
         };
@@ -67,6 +70,19 @@ pub(super) async fn connect(
     }
     let addresses = resolver::resolve(target).await?;
     connect_first(target, addresses).await
+}
+
+/// The work of a connector: a panic there is a failed attempt like others. (It would end the task
+/// that connects, the next call would start another, and so on without a pause.)
+struct Caught<F>(Pin<Box<F>>);
+
+impl<F: Future<Output = io::Result<Box<dyn Io>>>> Future for Caught<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let polled = catch_unwind(AssertUnwindSafe(|| self.0.as_mut().poll(cx)));
+        polled.unwrap_or_else(|_| Poll::Ready(Err(io::Error::other("the connector panicked"))))
+    }
 }
 
 /// Tries the addresses in order, the next one as soon as one failed or took [`NEXT_AFTER`]; the

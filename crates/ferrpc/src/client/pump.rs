@@ -1,5 +1,6 @@
 //! From the caller's stream of requests to its call.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -76,6 +77,15 @@ impl<R: Stream> Pump<R> {
                 }
             }
         }
+    }
+
+    /// The same in a task of its own, where nobody would learn of a panic of the stream: it ends
+    /// the call, too.
+    pub(super) fn poll_caught(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        catch_unwind(AssertUnwindSafe(|| self.poll(cx))).unwrap_or_else(|_| {
+            self.cell.fail(Status::new(Code::Internal, "the stream of requests panicked"));
+            Poll::Ready(())
+        })
     }
 
     fn encode(&mut self, request: &R::Item) -> Result<Bytes, CodecError> {

@@ -16,6 +16,7 @@ use super::external::{ExternalCall, ExternalQueue};
 use super::http::{HttpRequest, HttpResponse};
 use super::load::Load;
 use super::observer::CallEnded;
+use super::routes::Target;
 use super::shared::{Place, Shared};
 use super::slots::{Slots, Work};
 use crate::transport::cell::{Cell, Outgoing};
@@ -193,6 +194,7 @@ impl Connection {
         }
         self.fixed.load.set_waiting(!self.waiting.is_empty());
         if self.waiting.is_empty() {
+            self.waiting = VecDeque::new();
             self.fixed.load.pass_on();
         }
     }
@@ -277,9 +279,15 @@ impl Connection {
             let cell = Arc::clone(cell);
             cell.close(status);
         }
-        if let Some(work) = self.end(call, code) {
-            work.discard();
+        let method = self.slots.method(call);
+        let Some(work) = self.end(call, code) else { return };
+        if matches!(work, Work::External { .. })
+            && let Some((method, _)) = method
+            && let Target::External(queue) = &self.fixed.shared.router.entry(method).target
+        {
+            queue.call_cancelled();
         }
+        work.discard();
     }
 
     /// The call is over, with `code`. Returns what was left of its work.

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use super::call::{Replies, Reply, ServerCall};
 use super::connection::Command;
+use super::load::Running;
 use crate::transport::cell::{Cell, Outgoing, Room};
 use crate::transport::mailbox::Mailbox;
 use crate::transport::{ConnectionInfo, clock};
@@ -28,6 +29,8 @@ pub struct ExternalQueue {
 #[derive(Debug)]
 struct State {
     calls: VecDeque<ExternalCall>,
+    /// Calls cancelled since those in the queue were last looked for.
+    cancelled: usize,
     closed: bool,
 }
 
@@ -40,6 +43,8 @@ pub struct ExternalCall {
     replies: Replies,
     encoding: Encoding,
     replied: bool,
+    /// It counts among the handlers until it is dropped.
+    _running: Running,
 }
 
 /// What became of a message that was sent.
@@ -57,28 +62,44 @@ impl ExternalQueue {
     /// An empty queue. `notify` is called, by the task of some connection, when calls arrive while
     /// the queue is empty; it must not block.
     pub fn new(notify: impl Fn() + Send + Sync + 'static) -> Arc<Self> {
-        let state = State { calls: VecDeque::new(), closed: false };
+        let state = State { calls: VecDeque::new(), cancelled: 0, closed: false };
         Arc::new(Self { state: Mutex::new(state), notify: Box::new(notify) })
     }
 
     /// Takes up to `max` calls, appends them to `into` and returns how many. Calls that were
     /// cancelled while they waited are left out. Never blocks.
     pub fn pop(&self, max: usize, into: &mut Vec<ExternalCall>) -> usize {
-        let mut dropped = Vec::new();
+        let mut dead = Vec::new();
         let mut taken = 0;
         let mut state = self.lock();
         while taken < max {
-            let Some(mut call) = state.calls.pop_front() else { break };
+            let Some(call) = state.calls.pop_front() else { break };
             if call.is_cancelled() {
-                call.replied = true;
-                dropped.push(call);
+                dead.push(call);
             } else {
                 into.push(call);
                 taken += 1;
             }
         }
         drop(state);
+        forget(dead);
         taken
+    }
+
+    /// A call that came by here was cancelled: if it still waits it goes, with its message.
+    pub(crate) fn call_cancelled(&self) {
+        let mut state = self.lock();
+        state.cancelled += 1;
+        // Not each time: so it costs little for each, and half of the queue at most is dead.
+        if 2 * state.cancelled < state.calls.len() {
+            return;
+        }
+        state.cancelled = 0;
+        let (dead, calls): (VecDeque<_>, _) =
+            std::mem::take(&mut state.calls).into_iter().partition(ExternalCall::is_cancelled);
+        state.calls = calls;
+        drop(state);
+        forget(dead);
     }
 
     /// Calls that wait.
@@ -109,9 +130,18 @@ impl ExternalQueue {
             return;
         }
         let was_empty = state.calls.is_empty();
-        state.calls.extend(calls.drain(..));
+        let mut dead = Vec::new();
+        for call in calls.drain(..) {
+            if call.is_cancelled() {
+                dead.push(call);
+            } else {
+                state.calls.push_back(call);
+            }
+        }
+        let notify = was_empty && !state.calls.is_empty();
         drop(state);
-        if was_empty {
+        forget(dead);
+        if notify {
             (self.notify)();
         }
     }
@@ -140,6 +170,11 @@ impl ExternalQueue {
     }
 }
 
+/// Drops calls that are over.
+fn forget(calls: impl IntoIterator<Item = ExternalCall>) {
+    calls.into_iter().for_each(ExternalCall::forget);
+}
+
 fn refuse(calls: impl IntoIterator<Item = ExternalCall>) {
     for call in calls {
         let status = Status::new(Code::Unavailable, "the server is shutting down");
@@ -166,11 +201,16 @@ pub enum ExternalReply {
 }
 
 impl ExternalCall {
-    pub(crate) fn new(mut call: ServerCall, id: CallId, mailbox: Arc<Mailbox<Command>>) -> Self {
+    pub(crate) fn new(
+        mut call: ServerCall,
+        id: CallId,
+        mailbox: Arc<Mailbox<Command>>,
+        running: Running,
+    ) -> Self {
         let cell = call.cell.take().expect("external calls have a cell");
         let replies = call.replies();
         let encoding = Encoding::Identity;
-        Self { call, id, cell, mailbox, replies, encoding, replied: false }
+        Self { call, id, cell, mailbox, replies, encoding, replied: false, _running: running }
     }
 
     /// "/service/method".
@@ -253,6 +293,11 @@ impl ExternalCall {
     /// Replies, and ends the call. See also [`ExternalQueue::reply_all`].
     pub fn reply(mut self, reply: ExternalReply) {
         self.finish(reply);
+    }
+
+    /// Drops a call that is over: nobody waits for a reply.
+    fn forget(mut self) {
+        self.replied = true;
     }
 
     fn finish(&mut self, reply: ExternalReply) {

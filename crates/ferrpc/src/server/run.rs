@@ -46,7 +46,8 @@ impl Connection {
             Target::External(queue) => {
                 let Some(cell) = cell else { return };
                 let mailbox = Arc::clone(&self.fixed.mailbox);
-                let external = ExternalCall::new(server_call, call, mailbox);
+                let external =
+                    ExternalCall::new(server_call, call, mailbox, self.fixed.load.start());
                 match self.external.iter_mut().find(|(known, _)| Arc::ptr_eq(known, queue)) {
                     Some((_, calls)) => calls.push(external),
                     None => self.external.push((Arc::clone(queue), vec![external])),

@@ -99,6 +99,8 @@ pub(crate) struct Driver<R: Role> {
     told_closed: bool,
     /// Whether this pass was put off once to gather more mail.
     yielded: bool,
+    /// Whether there were calls since the memory for many was last given back.
+    had_calls: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,6 +155,7 @@ impl<R: Role> Driver<R> {
             flushed_by: Time::MAX,
             told_closed: false,
             yielded: false,
+            had_calls: false,
         }
     }
 
@@ -203,6 +206,12 @@ impl<R: Role> Driver<R> {
         self.timer.arm(self.transport.poll_timeout(), cx, new_task);
         let resumed = input == Input::Paused && self.transport.wants_read();
         let busy = input == Input::More || resumed || written >= WRITTEN_PER_PASS;
+        if !busy && self.transport.open_calls() == 0 && self.had_calls {
+            self.had_calls = false;
+            self.mail.trim();
+            self.mailbox.trim();
+        }
+        self.had_calls |= self.transport.open_calls() > 0;
         // While a pass is due anyway the mailbox stays in the state in which nobody wakes us.
         if busy || !self.mailbox.end() {
             cx.waker().wake_by_ref();

@@ -118,6 +118,14 @@ impl<C> Mailbox<C> {
         !mail.is_empty()
     }
 
+    /// Gives back the memory of a busy time.
+    pub(crate) fn trim(&self) {
+        let mut state = self.lock();
+        if state.mail.is_empty() {
+            state.mail.trim();
+        }
+    }
+
     /// The driver is about to sleep. False, with nothing changed, if there is something to take.
     #[must_use]
     pub(crate) fn end(&self) -> bool {
@@ -165,8 +173,18 @@ impl<C> Mail<C> {
         Self { commands: Vec::new(), touched: Vec::new(), woken: Vec::new() }
     }
 
+    /// Gives the memory of an empty one back if it is much.
+    pub(crate) fn trim(&mut self) {
+        if self.commands.capacity() + self.touched.capacity() + self.woken.capacity() > KEPT {
+            *self = Self::new();
+        }
+    }
+
     /// Whether nothing is in it.
     pub(crate) fn is_empty(&self) -> bool {
         self.commands.is_empty() && self.touched.is_empty() && self.woken.is_empty()
     }
 }
+
+/// Entries that an idle connection keeps memory for.
+const KEPT: usize = 32;
