@@ -1,4 +1,5 @@
 // The async API: a completion queue and a thread for each core, as gRPC's own benchmark has it.
+#include <algorithm>
 #include <memory>
 #include <thread>
 #include <vector>
@@ -67,8 +68,13 @@ class Output final : public Call {
   }
 
   void proceed(bool ok) override {
-    if (finished_ || !ok) {
+    if (finished_ || (!begun_ && !ok)) {
       delete this;
+      return;
+    }
+    if (!ok) {
+      finished_ = true;
+      writer_.Finish(grpc::Status::CANCELLED, this);
       return;
     }
     if (!begun_) {
@@ -116,7 +122,16 @@ class Duplex final : public Call {
           return;
         }
         new Duplex(service_, queue_);
-        read();
+        // A caller may wait for the headers before it sends anything.
+        state_ = State::kOpening;
+        stream_.SendInitialMetadata(this);
+        return;
+      case State::kOpening:
+        if (ok) {
+          read();
+        } else {
+          finish(grpc::Status::CANCELLED);
+        }
         return;
       case State::kReading:
         if (!ok) {
@@ -139,7 +154,7 @@ class Duplex final : public Call {
   }
 
  private:
-  enum class State { kWaiting, kReading, kWriting, kFinishing };
+  enum class State { kWaiting, kOpening, kReading, kWriting, kFinishing };
 
   void read() {
     state_ = State::kReading;
@@ -174,6 +189,45 @@ class Duplex final : public Call {
   grpc::ServerAsyncReaderWriter<StreamingOutputCallResponse, StreamingOutputCallRequest> stream_;
   int sent_ = 0;
   State state_ = State::kWaiting;
+};
+
+class Input final : public Call {
+ public:
+  Input(Testing* service, Queue* queue) : service_(service), queue_(queue), reader_(&context_) {
+    service_->RequestStreamingInputCall(&context_, &reader_, queue_, queue_, this);
+  }
+
+  void proceed(bool ok) override {
+    if (finished_ || (!begun_ && !ok)) {
+      delete this;
+      return;
+    }
+    if (!begun_) {
+      begun_ = true;
+      new Input(service_, queue_);
+    } else if (ok) {
+      sum_ += static_cast<int>(request_.payload().body().size());
+    } else {
+      finished_ = true;
+      response_.set_aggregated_payload_size(sum_);
+      reader_.Finish(response_, grpc::Status::OK, this);
+      return;
+    }
+    reader_.Read(&request_, this);
+  }
+
+ private:
+  Testing* const service_;
+  Queue* const queue_;
+  grpc::ServerContext context_;
+  grpc::testing::StreamingInputCallRequest request_;
+  grpc::testing::StreamingInputCallResponse response_;
+  grpc::ServerAsyncReader<grpc::testing::StreamingInputCallResponse,
+                          grpc::testing::StreamingInputCallRequest>
+      reader_;
+  int sum_ = 0;
+  bool begun_ = false;
+  bool finished_ = false;
 };
 
 }  // namespace
@@ -214,6 +268,7 @@ int serve_async(const std::string& address) {
     for (int i = 0; i < 100; ++i) {
       new Output(&test, queue);
       new Duplex(&test, queue);
+      new Input(&test, queue);
     }
     threads.emplace_back([queue] {
       void* tag = nullptr;

@@ -56,7 +56,11 @@ class Output final : public grpc::ServerWriteReactor<StreamingOutputCallResponse
 class Duplex final
     : public grpc::ServerBidiReactor<StreamingOutputCallRequest, StreamingOutputCallResponse> {
  public:
-  Duplex() { StartRead(&request_); }
+  Duplex() {
+    // A caller may wait for the headers before it sends anything.
+    StartSendInitialMetadata();
+    StartRead(&request_);
+  }
 
   void OnReadDone(bool ok) override {
     if (!ok) {

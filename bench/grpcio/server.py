@@ -30,6 +30,8 @@ class Test(test_pb2_grpc.TestServiceServicer):
         return replies(request)
 
     def FullDuplexCall(self, requests, context):
+        # A caller may wait for it before it sends anything.
+        context.send_initial_metadata(())
         for request in requests:
             yield from replies(request)
 
@@ -57,6 +59,7 @@ class AioTest(test_pb2_grpc.TestServiceServicer):
             yield reply
 
     async def FullDuplexCall(self, requests, context):
+        await context.send_initial_metadata(())
         async for request in requests:
             for reply in replies(request):
                 yield reply
