@@ -37,6 +37,12 @@ const ROOMS: &[Room] = &[
         imports: &["ferrpc-http2", "ferrpc-core", "ferrpc", "ferrpc-services", "ferrpc-codegen"],
     },
     Room { name: "ferrpc-examples", imports: &["ferrpc", "ferrpc-services", "ferrpc-codegen"] },
+    Room {
+        name: "ferrpc-bench",
+        imports: &["ferrpc", "ferrpc-services", "ferrpc-codegen", "ferrpc-bench-load"],
+    },
+    Room { name: "ferrpc-bench-load", imports: &[] },
+    Room { name: "ferrpc-bench-raw-echo", imports: &[] },
     Room { name: "xtask", imports: &[] },
 ];
 

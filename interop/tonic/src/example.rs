@@ -5,13 +5,9 @@ use crate::tutorial::{Request, Result as Answer};
 
 pub struct Example;
 
-#[tonic::async_trait]
-impl TestService for Example {
-    async fn method(
-        &self,
-        request: tonic::Request<Request>,
-    ) -> Result<tonic::Response<Answer>, tonic::Status> {
-        let (result1, result2) = match request.get_ref().request1.as_str() {
+impl Example {
+    pub fn answer(request: &Request) -> Answer {
+        let (result1, result2) = match request.request1.as_str() {
             "java-request1" => both("res1-java-client->rust-server"),
             "py-request1" => both("res1-py-client->rust-server"),
             "rust-request1" => both("res1-rust-client->rust-server"),
@@ -19,7 +15,17 @@ impl TestService for Example {
             "node-request1" => both("res1-node-client->rust-server"),
             _ => ("f1".to_owned(), "fn1".to_owned()),
         };
-        Ok(tonic::Response::new(Answer { result1, result2 }))
+        Answer { result1, result2 }
+    }
+}
+
+#[tonic::async_trait]
+impl TestService for Example {
+    async fn method(
+        &self,
+        request: tonic::Request<Request>,
+    ) -> Result<tonic::Response<Answer>, tonic::Status> {
+        Ok(tonic::Response::new(Self::answer(request.get_ref())))
     }
 }
 

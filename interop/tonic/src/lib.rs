@@ -1,6 +1,7 @@
 //! The tonic peer: what its programs share.
 
 pub mod args;
+pub mod bench;
 pub mod cases;
 pub mod example;
 pub mod failure;

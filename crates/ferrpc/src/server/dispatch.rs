@@ -232,7 +232,7 @@ impl PollTimer {
         {
             took = took.saturating_sub(after - before);
         }
-        let long = took >= LONG_POLL;
+        let long = took >= if watched { LONG_POLL } else { LONG_GROUP };
         let first = self.group.first().copied();
         let same = self.group.iter().all(|method| Some(*method) == first);
         match first {
@@ -257,6 +257,10 @@ impl PollTimer {
 
 /// A poll of at least this is long. Handing a call to another task costs about a hundredth of it.
 const LONG_POLL: Duration = Duration::from_micros(50);
+
+/// A group of polls of at least this gets its methods watched: not so little that a full group of
+/// polls that are each short is long, since watching costs two looks into the kernel's files a poll.
+const LONG_GROUP: Duration = Duration::from_micros(200);
 
 /// A watched poll of at least this demotes at once.
 const VERY_LONG_POLL: Duration = Duration::from_millis(5);

@@ -304,11 +304,13 @@ impl<R: Role> Driver<R> {
         self.end_batch(now, queued);
     }
 
-    /// Hands all events to the role; whether there were any.
+    /// Hands events to the role, until it is in a hurry to write; whether there were any.
     fn events(&mut self, now: Time, queued: &mut usize) -> bool {
         let mut ctx = Context { transport: &mut self.transport, now, queued };
         let mut any = false;
-        while let Some(event) = ctx.transport.poll_event() {
+        while *ctx.queued < QUEUED_PER_PASS
+            && let Some(event) = ctx.transport.poll_event()
+        {
             any = true;
             match event {
                 Event::Closed { cause } => {
