@@ -59,7 +59,7 @@ impl ReceiveWindow {
     pub(crate) fn release(&mut self, bytes: usize) -> Option<u32> {
         let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
         self.pending = self.pending.saturating_add(bytes).min(self.size - self.open);
-        if self.pending <= 0 || self.pending * 2 < self.size {
+        if self.pending <= 0 || self.pending * WORTH_A_FRAME < self.size {
             return None;
         }
         self.open += self.pending;
@@ -216,6 +216,10 @@ const INITIAL_AUTO: u32 = 256 << 10;
 
 /// Bytes between probes at the most: the path may change.
 const MAX_SPACING: u64 = 64 << 20;
+
+/// Credit of this part of a window is given back: so little that a sender with most of a window in
+/// flight does not run dry.
+const WORTH_A_FRAME: i64 = 4;
 
 /// The connection's window is at least this: several streams' worth.
 const MIN_CONNECTION: u32 = 1 << 20;

@@ -16,6 +16,7 @@ use super::external::{ExternalCall, ExternalQueue};
 use super::http::{HttpRequest, HttpResponse};
 use super::load::Load;
 use super::observer::CallEnded;
+use super::pacing::Pacing;
 use super::routes::Target;
 use super::shared::{Place, Shared};
 use super::slots::{Slots, Work};
@@ -43,6 +44,7 @@ pub(crate) struct Connection {
     /// Calls that are ready to start and may not yet; among them some that are over by now.
     waiting: VecDeque<CallId>,
     pub(super) timer: PollTimer,
+    pacing: Pacing,
     /// Calls that are handled by other tasks and threads.
     pub(super) elsewhere: usize,
     /// Calls for queues outside, until the batch ends.
@@ -82,6 +84,7 @@ impl Connection {
             fixed: Fixed { shared, id, info, mailbox, load },
             waiting: VecDeque::new(),
             timer: PollTimer::default(),
+            pacing: Pacing::default(),
             elsewhere: 0,
             external: Vec::new(),
             told_closed: false,
@@ -209,6 +212,9 @@ impl Connection {
         outcome: Outcome,
         cell: Option<Arc<Cell>>,
     ) {
+        if self.pacing.answered() {
+            ctx.hurry();
+        }
         let Some(cell) = cell else {
             let code = match outcome {
                 Ok(reply) => {
@@ -432,6 +438,7 @@ impl Role for Connection {
     fn end_batch(&mut self, _ctx: &mut Context<'_>) {
         let router = &self.fixed.shared.router;
         self.timer.pause(|method| &router.entry(method).dispatch);
+        self.pacing.end_batch();
         for (queue, calls) in &mut self.external {
             if !calls.is_empty() {
                 queue.push_all(calls);

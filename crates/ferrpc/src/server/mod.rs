@@ -28,6 +28,7 @@ mod interceptor;
 mod listen;
 mod load;
 mod observer;
+mod pacing;
 mod routes;
 mod run;
 mod shared;

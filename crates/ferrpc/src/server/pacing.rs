@@ -1,0 +1,60 @@
+//! When the answers of a batch are written: all at once, or in two halves.
+//!
+//! With one write for everything that a read brought, few callers in flight fall into step: they
+//! wait while the server works, and the server waits while they do. Written in two halves, the
+//! answers keep both busy. Where many calls come at once both are busy anyway, and each write
+//! saved counts.
+
+/// Counts the answers of batches.
+#[derive(Debug, Default)]
+pub(super) struct Pacing {
+    /// Answers since the batch began.
+    answered: u32,
+    /// Answers of a batch lately: follows at once upwards, and slowly downwards.
+    recent: u32,
+}
+
+impl Pacing {
+    /// A call was answered; whether what there is should be written now.
+    #[must_use]
+    pub(super) fn answered(&mut self) -> bool {
+        self.answered += 1;
+        (FEWEST..=MOST).contains(&self.recent) && self.answered == self.recent / 2
+    }
+
+    /// The batch ended.
+    pub(super) fn end_batch(&mut self) {
+        if self.answered > 0 {
+            self.recent = self.answered.max(self.recent.saturating_sub(1));
+            self.answered = 0;
+        }
+    }
+}
+
+/// Batches of fewer answers are not worth a second write.
+const FEWEST: u32 = 5;
+
+/// Batches of more answers take so long to make and to read that nobody waits.
+const MOST: u32 = 32;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_of_a_few_answers_are_halved() {
+        let mut pacing = Pacing::default();
+        let mut batch = |size| {
+            let writes = (0..size).filter(|_| pacing.answered()).count();
+            pacing.end_batch();
+            writes
+        };
+        assert_eq!([batch(8), batch(8), batch(8)], [0, 1, 1], "the first one is news");
+        assert_eq!([batch(100), batch(100)], [1, 0]);
+        let mut pacing = Pacing::default();
+        for _ in 0..100 {
+            assert!(!pacing.answered());
+            pacing.end_batch();
+        }
+    }
+}
