@@ -37,7 +37,11 @@ impl Io for TcpIo {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+        match slices {
+            // Usual, and cheaper in the kernel.
+            [slice] => Pin::new(&mut self.stream).poll_write(cx, slice),
+            _ => Pin::new(&mut self.stream).poll_write_vectored(cx, slices),
+        }
     }
 
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
