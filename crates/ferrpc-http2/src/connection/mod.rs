@@ -22,7 +22,11 @@
 //! - Nothing grows with what the peer sends but under a budget of [`Limits`](crate::Limits).
 
 mod accounts;
+mod closing;
+mod control;
+mod data;
 mod drain;
+mod headers;
 mod memo;
 mod receive;
 mod send;
