@@ -2,9 +2,8 @@
 
 use crate::frame::{self, Fault, FrameHead, flag};
 use crate::stream::Stream;
-use crate::{CloseCause, Reason, Role, StreamKey, Time};
+use crate::{Reason, Role, StreamKey, Time};
 
-use super::drain::Drain;
 use super::{Connection, Event, ResetBy};
 
 impl Connection {
@@ -164,14 +163,6 @@ impl Connection {
         if self.wants_streams && own < self.remote.max_streams as usize {
             self.wants_streams = false;
             self.events.push_back(Event::StreamsAvailable);
-        }
-    }
-
-    /// Whether GOAWAY with an error came: for statuses.
-    pub fn peer_error(&self) -> Option<&CloseCause> {
-        match &self.drain {
-            Drain::Peer { cause, .. } => cause.as_ref(),
-            _ => None,
         }
     }
 }

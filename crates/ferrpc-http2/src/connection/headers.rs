@@ -320,7 +320,6 @@ impl Connection {
             content_left: None,
             held_headers: 0,
             queue: SendQueue::default(),
-            opened: now,
             send_progress: now,
         })
     }

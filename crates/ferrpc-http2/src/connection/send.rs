@@ -4,8 +4,6 @@
 //! stream's queue. Streams with waiting data and credit take turns, a frame each. The end of a
 //! stream waits behind its data.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 
 use crate::frame::{self, FrameHead};
@@ -235,11 +233,6 @@ impl Connection {
             return false;
         }
         true
-    }
-
-    /// How long the stream has been open; `None` if it is closed.
-    pub fn age(&self, now: Time, key: StreamKey) -> Option<Duration> {
-        self.streams.stream(key).map(|stream| now.since(stream.opened))
     }
 
     /// Moves output into `transmit` until it holds about `max_bytes`; whether it holds anything.

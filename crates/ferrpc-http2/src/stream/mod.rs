@@ -70,7 +70,6 @@ pub(crate) struct Stream {
     /// Bytes of header lists that the user holds because of this stream.
     pub(crate) held_headers: usize,
     pub(crate) queue: SendQueue,
-    pub(crate) opened: Time,
     /// When its queue last got shorter, or began to fill.
     pub(crate) send_progress: Time,
 }
