@@ -1,0 +1,24 @@
+//! The extension module `grpc._ferrpc`: PyO3 glue between `ferrpc` and the package `grpc`, and
+//! nothing else.
+//!
+//! Engine threads never attach to the interpreter: they hand over tags and bytes; serialisers and
+//! handlers run on Python's own threads.
+
+mod client;
+#[expect(dead_code, reason = "used by the doors as they are built")]
+mod metadata;
+mod protoc;
+#[expect(dead_code, reason = "used by the doors as they are built")]
+mod runtime;
+mod server;
+
+use pyo3::prelude::*;
+
+/// Registers everything in the module.
+#[pymodule]
+fn _ferrpc(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    client::register(module)?;
+    server::register(module)?;
+    protoc::register(module)
+}

@@ -1,0 +1,90 @@
+//! Metadata between Python's tuples and the engine's list.
+
+use ferrpc::{Metadata, MetadataValue};
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyBytes, PyString, PyTuple, PyType};
+
+/// Why a metadata argument was refused; the edges turn it into what grpcio raises there.
+pub(crate) enum Refused {
+    /// An exception to raise as it is: a wrong type.
+    Raise(PyErr),
+    /// A key or value that metadata cannot hold.
+    Invalid,
+}
+
+/// Reads any iterable of pairs (`None` is no metadata).
+pub(crate) fn from_python(pairs: Option<&Bound<'_, PyAny>>) -> Result<Metadata, Refused> {
+    let mut metadata = Metadata::new();
+    let Some(pairs) = pairs.filter(|pairs| !pairs.is_none()) else { return Ok(metadata) };
+    for pair in pairs.try_iter()? {
+        let (key, value) = parts(&pair?)?;
+        let key = key
+            .cast::<PyString>()
+            .map_err(|_| PyTypeError::new_err(format!("metadata key is no str: {key}")))?;
+        let key = key.to_str()?;
+        push(&mut metadata, key, &value)?;
+    }
+    Ok(metadata)
+}
+
+fn parts<'py>(pair: &Bound<'py, PyAny>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
+    if let Ok(tuple) = pair.cast::<PyTuple>()
+        && tuple.len() == 2
+    {
+        return Ok((tuple.get_item(0)?, tuple.get_item(1)?));
+    }
+    let mut items = pair.try_iter()?;
+    let (key, value) = (items.next().transpose()?, items.next().transpose()?);
+    match (key, value, items.next()) {
+        (Some(key), Some(value), None) => Ok((key, value)),
+        _ => Err(PyValueError::new_err("metadata must be pairs of key and value")),
+    }
+}
+
+fn push(metadata: &mut Metadata, key: &str, value: &Bound<'_, PyAny>) -> Result<(), Refused> {
+    if key.ends_with("-bin") {
+        let value = value.cast::<PyBytes>().map_err(|_| {
+            let kind = value.get_type();
+            PyTypeError::new_err(format!(
+                "Binary metadata key=\"{key}\" expected bytes, got {kind}"
+            ))
+        })?;
+        return metadata.append_bin(key, value.as_bytes()).map_err(|_| Refused::Invalid);
+    }
+    if let Ok(text) = value.cast::<PyString>() {
+        return metadata.append(key, text.to_str()?).map_err(|_| Refused::Invalid);
+    }
+    let bytes = value.cast::<PyBytes>().map_err(|_| {
+        PyTypeError::new_err(format!("metadata value of {key} is neither str nor bytes"))
+    })?;
+    let text = std::str::from_utf8(bytes.as_bytes()).map_err(|_| Refused::Invalid)?;
+    metadata.append(key, text).map_err(|_| Refused::Invalid)
+}
+
+/// A tuple of `grpc._metadatum._Metadatum(key, value)`; values of `-bin` keys are bytes.
+pub(crate) fn to_python<'py>(
+    py: Python<'py>,
+    metadata: &Metadata,
+) -> PyResult<Bound<'py, PyTuple>> {
+    static METADATUM: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    if metadata.is_empty() {
+        return Ok(PyTuple::empty(py));
+    }
+    let metadatum = METADATUM.import(py, "grpc._metadatum", "_Metadatum")?;
+    let items = metadata
+        .iter()
+        .map(|(key, value)| match value {
+            MetadataValue::Text(value) => metadatum.call1((key, value)),
+            MetadataValue::Binary(value) => metadatum.call1((key, PyBytes::new(py, &value))),
+        })
+        .collect::<PyResult<Vec<_>>>()?;
+    PyTuple::new(py, items)
+}
+
+impl From<PyErr> for Refused {
+    fn from(error: PyErr) -> Self {
+        Self::Raise(error)
+    }
+}
