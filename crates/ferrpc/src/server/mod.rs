@@ -23,6 +23,7 @@ mod dispatch;
 mod external;
 mod handle;
 mod handler;
+mod handshakes;
 mod http;
 mod interceptor;
 mod listen;
@@ -39,6 +40,7 @@ use std::pin::Pin;
 
 use futures_core::Stream;
 
+pub use accept::{Accepting, Acceptor};
 pub use builder::ServerBuilder;
 pub use call::{CallFuture, Outcome, Reply, ServerCall};
 pub use dispatch::{Dispatch, DispatchCounters};
@@ -49,7 +51,6 @@ pub use interceptor::{Interceptor, Next};
 pub use listen::{BindError, ListenAddress};
 pub use observer::{CallEnded, Observer};
 pub use routes::Routes;
-pub use shared::{Accepting, Acceptor};
 
 use crate::Status;
 
