@@ -14,6 +14,7 @@ pub mod blocking;
 pub mod client;
 pub mod codec;
 mod compression;
+pub mod credentials;
 mod extensions;
 pub mod interceptor;
 mod method;

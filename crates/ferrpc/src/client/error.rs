@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use crate::resolver::{ResolveError, Target, TargetError};
+use crate::transport::refusal::Refusal;
 use crate::{Code, Status};
 
 /// A channel without a connection: what was wrong, where, and what to do about it.
@@ -23,20 +24,26 @@ impl ConnectError {
 
     /// No address could be connected to.
     pub(crate) fn connect(target: &Target, errors: &[(String, io::Error)]) -> Self {
-        match errors {
+        let refusals: Vec<_> =
+            errors.iter().map(|(address, error)| (address.clone(), explain(error))).collect();
+        Self::refused(target, &refusals)
+    }
+
+    /// No address could be connected to, for the reasons that each gave.
+    pub(crate) fn refused(target: &Target, refusals: &[(String, Refusal)]) -> Self {
+        match refusals {
             [] => Self::new(format!("failed to connect to {target}: the runtime is shutting down")),
-            [(address, error)] => {
-                let (what, hint) = explain(error);
+            [(address, refusal)] => {
                 let place = place(target, address);
-                Self::new(format!("failed to connect to {place}: {what}; {hint}"))
+                Self::new(format!("failed to connect to {place}: {refusal}"))
             }
             [(_, first), ..] => {
-                let list = errors
+                let list = refusals
                     .iter()
-                    .map(|(address, error)| format!("{address}: {}", explain(error).0))
+                    .map(|(address, refusal)| format!("{address}: {}", refusal.what))
                     .collect::<Vec<_>>()
                     .join(", ");
-                let hint = explain(first).1;
+                let hint = first.hint;
                 Self::new(format!("failed to connect to {target} ({list}); {hint}"))
             }
         }
@@ -61,8 +68,9 @@ impl ConnectError {
 
     pub(crate) fn tls(target: &Target) -> Self {
         Self::new(format!(
-            "failed to connect to {target}: this channel has no TLS; use http:// for a server \
-             without it, or a connector that makes TLS streams"
+            "failed to connect to {target}: this channel has no TLS: it is not among the \
+             features that ferrpc was built with, or the channel's credentials say so; use http:// \
+             for a server without it"
         ))
     }
 
@@ -103,7 +111,7 @@ fn place(target: &Target, address: &str) -> String {
 }
 
 /// What went wrong in words, and what to do.
-fn explain(error: &io::Error) -> (String, &'static str) {
+pub(super) fn explain(error: &io::Error) -> Refusal {
     let what = match error.kind() {
         io::ErrorKind::ConnectionRefused => "connection refused".to_owned(),
         io::ErrorKind::TimedOut => "timed out".to_owned(),
@@ -121,7 +129,7 @@ fn explain(error: &io::Error) -> (String, &'static str) {
         io::ErrorKind::ConnectionReset => "is it a gRPC server, and does it expect TLS?",
         _ => "is the address right?",
     };
-    (what, hint)
+    Refusal::new(what, hint)
 }
 
 impl fmt::Display for ConnectError {

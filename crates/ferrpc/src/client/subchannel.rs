@@ -28,6 +28,7 @@ use super::observer::Observer;
 use super::pacing::Pacing;
 use super::role::{ClientRole, Command};
 use super::{ConnectError, connector};
+use crate::credentials::SecurityLevel;
 use crate::observers::Observers;
 use crate::resolver::Target;
 use crate::transport::clock;
@@ -125,6 +126,10 @@ impl Subchannel {
 
     pub(super) const fn target(&self) -> &Target {
         &self.target
+    }
+
+    pub(super) const fn security_level(&self) -> SecurityLevel {
+        self.config.security.credentials.security_level()
     }
 
     pub(super) fn watch(&self) -> watch::Receiver<Published> {
@@ -302,8 +307,8 @@ impl Subchannel {
 
     /// One attempt, of which there is one at a time.
     async fn attempt(self: &Arc<Self>) -> Result<(), ConnectError> {
-        let connector = self.config.connector.as_deref();
-        let (io, address) = connector::connect(&self.target, connector).await?;
+        let connected = connector::connect(&self.target, &self.config).await?;
+        let connector::Connected { io, address, fault } = connected;
         let (outcome, finished) = oneshot::channel();
         let mailbox = Mailbox::new();
         let (id, mut config) = {
@@ -325,7 +330,10 @@ impl Subchannel {
         tokio::spawn(Driver::new(io, transport, role, mailbox));
         let result = match finished.await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(cause)) => Err(ConnectError::handshake(&self.target, &address, &cause)),
+            Ok(Err(cause)) => Err(match fault.and_then(|fault| fault.take()) {
+                Some(refusal) => ConnectError::refused(&self.target, &[(address, refusal)]),
+                None => ConnectError::handshake(&self.target, &address, &cause),
+            }),
             Err(_) => Err(ConnectError::runtime(&self.target)),
         };
         drop(guard);

@@ -106,6 +106,8 @@ pub(crate) struct Driver<R: Role> {
     trim_at: Option<(Time, u64)>,
     /// Streams opened when memory was last given back.
     trimmed: u64,
+    /// The stream holds output that it could not pass on yet.
+    unflushed: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -162,6 +164,7 @@ impl<R: Role> Driver<R> {
             yielded: false,
             trim_at: None,
             trimmed: 0,
+            unflushed: false,
         }
     }
 
@@ -363,13 +366,17 @@ impl<R: Role> Driver<R> {
             // Also with output left from the last write: that it became less is what the
             // transport judges a stalling peer by.
             if !self.transport.poll_transmit(now, &mut self.transmit, TRANSMIT_BYTES) {
-                // Nothing is flushed that was not written: sockets buffer nothing.
-                let flushed = written == 0 || self.io.poll_flush(cx).is_ready();
-                return (written, if flushed { Output::Done } else { Output::Blocked });
+                // Nothing is flushed that was not written.
+                if written > 0 || self.unflushed {
+                    self.unflushed = self.io.poll_flush(cx).is_pending();
+                }
+                return (written, if self.unflushed { Output::Blocked } else { Output::Done });
             }
             match self.write_some(cx) {
                 Poll::Ready(Ok(count)) => {
                     written += count;
+                    // Also if the pass ends before it is flushed.
+                    self.unflushed = true;
                     if written >= WRITTEN_PER_PASS {
                         return (written, Output::Done);
                     }
