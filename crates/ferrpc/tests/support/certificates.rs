@@ -1,4 +1,5 @@
 //! Certificates for tests of TLS.
+#![allow(dead_code, unreachable_pub, missing_docs, reason = "each test file uses its part of this")]
 
 use ferrpc::credentials::{Identity, Roots};
 use rcgen::{
@@ -37,7 +38,11 @@ impl Authority {
         self.issue_with(hosts, |_| {})
     }
 
-    pub fn issue_with(&self, hosts: &[&str], change: impl FnOnce(&mut CertificateParams)) -> Issued {
+    pub fn issue_with(
+        &self,
+        hosts: &[&str],
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> Issued {
         let hosts: Vec<_> = hosts.iter().map(|host| (*host).to_owned()).collect();
         let name = hosts.first().cloned().unwrap_or_default();
         let mut params = CertificateParams::new(hosts).expect("names");
