@@ -10,6 +10,7 @@ use clap::{ArgGroup, Parser};
 use ferrpc::Channel;
 use ferrpc::credentials::{ChannelCredentials, CredentialsError, ServerCredentials, TlsFiles};
 use ferrpc::server::Server;
+use ferrpc_testing::certificates;
 use ferrpc_testing::interop::client::{CASES, Peer};
 use ferrpc_testing::interop::server::{Example, Test};
 use ferrpc_testing::interop::{MESSAGE_LIMIT, testing, tutorial};
@@ -40,6 +41,11 @@ enum Command {
         caller: Option<String>,
         #[command(flatten)]
         tls: Tls,
+    },
+    /// Makes certificates for TLS: ca.pem, server.pem, server.key, client.pem, client.key.
+    Certificates {
+        /// Where to write them.
+        folder: PathBuf,
     },
 }
 
@@ -93,6 +99,9 @@ async fn main() -> ExitCode {
             Some(caller) => ask(&connect, tls, &caller).await,
             None => run_cases(&connect, tls, &cases).await,
         },
+        Command::Certificates { folder } => {
+            certificates::write(&folder).map(|()| true).map_err(Into::into)
+        }
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,

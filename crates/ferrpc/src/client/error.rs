@@ -66,6 +66,15 @@ impl ConnectError {
         ))
     }
 
+    /// The same after a TLS handshake that was in order, as far as a client can see.
+    pub(crate) fn after_tls(target: &Target, address: &str, cause: &str) -> Self {
+        Self::new(format!(
+            "{} accepted the TLS connection but did not speak HTTP/2: {cause}; does it want a \
+             client certificate, or another? its log may say why",
+            place(target, address)
+        ))
+    }
+
     pub(crate) fn tls(target: &Target) -> Self {
         Self::new(format!(
             "failed to connect to {target}: this channel has no TLS: it is not among the \

@@ -330,8 +330,9 @@ impl Subchannel {
         tokio::spawn(Driver::new(io, transport, role, mailbox));
         let result = match finished.await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(cause)) => Err(match fault.and_then(|fault| fault.take()) {
-                Some(refusal) => ConnectError::refused(&self.target, &[(address, refusal)]),
+            Ok(Err(cause)) => Err(match fault.as_ref().map(|fault| fault.take()) {
+                Some(Some(refusal)) => ConnectError::refused(&self.target, &[(address, refusal)]),
+                Some(None) => ConnectError::after_tls(&self.target, &address, &cause),
                 None => ConnectError::handshake(&self.target, &address, &cause),
             }),
             Err(_) => Err(ConnectError::runtime(&self.target)),
