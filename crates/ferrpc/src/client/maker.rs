@@ -15,6 +15,7 @@ use crate::interceptor::{ClientCall, ClientInterceptor, EndHooks};
 use crate::method::MethodPath;
 use crate::request::{CallEnd, RequestParts};
 use crate::transport::clock;
+use crate::transport::inbox::CREDIT_BATCH;
 use crate::{Extensions, Method, Request, Status};
 
 /// What all calls of a channel have in common.
@@ -186,7 +187,3 @@ fn deadline(end: CallEnd) -> Time {
         CallEnd::At(instant) => clock::to_time(Instant::from_std(instant)),
     }
 }
-
-/// Consumed bytes that are given back together: few enough that a quarter of the smallest window
-/// is never held back, many enough that small messages do not each cost a look.
-const CREDIT_BATCH: usize = 16 << 10;

@@ -343,6 +343,7 @@ impl ServerBuilder {
                 max_age_grace: self.max_age_grace,
                 max_idle: self.max_idle,
                 max_held_messages: self.max_held_messages,
+                message_runs: true,
                 seed: 0,
             },
             door: self.door,

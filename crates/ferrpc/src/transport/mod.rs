@@ -13,6 +13,7 @@ pub(crate) mod cell;
 pub(crate) mod clock;
 pub(crate) mod driver;
 pub(crate) mod in_process;
+pub(crate) mod inbox;
 pub(crate) mod io;
 pub(crate) mod mailbox;
 pub(crate) mod peer;
