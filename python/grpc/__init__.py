@@ -147,9 +147,11 @@ def insecure_channel(target, options=None, compression=None):
 def secure_channel(target, credentials, options=None, compression=None):
     """A `Channel` to a target with `ChannelCredentials`; the rest as in `insecure_channel`. Raises
     NotImplementedError for credentials which this version has no transport for."""
-    from grpc import _channel, _credentials
+    from grpc import _credentials
 
     secrets = _credentials.for_channel(credentials._credentials)
+    from grpc import _channel
+
     return _channel.Channel(target, () if options is None else options, secrets, compression)
 
 

@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 
+use buffa::Message;
 use buffa::unknown_fields::{UnknownFieldData, UnknownFields};
 use buffa_codegen::generated::descriptor::field_descriptor_proto::Type;
 use buffa_codegen::generated::descriptor::field_options::OptionRetention;
@@ -111,6 +112,9 @@ impl<'a> Stripper<'a> {
                 // descriptor.proto marks these two so.
                 options.declaration.clear();
                 options.verification = None;
+                if options.encoded_len() == 0 {
+                    range.options = Default::default();
+                }
             }
         }
         for nested in &mut message.nested_type {

@@ -85,7 +85,43 @@ pub(super) fn parse(
         .map_err(protox::Error::new)?
         .decode_from_slice(&encoded)
         .map_err(protox::Error::new)?;
-    Ok(set.file)
+    let mut files = set.file;
+    let read = sources.read();
+    for file in &mut files {
+        if let Some(read) = read.iter().find(|it| it.name == name(file)) {
+            mark_bodies(file, &read.text);
+        }
+    }
+    Ok(files)
+}
+
+/// Gives methods that end in `{}` options, if they have none: protoc makes them where the braces
+/// are, the front end where an option is.
+fn mark_bodies(file: &mut FileDescriptorProto, text: &str) {
+    let lines: Vec<&str> = text.lines().collect();
+    let mut with_body = Vec::new();
+    for location in &file.source_code_info.location {
+        let (
+            [FILE_SERVICE, service, SERVICE_METHOD, method],
+            [line, _, column] | [_, _, line, column],
+        ) = (location.path.as_slice(), location.span.as_slice())
+        else {
+            continue;
+        };
+        let end = usize::try_from(*line).ok().zip(usize::try_from(*column).ok());
+        let last =
+            end.and_then(|(line, column)| lines.get(line)?.as_bytes().get(column.checked_sub(1)?));
+        if last == Some(&b'}') {
+            with_body.push((*service, *method));
+        }
+    }
+    for (service, method) in with_body {
+        let at = |number: i32| usize::try_from(number).unwrap_or(usize::MAX);
+        let method = file.service.get_mut(at(service)).and_then(|it| it.method.get_mut(at(method)));
+        if let Some(method) = method {
+            method.options.get_or_insert_default();
+        }
+    }
 }
 
 /// The well-known files among `names`, and what they import.
@@ -125,3 +161,8 @@ fn check_direct(arguments: &Arguments, compiled: &Compiled) -> Result<(), Failur
     }
     if text.is_empty() { Ok(()) } else { Err(Failure::message(text)) }
 }
+
+/// `FileDescriptorProto.service`.
+const FILE_SERVICE: i32 = 6;
+/// `ServiceDescriptorProto.method`.
+const SERVICE_METHOD: i32 = 2;

@@ -3,13 +3,12 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use super::arguments::{Arguments, Output};
+use super::arguments::{Arguments, ErrorFormat, Output};
 use super::compile::{self, Compiled};
 use super::output::Outputs;
 use super::plugin;
 use super::report::{Failure, Report};
 use super::sources::Sources;
-use crate::descriptor::name;
 use crate::output::GeneratedFile;
 use crate::python::{self, Index, MessageOptions, ServiceOptions};
 
@@ -70,21 +69,23 @@ fn python(
     Ok(())
 }
 
-/// See [`super::python_modules`].
-pub(super) fn python_modules(
+/// See [`super::python_module`].
+pub(super) fn python_module(
     input: &str,
     paths: &[PathBuf],
     services: bool,
-) -> Result<Vec<(String, String)>, Failure> {
+) -> Result<String, Failure> {
     let mappings = paths.iter().map(|path| (String::new(), path.clone())).collect();
     let sources = Sources::new(mappings, HashMap::new());
     let files = compile::parse(&sources, &[input.to_owned()])
-        .map_err(|error| Report::new(Default::default()).failure(&error, &sources))?;
+        .map_err(|error| Report::new(ErrorFormat::Gcc).failure(&error, &sources))?;
     let index = Index::new(&files);
-    let modules = |file| match services {
+    let Some(file) = index.file(input) else {
+        return Err(Failure::message(format!("{input}: File not found.")));
+    };
+    let mut modules = match services {
         false => python::messages(&index, file, &MessageOptions::default()),
         true => python::services(&index, file, &ServiceOptions::default()).0,
     };
-    let wanted = files.iter().filter(|file| !services || name(file) == input);
-    Ok(wanted.flat_map(modules).map(|file| (file.path, file.content)).collect())
+    Ok(modules.swap_remove(0).content)
 }

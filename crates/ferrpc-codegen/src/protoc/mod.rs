@@ -73,17 +73,16 @@ pub fn well_known_files() -> &'static [(&'static str, &'static str)] {
     WELL_KNOWN_FILES
 }
 
-/// The messages' and services' modules of one file, for loading at run time.
+/// The module of a file's messages, or of its services, for loading at run time.
 ///
-/// `name` is looked for in the directories `paths`, as an import would be. Returns the path and
-/// the content of each module of Python: the file's own and those of its imports. The error is
-/// what would be printed.
-pub fn python_modules(
+/// `name` is looked for in the directories `paths`, as an import would be. The error is what would
+/// be printed.
+pub fn python_module(
     name: &str,
     paths: &[std::path::PathBuf],
     services: bool,
-) -> Result<Vec<(String, String)>, String> {
-    generate::python_modules(name, paths, services).map_err(|failure| failure.text)
+) -> Result<String, String> {
+    generate::python_module(name, paths, services).map_err(|failure| failure.text)
 }
 
 fn run(

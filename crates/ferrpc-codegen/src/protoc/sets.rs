@@ -162,13 +162,12 @@ pub(super) fn encode(arguments: &Arguments, compiled: &Compiled) -> Vec<u8> {
         }
         file
     };
-    let files: Vec<FileDescriptorProto> = match arguments.include_imports {
-        true => {
-            let inputs: Vec<&str> = compiled.inputs.iter().map(String::as_str).collect();
-            let wanted = index.closure(&inputs);
-            compiled.files.iter().filter(|file| wanted.contains(name(file))).map(finish).collect()
-        }
-        false => compiled.input_files().map(finish).collect(),
+    let inputs: Vec<&str> = compiled.inputs.iter().map(String::as_str).collect();
+    let wanted = match arguments.include_imports {
+        true => index.closure(&inputs),
+        false => inputs.into_iter().collect(),
     };
+    let files = compiled.files.iter().filter(|file| wanted.contains(name(file)));
+    let files = files.map(finish).collect();
     FileDescriptorSet { file: files, ..Default::default() }.encode_to_vec()
 }

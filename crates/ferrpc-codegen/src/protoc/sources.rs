@@ -30,6 +30,7 @@ pub(super) struct Sources {
 pub(super) struct ReadFile {
     pub(super) name: String,
     pub(super) path: PathBuf,
+    pub(super) text: Arc<str>,
 }
 
 /// Why an input has no virtual name.
@@ -116,11 +117,11 @@ impl FileResolver for Sources {
                     format!("{name}: the file is not UTF-8"),
                 ))
             })?;
-            if let Ok(mut read) = self.read.lock() {
-                read.push(ReadFile { name: name.to_owned(), path });
-            }
             // A byte order mark is no part of the text.
             let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+            if let Ok(mut read) = self.read.lock() {
+                read.push(ReadFile { name: name.to_owned(), path, text: text.into() });
+            }
             if let Some(edition) = editions::find(text) {
                 if let Ok(mut unsupported) = self.unsupported.lock() {
                     *unsupported = Some((name.to_owned(), edition.clone()));
