@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use super::accept::accept_all;
 use super::builder::ServerBuilder;
 use super::dispatch::DispatchCounters;
-use super::listen::{BindError, ListenAddress, Listener, SocketOptions, listen};
+use super::listen::{BindError, ListenAddress, Listener, Listeners, SocketOptions, listen};
 use super::shared::Shared;
 use crate::transport::Io;
 
@@ -67,6 +67,15 @@ impl Server {
     pub async fn bind(&self, address: &str) -> Result<Vec<ListenAddress>, BindError> {
         let listeners = listen(address, self.options).await?;
         Ok(listeners.into_iter().filter_map(|listener| self.serve(listener).ok()).collect())
+    }
+
+    /// Serves what [`ServerBuilder::listen`] opened.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn serve_listeners(&self, listeners: Listeners) -> Vec<ListenAddress> {
+        let listeners = listeners.listeners.into_iter();
+        listeners.filter_map(|listener| self.serve(listener).ok()).collect()
     }
 
     /// Serves the connections that a listener of yours accepts.
