@@ -366,6 +366,15 @@ impl Call {
         found
     }
 
+    /// Waits for the end, and reads nothing.
+    pub(super) fn ended(&self, limit: Option<Time>) -> Found<Arc<Outcome>> {
+        self.wait(Side::Receive, limit, |state, key| {
+            let ended = state.slots[key].ended.as_ref()?;
+            (ended.retry == TransparentRetry::No)
+                .then(|| Arc::new(Outcome::new(ended.status.clone(), ended.origin.clone())))
+        })
+    }
+
     /// Waits for the response's headers; none if the call ended without.
     pub(super) fn headers(&self, limit: Option<Time>) -> Found<Option<&(Metadata, Encoding)>> {
         if let Some(initial) = self.initial.get() {

@@ -125,10 +125,9 @@ pub(super) struct Slot {
     pub(super) initial: Option<(Metadata, Encoding)>,
     pub(super) received: VecDeque<Message>,
     pub(super) ended: Option<Ended>,
-    /// By [`Side`].
-    pub(super) waiting: [Option<Waiting>; 2],
+    pub(super) waiting: Vec<Waiting>,
     /// Waits that use the slot: it stays until they have left.
-    users: u8,
+    users: u32,
     abandoned: bool,
     /// Settles the attempt's end if no thread does.
     owner: Option<Weak<Call>>,
@@ -146,11 +145,12 @@ pub(super) struct Ended {
 
 /// A thread that waits for something of its call.
 pub(super) struct Waiting {
+    pub(super) side: Side,
     pub(super) ticket: u64,
     pub(super) thread: Thread,
 }
 
-/// The two independent halves of a call, each used by one thread at a time.
+/// The two independent halves of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Side {
     Receive = 0,
@@ -251,7 +251,7 @@ impl Connection {
             initial: None,
             received: VecDeque::new(),
             ended: None,
-            waiting: [None, None],
+            waiting: Vec::new(),
             users: 0,
             abandoned: false,
             owner,
@@ -385,6 +385,7 @@ impl Connection {
 
     /// Works off what the transport reports.
     pub(super) fn dispatch(&self, state: &mut State) {
+        let mut wakes = mem::take(&mut state.wakes);
         while let Some(event) = state.transport.poll_event() {
             state.events += 1;
             match event {
@@ -392,23 +393,20 @@ impl Connection {
                     if let Some(slot) = state.slot(call) {
                         slot.call.handle_headers();
                         slot.initial = Some((metadata, encoding));
-                        let wake = slot.wake(Side::Receive);
-                        state.wakes.extend(wake);
+                        slot.wake(Side::Receive, &mut wakes);
                     }
                 }
                 Event::Message { call, message } => {
                     if let Some(slot) = state.slot(call) {
                         slot.received.push_back(message);
-                        let wake = slot.wake(Side::Receive);
-                        state.wakes.extend(wake);
+                        slot.wake(Side::Receive, &mut wakes);
                     }
                 }
                 Event::Writable { call } => {
                     if let Some(key) = state.key(call) {
                         state.slots[key].full = false;
                         state.send(key);
-                        let wake = state.slots[key].wake(Side::Send);
-                        state.wakes.extend(wake);
+                        state.slots[key].wake(Side::Send, &mut wakes);
                     }
                 }
                 Event::Finished { call, status, retry, from_peer } => {
@@ -443,6 +441,8 @@ impl Connection {
                 _ => {}
             }
         }
+        wakes.append(&mut state.wakes);
+        state.wakes = wakes;
     }
 
     /// New calls go elsewhere, those that wait for a stream too.
@@ -514,8 +514,7 @@ impl State {
             if !self.start(key) {
                 break;
             }
-            let wakes = self.slots[key].wake_all();
-            self.wakes.extend(wakes.into_iter().flatten());
+            self.slots[key].wake_all(&mut self.wakes);
         }
     }
 
@@ -574,7 +573,7 @@ impl State {
     /// A wait is over (or something else was): a slot that nobody needs any more goes.
     pub(super) fn leave(&mut self, key: usize, waited: bool) {
         let slot = &mut self.slots[key];
-        slot.users -= u8::from(waited);
+        slot.users -= u32::from(waited);
         if slot.abandoned && slot.users == 0 {
             self.slots.remove(key);
         }
@@ -599,9 +598,8 @@ impl State {
         }
         slot.ended.get_or_insert(ended);
         self.watched -= usize::from(mem::take(&mut slot.watched));
-        let wakes = slot.wake_all();
+        slot.wake_all(&mut self.wakes);
         self.wakes.extend(slot.owner.take().map(Wake::Call));
-        self.wakes.extend(wakes.into_iter().flatten());
     }
 }
 
@@ -616,13 +614,14 @@ impl Slot {
         !self.full && self.call.unsent() < UNSENT_LIMIT
     }
 
-    /// The thread that waits, to be woken: from now on it does not count as waiting.
-    fn wake(&mut self, side: Side) -> Option<Wake> {
-        self.waiting[side as usize].take().map(|waiting| Wake::Thread(waiting.thread))
+    /// The threads that wait for this side, to be woken: from now on they do not count as waiting.
+    fn wake(&mut self, side: Side, wakes: &mut Vec<Wake>) {
+        let woken = self.waiting.extract_if(.., |waiting| waiting.side == side);
+        wakes.extend(woken.map(|waiting| Wake::Thread(waiting.thread)));
     }
 
-    fn wake_all(&mut self) -> [Option<Wake>; 2] {
-        [self.wake(Side::Receive), self.wake(Side::Send)]
+    fn wake_all(&mut self, wakes: &mut Vec<Wake>) {
+        wakes.extend(self.waiting.drain(..).map(|waiting| Wake::Thread(waiting.thread)));
     }
 }
 
@@ -669,8 +668,8 @@ impl Spinning {
 }
 
 impl Waiting {
-    pub(super) fn new(ticket: u64) -> Self {
-        Self { ticket, thread: thread::current() }
+    pub(super) fn new(side: Side, ticket: u64) -> Self {
+        Self { side, ticket, thread: thread::current() }
     }
 }
 

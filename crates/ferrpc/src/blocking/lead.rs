@@ -77,7 +77,7 @@ impl Connection {
         limit: Option<Time>,
     ) -> Locked<'a> {
         let slot = &mut state.slots[key];
-        slot.waiting[side as usize] = Some(Waiting::new(ticket));
+        slot.waiting.push(Waiting::new(side, ticket));
         // The call's own deadline too: whoever leads may have begun to wait before this call
         // began.
         let until = slot.call.deadline().into_iter().chain(limit).min();
@@ -87,7 +87,7 @@ impl Connection {
             Some(until) => thread::park_timeout(until.since(clock::now())),
         }
         let mut state = self.lock();
-        state.slots[key].waiting[side as usize] = None;
+        state.slots[key].waiting.retain(|waiting| waiting.ticket != ticket);
         if until.is_some() {
             self.fire_timers(&mut state);
         }
@@ -100,7 +100,7 @@ impl Connection {
         let mut waiting = state
             .slots
             .iter()
-            .flat_map(|(_, slot)| slot.waiting.iter().flatten())
+            .flat_map(|(_, slot)| slot.waiting.iter())
             .map(|waiting| (waiting.ticket, &waiting.thread));
         let (first, second) = (waiting.next(), waiting.next());
         match (first, second) {

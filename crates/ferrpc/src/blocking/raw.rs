@@ -239,6 +239,24 @@ impl RawCall {
         }
         let message = received.pop_front().expect("a wait that succeeds brings one");
         drop(received);
+        self.opened(message)
+    }
+
+    /// A message that came together with one that was read, if there is one: no wait.
+    pub fn at_hand(&self) -> Option<Waited<Bytes>> {
+        let message = self.received.try_lock().ok()?.pop_front()?;
+        Some(self.opened(message))
+    }
+
+    /// Waits for the end of the call, and reads nothing: unread messages remain.
+    pub fn ended(&self, limit: Option<Instant>) -> Option<Arc<Outcome>> {
+        match self.call.ended(limit.map(time)) {
+            Found::Done(outcome) | Found::Over(outcome) => Some(self.explained(outcome)),
+            Found::Late => None,
+        }
+    }
+
+    fn opened(&self, message: Message) -> Waited<Bytes> {
         let encoding = self.call.known_headers().map_or(Encoding::Identity, |known| known.1);
         let limit = self.call.head.limits.max_receive;
         match decompress(encoding, message, limit) {
