@@ -15,18 +15,30 @@ use crate::{Code, Status};
 pub struct ConnectError {
     text: Arc<str>,
     code: Code,
+    /// The address tried last, and what the system said.
+    last: Option<(Arc<str>, Arc<str>)>,
 }
 
 impl ConnectError {
     fn new(text: impl Into<Arc<str>>) -> Self {
-        Self { text: text.into(), code: Code::Unavailable }
+        Self { text: text.into(), code: Code::Unavailable, last: None }
     }
 
     /// No address could be connected to.
     pub(crate) fn connect(target: &Target, errors: &[(String, io::Error)]) -> Self {
         let refusals: Vec<_> =
             errors.iter().map(|(address, error)| (address.clone(), explain(error))).collect();
-        Self::refused(target, &refusals)
+        let last = errors.last().map(|(address, error)| {
+            let text = error.to_string();
+            let text = text.split(" (os error").next().unwrap_or_default();
+            (address.as_str().into(), text.into())
+        });
+        Self { last, ..Self::refused(target, &refusals) }
+    }
+
+    /// The address that was tried last, and what the system said of it, if it came to that.
+    pub fn last_address(&self) -> Option<(&str, &str)> {
+        self.last.as_ref().map(|(address, text)| (&**address, &**text))
     }
 
     /// No address could be connected to, for the reasons that each gave.
@@ -98,7 +110,7 @@ impl ConnectError {
 
     /// [`Channel::close`](super::Channel::close) was called.
     pub(crate) fn closed() -> Self {
-        Self { text: "the channel was closed".into(), code: Code::Cancelled }
+        Self { text: "the channel was closed".into(), code: Code::Cancelled, last: None }
     }
 
     /// What calls that cannot go out end with.
