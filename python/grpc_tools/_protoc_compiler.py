@@ -15,8 +15,8 @@ class ProtocError(Exception):
 
     Attributes:
         filename (str): the file, as imports name it.
-        line (int): its line, from 1; 0 if it is not known.
-        column (int): its column, from 1; 0 if it is not known.
+        line (int): its line, from 0; 0 too if it is not known.
+        column (int): its column, from 0; 0 too if it is not known.
         message (str): what is wrong.
     """
 
@@ -110,6 +110,6 @@ def _errors(name: str, report: str) -> list[ProtocError]:
         if match is None:
             errors.append(ProtocError(name, 0, 0, line))
         else:
-            place = int(match["line"] or 0), int(match["column"] or 0)
+            place = int(match["line"] or 1) - 1, int(match["column"] or 1) - 1
             errors.append(ProtocError(match["file"], *place, match["message"]))
     return errors

@@ -95,6 +95,21 @@ fn for_pure_python(file: &FileDescriptorProto, serialised: &[u8]) -> String {
         let _ = writeln!(out, "    _of._options = _of._loaded_options = None");
         let _ = writeln!(out, "    _of._serialized_options = _serialized");
     }
+    let mut extensions = String::new();
+    list_extensions("DESCRIPTOR", &file.extension, &mut extensions);
+    for message in &file.message_type {
+        let of = entry("DESCRIPTOR", "message_types", message.name.as_deref());
+        list_nested_extensions(&of, message, &mut extensions);
+    }
+    if !extensions.is_empty() {
+        // Until protobuf 4.21 a class did not look into the pool; from 5 on it does nothing else.
+        let _ = writeln!(out, "  for _of in (");
+        out.push_str(&extensions);
+        let _ = writeln!(out, "  ):");
+        let _ = writeln!(out, "    _class = _of.containing_type._concrete_class");
+        let _ = writeln!(out, "    if hasattr(_class, 'RegisterExtension'):");
+        let _ = writeln!(out, "      _class.RegisterExtension(_of)");
+    }
     let positions = positions(file, &Positions::of(serialised));
     if !positions.is_empty() {
         let _ = writeln!(out, "  for _of, _start, _end in (");
@@ -103,7 +118,7 @@ fn for_pure_python(file: &FileDescriptorProto, serialised: &[u8]) -> String {
         let _ = writeln!(out, "    _of._serialized_start = _start");
         let _ = writeln!(out, "    _of._serialized_end = _end");
     }
-    if options.lines.is_empty() && positions.is_empty() {
+    if options.lines.is_empty() && extensions.is_empty() && positions.is_empty() {
         let _ = writeln!(out, "  pass");
     }
     out
@@ -169,6 +184,19 @@ impl Options {
         for field in fields {
             self.add(&entry(of, table, field.name.as_deref()), field.options.as_option());
         }
+    }
+}
+
+fn list_extensions(of: &str, extensions: &[FieldDescriptorProto], out: &mut String) {
+    for extension in extensions {
+        let _ = writeln!(out, "    {},", entry(of, "extensions", extension.name.as_deref()));
+    }
+}
+
+fn list_nested_extensions(of: &str, message: &DescriptorProto, out: &mut String) {
+    list_extensions(of, &message.extension, out);
+    for nested in &message.nested_type {
+        list_nested_extensions(&entry(of, "nested_types", nested.name.as_deref()), nested, out);
     }
 }
 

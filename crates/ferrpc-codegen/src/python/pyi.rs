@@ -105,7 +105,7 @@ impl<'a> Stub<'a> {
             self.enumeration(defined, &[], &none, "", out);
         }
         for extension in &self.file.extension {
-            self.extension(extension, "", out);
+            self.extension(extension, &none, "", out);
         }
         for message in &self.file.message_type {
             out.push('\n');
@@ -116,8 +116,7 @@ impl<'a> Stub<'a> {
                 let Some(name) = service.name.as_deref().filter(|it| !is_keyword(it)) else {
                     continue;
                 };
-                self.used.insert("service");
-                let _ = writeln!(out, "\nclass {name}(_service.service): ...");
+                let _ = writeln!(out, "\nclass {name}: ...");
                 let _ = writeln!(out, "\nclass {name}_Stub({name}): ...");
             }
         }
@@ -160,12 +159,23 @@ impl<'a> Stub<'a> {
         }
     }
 
-    fn extension(&mut self, field: &'a FieldDescriptorProto, indent: &str, out: &mut String) {
+    fn extension(
+        &mut self,
+        field: &'a FieldDescriptorProto,
+        members: &Members<'a>,
+        indent: &str,
+        out: &mut String,
+    ) {
         let own = field.name.as_deref().unwrap_or_default();
-        self.used.insert("ClassVar");
-        let int = self.builtin("int", &Members::new());
-        let _ =
-            writeln!(out, "{indent}{}_FIELD_NUMBER: _ClassVar[{int}]", own.to_ascii_uppercase());
+        let int = self.builtin("int", members);
+        // Outside of classes there are no class variables.
+        let ty = if indent.is_empty() {
+            int
+        } else {
+            self.used.insert("ClassVar");
+            format!("_ClassVar[{int}]")
+        };
+        let _ = writeln!(out, "{indent}{}_FIELD_NUMBER: {ty}", own.to_ascii_uppercase());
         if !is_keyword(own) {
             let _ = writeln!(out, "{indent}{own}: _descriptor.FieldDescriptor");
         }
@@ -191,8 +201,8 @@ impl<'a> Stub<'a> {
         let comma = if slots.len() == 1 { "," } else { "" };
         let _ = writeln!(out, "{inner}__slots__ = ({}{comma})", slots.join(", "));
         if !message.extension_range.is_empty() {
-            self.used.insert("python_message");
-            let _ = writeln!(out, "{inner}Extensions: _python_message._ExtensionDict");
+            // protoc names a class that the published types of protobuf do not have.
+            let _ = writeln!(out, "{inner}Extensions: {}", self.any());
         }
         for defined in &message.enum_type {
             self.enumeration(defined, path, &members, &inner, out);
@@ -201,7 +211,7 @@ impl<'a> Stub<'a> {
             self.message(nested, path, &inner, out);
         }
         for extension in &message.extension {
-            self.extension(extension, &inner, out);
+            self.extension(extension, &members, &inner, out);
         }
         for field in &message.field {
             self.used.insert("ClassVar");
@@ -234,7 +244,7 @@ impl<'a> Stub<'a> {
             parameters.push(format!("{}: _Optional[{ty}] = ...", field_name(field)));
         }
         if plain.len() < message.field.len() {
-            parameters.push("**kwargs".to_owned());
+            parameters.push(format!("**kwargs: {}", self.any()));
         }
         let _ = writeln!(out, "{inner}def __init__({}) -> None: ...", parameters.join(", "));
     }
@@ -267,8 +277,10 @@ impl<'a> Stub<'a> {
         }
         let mut ty = self.single(field, members);
         if is_message(field) {
+            self.used.insert("Any");
             self.used.insert("Union");
             self.used.insert("Mapping");
+            let text = self.builtin("str", members);
             let converted = match field.type_name.as_deref() {
                 Some(".google.protobuf.Timestamp") => "_datetime.datetime, ",
                 Some(".google.protobuf.Duration") => "_datetime.timedelta, ",
@@ -277,7 +289,7 @@ impl<'a> Stub<'a> {
             if !converted.is_empty() {
                 self.used.insert("datetime");
             }
-            ty = format!("_Union[{converted}{ty}, _Mapping]");
+            ty = format!("_Union[{converted}{ty}, _Mapping[{text}, _Any]]");
         } else if field.r#type == Some(Type::TYPE_ENUM) {
             self.used.insert("Union");
             let text = self.builtin("str", members);
@@ -382,17 +394,14 @@ impl<'a> Stub<'a> {
         for (what, package) in [
             ("containers", "google.protobuf.internal"),
             ("enum_type_wrapper", "google.protobuf.internal"),
-            ("python_message", "google.protobuf.internal"),
         ] {
             if self.used.contains(what) {
                 let _ = writeln!(out, "from {package} import {what} as _{what}");
             }
         }
         let _ = writeln!(out, "from google.protobuf import descriptor as _descriptor");
-        for what in ["message", "service"] {
-            if self.used.contains(what) {
-                let _ = writeln!(out, "from google.protobuf import {what} as _{what}");
-            }
+        if self.used.contains("message") {
+            let _ = writeln!(out, "from google.protobuf import message as _message");
         }
         let list = |names: &[&str]| {
             let used = names.iter().filter(|name| self.used.contains(**name));
