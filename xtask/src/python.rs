@@ -93,6 +93,7 @@ fn pytest(
         .args(rest)
         .current_dir(&workspace.root)
         .env("FERRPC_ORACLE_PYTHON", oracle)
+        .env("CARGO_TARGET_DIR", &workspace.target)
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .stdin(Stdio::null())
         .stdout(Stdio::piped());
@@ -270,7 +271,7 @@ fn gather(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
 
 /// For all tests in one environment: each has a limit of its own, which a hang below Python's
 /// reach does not keep.
-const LIMIT: Duration = Duration::from_secs(15 * 60);
+const LIMIT: Duration = Duration::from_secs(30 * 60);
 
 #[cfg(test)]
 mod tests {
