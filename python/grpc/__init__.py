@@ -256,7 +256,11 @@ def __getattr__(name):
     if name in _LATER:
         import importlib
 
-        return importlib.import_module(f"grpc.{name}")
+        try:
+            return importlib.import_module(f"grpc.{name}")
+        except ImportError as error:
+            # For `hasattr`, which packages ask with what else they can do.
+            raise AttributeError(f"module 'grpc' has no attribute {name!r}: {error}") from error
     raise AttributeError(f"module 'grpc' has no attribute {name!r}")
 
 
@@ -277,7 +281,6 @@ def _warn_of_shared_files():
 _LATER = frozenset(
     (
         "aio",
-        "beta",
         "experimental",
         "framework",
         "_auth",

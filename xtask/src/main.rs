@@ -6,7 +6,6 @@
 //! interop  gRPC's interop cases with real peers, both ways; h2spec      interop, h2spec
 //! gen      the generated code that is committed                         gen
 //! ci       all that a change has to pass                                ci, layering
-//! tutorial what docs/tutorial.md says, as a newcomer would do it        tutorial
 //! bench    server CPU, latency and memory beside tonic                  bench
 //! ```
 //!
@@ -25,7 +24,6 @@ mod process;
 mod python;
 mod report;
 mod testing;
-mod tutorial;
 mod workspace;
 
 use std::process::ExitCode;
@@ -54,8 +52,6 @@ enum Task {
     Interop(interop::Options),
     /// Renews the generated code that is committed.
     Gen(gen_code::Options),
-    /// Does what docs/tutorial.md says, and compares what comes out.
-    Tutorial(tutorial::Options),
     /// All that a change has to pass.
     Ci(ci::Options),
     /// Server CPU per call, latency and memory beside tonic.
@@ -83,7 +79,6 @@ fn run(task: &Task) -> Result<Tally> {
         Task::Test(options) => testing::run(&workspace, options),
         Task::Interop(options) => interop::run(&workspace, options),
         Task::Gen(options) => gen_code::run(&workspace, options),
-        Task::Tutorial(options) => tutorial::run(&workspace, options),
         Task::Ci(options) => ci::run(&workspace, options),
         Task::Bench(options) => bench::run(&workspace, options),
     }

@@ -37,7 +37,7 @@ def both(compiler, official, folder, *arguments, **more):
         "--nonsense a.proto",
         "--python_out=out nosuch.proto",
         "--python_out=nosuch a.proto",
-        "--python_out",
+        "--python_out a.proto --pyi_out",
         "--include_imports=1 a.proto",
         "--error_format=xcode --python_out=out a.proto",
         "--python_out=wrong:out a.proto",
@@ -55,7 +55,7 @@ def both(compiler, official, folder, *arguments, **more):
     ],
 )
 def test_what_is_said(compiler, official, folder, arguments):
-    (ours, theirs) = both(compiler, official, folder, *arguments.split())
+    ours, theirs = both(compiler, official, folder, "-I.", *arguments.split())
     assert ours == theirs
 
 
@@ -112,7 +112,7 @@ def test_unused_imports_are_warned_of(compiler, official, folder):
 
 
 def test_an_output_directory_that_is_not_there_stops_all(compiler, folder):
-    done = compiler.run("--python_out=out", "--pyi_out=nosuch", "a.proto", cwd=folder)
+    done = compiler.run("-I.", "--python_out=out", "--pyi_out=nosuch", "a.proto", cwd=folder)
     assert done.returncode == 1
     assert os.listdir(folder / "out") == []
 
@@ -149,25 +149,25 @@ def test_rules_for_make(compiler, official, folder):
 
 def test_text_to_bytes_and_back(compiler, official, folder):
     text = b'text: "x\\n\\303\\251"\nn: 1\nn: 2\n'
-    ours, theirs = both(compiler, official, folder, "--encode=a.A", "a.proto", stdin=text)
+    ours, theirs = both(compiler, official, folder, "-I.", "--encode=a.A", "a.proto", stdin=text)
     assert ours == theirs
     assert ours[1] == b"\n\x04x\n\xc3\xa9\x1a\x02\x01\x02"
-    for flags in (["--decode=a.A", "a.proto"], ["--decode_raw"]):
+    for flags in (["-I.", "--decode=a.A", "a.proto"], ["--decode_raw"]):
         ours, theirs = both(compiler, official, folder, *flags, stdin=ours[1])
         assert ours == theirs
         ours = (0, b"\n\x04x\n\xc3\xa9\x1a\x02\x01\x02", "")
 
 
 def test_bytes_that_are_no_message(compiler, official, folder):
-    for flags in (["--decode=a.A", "a.proto"], ["--decode_raw"]):
+    for flags in (["-I.", "--decode=a.A", "a.proto"], ["--decode_raw"]):
         ours, theirs = both(compiler, official, folder, *flags, stdin=b"\x0a\xff")
         assert ours == theirs
         assert ours[0] == 1
 
 
 def test_sets_instead_of_files(compiler, folder):
-    compiler.make("--include_imports", "-oset", "a.proto", cwd=folder)
-    compiler.make("--python_out=out", "a.proto", cwd=folder)
+    compiler.make("-I.", "--include_imports", "-oset", "a.proto", cwd=folder)
+    compiler.make("-I.", "--python_out=out", "a.proto", cwd=folder)
     direct = (folder / "out/a_pb2.py").read_text()
     (folder / "elsewhere").mkdir()
     compiler.make(
@@ -218,7 +218,7 @@ def test_plugins(compiler, official, folder, plugin):
     (folder / "b.proto").write_text('syntax = "proto3"; import "a.proto"; message B { a.A a = 1; }')
     for one in (compiler, official):
         one.make(
-            f"--plugin={plugin}", "--test_out=k=v:out", "--test_opt=w", "b.proto", cwd=folder
+            "-I.", f"--plugin={plugin}", "--test_out=k=v:out", "--test_opt=w", "b.proto", cwd=folder
         )
         assert (folder / "out/x/first.txt").read_text() == "one two"
         request = plugin_pb2.CodeGeneratorRequest.FromString((folder / "request").read_bytes())
@@ -231,14 +231,14 @@ def test_plugins(compiler, official, folder, plugin):
 
 def test_plugins_on_the_path(compiler, folder, plugin):
     path = {"PATH": f"{plugin.parent}{os.pathsep}{os.environ['PATH']}"}
-    done = compiler.run("--test_out=out", "a.proto", cwd=folder, env=path)
+    done = compiler.run("-I.", "--test_out=out", "a.proto", cwd=folder, env=path)
     assert done.returncode == 0, done.stderr
     assert (folder / "out/x/first.txt").is_file()
 
 
 def test_plugins_insert_into_our_files(compiler, folder, plugin):
     compiler.make(
-        "--python_out=out", f"--plugin={plugin}", "--test_out=insert:out", "a.proto", cwd=folder
+        "-I.", "--python_out=out", f"--plugin={plugin}", "--test_out=insert:out", "a.proto", cwd=folder
     )
     text = (folder / "out/a_pb2.py").read_text()
     assert "INSERTED = 1\n# @@protoc_insertion_point(module_scope)\n" in text
@@ -248,15 +248,15 @@ def test_plugins_that_fail(compiler, official, folder, plugin):
     for parameter in ("fail", "error"):
         ours, theirs = both(
             compiler, official, folder,
-            "--python_out=out", f"--plugin={plugin}", f"--test_out={parameter}:out", "a.proto",
+            "-I.", "--python_out=out", f"--plugin={plugin}", f"--test_out={parameter}:out", "a.proto",
         )  # fmt: skip
         assert ours == theirs
         assert ours[0] == 1
         assert os.listdir(folder / "out") == []
-    done = compiler.run(f"--plugin={plugin}", "--test_out=escape:out", "a.proto", cwd=folder)
+    done = compiler.run("-I.", f"--plugin={plugin}", "--test_out=escape:out", "a.proto", cwd=folder)
     assert done.returncode == 1
     assert not (folder / "escaped").exists()
-    done = compiler.run("--nosuch_out=out", "a.proto", cwd=folder)
+    done = compiler.run("-I.", "--nosuch_out=out", "a.proto", cwd=folder)
     assert done.returncode == 1
     assert "protoc-gen-nosuch: program not found or is not executable" in done.stderr.decode()
 

@@ -30,6 +30,8 @@ pub(super) struct Arguments {
     pub(super) plugins: BTreeMap<String, PathBuf>,
     /// What to generate, in order.
     pub(super) outputs: Vec<Output>,
+    /// What makes no sense and does no harm.
+    pub(super) warnings: Vec<String>,
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -90,15 +92,16 @@ pub(super) fn parse(arguments: &[String]) -> Result<Parsed, String> {
             _ => {}
         }
         if TOGGLES.contains(&name.as_str()) {
-            if value.is_some() {
-                return Err(format!("{name} does not take a parameter"));
-            }
+            // protoc ignores a value here.
             reader.toggle(&name)?;
             continue;
         }
         let value = match value {
             Some(value) => value,
-            None => rest.next().ok_or_else(|| format!("Missing value for flag: {name}"))?,
+            None => rest
+                .next()
+                .filter(|next| !next.starts_with('-'))
+                .ok_or_else(|| format!("Missing value for flag: {name}"))?,
         };
         reader.flag(&name, value)?;
     }
@@ -294,8 +297,8 @@ impl Reader {
         }
         let writes = !arguments.outputs.is_empty() || arguments.descriptor_set_out.is_some();
         if arguments.mode != Mode::Compile && writes {
-            return Err("Cannot use --encode, --decode or print .proto info and generate code or \
-                        descriptors at the same time."
+            return Err("Cannot use --encode, --decode or print .proto info and generate code at \
+                        the same time."
                 .to_owned());
         }
         match arguments.mode {
@@ -320,7 +323,7 @@ impl Reader {
             (arguments.retain_options, "--retain_options"),
         ] {
             if set && arguments.descriptor_set_out.is_none() {
-                return Err(format!(
+                arguments.warnings.push(format!(
                     "{name} only makes sense when combined with --descriptor_set_out."
                 ));
             }
@@ -407,7 +410,8 @@ mod tests {
             ("--python_out=.", "Missing input file."),
             ("--nonsense x.proto", "Unknown flag: --nonsense"),
             ("x.proto --python_out", "Missing value for flag: --python_out"),
-            ("--include_imports=1 x.proto", "--include_imports does not take a parameter"),
+            ("--include_imports=1 x.proto", "Missing output directives."),
+            ("--python_out -I. x.proto", "Missing value for flag: --python_out"),
             ("--error_format=xcode x.proto", "Unknown error format: xcode"),
             ("-q x.proto -o y", "Unknown flag: -q"),
             ("@/nonexistent", "Failed to open argument file: /nonexistent"),

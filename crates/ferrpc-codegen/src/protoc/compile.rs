@@ -37,6 +37,9 @@ impl Compiled {
 }
 
 pub(super) fn compile(arguments: &Arguments, report: &mut Report) -> Result<Compiled, Failure> {
+    for warning in &arguments.warnings {
+        report.warn(warning);
+    }
     for (_, path) in &arguments.proto_path {
         if !path.exists() {
             report.warn(&format!("{}: warning: directory does not exist.", path.display()));

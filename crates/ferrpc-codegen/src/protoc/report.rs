@@ -115,7 +115,9 @@ impl Report {
             return Failure::message(error.to_string());
         };
         let shown = self.shown(sources, file);
-        let place = place(error, error.labels().and_then(|mut labels| labels.next()));
+        // Of several labels the front end names the right one in its `Debug` form only.
+        let place = written_place(&format!("{error:?}"), file)
+            .or_else(|| place(error, error.labels().and_then(Iterator::last)));
         let mut out = String::new();
         if let Some(import) = missing_import(&error.to_string()) {
             let _ = writeln!(out, "{}", self.line(import, None, false, "File not found."));
@@ -125,12 +127,19 @@ impl Report {
         }
         let _ = writeln!(out, "{}", self.line(&shown, place, false, &wording(&error.to_string())));
         for other in error.related().into_iter().flatten() {
-            let place = self::place(error, other.labels().and_then(|mut labels| labels.next()));
+            let place = self::place(error, other.labels().and_then(Iterator::last));
             let message = wording(&other.to_string());
             let _ = writeln!(out, "{}", self.line(&shown, place, false, &message));
         }
         Failure::message(out)
     }
+}
+
+/// The place in `file:line:column: message`.
+fn written_place(text: &str, file: &str) -> Option<Place> {
+    let mut numbers = text.strip_prefix(file)?.strip_prefix(':')?.split(':');
+    let mut number = || numbers.next()?.parse().ok();
+    Some(Place { line: number()?, column: number()? })
 }
 
 fn place(error: &protox::Error, label: Option<miette::LabeledSpan>) -> Option<Place> {

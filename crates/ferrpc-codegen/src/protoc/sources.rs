@@ -147,7 +147,11 @@ fn disk_path((prefix, disk): &(String, PathBuf), name: &str) -> Option<PathBuf> 
         prefix if prefix == name => "",
         prefix => name.strip_prefix(prefix)?.strip_prefix('/')?,
     };
-    let path = if rest.is_empty() { disk.clone() } else { disk.join(rest) };
+    let path = match rest {
+        "" => disk.clone(),
+        rest if disk == Path::new(".") => PathBuf::from(rest),
+        rest => disk.join(rest),
+    };
     path.is_file().then_some(path)
 }
 
