@@ -112,3 +112,15 @@ def official_stubs(tmp_path_factory, oracle_python, run):
     )
     assert done.returncode == 0, done.stderr
     return folder
+
+
+@pytest.fixture(scope="session")
+def own_stubs(tmp_path_factory, run):
+    """A folder with the same modules as the `grpc_tools` that is tested writes them."""
+    folder = tmp_path_factory.mktemp("own")
+    done = run(
+        [sys.executable, "-m", "grpc_tools.protoc", f"-I{PROTOS}", f"--python_out={folder}"]
+        + [f"--grpc_python_out={folder}", "test_service.proto"]
+    )
+    assert done.returncode == 0, done.stderr
+    return folder

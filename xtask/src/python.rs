@@ -36,10 +36,33 @@ pub(crate) struct Environments {
 pub(crate) fn prepare(workspace: &Workspace, progress: &Progress) -> Result<Environments> {
     let oracle = Environment::new(workspace, "python-oracle");
     oracle.make("python/tests/requirements-oracle.txt", progress)?;
+    Ok(Environments { oracle: oracle.python(), ferrpc: prepare_ferrpc(workspace, progress)? })
+}
+
+/// The interpreter of the environment that holds this checkout.
+pub(crate) fn prepare_ferrpc(workspace: &Workspace, progress: &Progress) -> Result<PathBuf> {
     let ferrpc = Environment::new(workspace, "python-ferrpc");
     ferrpc.make("python/tests/requirements.txt", progress)?;
     ferrpc.install_checkout(progress)?;
-    Ok(Environments { oracle: oracle.python(), ferrpc: ferrpc.python() })
+    Ok(ferrpc.python())
+}
+
+/// A folder with the modules of the tutorial's proto, as `grpc_tools` of that interpreter writes
+/// them.
+pub(crate) fn stubs(workspace: &Workspace, python: &Path) -> Result<PathBuf> {
+    let folder = workspace.peer("python-ferrpc").join("gen");
+    fs::create_dir_all(&folder)?;
+    let mut command = Command::new(python);
+    command.args(["-m", "grpc_tools.protoc", "-Itestdata/protos"]);
+    for option in ["--python_out=", "--grpc_python_out="] {
+        let mut option = OsString::from(option);
+        option.push(&folder);
+        command.arg(option);
+    }
+    command.arg("testdata/protos/test_service.proto").current_dir(&workspace.root);
+    clean(&mut command);
+    process::output(&mut command, "grpc_tools.protoc", process::MINUTE)?;
+    Ok(folder)
 }
 
 /// Runs the Python tests on the oracle, then on ferrpc. Each test is one check on each.
@@ -70,6 +93,7 @@ fn pytest(
         .args(rest)
         .current_dir(&workspace.root)
         .env("FERRPC_ORACLE_PYTHON", oracle)
+        .env("CARGO_TARGET_DIR", &workspace.target)
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .stdin(Stdio::null())
         .stdout(Stdio::piped());
@@ -247,7 +271,7 @@ fn gather(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
 
 /// For all tests in one environment: each has a limit of its own, which a hang below Python's
 /// reach does not keep.
-const LIMIT: Duration = Duration::from_secs(15 * 60);
+const LIMIT: Duration = Duration::from_secs(30 * 60);
 
 #[cfg(test)]
 mod tests {

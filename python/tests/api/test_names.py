@@ -171,3 +171,14 @@ def test_generic_handlers_look_up_by_path():
 
 def test_logger_has_one_handler():
     assert [type(h) for h in logging.getLogger("grpc").handlers] == [logging.NullHandler]
+
+
+@pytest.mark.ferrpc_only("grpcio has it")
+def test_asyncio_is_refused_by_name():
+    with pytest.raises(ImportError, match="no grpc.aio"):
+        import grpc.aio
+    with pytest.raises(AttributeError, match="no grpc.aio"):
+        grpc.aio
+    assert not hasattr(grpc, "aio")
+    with pytest.raises(AttributeError):
+        grpc.nothing

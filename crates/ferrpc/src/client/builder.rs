@@ -24,6 +24,7 @@ pub struct ChannelBuilder {
     target: String,
     authority: Option<String>,
     user_agent: Option<String>,
+    whole_user_agent: bool,
     interceptors: Vec<Interceptor>,
     config: Config,
 }
@@ -40,6 +41,8 @@ pub(crate) struct Config {
     pub(crate) compression: Encoding,
     pub(crate) max_kept: usize,
     pub(crate) observers: Observers<dyn Observer>,
+    /// Of blocking channels.
+    pub(crate) spin: Duration,
 }
 
 struct Interceptor(Arc<dyn ClientInterceptor>);
@@ -64,8 +67,16 @@ impl ChannelBuilder {
             compression: Encoding::Identity,
             max_kept: DEFAULT_MAX_KEPT,
             observers: Observers::new(None),
+            spin: Duration::ZERO,
         };
-        Self { target, authority: None, user_agent: None, interceptors: Vec::new(), config }
+        Self {
+            target,
+            authority: None,
+            user_agent: None,
+            whole_user_agent: false,
+            interceptors: Vec::new(),
+            config,
+        }
     }
 
     /// The `:authority` of all calls, in place of the target's host and port.
@@ -78,6 +89,24 @@ impl ChannelBuilder {
     /// name and version.
     pub fn user_agent(mut self, prefix: impl Into<String>) -> Self {
         self.user_agent = Some(prefix.into());
+        self.whole_user_agent = false;
+        self
+    }
+
+    /// The `user-agent` of all calls, whole: for what is built on this crate and has a name of its
+    /// own.
+    pub fn whole_user_agent(mut self, text: impl Into<String>) -> Self {
+        self.user_agent = Some(text.into());
+        self.whole_user_agent = true;
+        self
+    }
+
+    /// Blocking channels: how long a thread that is alone with its call looks for the answer
+    /// before it sleeps. It pays where answers come within that time, saves the time to wake a
+    /// core, and costs that of a core; where they do not come, it is tried ever more rarely. By
+    /// default not at all.
+    pub const fn spin(mut self, spin: Duration) -> Self {
+        self.config.spin = spin;
         self
     }
 
@@ -206,16 +235,17 @@ impl ChannelBuilder {
     }
 
     fn finish(self) -> Result<(Target, CallMaker, Config), ConnectError> {
-        let Self { target, authority, user_agent, interceptors, config } = self;
+        let Self { target, authority, user_agent, whole_user_agent, interceptors, config } = self;
         let target: Target = target.parse()?;
         if target.wants_tls() && config.connector.is_none() {
             return Err(ConnectError::tls(&target));
         }
         let authority = authority.unwrap_or_else(|| target.authority());
-        let user_agent = user_agent.map_or_else(
-            || DEFAULT_USER_AGENT.to_owned(),
-            |prefix| format!("{prefix} {DEFAULT_USER_AGENT}"),
-        );
+        let user_agent = match user_agent {
+            None => DEFAULT_USER_AGENT.to_owned(),
+            Some(text) if whole_user_agent => text,
+            Some(prefix) => format!("{prefix} {DEFAULT_USER_AGENT}"),
+        };
         let interceptors = interceptors.into_iter().map(|Interceptor(inner)| inner).collect();
         let scheme = if target.wants_tls() { "https" } else { "http" };
         let (authority, user_agent) = (authority.into(), user_agent.into());

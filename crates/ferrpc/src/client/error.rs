@@ -14,15 +14,32 @@ use crate::{Code, Status};
 pub struct ConnectError {
     text: Arc<str>,
     code: Code,
+    /// The address tried last, and what the system said.
+    last: Option<(Arc<str>, Arc<str>)>,
 }
 
 impl ConnectError {
     fn new(text: impl Into<Arc<str>>) -> Self {
-        Self { text: text.into(), code: Code::Unavailable }
+        Self { text: text.into(), code: Code::Unavailable, last: None }
     }
 
     /// No address could be connected to.
     pub(crate) fn connect(target: &Target, errors: &[(String, io::Error)]) -> Self {
+        let error = Self::connect_text(target, errors);
+        let last = errors.last().map(|(address, error)| {
+            let text = error.to_string();
+            let text = text.split(" (os error").next().unwrap_or_default();
+            (address.as_str().into(), text.into())
+        });
+        Self { last, ..error }
+    }
+
+    /// The address that was tried last, and what the system said of it, if it came to that.
+    pub fn last_address(&self) -> Option<(&str, &str)> {
+        self.last.as_ref().map(|(address, text)| (&**address, &**text))
+    }
+
+    fn connect_text(target: &Target, errors: &[(String, io::Error)]) -> Self {
         match errors {
             [] => Self::new(format!("failed to connect to {target}: the runtime is shutting down")),
             [(address, error)] => {
@@ -81,7 +98,7 @@ impl ConnectError {
 
     /// [`Channel::close`](super::Channel::close) was called.
     pub(crate) fn closed() -> Self {
-        Self { text: "the channel was closed".into(), code: Code::Cancelled }
+        Self { text: "the channel was closed".into(), code: Code::Cancelled, last: None }
     }
 
     /// What calls that cannot go out end with.
