@@ -147,9 +147,11 @@ def insecure_channel(target, options=None, compression=None):
 def secure_channel(target, credentials, options=None, compression=None):
     """A `Channel` to a target with `ChannelCredentials`; the rest as in `insecure_channel`. Raises
     NotImplementedError for credentials which this version has no transport for."""
-    from grpc import _channel, _credentials
+    from grpc import _credentials
 
     secrets = _credentials.for_channel(credentials._credentials)
+    from grpc import _channel
+
     return _channel.Channel(target, () if options is None else options, secrets, compression)
 
 
@@ -254,7 +256,11 @@ def __getattr__(name):
     if name in _LATER:
         import importlib
 
-        return importlib.import_module(f"grpc.{name}")
+        try:
+            return importlib.import_module(f"grpc.{name}")
+        except ImportError as error:
+            # For `hasattr`, which packages ask with what else they can do.
+            raise AttributeError(f"module 'grpc' has no attribute {name!r}: {error}") from error
     raise AttributeError(f"module 'grpc' has no attribute {name!r}")
 
 
@@ -275,7 +281,6 @@ def _warn_of_shared_files():
 _LATER = frozenset(
     (
         "aio",
-        "beta",
         "experimental",
         "framework",
         "_auth",

@@ -215,6 +215,8 @@ class _Context(grpc.ServicerContext):
         _send_initial_metadata(self._rpc_event, state, initial_metadata)
 
     def set_trailing_metadata(self, trailing_metadata):
+        if hasattr(trailing_metadata, "__next__"):
+            trailing_metadata = tuple(trailing_metadata)
         self._state.trailing_metadata = trailing_metadata
 
     def trailing_metadata(self):

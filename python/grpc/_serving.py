@@ -117,6 +117,7 @@ class _Serving:
 
     def stop(self, grace):
         """Returns an event that is set when the server has ended."""
+        self.engine.check_process()
         with self.lock:
             event = threading.Event()
             if self.stage in (_NEW, _STOPPED):
@@ -291,16 +292,14 @@ class _Server(grpc.Server):
                 state.registered_handlers[path] = handler
 
     def add_insecure_port(self, address):
-        text = address.decode() if isinstance(address, bytes) else address
-        return self._bind(text)
+        return self._bind(_common.decode(_common.encode(address)))
 
     def add_secure_port(self, address, server_credentials):
         raise NotImplementedError("TLS is not there yet: use add_insecure_port")
 
     def _bind(self, address):
         state = self._state
-        # As an argument that is no text fails in grpcio.
-        address.encode
+        state.engine.check_process()
         with state.lock:
             if state.stage in (_STOPPING, _STOPPED):
                 raise ValueError(
@@ -316,6 +315,7 @@ class _Server(grpc.Server):
 
     def start(self):
         state = self._state
+        state.engine.check_process()
         with state.lock:
             if state.stage in (_STOPPING, _STOPPED):
                 raise ValueError("the server has already started")
@@ -324,6 +324,7 @@ class _Server(grpc.Server):
             state.start()
 
     def wait_for_termination(self, timeout=None):
+        self._state.engine.check_process()
         return not self._state.terminated.wait(timeout)
 
     def stop(self, grace):

@@ -1,7 +1,6 @@
-"""`grpc.health` is `grpc_health`, where it is installed."""
+"""`grpc.health` is `grpc_health`, where that is installed."""
 
+import importlib
 import sys
 
-import grpc_health
-
-sys.modules[__name__] = grpc_health
+sys.modules[__name__] = importlib.import_module("grpc_health")

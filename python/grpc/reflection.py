@@ -1,7 +1,6 @@
-"""`grpc.reflection` is `grpc_reflection`, where it is installed."""
+"""`grpc.reflection` is `grpc_reflection`, where that is installed."""
 
+import importlib
 import sys
 
-import grpc_reflection
-
-sys.modules[__name__] = grpc_reflection
+sys.modules[__name__] = importlib.import_module("grpc_reflection")

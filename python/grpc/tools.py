@@ -1,7 +1,6 @@
-"""`grpc.tools` is `grpc_tools`, under the name it had long ago."""
+"""`grpc.tools` is `grpc_tools`, where that is installed."""
 
+import importlib
 import sys
 
-import grpc_tools
-
-sys.modules[__name__] = grpc_tools
+sys.modules[__name__] = importlib.import_module("grpc_tools")

@@ -1,7 +1,8 @@
 //! `cargo xtask demo`: who asked whom, and what came back.
 //!
-//! A server of `example.TestService` in every language; a caller in every language asks each of
-//! them, once in its own name and once as a caller that no server knows.
+//! A server of `example.TestService` in every language, in Rust and Python on ferrpc; a caller in
+//! every language asks each of them, once in its own name and once as a caller that no server
+//! knows.
 
 use std::fmt;
 
@@ -27,12 +28,16 @@ pub(crate) struct Options {
 /// Runs the demo; each answer is one check.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<Tally> {
     let progress = Progress::new();
-    let (peers, skipped) = peers::prepare(workspace, &progress, &peers::LANGUAGES)?;
-    peers::announce(&skipped, options.require_all)?;
+    let (peers, mut skipped) = peers::prepare(workspace, &progress, &peers::LANGUAGES)?;
     let mut parties = Vec::new();
     if !options.peers_only {
         parties.push(peers::examples(workspace, &progress)?);
+        match peers::python_examples(workspace, &progress)? {
+            Ok(party) => parties.push(party),
+            Err(missing) => skipped.push(missing),
+        }
     }
+    peers::announce(&skipped, options.require_all)?;
     parties.extend(peers);
 
     let mut servers = Vec::new();
@@ -41,7 +46,8 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<Tally> {
         servers.push(Server::start(&mut party.server(), party.name)?);
     }
     let header = ["asked by".to_owned()].into_iter();
-    let header = header.chain(parties.iter().map(|party| format!("{}\nserver", party.language)));
+    let header = header
+        .chain(parties.iter().map(|party| format!("{} server\n({})", party.language, party.name)));
     let mut table = report::table(header);
     let mut tally = Tally::default();
     let mut wrong = Vec::new();

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! demo     callers in five languages ask servers in five languages      demo
-//! test     every test of the workspace                                  testing
+//! test     every test of the workspace, in Rust and in Python           testing, python
 //! interop  gRPC's interop cases with real peers, both ways; h2spec      interop, h2spec
 //! gen      the generated code that is committed                         gen
 //! ci       all that a change has to pass                                ci, layering
@@ -21,6 +21,7 @@ mod interop;
 mod layering;
 mod peers;
 mod process;
+mod python;
 mod report;
 mod testing;
 mod workspace;

@@ -5,9 +5,9 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 
-use crate::process;
 use crate::report::Progress;
 use crate::workspace::Workspace;
+use crate::{process, python};
 
 /// A server and a client with the command lines of `interop/README.md`, built and ready.
 pub(crate) struct Party {
@@ -107,7 +107,7 @@ pub(crate) fn prepare(
     let mut parties = Vec::new();
     let mut skipped = Vec::new();
     for peer in PEERS.iter().filter(|peer| names.contains(&peer.name)) {
-        match peer.missing()? {
+        match missing(peer.needs)? {
             Some(tool) => {
                 let reason = format!("{tool} is not there (interop/{}/README.md)", peer.folder);
                 skipped.push(Skipped { name: peer.name, reason });
@@ -142,6 +142,33 @@ pub(crate) fn examples(workspace: &Workspace, progress: &Progress) -> Result<Par
     })
 }
 
+/// ferrpc's example programs in Python, with stubs that its own `grpc_tools` wrote. Without Python
+/// they are skipped like a peer.
+pub(crate) fn python_examples(
+    workspace: &Workspace,
+    progress: &Progress,
+) -> Result<std::result::Result<Party, Skipped>> {
+    const NAME: &str = "ferrpc-python";
+    if let Some(tool) = missing(PYTHON)? {
+        let reason = format!("{tool} is not there");
+        return Ok(Err(Skipped { name: NAME, reason }));
+    }
+    let python = python::prepare_ferrpc(workspace, progress)?;
+    let stubs = python::stubs(workspace, &python)?;
+    let mut path = OsString::from("PYTHONPATH=");
+    path.push(&stubs);
+    let folder = workspace.root.join("examples/python");
+    let line = |program: &str| {
+        vec!["env".into(), path.clone(), python.clone().into(), folder.join(program).into()]
+    };
+    Ok(Ok(Party {
+        name: NAME,
+        language: "py",
+        server: line("test_service_server.py"),
+        client: line("test_service_client.py"),
+    }))
+}
+
 /// ferrpc's ends for the interop cases.
 pub(crate) fn interop_peer(workspace: &Workspace, progress: &Progress) -> Result<Party> {
     workspace.build(progress, &["-p", "ferrpc-testing", "--bin", "interop_peer"])?;
@@ -155,19 +182,6 @@ pub(crate) fn interop_peer(workspace: &Workspace, progress: &Progress) -> Result
 }
 
 impl Peer {
-    /// The first part of the toolchain that does not run.
-    fn missing(&self) -> Result<Option<&'static str>> {
-        for (tool, line) in self.needs {
-            let line: Vec<_> = line.iter().map(OsString::from).collect();
-            let runs = process::finish(&mut command(&line), tool, process::MINUTE)
-                .is_ok_and(|finished| finished.status.is_some_and(|status| status.success()));
-            if !runs {
-                return Ok(Some(tool));
-            }
-        }
-        Ok(None)
-    }
-
     fn build(&self, workspace: &Workspace, progress: &Progress) -> Result<Party> {
         let folder = workspace.root.join("interop").join(self.folder);
         let out = workspace.peer(self.folder);
@@ -186,6 +200,19 @@ impl Peer {
             client: line("client"),
         })
     }
+}
+
+/// The first part of a toolchain that does not run.
+fn missing(needs: &[(&'static str, &[&str])]) -> Result<Option<&'static str>> {
+    for (tool, line) in needs {
+        let line: Vec<_> = line.iter().map(OsString::from).collect();
+        let runs = process::finish(&mut command(&line), tool, process::MINUTE)
+            .is_ok_and(|finished| finished.status.is_some_and(|status| status.success()));
+        if !runs {
+            return Ok(Some(tool));
+        }
+    }
+    Ok(None)
 }
 
 fn command(line: &[OsString]) -> Command {

@@ -1,4 +1,5 @@
-//! `cargo xtask test`: every test of the workspace, doc tests included.
+//! `cargo xtask test`: every test of the workspace, doc tests included, then the Python tests on
+//! real grpcio and on ferrpc.
 
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
@@ -6,20 +7,38 @@ use std::process::Stdio;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
-use crate::process;
 use crate::report::Tally;
 use crate::workspace::Workspace;
+use crate::{process, python};
 
 /// What to run.
 #[derive(Args, Default)]
 pub(crate) struct Options {
-    /// Passed on to `cargo test`: a filter, `-p ferrpc-core` and the like.
+    /// Only the tests in Rust.
+    #[arg(long)]
+    pub(crate) no_python: bool,
+    /// Only the tests in Python.
+    #[arg(long, conflicts_with = "no_python")]
+    pub(crate) python_only: bool,
+    /// Passed on to `cargo test`: a filter, `-p ferrpc-core` and the like; with --python-only to
+    /// pytest. The tests in Python are left out then, unless asked for.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     pub(crate) rest: Vec<String>,
 }
 
 /// Runs the tests; each is one check.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<Tally> {
+    if options.python_only {
+        return python::test(workspace, &options.rest);
+    }
+    let mut tally = rust(workspace, options)?;
+    if !options.no_python && options.rest.is_empty() {
+        tally += python::test(workspace, &[])?;
+    }
+    Ok(tally)
+}
+
+fn rust(workspace: &Workspace, options: &Options) -> Result<Tally> {
     let mut command = workspace.cargo(&["test", "--all-features", "--no-fail-fast"]);
     let package = |argument: &String| argument == "-p" || argument.starts_with("--package");
     if !options.rest.iter().any(package) {

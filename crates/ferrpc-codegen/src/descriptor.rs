@@ -206,12 +206,12 @@ fn required<'a>(
 }
 
 /// The comments of a file by the path of what they describe.
-struct Comments<'a> {
+pub(crate) struct Comments<'a> {
     by_path: HashMap<&'a [i32], &'a str>,
 }
 
 impl<'a> Comments<'a> {
-    fn of(file: &'a FileDescriptorProto) -> Self {
+    pub(crate) fn of(file: &'a FileDescriptorProto) -> Self {
         let by_path = file
             .source_code_info
             .location
@@ -228,13 +228,18 @@ impl<'a> Comments<'a> {
     }
 
     fn at(&self, path: &[usize]) -> Vec<String> {
+        self.raw(path).map_or_else(Vec::new, doc_lines)
+    }
+
+    /// As it was written, between the signs of the comment.
+    pub(crate) fn raw(&self, path: &[usize]) -> Option<&'a str> {
         let path: Vec<i32> =
             path.iter().map(|&part| i32::try_from(part).unwrap_or(i32::MAX)).collect();
-        self.by_path.get(path.as_slice()).map_or_else(Vec::new, |comment| doc_lines(comment))
+        self.by_path.get(path.as_slice()).copied()
     }
 }
 
 /// Field numbers in descriptor.proto: `FileDescriptorProto.service`.
-const FILE_SERVICE: usize = 6;
+pub(crate) const FILE_SERVICE: usize = 6;
 /// `ServiceDescriptorProto.method`.
-const SERVICE_METHOD: usize = 2;
+pub(crate) const SERVICE_METHOD: usize = 2;

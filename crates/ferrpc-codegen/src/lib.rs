@@ -62,6 +62,9 @@ mod layout;
 mod messages;
 mod names;
 mod output;
+pub mod protoc;
+mod python;
+mod retention;
 mod service;
 mod source;
 

@@ -1,6 +1,7 @@
 //! Metadata between Python's tuples and the engine's list.
 
-use ferrpc::{Metadata, MetadataValue};
+use bytes::Bytes;
+use ferrpc::{Metadata, MetadataError, MetadataValue};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -14,7 +15,8 @@ pub(crate) enum Refused {
     Invalid,
 }
 
-/// Reads any iterable of pairs (`None` is no metadata).
+/// Reads any iterable of pairs (`None` is no metadata). Names that are HTTP/2's, or the engine's
+/// own, are left out: programs pass on what they received.
 pub(crate) fn from_python(pairs: Option<&Bound<'_, PyAny>>) -> Result<Metadata, Refused> {
     let mut metadata = Metadata::new();
     let Some(pairs) = pairs.filter(|pairs| !pairs.is_none()) else { return Ok(metadata) };
@@ -51,16 +53,35 @@ fn push(metadata: &mut Metadata, key: &str, value: &Bound<'_, PyAny>) -> Result<
                 "Binary metadata key=\"{key}\" expected bytes, got {kind}"
             ))
         })?;
-        return metadata.append_bin(key, value.as_bytes()).map_err(|_| Refused::Invalid);
+        return unless_reserved(metadata.append_bin(key, value.as_bytes()));
     }
     if let Ok(text) = value.cast::<PyString>() {
-        return metadata.append(key, text.to_str()?).map_err(|_| Refused::Invalid);
+        return unless_reserved(metadata.append(key, text.to_str()?));
     }
     let bytes = value.cast::<PyBytes>().map_err(|_| {
         PyTypeError::new_err(format!("metadata value of {key} is neither str nor bytes"))
     })?;
     let text = std::str::from_utf8(bytes.as_bytes()).map_err(|_| Refused::Invalid)?;
-    metadata.append(key, text).map_err(|_| Refused::Invalid)
+    unless_reserved(metadata.append(key, text))
+}
+
+fn unless_reserved(appended: Result<(), MetadataError>) -> Result<(), Refused> {
+    match appended {
+        Ok(()) | Err(MetadataError::ReservedKey(_)) => Ok(()),
+        Err(_) => Err(Refused::Invalid),
+    }
+}
+
+/// The serialised `google.rpc.Status` among pairs that [`from_python`] has read.
+pub(crate) fn status_details(pairs: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Bytes>> {
+    let Some(pairs) = pairs.filter(|pairs| !pairs.is_none()) else { return Ok(None) };
+    for pair in pairs.try_iter()? {
+        let (key, value) = parts(&pair?)?;
+        if key.cast::<PyString>().is_ok_and(|key| key == "grpc-status-details-bin") {
+            return Ok(Some(Bytes::copy_from_slice(value.cast::<PyBytes>()?.as_bytes())));
+        }
+    }
+    Ok(None)
 }
 
 /// A tuple of `grpc._metadatum._Metadatum(key, value)`; values of `-bin` keys are bytes.

@@ -129,6 +129,16 @@ class InitialMetadataFlags:
     used_mask = 244
 
 
+class PropagationConstants:
+    """Bits of what a call may take over from the one being served."""
+
+    GRPC_PROPAGATE_DEADLINE = 1
+    GRPC_PROPAGATE_CENSUS_STATS_CONTEXT = 2
+    GRPC_PROPAGATE_CENSUS_TRACING_CONTEXT = 4
+    GRPC_PROPAGATE_CANCELLATION = 8
+    GRPC_PROPAGATE_DEFAULTS = 65535
+
+
 class BaseError(Exception):
     """The base of what `grpc.aio` raises for its own reasons."""
 
@@ -143,6 +153,10 @@ class AbortError(BaseError):
 
 class InternalError(BaseError):
     """Something went wrong inside `grpc.aio`."""
+
+
+class ExecuteBatchError(InternalError):
+    """What was sent or asked for was refused."""
 
 
 class _EOF:

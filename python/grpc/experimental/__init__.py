@@ -11,7 +11,7 @@ from typing import Union
 import grpc
 from grpc import _credentials
 
-_EXPERIMENTAL_APIS_USED = set()
+_EXPERIMENTAL_APIS_USED: set[str] = set()
 
 
 class ChannelOptions:

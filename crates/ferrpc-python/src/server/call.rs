@@ -15,7 +15,7 @@ use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
 
 use super::options::encoding;
 use super::wait::wait;
-use crate::metadata::{Refused, from_python, to_python};
+use crate::metadata::{Refused, from_python, status_details, to_python};
 use crate::runtime::Owned;
 
 create_exception!(grpc._ferrpc, CallOver, PyException, "The call is over: nobody reads or sends.");
@@ -244,7 +244,10 @@ impl Call {
         trailing: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
         let code = Code::from_number(code).unwrap_or(Code::Unknown);
-        let status = Status::new(code, details).with_metadata(read(trailing)?);
+        let mut status = Status::new(code, details).with_metadata(read(trailing)?);
+        if let Some(details) = status_details(trailing)? {
+            status = status.with_details(details);
+        }
         self.lock().reply_later(ExternalReply::Status(status));
         Ok(())
     }

@@ -2,10 +2,11 @@
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ferrpc::server::{
     CallLimit, Drains, ExternalCall, ListenAddress, Listeners, Routes, ServerBuilder, Taken, Task,
+    Turn,
 };
 use ferrpc::{Cardinality, Code, Status};
 use pyo3::exceptions::{PyOSError, PyRuntimeError};
@@ -63,6 +64,11 @@ impl Server {
         keys.into_iter().filter(|key| !Options::knows(key)).collect()
     }
 
+    /// Raises RuntimeError in the child of a fork, where the engine is not.
+    fn check_process(&self) -> PyResult<()> {
+        self.inner().map(|_| ())
+    }
+
     /// Listens on an address. Returns the port, or 1 for a unix socket. Raises OSError.
     fn bind(&self, py: Python<'_>, address: String) -> PyResult<u16> {
         let inner = self.inner()?;
@@ -103,11 +109,9 @@ impl Server {
     /// A drain that was asked for begins.
     fn begin(&self, lane: usize) -> PyResult<Drain> {
         let drains = self.drains()?;
-        drains.begin(lane);
         Ok(Drain {
+            turn: drains.begin(lane),
             drains: Owned::new(drains),
-            lane,
-            since: Instant::now(),
             ended: AtomicBool::new(false),
             again: AtomicBool::new(false),
         })
@@ -246,8 +250,7 @@ fn apply(options: &[(String, i64)]) -> Options {
 #[pyclass(frozen, module = "grpc._ferrpc")]
 pub(crate) struct Drain {
     drains: Owned<Arc<Drains>>,
-    lane: usize,
-    since: Instant,
+    turn: Turn,
     ended: AtomicBool,
     again: AtomicBool,
 }
@@ -259,8 +262,8 @@ impl Drain {
         if self.ended.load(Relaxed) {
             return None;
         }
-        let taken = self.drains.try_take(self.lane, self.since);
-        let taken = taken.unwrap_or_else(|| py.detach(|| self.drains.take(self.lane, self.since)));
+        let taken = self.drains.try_take(&self.turn);
+        let taken = taken.unwrap_or_else(|| py.detach(|| self.drains.take(&self.turn)));
         match taken {
             Taken::Call(call) => return Some(self.call(*call)),
             Taken::Again => self.again.store(true, Relaxed),
@@ -286,7 +289,7 @@ impl Drain {
 impl Drop for Drain {
     fn drop(&mut self) {
         if !self.drains.is_inherited() && !self.ended.load(Relaxed) {
-            self.drains.end(self.lane);
+            self.drains.end(&self.turn);
         }
     }
 }

@@ -29,6 +29,8 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Wake, Waker};
 use std::time::{Duration, Instant};
@@ -85,6 +87,14 @@ pub enum Task {
     Ended(u64),
     /// The drains were stopped: nothing more comes.
     Stop,
+}
+
+/// A drain that has begun.
+#[derive(Debug)]
+pub struct Turn {
+    lane: usize,
+    since: Instant,
+    took: AtomicBool,
 }
 
 /// What a drain gets.
@@ -252,11 +262,15 @@ impl Drains {
     // -- drains -----------------------------------------------------------------------------------
 
     /// A drain that was asked for begins.
-    pub fn begin(&self, lane: usize) {
+    pub fn begin(&self, lane: usize) -> Turn {
         let mut state = self.lock();
-        let lane = &mut state.lanes[lane];
-        lane.submitted = lane.submitted.saturating_sub(1);
-        lane.running += 1;
+        let state = &mut state.lanes[lane];
+        // With a drain per call, it stands for its call until it takes it.
+        if !self.per_call {
+            state.submitted = state.submitted.saturating_sub(1);
+        }
+        state.running += 1;
+        Turn { lane, since: Instant::now(), took: AtomicBool::new(false) }
     }
 
     /// A drain that was asked for will never begin.
@@ -268,26 +282,34 @@ impl Drains {
     }
 
     /// A drain ends without having been told to.
-    pub fn end(&self, lane: usize) {
+    pub fn end(&self, turn: &Turn) {
         let mut state = self.lock();
-        state.lanes[lane].running = state.lanes[lane].running.saturating_sub(1);
-        if !self.lanes[lane].queue.is_empty() {
+        let lane = &mut state.lanes[turn.lane];
+        lane.running = lane.running.saturating_sub(1);
+        if self.per_call && !turn.took.load(Relaxed) {
+            lane.submitted = lane.submitted.saturating_sub(1);
+        }
+        if !self.lanes[turn.lane].queue.is_empty() {
             self.arm(&mut state);
             self.pump.notify_one();
         }
     }
 
-    /// A call, if one waits; never blocks. `since` is when the drain began.
-    pub fn try_take(&self, lane: usize, since: Instant) -> Option<Taken> {
-        if !self.per_call && since.elapsed() > SLICE && !self.lanes[lane].queue.is_empty() {
+    /// A call, if one waits; never blocks.
+    pub fn try_take(&self, turn: &Turn) -> Option<Taken> {
+        if self.per_call {
+            return Some(self.take_one(turn));
+        }
+        let queue = &self.lanes[turn.lane].queue;
+        if turn.since.elapsed() > SLICE && !queue.is_empty() {
             self.flush();
             let mut state = self.lock();
-            let lane = &mut state.lanes[lane];
+            let lane = &mut state.lanes[turn.lane];
             lane.running = lane.running.saturating_sub(1);
             lane.submitted += 1;
             return Some(Taken::Again);
         }
-        let call = self.lanes[lane].queue.pop_one()?;
+        let call = queue.pop_one()?;
         if !self.replies().is_empty() {
             // They wait for this handler too: the pump sees to it that it is not for long.
             self.arm(&mut self.lock());
@@ -295,14 +317,30 @@ impl Drains {
         Some(Taken::Call(Box::new(call)))
     }
 
+    /// The one call of a drain that is for one call.
+    fn take_one(&self, turn: &Turn) -> Taken {
+        self.flush();
+        let mut state = self.lock();
+        let lane = &mut state.lanes[turn.lane];
+        if !turn.took.swap(true, Relaxed) {
+            lane.submitted = lane.submitted.saturating_sub(1);
+            // Under the lock: or else the pump would see a call that nobody stands for.
+            if let Some(call) = self.lanes[turn.lane].queue.pop_one() {
+                return Taken::Call(Box::new(call));
+            }
+        }
+        lane.running = lane.running.saturating_sub(1);
+        Taken::Nothing
+    }
+
     /// The next call for a drain; waits for a short time if there is none. After `Again` and
     /// `Nothing` the drain counts as ended.
-    pub fn take(&self, lane: usize, since: Instant) -> Taken {
-        if let Some(taken) = self.try_take(lane, since) {
+    pub fn take(&self, turn: &Turn) -> Taken {
+        if let Some(taken) = self.try_take(turn) {
             return taken;
         }
         self.flush();
-        let Lane { queue, arrived } = &self.lanes[lane];
+        let Lane { queue, arrived } = &self.lanes[turn.lane];
         let end = Instant::now() + IDLE;
         let mut state = self.lock();
         loop {
@@ -310,15 +348,16 @@ impl Drains {
                 return Taken::Call(Box::new(call));
             }
             let left = end.saturating_duration_since(Instant::now());
-            if left.is_zero() || state.stopped || self.per_call {
-                state.lanes[lane].running = state.lanes[lane].running.saturating_sub(1);
+            if left.is_zero() || state.stopped {
+                let lane = &mut state.lanes[turn.lane];
+                lane.running = lane.running.saturating_sub(1);
                 return Taken::Nothing;
             }
-            state.lanes[lane].idle += 1;
+            state.lanes[turn.lane].idle += 1;
             (state, _) = arrived.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner);
-            let own = &mut state.lanes[lane];
-            own.idle -= 1;
-            own.told = own.told.saturating_sub(1);
+            let lane = &mut state.lanes[turn.lane];
+            lane.idle -= 1;
+            lane.told = lane.told.saturating_sub(1);
         }
     }
 

@@ -43,7 +43,7 @@ use futures_core::Stream;
 pub use builder::ServerBuilder;
 pub use call::{CallFuture, Outcome, Reply, ServerCall};
 pub use dispatch::{Dispatch, DispatchCounters};
-pub use drains::{Drains, Taken, Task};
+pub use drains::{Drains, Taken, Task, Turn};
 pub use external::{CallLimit, DeferredReply, ExternalCall, ExternalQueue, ExternalReply, Sent};
 pub use handle::Server;
 pub use http::{HttpRequest, HttpResponse};

@@ -1,0 +1,429 @@
+//! What the command line says, with protoc's rules: `--flag=value` and `--flag value`, `-Ipath`,
+//! `-ofile`, `@file` with an argument a line, and `--X_out` and `--X_opt` for any X.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+
+/// A command line that makes sense.
+#[derive(Debug, Default)]
+pub(super) struct Arguments {
+    /// Where files are looked for: a virtual prefix and a directory or file, in order.
+    pub(super) proto_path: Vec<(String, PathBuf)>,
+    /// As they were given.
+    pub(super) inputs: Vec<String>,
+    pub(super) mode: Mode,
+    /// `--deterministic_output`.
+    pub(super) deterministic: bool,
+    pub(super) descriptor_set_in: Vec<PathBuf>,
+    pub(super) descriptor_set_out: Option<PathBuf>,
+    pub(super) include_imports: bool,
+    pub(super) include_source_info: bool,
+    pub(super) retain_options: bool,
+    pub(super) dependency_out: Option<PathBuf>,
+    pub(super) error_format: ErrorFormat,
+    pub(super) fatal_warnings: bool,
+    pub(super) allow_escape: bool,
+    /// The imports that inputs may have, if there is a list.
+    pub(super) direct_dependencies: Option<Vec<String>>,
+    /// Programs by plugin name: `protoc-gen-X`.
+    pub(super) plugins: BTreeMap<String, PathBuf>,
+    /// What to generate, in order.
+    pub(super) outputs: Vec<Output>,
+    /// What makes no sense and does no harm.
+    pub(super) warnings: Vec<String>,
+}
+
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) enum Mode {
+    #[default]
+    Compile,
+    Encode(String),
+    Decode(String),
+    DecodeRaw,
+    FreeNumbers,
+}
+
+/// `--X_out=PARAMETER:PLACE`.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Output {
+    /// `X`.
+    pub(super) generator: String,
+    pub(super) parameter: String,
+    /// A directory, or an archive.
+    pub(super) place: String,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum ErrorFormat {
+    #[default]
+    Gcc,
+    Msvs,
+}
+
+/// What parsing came to.
+#[derive(Debug)]
+pub(super) enum Parsed {
+    Run(Box<Arguments>),
+    /// The user asked for text and nothing else.
+    Help,
+    Version,
+    Notices,
+}
+
+/// Reads arguments, without the program's name.
+pub(super) fn parse(arguments: &[String]) -> Result<Parsed, String> {
+    let mut reader = Reader::default();
+    let expanded = expand(arguments)?;
+    if expanded.is_empty() {
+        return Ok(Parsed::Help);
+    }
+    let mut rest = expanded.into_iter();
+    while let Some(argument) = rest.next() {
+        let (name, value) = split(&argument);
+        if name.is_empty() {
+            reader.arguments.inputs.push(argument);
+            continue;
+        }
+        match name.as_str() {
+            "-h" | "--help" => return Ok(Parsed::Help),
+            "--version" => return Ok(Parsed::Version),
+            "--notices" => return Ok(Parsed::Notices),
+            _ => {}
+        }
+        if TOGGLES.contains(&name.as_str()) {
+            // protoc ignores a value here.
+            reader.toggle(&name)?;
+            continue;
+        }
+        let value = match value {
+            Some(value) => value,
+            None => rest
+                .next()
+                .filter(|next| !next.starts_with('-'))
+                .ok_or_else(|| format!("Missing value for flag: {name}"))?,
+        };
+        reader.flag(&name, value)?;
+    }
+    reader.finish().map(|arguments| Parsed::Run(Box::new(arguments)))
+}
+
+/// Puts the lines of `@file` into its place. A file's lines are not expanded further.
+fn expand(arguments: &[String]) -> Result<Vec<String>, String> {
+    let mut out = Vec::new();
+    for argument in arguments {
+        match argument.strip_prefix('@') {
+            Some(path) => {
+                let text = fs::read_to_string(path)
+                    .map_err(|_| format!("Failed to open argument file: {path}"))?;
+                out.extend(text.lines().map(str::to_owned).filter(|line| !line.is_empty()));
+            }
+            None => out.push(argument.clone()),
+        }
+    }
+    Ok(out)
+}
+
+/// The flag's name, empty for an input file; and its value if it is part of the argument.
+fn split(argument: &str) -> (String, Option<String>) {
+    if argument.starts_with("--") {
+        return match argument.split_once('=') {
+            Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
+            None => (argument.to_owned(), None),
+        };
+    }
+    match argument.strip_prefix('-') {
+        None => (String::new(), None),
+        Some(rest) => {
+            let mut characters = rest.chars();
+            let Some(letter) = characters.next() else {
+                return (String::new(), None);
+            };
+            let value = characters.as_str();
+            let value = (!value.is_empty()).then(|| value.to_owned());
+            (format!("-{letter}"), value)
+        }
+    }
+}
+
+#[derive(Default)]
+struct Reader {
+    arguments: Arguments,
+    /// `--X_opt` by X.
+    options: BTreeMap<String, Vec<String>>,
+}
+
+impl Reader {
+    fn toggle(&mut self, name: &str) -> Result<(), String> {
+        let arguments = &mut self.arguments;
+        match name {
+            "--include_imports" => once(&mut arguments.include_imports, name)?,
+            "--include_source_info" => once(&mut arguments.include_source_info, name)?,
+            "--retain_options" => once(&mut arguments.retain_options, name)?,
+            "--fatal_warnings" => once(&mut arguments.fatal_warnings, name)?,
+            "--deterministic_output" => arguments.deterministic = true,
+            "--unsafe_allow_out_dir_escape" => arguments.allow_escape = true,
+            "--decode_raw" => self.mode(Mode::DecodeRaw)?,
+            "--print_free_field_numbers" => self.mode(Mode::FreeNumbers)?,
+            // --enable_codegen_trace: our generators have nothing to trace.
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn mode(&mut self, mode: Mode) -> Result<(), String> {
+        if self.arguments.mode != Mode::Compile {
+            return Err("Only one of --encode and --decode can be specified.".to_owned());
+        }
+        self.arguments.mode = mode;
+        Ok(())
+    }
+
+    fn flag(&mut self, name: &str, value: String) -> Result<(), String> {
+        let arguments = &mut self.arguments;
+        match name {
+            "-I" | "--proto_path" => {
+                for part in split_paths(&value) {
+                    let (prefix, disk) = part.split_once('=').unwrap_or(("", part));
+                    if disk.is_empty() {
+                        return Err("--proto_path passed empty directory name.  (Use \".\" for \
+                                    current directory.)"
+                            .to_owned());
+                    }
+                    arguments.proto_path.push((prefix.to_owned(), PathBuf::from(disk)));
+                }
+            }
+            "-o" | "--descriptor_set_out" => {
+                if arguments.descriptor_set_out.is_some() {
+                    return Err(format!("{name} may only be passed once."));
+                }
+                if value.is_empty() {
+                    return Err(format!("{name} requires a non-empty value."));
+                }
+                arguments.descriptor_set_out = Some(value.into());
+            }
+            "--descriptor_set_in" => {
+                if !arguments.descriptor_set_in.is_empty() {
+                    return Err(format!(
+                        "{name} may only be passed once. To specify multiple descriptor sets, \
+                         pass them all as a single parameter separated by '{PATHS}'."
+                    ));
+                }
+                if value.is_empty() {
+                    return Err(format!("{name} requires a non-empty value."));
+                }
+                arguments.descriptor_set_in.extend(split_paths(&value).map(PathBuf::from));
+            }
+            "--dependency_out" => {
+                if arguments.dependency_out.is_some() {
+                    return Err(format!("{name} may only be passed once."));
+                }
+                if value.is_empty() {
+                    return Err(format!("{name} requires a non-empty value."));
+                }
+                arguments.dependency_out = Some(value.into());
+            }
+            "--encode" | "--decode" => {
+                if value.is_empty() {
+                    return Err(format!("Type name for {name} cannot be blank."));
+                }
+                let mode =
+                    if name == "--encode" { Mode::Encode(value) } else { Mode::Decode(value) };
+                self.mode(mode)?;
+            }
+            "--error_format" => {
+                arguments.error_format = match value.as_str() {
+                    "gcc" => ErrorFormat::Gcc,
+                    "msvs" => ErrorFormat::Msvs,
+                    other => return Err(format!("Unknown error format: {other}")),
+                };
+            }
+            "--direct_dependencies" => {
+                if arguments.direct_dependencies.is_some() {
+                    return Err(format!(
+                        "{name} may only be passed once. To specify multiple direct \
+                         dependencies, pass them all as a single parameter separated by ':'."
+                    ));
+                }
+                let list = value.split(':').filter(|part| !part.is_empty());
+                arguments.direct_dependencies = Some(list.map(str::to_owned).collect());
+            }
+            // Only editions have `import option`, which the front end does not read.
+            "--option_dependencies" => {}
+            "--plugin" => {
+                let (plugin, path) = match value.split_once('=') {
+                    Some((plugin, path)) => (plugin.to_owned(), path.to_owned()),
+                    None => {
+                        let base = value.rsplit('/').next().unwrap_or_default();
+                        (base.trim_end_matches(".exe").to_owned(), value.clone())
+                    }
+                };
+                arguments.plugins.insert(plugin, path.into());
+            }
+            _ => self.generator(name, &value)?,
+        }
+        Ok(())
+    }
+
+    /// `--X_out` and `--X_opt`.
+    fn generator(&mut self, name: &str, value: &str) -> Result<(), String> {
+        let unknown = || format!("Unknown flag: {name}");
+        let plain = name.strip_prefix("--").ok_or_else(unknown)?;
+        if let Some(generator) = plain.strip_suffix("_out").filter(|it| !it.is_empty()) {
+            let (parameter, place) = value.split_once(':').unwrap_or(("", value));
+            self.arguments.outputs.push(Output {
+                generator: generator.to_owned(),
+                parameter: parameter.to_owned(),
+                place: place.to_owned(),
+            });
+            return Ok(());
+        }
+        if let Some(generator) = plain.strip_suffix("_opt").filter(|it| !it.is_empty()) {
+            self.options.entry(generator.to_owned()).or_default().push(value.to_owned());
+            return Ok(());
+        }
+        Err(unknown())
+    }
+
+    fn finish(self) -> Result<Arguments, String> {
+        let Self { mut arguments, options } = self;
+        for output in &mut arguments.outputs {
+            for option in options.get(&output.generator).into_iter().flatten() {
+                if !output.parameter.is_empty() {
+                    output.parameter.push(',');
+                }
+                output.parameter.push_str(option);
+            }
+        }
+        let writes = !arguments.outputs.is_empty() || arguments.descriptor_set_out.is_some();
+        if arguments.mode != Mode::Compile && writes {
+            return Err("Cannot use --encode, --decode or print .proto info and generate code at \
+                        the same time."
+                .to_owned());
+        }
+        match arguments.mode {
+            Mode::DecodeRaw if !arguments.inputs.is_empty() => {
+                return Err("When using --decode_raw, no input files should be given.".to_owned());
+            }
+            Mode::DecodeRaw => return Ok(arguments),
+            Mode::Compile | Mode::Encode(_) | Mode::Decode(_) | Mode::FreeNumbers => {}
+        }
+        if arguments.inputs.is_empty() {
+            return Err("Missing input file.".to_owned());
+        }
+        if arguments.mode == Mode::Compile && !writes && arguments.dependency_out.is_none() {
+            return Err("Missing output directives.".to_owned());
+        }
+        if arguments.dependency_out.is_some() && !writes {
+            return Err("Can only use --dependency_out=FILE when generating code.".to_owned());
+        }
+        for (set, name) in [
+            (arguments.include_imports, "--include_imports"),
+            (arguments.include_source_info, "--include_source_info"),
+            (arguments.retain_options, "--retain_options"),
+        ] {
+            if set && arguments.descriptor_set_out.is_none() {
+                arguments.warnings.push(format!(
+                    "{name} only makes sense when combined with --descriptor_set_out."
+                ));
+            }
+        }
+        if arguments.deterministic && !matches!(arguments.mode, Mode::Encode(_)) {
+            return Err("Can only use --deterministic_output with --encode.".to_owned());
+        }
+        if arguments.proto_path.is_empty() && arguments.descriptor_set_in.is_empty() {
+            arguments.proto_path.push((String::new(), PathBuf::from(".")));
+        }
+        Ok(arguments)
+    }
+}
+
+fn once(flag: &mut bool, name: &str) -> Result<(), String> {
+    if *flag {
+        return Err(format!("{name} may only be passed once."));
+    }
+    *flag = true;
+    Ok(())
+}
+
+fn split_paths(value: &str) -> impl Iterator<Item = &str> {
+    value.split(PATHS).filter(|part| !part.is_empty())
+}
+
+/// Between the paths of a list, as in `PATH`.
+const PATHS: char = if cfg!(windows) { ';' } else { ':' };
+
+/// Flags without a value.
+const TOGGLES: &[&str] = &[
+    "--include_imports",
+    "--include_source_info",
+    "--retain_options",
+    "--fatal_warnings",
+    "--deterministic_output",
+    "--unsafe_allow_out_dir_escape",
+    "--decode_raw",
+    "--print_free_field_numbers",
+    "--enable_codegen_trace",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(line: &str) -> Result<Box<Arguments>, String> {
+        let arguments: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+        match parse(&arguments)? {
+            Parsed::Run(arguments) => Ok(arguments),
+            other => Err(format!("{other:?}")),
+        }
+    }
+
+    #[test]
+    fn values_stand_in_the_argument_or_behind_it() {
+        let read = run("-Ia -I b --proto_path=v=c:d --python_out gen x.proto").expect("is right");
+        let path = |prefix: &str, disk: &str| (prefix.to_owned(), PathBuf::from(disk));
+        assert_eq!(read.proto_path, [path("", "a"), path("", "b"), path("v", "c"), path("", "d")]);
+        assert_eq!(read.inputs, ["x.proto"]);
+        assert_eq!(read.outputs[0].place, "gen");
+    }
+
+    #[test]
+    fn parameters_come_with_the_place_and_in_flags_of_their_own() {
+        let read = run("--x_opt=c --x_out=a,b=1:gen --x_opt=d x.proto").expect("is right");
+        assert_eq!(read.outputs[0].parameter, "a,b=1,c,d");
+        assert_eq!(read.outputs[0].place, "gen");
+        assert_eq!(read.outputs[0].generator, "x");
+    }
+
+    #[test]
+    fn plugins_have_the_names_of_their_files_or_given_ones() {
+        let read = run("--plugin=/a/protoc-gen-x --plugin=protoc-gen-y=/b/z --x_out=. x.proto")
+            .expect("is right");
+        assert_eq!(read.plugins["protoc-gen-x"], PathBuf::from("/a/protoc-gen-x"));
+        assert_eq!(read.plugins["protoc-gen-y"], PathBuf::from("/b/z"));
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_as_protoc_says_it() {
+        for (line, expect) in [
+            ("x.proto", "Missing output directives."),
+            ("--python_out=.", "Missing input file."),
+            ("--nonsense x.proto", "Unknown flag: --nonsense"),
+            ("x.proto --python_out", "Missing value for flag: --python_out"),
+            ("--include_imports=1 x.proto", "Missing output directives."),
+            ("--python_out -I. x.proto", "Missing value for flag: --python_out"),
+            ("--error_format=xcode x.proto", "Unknown error format: xcode"),
+            ("-q x.proto -o y", "Unknown flag: -q"),
+            ("@/nonexistent", "Failed to open argument file: /nonexistent"),
+        ] {
+            assert_eq!(run(line).expect_err(line), expect, "{line}");
+        }
+    }
+
+    #[test]
+    fn with_sets_only_no_directory_is_searched() {
+        let read = run("--descriptor_set_in=a:b -o c x.proto").expect("is right");
+        assert!(read.proto_path.is_empty());
+        assert_eq!(read.descriptor_set_in.len(), 2);
+    }
+}

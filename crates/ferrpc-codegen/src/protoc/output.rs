@@ -1,0 +1,220 @@
+//! Files before they are written: by place, with the insertion points of each; and then all of
+//! them or none.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::archive;
+use super::report::{Failure, describe};
+use super::sources::is_clean;
+
+/// All that a run will write.
+#[derive(Debug)]
+pub(super) struct Outputs {
+    allow_escape: bool,
+    /// Directories and archives with their files, in order of their first use.
+    places: Vec<(String, Files)>,
+    /// Files with paths of their own.
+    single: Vec<(PathBuf, Vec<u8>)>,
+}
+
+#[derive(Debug, Default)]
+struct Files {
+    by_name: BTreeMap<String, String>,
+}
+
+impl Outputs {
+    pub(super) fn new(allow_escape: bool) -> Self {
+        Self { allow_escape, places: Vec::new(), single: Vec::new() }
+    }
+
+    pub(super) fn single(&mut self, path: &Path, content: Vec<u8>) {
+        self.single.push((path.to_owned(), content));
+    }
+
+    pub(super) fn add(&mut self, place: &str, name: &str, content: String) -> Result<(), String> {
+        if !is_clean(name) && !(self.allow_escape && !name.is_empty()) {
+            return Err(format!("{name}: The file would not be inside of the output directory."));
+        }
+        match self.files(place).by_name.insert(name.to_owned(), content) {
+            None => Ok(()),
+            Some(_) => Err(format!("{name}: Tried to write the same file twice.")),
+        }
+    }
+
+    /// Puts lines before the line that marks the point, as far to the right as it is.
+    pub(super) fn insert(
+        &mut self,
+        place: &str,
+        name: &str,
+        point: &str,
+        content: &str,
+    ) -> Result<(), String> {
+        let Some(file) = self.files(place).by_name.get_mut(name) else {
+            return Err(format!("{name}: Tried to insert into file that doesn't exist."));
+        };
+        let magic = format!("@@protoc_insertion_point({point})");
+        let Some(at) = file.find(&magic) else {
+            return Err(format!("{name}: insertion point \"{point}\" not found."));
+        };
+        let line = file[..at].rfind('\n').map_or(0, |end| end + 1);
+        let indent: String =
+            file[line..].chars().take_while(|character| matches!(character, ' ' | '\t')).collect();
+        let mut inserted = String::new();
+        for added in content.lines() {
+            if !added.is_empty() {
+                inserted.push_str(&indent);
+                inserted.push_str(added);
+            }
+            inserted.push('\n');
+        }
+        file.insert_str(line, &inserted);
+        Ok(())
+    }
+
+    /// Makes the place known, so that an archive is written even if nothing comes into it.
+    fn files(&mut self, place: &str) -> &mut Files {
+        let at = self.places.iter().position(|(known, _)| known == place).unwrap_or_else(|| {
+            self.places.push((place.to_owned(), Files::default()));
+            self.places.len() - 1
+        });
+        &mut self.places[at].1
+    }
+
+    /// A rule for `make`: what is written depends on what was read.
+    pub(super) fn dependencies(&self, read: &[PathBuf]) -> String {
+        let mut targets: Vec<String> = Vec::new();
+        for (place, files) in &self.places {
+            if is_archive(place) {
+                targets.push(place.clone());
+            } else {
+                let names = files.by_name.keys();
+                targets.extend(names.map(|name| Path::new(place).join(name).display().to_string()));
+            }
+        }
+        targets.extend(self.single.iter().map(|(path, _)| path.display().to_string()));
+        let targets: Vec<_> = targets.iter().map(|target| escape(target)).collect();
+        let read: Vec<_> = read.iter().map(|path| escape(&path.display().to_string())).collect();
+        format!("{}: {}", targets.join(" \\\n"), read.join("\\\n "))
+    }
+
+    pub(super) fn write(self) -> Result<(), Failure> {
+        let mut files = Vec::new();
+        let mut directories = Vec::new();
+        for (place, content) in self.places {
+            if is_archive(&place) {
+                files.push((PathBuf::from(&place), archive::bytes(&place, &content.by_name)));
+                continue;
+            }
+            if !Path::new(&place).is_dir() {
+                let shown = if place.ends_with('/') { place } else { format!("{place}/") };
+                return Err(Failure::message(format!("{shown}: No such file or directory")));
+            }
+            for (name, text) in content.by_name {
+                let path = Path::new(&place).join(&name);
+                directories.extend(path.parent().map(Path::to_owned));
+                files.push((path, text.into_bytes()));
+            }
+        }
+        files.extend(self.single);
+        let made = make(&directories)?;
+        write_all(&files).inspect_err(|_| {
+            for directory in made.iter().rev() {
+                // One with files in it was in use by somebody else.
+                let _ = fs::remove_dir(directory);
+            }
+        })
+    }
+}
+
+/// Makes directories; returns those that were not there.
+fn make(directories: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
+    let mut made = Vec::new();
+    for directory in directories {
+        let missing: Vec<&Path> = directory
+            .ancestors()
+            .take_while(|path| !path.as_os_str().is_empty() && !path.exists())
+            .collect();
+        for path in missing.into_iter().rev() {
+            fs::create_dir(path).map_err(|error| Failure::io(path.display(), &error))?;
+            made.push(path.to_owned());
+        }
+    }
+    Ok(made)
+}
+
+/// Writes each file beside its place, and renames them when all are there.
+fn write_all(files: &[(PathBuf, Vec<u8>)]) -> Result<(), Failure> {
+    let mut staged: Vec<(PathBuf, &Path)> = Vec::new();
+    let result = files.iter().try_for_each(|(path, content)| {
+        // What is no plain file (`/dev/stdout`, a pipe) has no place beside it.
+        if path.exists() && !path.is_file() {
+            return if path.is_dir() { Err((path.clone(), is_a_directory())) } else { Ok(()) };
+        }
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let temporary = path.with_file_name(format!(".{name}.{}", std::process::id()));
+        staged.push((temporary.clone(), path));
+        fs::write(&temporary, content).map_err(|error| (path.clone(), error))
+    });
+    let result = result.and_then(|()| {
+        for (path, content) in files.iter().filter(|(path, _)| path.exists() && !path.is_file()) {
+            fs::write(path, content).map_err(|error| (path.clone(), error))?;
+        }
+        staged.iter().try_for_each(|(temporary, path)| {
+            // Links stay links: who made one wants the file behind it.
+            let place = fs::canonicalize(path).unwrap_or_else(|_| (*path).to_owned());
+            match fs::rename(temporary, &place) {
+                // A link into another file system.
+                Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
+                    fs::copy(temporary, &place).map(drop)
+                }
+                other => other,
+            }
+            .map_err(|error| ((*path).to_owned(), error))
+        })
+    });
+    for (temporary, _) in &staged {
+        // Most were renamed.
+        let _ = fs::remove_file(temporary);
+    }
+    result.map_err(|(path, error)| {
+        Failure::message(format!("{}: {}", path.display(), describe(&error)))
+    })
+}
+
+fn is_a_directory() -> io::Error {
+    io::Error::from(io::ErrorKind::IsADirectory)
+}
+
+fn is_archive(place: &str) -> bool {
+    place.ends_with(".zip") || place.ends_with(".jar")
+}
+
+/// For `make`, which splits at spaces.
+fn escape(path: &str) -> String {
+    path.replace(' ', "\\ ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn insertions_stand_before_their_point_in_the_order_they_came() {
+        let mut outputs = Outputs::new(false);
+        let text = "a\n  # @@protoc_insertion_point(x)\nb\n".to_owned();
+        outputs.add("d", "f.py", text).expect("is new");
+        outputs.insert("d", "f.py", "x", "one\n\ntwo\n").expect("the point is there");
+        outputs.insert("d", "f.py", "x", "three\n").expect("it is still there");
+        assert_eq!(
+            outputs.files("d").by_name["f.py"],
+            "a\n  one\n\n  two\n  three\n  # @@protoc_insertion_point(x)\nb\n"
+        );
+        outputs.insert("d", "f.py", "y", "").expect_err("there is no such point");
+        outputs.insert("d", "g.py", "x", "").expect_err("there is no such file");
+        outputs.add("d", "f.py", String::new()).expect_err("is there");
+        outputs.add("d", "../f.py", String::new()).expect_err("leads out");
+    }
+}

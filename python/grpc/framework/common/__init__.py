@@ -1,0 +1,1 @@
+"""Interfaces from before `grpc` had its present ones; kept for programs that still import them."""

@@ -1,0 +1,1 @@
+"""The protobuf compiler: ``python -m grpc_tools.protoc``."""

@@ -1,0 +1,285 @@
+"""protoc's command line: flags, errors, and that a failure leaves nothing behind."""
+
+import os
+import stat
+import sys
+import zipfile
+
+import pytest
+from google.protobuf import descriptor_pb2
+from google.protobuf.compiler import plugin_pb2
+
+GOOD = 'syntax = "proto3";\npackage a;\nmessage A { string text = 1; repeated int32 n = 3; }\n'
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "a.proto").write_text(GOOD)
+    (tmp_path / "out").mkdir()
+    return tmp_path
+
+
+def both(compiler, official, folder, *arguments, **more):
+    """The same for both; returns what they said."""
+    said = []
+    for one in (compiler, official):
+        done = one.run(*arguments, cwd=folder, **more)
+        said.append((done.returncode, done.stdout, done.stderr.decode()))
+    return said
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "--version",
+        "a.proto",
+        "--python_out=out",
+        "--nonsense a.proto",
+        "--python_out=out nosuch.proto",
+        "--python_out=nosuch a.proto",
+        "--python_out a.proto --pyi_out",
+        "--include_imports=1 a.proto",
+        "--error_format=xcode --python_out=out a.proto",
+        "--python_out=wrong:out a.proto",
+        "--grpc_python_out=wrong:out a.proto",
+        "--grpc_python_out=grpc_1_0:out a.proto",
+        "--include_imports --python_out=out a.proto",
+        "--decode=a.Nothing a.proto",
+        "--encode=a.A --python_out=out a.proto",
+        "--decode_raw a.proto",
+        "@nosuch",
+        "--direct_dependencies= --direct_dependencies= --python_out=out a.proto",
+        "-I nosuch -I. --python_out=out a.proto",
+        "--print_free_field_numbers a.proto",
+        "--deterministic_output --decode=a.A a.proto",
+    ],
+)
+def test_what_is_said(compiler, official, folder, arguments):
+    ours, theirs = both(compiler, official, folder, "-I.", *arguments.split())
+    assert ours == theirs
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ('syntax = "proto3";\nmessage A { Foo x = 1; }\n', "e.proto:2:13: "),
+        ('syntax = "proto3";\nmessage A {\n  int32 x 1;\n}\n', "e.proto:3:11: "),
+        ('syntax = "proto3";\nimport "nosuch.proto";\n', "e.proto:2:1: "),
+        ('syntax = "proto3";\nmessage A {\n  int32 x = 1;\n  int32 y = 1;\n}\n', "e.proto:4:13: "),
+    ],
+)
+def test_errors_have_their_place(compiler, official, folder, text, place):
+    (folder / "e.proto").write_text(text)
+    for status, _, said in both(compiler, official, folder, "-I.", "--python_out=out", "a.proto", "e.proto"):
+        assert status == 1
+        assert place in said
+        assert os.listdir(folder / "out") == []
+
+
+def test_the_texts_of_frequent_errors(compiler, official, folder):
+    (folder / "e.proto").write_text('syntax = "proto3";\nimport "no.proto";\nmessage A {}\n')
+    ours, theirs = both(compiler, official, folder, "-I.", "--python_out=out", "e.proto")
+    assert ours == theirs
+    (folder / "e.proto").write_text('syntax = "proto3";\nmessage A { Foo x = 1; }\n')
+    ours, theirs = both(compiler, official, folder, "-I.", "--python_out=out", "e.proto")
+    assert ours == theirs
+    ours, theirs = both(
+        compiler, official, folder, "-I.", "--error_format=msvs", "--python_out=out", "e.proto"
+    )
+    assert ours == theirs
+
+
+@pytest.mark.ferrpc_only("grpcio-tools compiles editions")
+def test_an_edition_is_refused_with_its_place(compiler, folder):
+    (folder / "e.proto").write_text('// First.\nedition = "2023";\nmessage A {}\n')
+    (folder / "f.proto").write_text('syntax = "proto3";\nimport "e.proto";\n')
+    for file in ("e.proto", "f.proto"):
+        done = compiler.run("-I.", "--python_out=out", "a.proto", file, cwd=folder)
+        assert done.returncode == 1
+        assert done.stderr.decode().startswith('e.proto:2:1: Edition "2023" is not supported')
+        assert os.listdir(folder / "out") == []
+
+
+def test_unused_imports_are_warned_of(compiler, official, folder):
+    (folder / "b.proto").write_text(
+        'syntax = "proto3";\n\nimport "a.proto";\nimport "google/protobuf/any.proto";\n'
+        "message B { a.A a = 1; }\n"
+    )
+    for flag, status in (("--error_format=gcc", 0), ("--fatal_warnings", 1)):
+        ours, theirs = both(compiler, official, folder, "-I.", "--python_out=out", flag, "b.proto")
+        assert ours == theirs
+        assert ours[0] == status
+
+
+def test_an_output_directory_that_is_not_there_stops_all(compiler, folder):
+    done = compiler.run("-I.", "--python_out=out", "--pyi_out=nosuch", "a.proto", cwd=folder)
+    assert done.returncode == 1
+    assert os.listdir(folder / "out") == []
+
+
+def test_argument_files(compiler, folder):
+    (folder / "flags").write_text("-I.\n--python_out=out\na.proto\n")
+    compiler.make("@flags", cwd=folder)
+    assert os.listdir(folder / "out") == ["a_pb2.py"]
+
+
+def test_virtual_names(compiler, folder):
+    compiler.make(f"-Ix/y={folder}", "--python_out=out", "x/y/a.proto", cwd=folder)
+    assert (folder / "out/x/y/a_pb2.py").is_file()
+
+
+def test_archives(compiler, official, folder):
+    for name in ("o.zip", "o.jar"):
+        contents = []
+        for one in (compiler, official):
+            one.make("-I.", f"--python_out={name}", "a.proto", cwd=folder)
+            with zipfile.ZipFile(folder / name) as archive:
+                assert archive.testzip() is None
+                contents.append(sorted(archive.namelist()))
+        assert contents[0] == contents[1]
+
+
+def test_rules_for_make(compiler, official, folder):
+    texts = []
+    for one in (compiler, official):
+        one.make("-I.", "--python_out=out", "--dependency_out=deps", "a.proto", cwd=folder)
+        texts.append((folder / "deps").read_text().replace("\\\n", " ").split())
+    assert texts[0] == texts[1]
+
+
+def test_text_to_bytes_and_back(compiler, official, folder):
+    text = b'text: "x\\n\\303\\251"\nn: 1\nn: 2\n'
+    ours, theirs = both(compiler, official, folder, "-I.", "--encode=a.A", "a.proto", stdin=text)
+    assert ours == theirs
+    assert ours[1] == b"\n\x04x\n\xc3\xa9\x1a\x02\x01\x02"
+    for flags in (["-I.", "--decode=a.A", "a.proto"], ["--decode_raw"]):
+        ours, theirs = both(compiler, official, folder, *flags, stdin=ours[1])
+        assert ours == theirs
+        ours = (0, b"\n\x04x\n\xc3\xa9\x1a\x02\x01\x02", "")
+
+
+def test_bytes_that_are_no_message(compiler, official, folder):
+    for flags in (["-I.", "--decode=a.A", "a.proto"], ["--decode_raw"]):
+        ours, theirs = both(compiler, official, folder, *flags, stdin=b"\x0a\xff")
+        assert ours == theirs
+        assert ours[0] == 1
+
+
+def test_sets_instead_of_files(compiler, folder):
+    compiler.make("-I.", "--include_imports", "-oset", "a.proto", cwd=folder)
+    compiler.make("-I.", "--python_out=out", "a.proto", cwd=folder)
+    direct = (folder / "out/a_pb2.py").read_text()
+    (folder / "elsewhere").mkdir()
+    compiler.make(
+        "--descriptor_set_in=../set", "--python_out=.", "a.proto", cwd=folder / "elsewhere"
+    )
+    assert (folder / "elsewhere/a_pb2.py").read_text() == direct
+    # And as an import of a file.
+    (folder / "elsewhere/b.proto").write_text(
+        'syntax = "proto3"; import "a.proto"; message B { a.A a = 1; }'
+    )
+    compiler.make(
+        "-I.", "--descriptor_set_in=../set", "--python_out=.", "b.proto", cwd=folder / "elsewhere"
+    )
+    assert (folder / "elsewhere/b_pb2.py").is_file()
+
+
+PLUGIN = """#!{python}
+import sys
+from google.protobuf.compiler import plugin_pb2
+request = plugin_pb2.CodeGeneratorRequest.FromString(sys.stdin.buffer.read())
+open("request", "wb").write(request.SerializeToString())
+if request.parameter == "fail":
+    sys.exit(3)
+response = plugin_pb2.CodeGeneratorResponse()
+if request.parameter == "error":
+    response.error = "no, thank you"
+elif request.parameter == "insert":
+    response.file.add(name="a_pb2.py", insertion_point="module_scope", content="INSERTED = 1\\n")
+elif request.parameter == "escape":
+    response.file.add(name="../escaped", content="")
+else:
+    response.file.add(name="x/first.txt", content="one ")
+    response.file.add(content="two")
+sys.stdout.buffer.write(response.SerializeToString())
+"""
+
+
+@pytest.fixture
+def plugin(folder):
+    path = folder / "protoc-gen-test"
+    path.write_text(PLUGIN.format(python=sys.executable))
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    return path
+
+
+def test_plugins(compiler, official, folder, plugin):
+    requests = []
+    (folder / "b.proto").write_text('syntax = "proto3"; import "a.proto"; message B { a.A a = 1; }')
+    for one in (compiler, official):
+        one.make(
+            "-I.", f"--plugin={plugin}", "--test_out=k=v:out", "--test_opt=w", "b.proto", cwd=folder
+        )
+        assert (folder / "out/x/first.txt").read_text() == "one two"
+        request = plugin_pb2.CodeGeneratorRequest.FromString((folder / "request").read_bytes())
+        for file in [*request.proto_file, *request.source_file_descriptors]:
+            file.ClearField("source_code_info")
+        requests.append(request)
+    assert requests[0] == requests[1]
+    assert requests[0].parameter == "k=v,w"
+
+
+def test_plugins_on_the_path(compiler, folder, plugin):
+    path = {"PATH": f"{plugin.parent}{os.pathsep}{os.environ['PATH']}"}
+    done = compiler.run("-I.", "--test_out=out", "a.proto", cwd=folder, env=path)
+    assert done.returncode == 0, done.stderr
+    assert (folder / "out/x/first.txt").is_file()
+
+
+def test_plugins_insert_into_our_files(compiler, folder, plugin):
+    compiler.make(
+        "-I.", "--python_out=out", f"--plugin={plugin}", "--test_out=insert:out", "a.proto", cwd=folder
+    )
+    text = (folder / "out/a_pb2.py").read_text()
+    assert "INSERTED = 1\n# @@protoc_insertion_point(module_scope)\n" in text
+
+
+def test_plugins_that_fail(compiler, official, folder, plugin):
+    for parameter in ("fail", "error"):
+        ours, theirs = both(
+            compiler, official, folder,
+            "-I.", "--python_out=out", f"--plugin={plugin}", f"--test_out={parameter}:out", "a.proto",
+        )  # fmt: skip
+        assert ours == theirs
+        assert ours[0] == 1
+        assert os.listdir(folder / "out") == []
+    done = compiler.run("-I.", f"--plugin={plugin}", "--test_out=escape:out", "a.proto", cwd=folder)
+    assert done.returncode == 1
+    assert not (folder / "escaped").exists()
+    done = compiler.run("-I.", "--nosuch_out=out", "a.proto", cwd=folder)
+    assert done.returncode == 1
+    assert "protoc-gen-nosuch: program not found or is not executable" in done.stderr.decode()
+
+
+def test_sets_of_others_cannot_break_out(compiler, folder):
+    """What would be code, or a path, in generated files."""
+    bad = [
+        descriptor_pb2.FileDescriptorProto(name="../../x.proto"),
+        descriptor_pb2.FileDescriptorProto(name="/tmp/x.proto"),
+        descriptor_pb2.FileDescriptorProto(name="x\nimport os\n.proto"),
+        descriptor_pb2.FileDescriptorProto(name="x.proto", package="a; import os"),
+        descriptor_pb2.FileDescriptorProto(name="x.proto", dependency=["x.proto"]),
+        descriptor_pb2.FileDescriptorProto(name="x.proto", public_dependency=[7]),
+    ]
+    injected = descriptor_pb2.FileDescriptorProto(name="x.proto")
+    injected.service.add(name="S:\n    pass\nimport os\nclass T")
+    bad.append(injected)
+    for file in bad:
+        found = descriptor_pb2.FileDescriptorSet(file=[file])
+        (folder / "set").write_bytes(found.SerializeToString())
+        done = compiler.run(
+            "--descriptor_set_in=set", "--python_out=out", "--grpc_python_out=out", file.name,
+            cwd=folder,
+        )
+        assert done.returncode == 1, file
+        assert os.listdir(folder / "out") == []

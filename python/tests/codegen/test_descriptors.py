@@ -1,0 +1,118 @@
+"""Descriptor sets: what is parsed from ours and from the official compiler's is the same.
+
+Custom options count as parsed: their fields may be encoded in any order.
+"""
+
+import pathlib
+import subprocess
+
+import pytest
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+
+from .conftest import CORPUS
+
+WELL_KNOWN = "google/protobuf/"
+
+
+@pytest.fixture(params=CORPUS)
+def part(request, corpus):
+    return corpus[request.param]
+
+
+def read(path, known=descriptor_pb2.FileDescriptorSet):
+    return known.FromString(path.read_bytes())
+
+
+def knowing(path):
+    """The class of descriptor sets that knows the custom options of a set with all its imports."""
+    pool = descriptor_pool.DescriptorPool()
+    pool.AddSerializedFile(descriptor_pb2.DESCRIPTOR.serialized_pb)
+    for file in read(path).file:
+        if file.name != descriptor_pb2.DESCRIPTOR.name:
+            pool.Add(file)
+    found = pool.FindMessageTypeByName("google.protobuf.FileDescriptorSet")
+    return message_factory.GetMessageClass(found)
+
+
+def both(compiler, official, part, tmp_path, *flags):
+    folder, files = part
+    for one, name in ((compiler, "ours"), (official, "theirs")):
+        one.make("-I.", *flags, f"-o{tmp_path / name}", *files, cwd=folder)
+    official.make("-I.", "--include_imports", f"-o{tmp_path / 'all'}", *files, cwd=folder)
+    known = knowing(tmp_path / "all")
+    return read(tmp_path / "ours", known), read(tmp_path / "theirs", known)
+
+
+@pytest.mark.parametrize("flags", [(), ("--include_imports",), ("--retain_options",)])
+def test_sets(compiler, official, part, tmp_path, flags):
+    ours, theirs = both(compiler, official, part, tmp_path, *flags)
+    ours, theirs = ({file.name: file for file in it.file} for it in (ours, theirs))
+    assert ours.keys() == theirs.keys()
+    for name in ours:
+        assert ours[name] == theirs[name], name
+
+
+def test_every_file_stands_behind_its_imports(compiler, part, tmp_path):
+    folder, files = part
+    compiler.make("-I.", "--include_imports", f"-o{tmp_path / 'set'}", *files, cwd=folder)
+    seen = set()
+    for file in read(tmp_path / "set").file:
+        assert seen.issuperset(file.dependency), file.name
+        seen.add(file.name)
+
+
+def test_places_and_comments(compiler, official, part, tmp_path):
+    """The order of locations differs: protoc's is that of its parser."""
+    ours, theirs = both(compiler, official, part, tmp_path, "--include_source_info")
+
+    def locations(files):
+        return {
+            file.name: sorted(
+                (
+                    list(it.path),
+                    list(it.span),
+                    it.leading_comments,
+                    it.trailing_comments,
+                    list(it.leading_detached_comments),
+                )
+                for it in file.source_code_info.location
+            )
+            for file in files.file
+            if not file.name.startswith(WELL_KNOWN)
+        }
+
+    assert locations(ours) == locations(theirs)
+
+
+def test_well_known_files_are_found_without_a_path(compiler, tmp_path):
+    (tmp_path / "a.proto").write_text(
+        'syntax = "proto3"; import "google/protobuf/any.proto";'
+        "message A { google.protobuf.Any any = 1; }"
+    )
+    compiler.make("-I.", "--include_imports", "-oset", "a.proto", cwd=tmp_path)
+    assert [it.name for it in read(tmp_path / "set").file] == [
+        "google/protobuf/any.proto",
+        "a.proto",
+    ]
+
+
+def test_well_known_files_are_the_official_ones(compiler, official, tmp_path):
+    """Ours are in the package's folder as well, where build systems look for them."""
+    sets = []
+    for one in (compiler, official):
+        where = subprocess.run(
+            [one.python, "-c", "import grpc_tools; print(grpc_tools.__path__[0])"],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        ).stdout.strip()
+        root = pathlib.Path(where) / "_proto"
+        files = sorted(str(it.relative_to(root)) for it in root.rglob("*.proto"))
+        path = tmp_path / f"set{len(sets)}"
+        one.make("-I.", "--retain_options", f"-o{path}", *files, cwd=root)
+        sets.append({file.name: file for file in read(path).file})
+    ours, theirs = sets
+    assert ours.keys() == theirs.keys()
+    for name in ours:
+        assert ours[name] == theirs[name], name

@@ -1,0 +1,288 @@
+//! The Python environments and what runs in them. Two virtual environments lie beside the peers:
+//!
+//! ```text
+//! target/peers/python-oracle   real grpcio and grpcio-tools; every test runs on it first
+//! target/peers/python-ferrpc   `pip install .` of this checkout
+//! ```
+//!
+//! A stamp is written after its step succeeded, so that nothing is installed needlessly and a step
+//! cut short is done again.
+
+use std::collections::hash_map::DefaultHasher;
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+use std::hash::{Hash, Hasher};
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::process;
+use crate::report::{Progress, Tally};
+use crate::workspace::Workspace;
+
+/// Both environments, ready.
+pub(crate) struct Environments {
+    pub(crate) oracle: PathBuf,
+    pub(crate) ferrpc: PathBuf,
+}
+
+/// Makes what is not there, or not as it should be.
+pub(crate) fn prepare(workspace: &Workspace, progress: &Progress) -> Result<Environments> {
+    let oracle = Environment::new(workspace, "python-oracle");
+    oracle.make("python/tests/requirements-oracle.txt", progress)?;
+    Ok(Environments { oracle: oracle.python(), ferrpc: prepare_ferrpc(workspace, progress)? })
+}
+
+/// The interpreter of the environment that holds this checkout.
+pub(crate) fn prepare_ferrpc(workspace: &Workspace, progress: &Progress) -> Result<PathBuf> {
+    let ferrpc = Environment::new(workspace, "python-ferrpc");
+    ferrpc.make("python/tests/requirements.txt", progress)?;
+    ferrpc.install_checkout(progress)?;
+    Ok(ferrpc.python())
+}
+
+/// A folder with the modules of the tutorial's proto, as `grpc_tools` of that interpreter writes
+/// them.
+pub(crate) fn stubs(workspace: &Workspace, python: &Path) -> Result<PathBuf> {
+    let folder = workspace.peer("python-ferrpc").join("gen");
+    fs::create_dir_all(&folder)?;
+    let mut command = Command::new(python);
+    command.args(["-m", "grpc_tools.protoc", "-Itestdata/protos"]);
+    for option in ["--python_out=", "--grpc_python_out="] {
+        let mut option = OsString::from(option);
+        option.push(&folder);
+        command.arg(option);
+    }
+    command.arg("testdata/protos/test_service.proto").current_dir(&workspace.root);
+    clean(&mut command);
+    process::output(&mut command, "grpc_tools.protoc", process::MINUTE)?;
+    Ok(folder)
+}
+
+/// Runs the Python tests on the oracle, then on ferrpc. Each test is one check on each.
+pub(crate) fn test(workspace: &Workspace, rest: &[String]) -> Result<Tally> {
+    let environments = {
+        let progress = Progress::new();
+        prepare(workspace, &progress)?
+    };
+    let mut tally = Tally::default();
+    for (name, python) in [("grpcio", &environments.oracle), ("ferrpc", &environments.ferrpc)] {
+        println!("\n-- the Python tests on {name}");
+        tally += pytest(workspace, name, python, &environments.oracle, rest)?;
+    }
+    Ok(tally)
+}
+
+/// The tests in one environment. That pytest fails without a test that did is an error.
+fn pytest(
+    workspace: &Workspace,
+    name: &str,
+    python: &Path,
+    oracle: &Path,
+    rest: &[String],
+) -> Result<Tally> {
+    let mut command = Command::new(python);
+    command
+        .args(["-m", "pytest", "-q", "-r", "fE"])
+        .args(rest)
+        .current_dir(&workspace.root)
+        .env("FERRPC_ORACLE_PYTHON", oracle)
+        .env("CARGO_TARGET_DIR", &workspace.target)
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped());
+    clean(&mut command);
+    let mut child =
+        command.spawn().with_context(|| format!("cannot start {}", python.display()))?;
+    let stdout = child.stdout.take().context("stdout is a pipe")?;
+    let (sender, summary) = mpsc::channel();
+    thread::spawn(move || {
+        let mut last = None;
+        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+            if line.starts_with("tally on ") {
+                last = Some(line.clone());
+            }
+            println!("{line}");
+        }
+        let _ = sender.send(last);
+    });
+    let Some(status) = process::wait(&mut child, LIMIT)? else {
+        println!("the Python tests on {name} did not end within {} s", LIMIT.as_secs());
+        return Ok(Tally::of(false));
+    };
+    // A program that a test left behind may hold the pipe.
+    let line = summary.recv_timeout(Duration::from_secs(10)).ok().flatten();
+    let Some(tally) = line.as_deref().and_then(counted) else {
+        bail!("the Python tests on {name} ended without a summary: {status}");
+    };
+    if !status.success() && tally.failed == 0 {
+        bail!("the Python tests on {name} failed, though no test did: {status}");
+    }
+    Ok(tally)
+}
+
+/// Reads `tally on ferrpc: passed=3 failed=0 error=0 skipped=0 elsewhere=1`. A test that is skipped
+/// for another reason than that it runs elsewhere counts as failed.
+fn counted(line: &str) -> Option<Tally> {
+    let count = |name: &str| -> Option<usize> {
+        let word = line.split(' ').find_map(|word| word.strip_prefix(name)?.strip_prefix('='))?;
+        word.parse().ok()
+    };
+    let failed = count("failed")? + count("error")? + count("skipped")?;
+    Some(Tally { passed: count("passed")?, failed })
+}
+
+/// Takes out what would have Python look elsewhere than in its environment.
+fn clean(command: &mut Command) {
+    for name in ["PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "PYTEST_ADDOPTS"] {
+        command.env_remove(name);
+    }
+}
+
+struct Environment<'a> {
+    workspace: &'a Workspace,
+    folder: PathBuf,
+}
+
+impl<'a> Environment<'a> {
+    fn new(workspace: &'a Workspace, name: &str) -> Self {
+        Self { workspace, folder: workspace.peer(name) }
+    }
+
+    fn python(&self) -> PathBuf {
+        self.folder.join("venv/bin/python")
+    }
+
+    /// A virtual environment with what a file of requirements names.
+    fn make(&self, requirements: &str, progress: &Progress) -> Result<()> {
+        let base = env::var_os("PYTHON").unwrap_or_else(|| "python3".into());
+        let version = process::output(
+            Command::new(&base).arg("--version"),
+            "Python (PYTHON names another)",
+            process::MINUTE,
+        )?;
+        let mut mark = DefaultHasher::new();
+        // The folder, because an environment cannot be moved.
+        (version, &self.folder).hash(&mut mark);
+        let tests = self.workspace.root.join("python/tests");
+        for file in ["requirements.txt", "requirements-oracle.txt"] {
+            fs::read(tests.join(file))?.hash(&mut mark);
+        }
+        let mark = format!("{:016x}", mark.finish());
+        if self.fresh("venv", &mark) {
+            return Ok(());
+        }
+        let name = self.folder.file_name().unwrap_or_default().display();
+        progress.say(&format!("{name}: a virtual environment with {requirements}"));
+        // What was installed into the old one is gone with it.
+        for stamp in ["venv", "checkout"] {
+            let _ = fs::remove_file(self.stamp(stamp));
+        }
+        fs::create_dir_all(&self.folder)?;
+        let venv = self.folder.join("venv");
+        let mut command = Command::new(&base);
+        command.args(["-m", "venv", "--clear"]).arg(&venv);
+        clean(&mut command);
+        process::output(&mut command, "python3 -m venv", process::BUILD)?;
+        self.pip(&["install".into(), "-r".into(), requirements.into()])?;
+        self.done("venv", &mark)
+    }
+
+    /// `pip install .`, with cargo's profile for development in place of the one for releases.
+    fn install_checkout(&self, progress: &Progress) -> Result<()> {
+        let mark = format!("{:016x}", sources(&self.workspace.root)?);
+        if self.fresh("checkout", &mark) {
+            return Ok(());
+        }
+        progress.say("pip install .");
+        let _ = fs::remove_file(self.stamp("checkout"));
+        let arguments = ["install", "--force-reinstall", "--no-deps", "."];
+        self.pip(&arguments.map(OsString::from))?;
+        self.done("checkout", &mark)
+    }
+
+    fn pip(&self, arguments: &[OsString]) -> Result<()> {
+        let mut command = Command::new(self.python());
+        command
+            .args(["-m", "pip", "--disable-pip-version-check", "--quiet"])
+            .args(arguments)
+            .current_dir(&self.workspace.root)
+            .env("MATURIN_PEP517_ARGS", "--profile dev")
+            .env("CARGO_TARGET_DIR", &self.workspace.target);
+        clean(&mut command);
+        let what = format!("pip {}", arguments.join(" ".as_ref()).display());
+        process::output(&mut command, &what, process::BUILD)?;
+        Ok(())
+    }
+
+    fn stamp(&self, name: &str) -> PathBuf {
+        self.folder.join(name).with_extension("stamp")
+    }
+
+    fn fresh(&self, name: &str, mark: &str) -> bool {
+        fs::read_to_string(self.stamp(name)).is_ok_and(|found| found == mark)
+    }
+
+    fn done(&self, name: &str, mark: &str) -> Result<()> {
+        fs::write(self.stamp(name), mark).context("cannot write a stamp")
+    }
+}
+
+/// A mark of everything that a wheel is made from.
+fn sources(root: &Path) -> Result<u64> {
+    let mut files = Vec::new();
+    for folder in ["crates", "python"] {
+        gather(&root.join(folder), &mut files)?;
+    }
+    for file in ["Cargo.toml", "Cargo.lock", "pyproject.toml", "README.md", "rust-toolchain.toml"] {
+        files.push(root.join(file));
+    }
+    files.sort();
+    let mut mark = DefaultHasher::new();
+    for file in files {
+        let bytes = fs::read(&file).with_context(|| file.display().to_string())?;
+        (file.strip_prefix(root).unwrap_or(&file), bytes).hash(&mut mark);
+    }
+    Ok(mark.finish())
+}
+
+fn gather(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
+    for entry in fs::read_dir(folder).with_context(|| folder.display().to_string())? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default();
+        if path.is_dir() {
+            if !["__pycache__", "target"].iter().any(|skipped| name == *skipped)
+                && !path.ends_with("python/tests")
+            {
+                gather(&path, files)?;
+            }
+        } else if path.extension().is_none_or(|extension| extension != "so") {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+/// For all tests in one environment: each has a limit of its own, which a hang below Python's
+/// reach does not keep.
+const LIMIT: Duration = Duration::from_secs(30 * 60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_summary_of_the_python_tests() {
+        let line = "tally on ferrpc: passed=31 failed=2 error=1 skipped=0 elsewhere=4";
+        assert_eq!(counted(line), Some(Tally { passed: 31, failed: 3 }));
+        let line = "tally on grpcio: passed=31 failed=0 error=0 skipped=1 elsewhere=0";
+        assert_eq!(counted(line), Some(Tally { passed: 31, failed: 1 }));
+        assert_eq!(counted("31 passed in 3 s"), None);
+    }
+}
