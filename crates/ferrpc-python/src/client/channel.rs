@@ -158,6 +158,7 @@ impl Channel {
     }
 
     /// The number of the connectivity state; begins to connect if asked to.
+    #[pyo3(name = "check_connectivity_state")]
     fn state(&self, connect: bool) -> u32 {
         if self.lock().closed {
             return number(ConnectivityState::Shutdown);

@@ -1,0 +1,404 @@
+"""Channels and their multicallables, over the engine in `grpc._ferrpc`."""
+
+import logging
+import os
+import threading
+import time
+
+import grpc
+from grpc import _channel_options, _common, _completions, _ferrpc
+from grpc._enums import StatusCode
+from grpc._rendezvous import (
+    _INTERNAL,
+    _UNKNOWN,
+    End,
+    _InactiveRpcError,
+    _MultiThreadedRendezvous,
+    _Rendezvous,
+    _SingleThreadedRendezvous,
+    _UnaryRendezvous,
+)
+
+__all__ = (
+    "Channel",
+    "_InactiveRpcError",
+    "_MultiThreadedRendezvous",
+    "_Rendezvous",
+    "_SingleThreadedRendezvous",
+)
+
+_LOGGER = logging.getLogger(__name__)
+
+_EMPTY_FLAGS = 0
+
+_SERIALIZING = "Exception serializing request!"
+_ITERATING = "Exception iterating requests!"
+_INSECURE = (
+    "Established channel does not have a sufficient security level to transfer call credential."
+)
+
+
+def _default_timeout():
+    text = os.environ.get("GRPC_PYTHON_DEFAULT_TIMEOUT_SECONDS")
+    return float(text) if text else None
+
+
+_DEFAULT_TIMEOUT = _default_timeout()
+
+
+class _MultiCallable:
+    """What the four kinds share: the method, its (de)serialisers, and how a call begins."""
+
+    def __init__(self, channel, method, request_serializer, response_deserializer, streams):
+        self._channel = channel
+        self._engine = channel._channel
+        self._method = _common.encode(method)
+        self._target = _common.encode(channel._target)
+        self._request_serializer = request_serializer
+        self._response_deserializer = response_deserializer
+        self._engine_method = _ferrpc.Method(_common.decode(method), *streams)
+
+    def _serialized(self, request):
+        """The request's bytes, or the end of a call that has none."""
+        serialized = _common.serialize(request, self._request_serializer)
+        return End(_INTERNAL, _SERIALIZING) if serialized is None else serialized
+
+    def _check_open(self):
+        if self._channel._closed:
+            raise ValueError("Cannot invoke RPC: Channel closed!")
+
+    def _start(self, request, timeout, metadata, credentials, wait_for_ready, compression):
+        """The engine's call and the deadline; or how the call ended before it began."""
+        if credentials is not None:
+            return End(StatusCode.UNAUTHENTICATED.value[0], _INSECURE), None
+        if timeout is None:
+            timeout = _DEFAULT_TIMEOUT
+        call = self._engine.start(
+            self._engine_method, request, timeout, metadata, wait_for_ready, compression
+        )
+        return call, None if timeout is None else time.time() + timeout
+
+    def _rendezvous(self, kind, started):
+        """A call object of this kind for what was started."""
+        call, deadline = started
+        deserializer = self._response_deserializer
+        if type(call) is _ferrpc.Call:
+            return kind(call, None, deserializer, deadline)
+        return kind(None, call, deserializer, deadline)
+
+    def _requests(self, rendezvous, request_iterator):
+        """Has a thread send the requests."""
+        call = rendezvous._call
+        if call is None:
+            return
+        arguments = (request_iterator, call, self._request_serializer)
+        threading.Thread(target=_send_all, args=arguments, daemon=True).start()
+
+    def _blocked(self, end):
+        """The response of a blocking call that is over, unless it failed."""
+        if end.code != 0:
+            raise _InactiveRpcError(end)
+        response = end.message
+        deserializer = self._response_deserializer
+        if deserializer is not None:
+            response = _common.deserialize(response, deserializer)
+            if response is None:
+                raise _InactiveRpcError(End(_INTERNAL, "Exception deserializing response!"))
+        return response
+
+
+def _send_all(request_iterator, call, serializer):
+    """Sends what the iterator yields, as fast as the server takes it."""
+    while True:
+        try:
+            request = next(request_iterator)
+        except StopIteration:
+            break
+        except Exception:
+            _LOGGER.exception(_ITERATING)
+            call.cancel(_UNKNOWN, _ITERATING)
+            return
+        serialized = _common.serialize(request, serializer)
+        try:
+            if serialized is None:
+                raise TypeError("a request serialised to None")
+            sent = call.send(serialized)
+        except TypeError:
+            call.cancel(_INTERNAL, _SERIALIZING)
+            return
+        if not sent:
+            return
+    call.half_close()
+
+
+class _UnaryUnaryMultiCallable(_MultiCallable, grpc.UnaryUnaryMultiCallable):
+    def __call__(
+        self,
+        request,
+        timeout=None,
+        metadata=None,
+        credentials=None,
+        wait_for_ready=None,
+        compression=None,
+    ):
+        result = self._unary(
+            request, timeout, metadata, credentials, wait_for_ready, compression, False
+        )
+        if type(result) is not bytes:
+            return self._blocked(result)
+        deserializer = self._response_deserializer
+        if deserializer is None:
+            return result
+        response = _common.deserialize(result, deserializer)
+        if response is None:
+            raise _InactiveRpcError(End(_INTERNAL, "Exception deserializing response!"))
+        return response
+
+    def _unary(
+        self, request, timeout, metadata, credentials, wait_for_ready, compression, whole
+    ):
+        if self._channel._closed:
+            raise ValueError("Cannot invoke RPC on closed channel!")
+        serializer = self._request_serializer
+        if serializer is not None:
+            request = _common.serialize(request, serializer)
+        if request is None:
+            raise _InactiveRpcError(End(_INTERNAL, _SERIALIZING))
+        if credentials is not None:
+            raise _InactiveRpcError(End(StatusCode.UNAUTHENTICATED.value[0], _INSECURE))
+        if timeout is None:
+            timeout = _DEFAULT_TIMEOUT
+        return self._engine.unary(
+            self._engine_method, request, timeout, metadata, wait_for_ready, compression, whole
+        )
+
+    def with_call(
+        self,
+        request,
+        timeout=None,
+        metadata=None,
+        credentials=None,
+        wait_for_ready=None,
+        compression=None,
+    ):
+        end = self._unary(
+            request, timeout, metadata, credentials, wait_for_ready, compression, True
+        )
+        response = self._blocked(end)
+        return response, _MultiThreadedRendezvous(None, end, None, None, response)
+
+    def future(
+        self,
+        request,
+        timeout=None,
+        metadata=None,
+        credentials=None,
+        wait_for_ready=None,
+        compression=None,
+    ):
+        self._check_open()
+        serialized = self._serialized(request)
+        if type(serialized) is End:
+            raise _InactiveRpcError(serialized)
+        started = self._start(
+            serialized, timeout, metadata, credentials, wait_for_ready, compression
+        )
+        future = self._rendezvous(_UnaryRendezvous, started)
+        if future._call is not None:
+            future._call.watch()
+        return future
+
+
+class _UnaryStreamMultiCallable(_MultiCallable, grpc.UnaryStreamMultiCallable):
+    _kind = _MultiThreadedRendezvous
+
+    def __call__(
+        self,
+        request,
+        timeout=None,
+        metadata=None,
+        credentials=None,
+        wait_for_ready=None,
+        compression=None,
+    ):
+        self._check_open()
+        serialized = self._serialized(request)
+        if type(serialized) is End:
+            raise _InactiveRpcError(serialized)
+        started = self._start(
+            serialized, timeout, metadata, credentials, wait_for_ready, compression
+        )
+        return self._rendezvous(self._kind, started)
+
+
+class _SingleThreadedUnaryStreamMultiCallable(_UnaryStreamMultiCallable):
+    _kind = _SingleThreadedRendezvous
+
+
+class _StreamUnaryMultiCallable(_MultiCallable, grpc.StreamUnaryMultiCallable):
+    def __call__(
+        self,
+        request_iterator,
+        timeout=None,
+        metadata=None,
+        credentials=None,
+        wait_for_ready=None,
+        compression=None,
+    ):
+        return self.with_call(
+            request_iterator, timeout, metadata, credentials, wait_for_ready, compression
+        )[0]
+
+    def with_call(
+        self,
+        request_iterator,
+        timeout=None,
+        metadata=None,
+        credentials=None,
+        wait_for_ready=None,
+        compression=None,
+    ):
+        if self._channel._closed:
+            raise ValueError("Cannot invoke RPC on closed channel!")
+        arguments = (timeout, metadata, credentials, wait_for_ready, compression)
+        call = self._begun(request_iterator, arguments)
+        end = call._wait()
+        if end.code != 0:
+            raise _InactiveRpcError(_EndOfStream(end, call))
+        return call._response, call
+
+    def future(
+        self,
+        request_iterator,
+        timeout=None,
+        metadata=None,
+        credentials=None,
+        wait_for_ready=None,
+        compression=None,
+    ):
+        self._check_open()
+        arguments = (timeout, metadata, credentials, wait_for_ready, compression)
+        future = self._begun(request_iterator, arguments)
+        if future._call is not None:
+            future._call.watch()
+        return future
+
+    def _begun(self, request_iterator, arguments):
+        call = self._rendezvous(_UnaryRendezvous, self._start(None, *arguments))
+        self._requests(call, request_iterator)
+        return call
+
+
+class _EndOfStream:
+    """The end of a call with the initial metadata that its call has."""
+
+    def __init__(self, end, call):
+        self.code = end.code
+        self.details = end.details
+        self.trailing_metadata = end.trailing_metadata
+        self.initial_metadata = call.initial_metadata
+
+
+class _StreamStreamMultiCallable(_MultiCallable, grpc.StreamStreamMultiCallable):
+    def __call__(
+        self,
+        request_iterator,
+        timeout=None,
+        metadata=None,
+        credentials=None,
+        wait_for_ready=None,
+        compression=None,
+    ):
+        self._check_open()
+        started = self._start(None, timeout, metadata, credentials, wait_for_ready, compression)
+        call = self._rendezvous(_MultiThreadedRendezvous, started)
+        self._requests(call, request_iterator)
+        return call
+
+
+class Channel(grpc.Channel):
+    """A channel to a target. Threads may share it; it connects when a call or a subscriber asks."""
+
+    def __init__(self, target, options, credentials, compression):
+        read = _channel_options.Options(options, compression)
+        self._target = _common.decode(_common.encode(target))
+        self._single_threaded = (
+            read.single_threaded or "GRPC_SINGLE_THREADED_UNARY_STREAM" in os.environ
+        )
+        # Programs ask it for `check_connectivity_state`.
+        self._channel = _ferrpc.Channel(self._target, read.user_agent, read.engine)
+        self._closed = False
+        self._lock = threading.Lock()
+        self._subscriptions = []
+
+    def subscribe(self, callback, try_to_connect=None):
+        with self._lock:
+            if self._closed:
+                return
+            tag = _completions.register(lambda state: _deliver(callback, state))
+            watcher = self._channel.watch(tag, bool(try_to_connect))
+            self._subscriptions.append((callback, tag, watcher))
+
+    def unsubscribe(self, callback):
+        with self._lock:
+            for at, (subscribed, tag, watcher) in enumerate(self._subscriptions):
+                if subscribed == callback:
+                    del self._subscriptions[at]
+                    _completions.forget(tag)
+                    self._channel.unwatch(watcher)
+                    return
+
+    def unary_unary(
+        self, method, request_serializer=None, response_deserializer=None, _registered_method=False
+    ):
+        return _UnaryUnaryMultiCallable(
+            self, method, request_serializer, response_deserializer, (False, False)
+        )
+
+    def unary_stream(
+        self, method, request_serializer=None, response_deserializer=None, _registered_method=False
+    ):
+        if self._single_threaded:
+            kind = _SingleThreadedUnaryStreamMultiCallable
+        else:
+            kind = _UnaryStreamMultiCallable
+        return kind(self, method, request_serializer, response_deserializer, (False, True))
+
+    def stream_unary(
+        self, method, request_serializer=None, response_deserializer=None, _registered_method=False
+    ):
+        return _StreamUnaryMultiCallable(
+            self, method, request_serializer, response_deserializer, (True, False)
+        )
+
+    def stream_stream(
+        self, method, request_serializer=None, response_deserializer=None, _registered_method=False
+    ):
+        return _StreamStreamMultiCallable(
+            self, method, request_serializer, response_deserializer, (True, True)
+        )
+
+    def close(self):
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            subscriptions, self._subscriptions = self._subscriptions, []
+        for _, tag, watcher in subscriptions:
+            _completions.forget(tag)
+            self._channel.unwatch(watcher)
+        self._channel.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, exc_type, exc_val, exc_tb):
+        self.close()
+        return False
+
+
+def _deliver(callback, state):
+    try:
+        callback(_common.CONNECTIVITY_BY_NUMBER[state])
+    except Exception:
+        _LOGGER.exception("Exception calling channel subscription callback!")

@@ -1,0 +1,88 @@
+"""What the options of a channel mean to the engine."""
+
+import logging
+import sys
+
+from grpc._grpcio_metadata import __version__
+from grpc.experimental import ChannelOptions
+
+_LOGGER = logging.getLogger("grpc")
+
+#: Options that act: their names in the engine.
+_ENGINE = {
+    "grpc.max_receive_message_length": "max_receive",
+    "grpc.max_send_message_length": "max_send",
+    "grpc.absolute_max_metadata_size": "max_metadata",
+    "grpc.default_compression_algorithm": "compression",
+    "grpc.initial_reconnect_backoff_ms": "initial_backoff",
+    "grpc.min_reconnect_backoff_ms": "min_connect",
+    "grpc.max_reconnect_backoff_ms": "max_backoff",
+    "ferrpc.spin_us": "spin_us",
+}
+
+#: Options whose absence changes what a program sees: said once, when they are used.
+_MISSED = frozenset(
+    (
+        "grpc.enable_retries",
+        "grpc.http2.max_pings_without_data",
+        "grpc.http_proxy",
+        "grpc.keepalive_permit_without_calls",
+        "grpc.keepalive_time_ms",
+        "grpc.keepalive_timeout_ms",
+        "grpc.lb_policy_name",
+        "grpc.per_rpc_retry_buffer_size",
+        "grpc.service_config",
+    )
+)
+
+_said = set()
+
+
+class Options:
+    """The options of one channel, read. `engine` is what the engine is given, `user_agent` the
+    header of that name, `single_threaded` whether streams of responses use no other thread."""
+
+    def __init__(self, options, compression):
+        self.engine = {}
+        self.single_threaded = False
+        primary = secondary = None
+        for name, value in options:
+            name = name.decode() if isinstance(name, bytes) else name
+            if name == ChannelOptions.SingleThreadedUnaryStream:
+                self.single_threaded = bool(value)
+                continue
+            value = _checked(value)
+            if name in _ENGINE:
+                self.engine[_ENGINE[name]] = int(value)
+            elif name == "grpc.default_authority":
+                self.engine["authority"] = _text(value)
+            elif name == "grpc.primary_user_agent":
+                primary = _text(value)
+            elif name == "grpc.secondary_user_agent":
+                secondary = _text(value)
+            elif name in _MISSED and name not in _said:
+                _said.add(name)
+                _LOGGER.warning("The channel option %s has no effect yet", name)
+        if compression is not None:
+            self.engine["compression"] = int(compression)
+        self.user_agent = _user_agent(primary, secondary)
+
+
+def _checked(value):
+    """The value, if it is of a kind that options have."""
+    if isinstance(value, (int, str, bytes)):
+        return value
+    if hasattr(value, "__int__"):
+        return int(value)
+    raise TypeError(f"Expected int, bytes, or behavior, got {type(value)}")
+
+
+def _text(value):
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _user_agent(primary, secondary):
+    from grpc import _ferrpc
+
+    own = f"grpc-python/{__version__} ferrpc/{_ferrpc.__version__} ({sys.platform}; tokio)"
+    return " ".join(part for part in (primary, own, secondary) if part)

@@ -1,0 +1,70 @@
+"""The one thread of this process that runs callbacks: of calls that end, of channels that change.
+
+It starts when somebody first asks for a callback, and ends with the interpreter. Callbacks run one
+after the other.
+"""
+
+import atexit
+import itertools
+import logging
+import os
+import threading
+
+from grpc import _ferrpc
+
+_LOGGER = logging.getLogger("grpc._channel")
+
+_lock = threading.Lock()
+_handlers = {}
+_tags = itertools.count(1)
+_thread = None
+
+
+def register(handler):
+    """A tag for the engine; `handler` is called with each value that comes with it, until `forget`.
+    It is kept alive meanwhile."""
+    global _thread
+    with _lock:
+        tag = next(_tags)
+        _handlers[tag] = handler
+        if _thread is None:
+            _thread = threading.Thread(target=_run, name="grpc-callbacks", daemon=True)
+            _thread.start()
+            atexit.register(_stop, _thread)
+    return tag
+
+
+def forget(tag):
+    """No more values for this tag."""
+    _handlers.pop(tag, None)
+
+
+def _run():
+    while (happened := _ferrpc.take_completions()) is not None:
+        for tag, value in happened:
+            handler = _handlers.get(tag)
+            if handler is None:
+                continue
+            try:
+                handler(value)
+            except Exception:
+                _LOGGER.exception("Exception in a callback!")
+            del handler
+
+
+def _stop(thread):
+    _ferrpc.stop_completions()
+    # A callback that does not return must not keep the interpreter.
+    thread.join(timeout=1)
+
+
+def _forked():
+    global _lock, _thread
+    _ferrpc.forked()
+    _lock = threading.Lock()
+    _thread = None
+    _handlers.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)

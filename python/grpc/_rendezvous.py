@@ -1,0 +1,446 @@
+"""Calls as programs hold them: errors, futures and streams of responses.
+
+They say that they are from `grpc._channel`, where programs look for them and tracebacks show them.
+Each wraps one call of the engine, which knows how it ended; nothing is kept twice but what was
+decided here: that a response could not be deserialised, that the program cancelled.
+"""
+
+import functools
+import logging
+import sys
+import threading
+import time
+
+import grpc
+from grpc import _common, _completions
+from grpc._enums import StatusCode
+
+_LOGGER = logging.getLogger("grpc._channel")
+
+_CANCELLED = StatusCode.CANCELLED.value[0]
+_UNKNOWN = StatusCode.UNKNOWN.value[0]
+_INTERNAL = StatusCode.INTERNAL.value[0]
+
+_BY_NUMBER = _common.STATUS_CODE_BY_NUMBER
+
+_WITH_DEBUG = (
+    "<{} of RPC that terminated with:\n"
+    '\tstatus = {}\n\tdetails = "{}"\n\tdebug_error_string = "{}"\n>'
+)
+_WITHOUT_DEBUG = '<{} of RPC that terminated with:\n\tstatus = {}\n\tdetails = "{}"\n>'
+
+
+class End:
+    """How a call ended, where that was decided here rather than by the engine."""
+
+    message = None
+
+    def __init__(self, code, details, trailing_metadata=()):
+        self.code = code
+        self.details = details
+        self._trailing_metadata = trailing_metadata
+
+    def initial_metadata(self):
+        return ()
+
+    def trailing_metadata(self):
+        return self._trailing_metadata
+
+
+def _debug_error_string(end, cancelled=False):
+    if cancelled:
+        return None
+    return f"{_BY_NUMBER.get(end.code, StatusCode.UNKNOWN).name}:{end.details}"
+
+
+class _InactiveRpcError(grpc.RpcError, grpc.Call, grpc.Future):
+    """What a blocking call raises: over, and its own future."""
+
+    __module__ = "grpc._channel"
+
+    def __init__(self, end):
+        self._end = end
+        self._code = _BY_NUMBER.get(end.code, StatusCode.UNKNOWN)
+        self._details = end.details
+        self._debug_error_string = _debug_error_string(end)
+
+    def initial_metadata(self):
+        return self._end.initial_metadata()
+
+    def trailing_metadata(self):
+        return self._end.trailing_metadata()
+
+    def code(self):
+        return self._code
+
+    def details(self):
+        return _common.decode(self._details)
+
+    def debug_error_string(self):
+        return self._debug_error_string
+
+    def _repr(self):
+        name = type(self).__name__
+        return _WITH_DEBUG.format(name, self._code, self._details, self._debug_error_string)
+
+    def __repr__(self):
+        return self._repr()
+
+    def __str__(self):
+        return self._repr()
+
+    def cancel(self):
+        return False
+
+    def cancelled(self):
+        return False
+
+    def running(self):
+        return False
+
+    def done(self):
+        return True
+
+    def result(self, timeout=None):
+        raise self
+
+    def exception(self, timeout=None):
+        return self
+
+    def traceback(self, timeout=None):
+        try:
+            raise self
+        except grpc.RpcError:
+            return sys.exc_info()[2]
+
+    def add_done_callback(self, fn, timeout=None):
+        fn(self)
+
+
+class _Rendezvous(grpc.RpcError, grpc.RpcContext):
+    """A call that runs: its iterator, its `grpc.Call`, its future, and the exception it raises.
+
+    `call` is the engine's (None if it ended before it began), `end` how it ended if that is known.
+    """
+
+    __module__ = "grpc._channel"
+
+    def __init__(self, call, end, deserializer, deadline, response=None):
+        super().__init__()
+        self._call = call
+        self._end = end
+        self._response_deserializer = deserializer
+        self._deadline = deadline
+        self._response = response
+        self._cancelled = False
+        self._lock = threading.RLock()
+        self._callbacks = []
+        self._tag = None
+
+    # -- the end -----------------------------------------------------------------------------------
+
+    def _known(self):
+        """How it ended, if that is known; does not wait."""
+        if self._end is None:
+            end = self._call.poll()
+            if end is not None and self._end is None:
+                self._end = end
+        return self._end
+
+    def _wait(self, timeout=None):
+        """How it ended; raises `grpc.FutureTimeoutError` if that takes longer."""
+        if self._end is None:
+            end = self._call.wait(timeout)
+            if end is None:
+                raise grpc.FutureTimeoutError()
+            if self._end is None:
+                self._end = end
+        return self._end
+
+    def _fail(self, code, details):
+        """Ends it because of something that happened here."""
+        with self._lock:
+            if self._end is None:
+                self._end = End(code, details)
+        self._call.cancel(code, details)
+
+    def is_active(self):
+        return self._known() is None
+
+    def time_remaining(self):
+        if self._deadline is None:
+            return None
+        return max(self._deadline - time.time(), 0)
+
+    def cancel(self):
+        if self._end is not None:
+            return False
+        details = "Locally cancelled by application!"
+        if not self._call.cancel(_CANCELLED, details):
+            return False
+        self._cancelled = True
+        return True
+
+    def add_callback(self, callback):
+        with self._lock:
+            if self._known() is not None and not self._callbacks:
+                return False
+            self._callbacks.append(callback)
+            if self._tag is None:
+                self._tag = _completions.register(self._ended)
+                self._call.on_end(self._tag)
+        return True
+
+    def _ended(self, _value):
+        _completions.forget(self._tag)
+        self._known()
+        with self._lock:
+            callbacks, self._callbacks = self._callbacks, []
+        for callback in callbacks:
+            try:
+                callback()
+            except Exception as error:
+                function = getattr(callback, "func", callback)
+                _LOGGER.error("Exception in callback %r: %r", function, error)
+
+    def __del__(self):
+        if self._end is None and self._call is not None:
+            self._call.cancel(_CANCELLED, "Cancelled upon garbage collection!")
+
+    # -- responses ---------------------------------------------------------------------------------
+
+    def _deserialized(self, message):
+        deserializer = self._response_deserializer
+        if deserializer is None:
+            return message
+        response = _common.deserialize(message, deserializer)
+        if response is None:
+            self._fail(_INTERNAL, "Exception deserializing response!")
+            raise self
+        return response
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        return self._next()
+
+    def next(self):
+        return self._next()
+
+    def _next(self):
+        if self._end is None or self._call is not None:
+            message = self._call.next() if not isinstance(self._end, End) else self._end
+            if type(message) is bytes:
+                return self._deserialized(message)
+            if self._end is None:
+                self._end = message
+        if self._end.code == 0:
+            raise StopIteration
+        raise self
+
+    # -- looks -------------------------------------------------------------------------------------
+
+    def _repr(self):
+        name = type(self).__name__
+        end = self._known()
+        if end is None:
+            return f"<{name} object>"
+        code = _BY_NUMBER.get(end.code, StatusCode.UNKNOWN)
+        if code is StatusCode.OK:
+            return _WITHOUT_DEBUG.format(name, code, end.details)
+        debug = _debug_error_string(end, self._cancelled)
+        return _WITH_DEBUG.format(name, code, end.details, debug)
+
+    def __repr__(self):
+        return self._repr()
+
+    def __str__(self):
+        return self._repr()
+
+
+class _MultiThreadedRendezvous(_Rendezvous, grpc.Call, grpc.Future):
+    """A call whose methods wait for what they are asked."""
+
+    __module__ = "grpc._channel"
+
+    def initial_metadata(self):
+        if self._call is None:
+            return self._end.initial_metadata()
+        return self._call.initial_metadata()
+
+    def trailing_metadata(self):
+        return self._wait().trailing_metadata()
+
+    def code(self):
+        return _BY_NUMBER.get(self._wait().code, StatusCode.UNKNOWN)
+
+    def details(self):
+        return _common.decode(self._wait().details)
+
+    def debug_error_string(self):
+        return _debug_error_string(self._wait(), self._cancelled)
+
+    def cancelled(self):
+        return self._cancelled
+
+    def running(self):
+        return self._known() is None
+
+    def done(self):
+        return self._known() is not None
+
+    def _settled(self, timeout):
+        """Waits; raises FutureCancelledError if the program cancelled it."""
+        end = self._wait(timeout)
+        if self._cancelled:
+            raise grpc.FutureCancelledError()
+        return end
+
+    def result(self, timeout=None):
+        if self._settled(timeout).code == 0:
+            return self._response
+        raise self
+
+    def exception(self, timeout=None):
+        return None if self._settled(timeout).code == 0 else self
+
+    def traceback(self, timeout=None):
+        if self._settled(timeout).code == 0:
+            return None
+        try:
+            raise self
+        except grpc.RpcError:
+            return sys.exc_info()[2]
+
+    def add_done_callback(self, fn):
+        if not self.add_callback(functools.partial(fn, self)):
+            fn(self)
+
+
+class _UnaryRendezvous(_MultiThreadedRendezvous):
+    """One with a single response, which it reads before it says how it ended."""
+
+    __module__ = "grpc._channel"
+
+    def _wait(self, timeout=None):
+        if self._end is not None:
+            return self._end
+        if not self._lock.acquire(timeout=-1 if timeout is None else max(timeout, 0)):
+            raise grpc.FutureTimeoutError()
+        try:
+            while self._end is None:
+                message = self._call.next(timeout)
+                if message is None:
+                    raise grpc.FutureTimeoutError()
+                if type(message) is not bytes:
+                    self._end = message
+                elif self._response is None:
+                    self._take(message)
+            return self._end
+        finally:
+            self._lock.release()
+
+    def _known(self):
+        if self._end is None and self._call.poll() is not None:
+            # Whatever there is to read is there.
+            self._wait()
+        return self._end
+
+    def _take(self, message):
+        deserializer = self._response_deserializer
+        self._response = _common.deserialize(message, deserializer)
+        if self._response is None:
+            self._fail(_INTERNAL, "Exception deserializing response!")
+
+    def _next(self):
+        if self._wait().code == 0:
+            raise StopIteration
+        raise self
+
+
+# To programs it is what grpcio has in its place.
+_UnaryRendezvous.__name__ = "_MultiThreadedRendezvous"
+_UnaryRendezvous.__qualname__ = "_MultiThreadedRendezvous"
+
+
+class _SingleThreadedRendezvous(_Rendezvous, grpc.Call, grpc.Future):
+    """A stream of responses that uses its reader's thread only: what is known at its end cannot be
+    had before."""
+
+    __module__ = "grpc._channel"
+
+    def _over(self, what):
+        if self._end is None:
+            from grpc.experimental import UsageError
+
+            raise UsageError(what)
+        return self._end
+
+    def _known(self):
+        return self._end
+
+    def initial_metadata(self):
+        if self._call is None:
+            return self._end.initial_metadata()
+        return self._call.initial_metadata()
+
+    def trailing_metadata(self):
+        end = self._over("Cannot get trailing metadata until RPC is completed.")
+        return end.trailing_metadata()
+
+    def code(self):
+        end = self._over("Cannot get code until RPC is completed.")
+        return _BY_NUMBER.get(end.code, StatusCode.UNKNOWN)
+
+    def details(self):
+        return _common.decode(self._over("Cannot get details until RPC is completed.").details)
+
+    def debug_error_string(self):
+        end = self._over("Cannot get debug error string until RPC is completed.")
+        return _debug_error_string(end, self._cancelled)
+
+    def cancel(self):
+        cancelled = super().cancel()
+        if cancelled:
+            self._end = End(_CANCELLED, "Locally cancelled by application!")
+        return cancelled
+
+    def cancelled(self):
+        return self._cancelled
+
+    def running(self):
+        return self._end is None
+
+    def done(self):
+        return self._end is not None
+
+    def _settled(self, name):
+        end = self._over(
+            f"_SingleThreadedRendezvous only supports {name}() when the RPC is complete."
+        )
+        if self._cancelled:
+            raise grpc.FutureCancelledError()
+        return end
+
+    def result(self, timeout=None):
+        if self._settled("result").code == 0:
+            return self._response
+        raise self
+
+    def exception(self, timeout=None):
+        return None if self._settled("exception").code == 0 else self
+
+    def traceback(self, timeout=None):
+        if self._settled("traceback").code == 0:
+            return None
+        try:
+            raise self
+        except grpc.RpcError:
+            return sys.exc_info()[2]
+
+    def add_done_callback(self, fn):
+        self._over(
+            "_SingleThreadedRendezvous only supports add_done_callback() when the RPC is complete."
+        )
+        fn(self)
