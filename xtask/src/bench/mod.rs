@@ -90,6 +90,11 @@ pub(crate) struct Options {
     bless: bool,
 }
 
+/// `cargo xtask bench --check`.
+pub(crate) fn check(workspace: &Workspace) -> Result<Tally> {
+    counts::run(workspace, false)
+}
+
 /// Measures, prints and writes. A failure is a check that failed; with `--marks` each mark is one.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<Tally> {
     if options.check || options.bless {
