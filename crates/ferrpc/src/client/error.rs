@@ -91,6 +91,14 @@ impl ConnectError {
         ))
     }
 
+    /// What is to lead to the server is no proxy.
+    pub(crate) fn proxy(target: &Target, source: &str, url: &str, problem: &str) -> Self {
+        Self::new(format!(
+            "failed to connect to {target}: the proxy {url:?} ({source}) cannot be used: {problem}; \
+             give it as http://HOST:PORT"
+        ))
+    }
+
     /// The runtime that drove the connection is gone.
     pub(crate) fn runtime(target: &Target) -> Self {
         Self::new(format!("the runtime that connected to {target} has shut down"))
