@@ -13,6 +13,10 @@ pub struct Counters {
     pub refused_streams: u64,
     /// Frames without effect.
     pub idle_frames: u64,
+    /// DATA frames of next to nothing, with credit for more.
+    pub small_frames: u64,
+    /// WINDOW_UPDATE frames, but for those on closed streams.
+    pub window_updates: u64,
     /// SETTINGS frames received.
     pub settings_received: u64,
     /// PING frames received (not acknowledgements).

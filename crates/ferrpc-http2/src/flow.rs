@@ -73,6 +73,11 @@ impl ReceiveWindow {
         (self.open, self.pending, self.size)
     }
 
+    /// Whether the peer could have sent more.
+    pub(crate) fn has_credit(self) -> bool {
+        self.open > 0
+    }
+
     /// The size of the window.
     pub(crate) fn size(self) -> u32 {
         u32::try_from(self.size).unwrap_or(u32::MAX)

@@ -32,7 +32,13 @@ impl Bucket {
 
     /// Pays a token back.
     pub(crate) fn give(&mut self) {
-        self.milli = (self.milli + 1000).min(u64::from(self.budget.burst) * 1000);
+        self.give_many(1);
+    }
+
+    /// Pays tokens back.
+    pub(crate) fn give_many(&mut self, tokens: u32) {
+        let most = u64::from(self.budget.burst) * 1000;
+        self.milli = (self.milli + u64::from(tokens) * 1000).min(most);
     }
 
     fn refill(&mut self, now: Time) {

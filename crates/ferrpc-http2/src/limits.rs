@@ -44,6 +44,15 @@ pub struct Limits {
     /// closed streams, acknowledgements, GOAWAY. Payload received pays back, and each stream that
     /// ends allows for the few frames that may have been under way then.
     pub idle_frames: Budget,
+    /// DATA frames of fewer than [`SMALL_PAYLOAD`](Self::SMALL_PAYLOAD) bytes that end nothing,
+    /// where there was credit for more. Larger ones pay back.
+    pub small_frames: Budget,
+    /// WINDOW_UPDATE frames on open streams and on the connection. Each frame that we send pays
+    /// for some.
+    pub window_updates: Budget,
+    /// Streams opened above [`max_concurrent_streams`](Self::max_concurrent_streams) by a peer
+    /// that has acknowledged it.
+    pub refused_streams: Budget,
     /// SETTINGS frames after the first.
     pub settings: Budget,
     /// Entries in one SETTINGS frame.
@@ -61,6 +70,9 @@ pub struct Limits {
     pub window_loans: u32,
     /// Time for the preface and the first SETTINGS, and for a whole header block.
     pub handshake_timeout: Duration,
+    /// Time for our SETTINGS to be acknowledged (RFC 9113, 6.5.3): until then the peer need not
+    /// keep to them.
+    pub settings_timeout: Duration,
     /// Under memory pressure: how long a stream may make no progress before it is reset.
     pub stream_stall: Duration,
     /// How long the transport may accept no byte, with output waiting, before the connection
@@ -82,6 +94,14 @@ pub struct PingPolicy {
 }
 
 impl Limits {
+    /// Payload of a DATA frame from which on it is worth its head: what a message is framed with
+    /// in gRPC is as long.
+    pub const SMALL_PAYLOAD: usize = 5;
+
+    /// WINDOW_UPDATE frames that each frame sent pays for: its stream's and the connection's, cut
+    /// in halves.
+    pub(crate) const WINDOW_UPDATES_PER_FRAME: u32 = 4;
+
     /// The size above which a header list is too large.
     pub(crate) fn soft_header_list(&self) -> usize {
         let hard = self.max_header_list_size;
@@ -102,6 +122,9 @@ impl Default for Limits {
             induced_resets: Budget { burst: 100, per_second: 10 },
             empty_frames: Budget { burst: 100, per_second: 0 },
             idle_frames: Budget { burst: 1000, per_second: 100 },
+            small_frames: Budget { burst: 10_000, per_second: 1000 },
+            window_updates: Budget { burst: 10_000, per_second: 1000 },
+            refused_streams: Budget { burst: 1000, per_second: 100 },
             settings: Budget { burst: 100, per_second: 10 },
             max_settings_entries: 32,
             max_pending_acks: 1000,
@@ -114,6 +137,7 @@ impl Default for Limits {
             send_buffer: 1 << 20,
             window_loans: 64 << 20,
             handshake_timeout: Duration::from_secs(10),
+            settings_timeout: Duration::from_secs(60),
             stream_stall: Duration::from_secs(60),
             write_stall: Duration::from_secs(120),
             max_informational: 8,

@@ -5,10 +5,8 @@
 //! handlers run on Python's own threads.
 
 mod client;
-#[expect(dead_code, reason = "used by the doors as they are built")]
 mod metadata;
 mod protoc;
-#[expect(dead_code, reason = "used by the doors as they are built")]
 mod runtime;
 mod server;
 
@@ -18,6 +16,7 @@ use pyo3::prelude::*;
 #[pymodule]
 fn _ferrpc(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    runtime::register(module)?;
     client::register(module)?;
     server::register(module)?;
     protoc::register(module)

@@ -86,7 +86,12 @@ pub const fn raw() -> Codec<Bytes> {
 #[cfg(feature = "buffa")]
 pub const fn buffa<T: buffa::Message>() -> Codec<T> {
     fn encode<T: buffa::Message>(message: &T, buffer: &mut BytesMut) -> Result<(), CodecError> {
-        message.try_encode(buffer).map_err(CodecError::encode)
+        let mut sizes = buffa::SizeCache::new();
+        let size = buffa::checked_encode_size(message.compute_size(&mut sizes))
+            .map_err(CodecError::encode)?;
+        buffer.reserve(size as usize);
+        message.write_to(&mut sizes, buffer);
+        Ok(())
     }
     fn decode<T: buffa::Message>(bytes: Bytes) -> Result<T, CodecError> {
         // Not from the slice: from `Bytes`, fields of type `bytes` are shared, not copied.

@@ -157,13 +157,13 @@ impl Calls {
         let slot = &mut self.slots[id.slot as usize];
         debug_assert!(slot.call.is_none() && slot.stream == id.stream);
         slot.stream = 0;
-        if self.open == 0
-            && self.slots.len() > RETAINED_SLOTS
-            && self.free.len() + 1 == self.slots.len()
-        {
+        self.free.push(id.slot);
+    }
+
+    /// Gives back the memory of a burst of calls, if all have ended and been reported.
+    pub(super) fn trim(&mut self) {
+        if self.slots.len() > RETAINED_SLOTS && self.free.len() == self.slots.len() {
             *self = Self::default();
-        } else {
-            self.free.push(id.slot);
         }
     }
 
@@ -194,5 +194,5 @@ impl Calls {
     }
 }
 
-/// Slots kept when the last call ends.
+/// Slots that an idle connection keeps.
 const RETAINED_SLOTS: usize = 16;

@@ -309,6 +309,13 @@ impl Transport {
         self.calls.open()
     }
 
+    /// Gives back the memory that busy times took and idle ones do not need; for drivers of
+    /// connections that have been idle for a while.
+    pub fn trim(&mut self) {
+        self.calls.trim();
+        self.http2.trim();
+    }
+
     /// Bytes of messages held for the application: those arriving, and those not released.
     pub fn held_messages(&self) -> usize {
         self.held

@@ -52,6 +52,13 @@ impl Connection {
         }
     }
 
+    /// Gives back the memory that busy times took and idle ones do not need; for drivers of
+    /// connections that have been idle for a while.
+    pub fn trim(&mut self) {
+        self.streams.trim();
+        self.out.shrink();
+    }
+
     /// Compares every account with what it is the sum of; for tests.
     ///
     /// # Panics

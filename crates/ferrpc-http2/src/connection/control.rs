@@ -40,6 +40,7 @@ impl Connection {
                 Some(left) => {
                     self.unacknowledged_settings = left;
                     self.settings_seen = true;
+                    self.timers.settings = None;
                 }
                 None => self.charge_idle_frame(now)?,
             }
@@ -168,6 +169,7 @@ impl Connection {
         increment: u32,
     ) -> Result<(), Fault> {
         if id == 0 {
+            self.charge_window_update(now)?;
             if increment == 0 {
                 return Err(Fault::protocol("WINDOW_UPDATE of 0"));
             }
@@ -195,6 +197,15 @@ impl Connection {
         if !stream.queue.is_empty() {
             self.mark_ready(key);
         }
-        Ok(())
+        self.charge_window_update(now)
+    }
+
+    fn charge_window_update(&mut self, now: Time) -> Result<(), Fault> {
+        self.counters.window_updates += 1;
+        if self.budgets.window_updates.take(now) {
+            Ok(())
+        } else {
+            Err(Fault::calm("too_many_window_updates"))
+        }
     }
 }

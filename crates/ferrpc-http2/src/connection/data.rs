@@ -2,7 +2,7 @@
 
 use crate::frame::{self, Fault, FrameHead, flag};
 use crate::ping::PingKind;
-use crate::{Reason, StreamKey, Time};
+use crate::{Limits, Reason, StreamKey, Time};
 
 use super::receive::State;
 use super::{Connection, Event};
@@ -57,6 +57,7 @@ impl Connection {
             return Err(Fault::Stream(head.stream, Reason::FLOW_CONTROL_ERROR));
         }
         if !data.pad_length_due {
+            self.meter_small(now, key, length, end)?;
             self.count_content(key, length, end)?;
         }
         data.stream = Some(key);
@@ -90,6 +91,7 @@ impl Connection {
             self.reader.state = State::Data(data);
             self.meter_payload(now, data.left, data.end)?;
             if let Some(key) = data.stream {
+                self.meter_small(now, key, data.left, data.end)?;
                 self.count_content(key, data.left, data.end)?;
             }
         }
@@ -122,11 +124,35 @@ impl Connection {
         payload: usize,
         end: bool,
     ) -> Result<(), Fault> {
+        if payload >= Limits::SMALL_PAYLOAD {
+            self.budgets.small_frames.give();
+        }
         if payload > 0 {
             self.budgets.idle_frames.give();
             self.budgets.empty_frames.give();
         } else if !end {
             self.charge_empty_frame(now)?;
+        }
+        Ok(())
+    }
+
+    /// A frame that carries next to nothing is charged, unless it was all that the peer could send.
+    fn meter_small(
+        &mut self,
+        now: Time,
+        key: StreamKey,
+        payload: usize,
+        end: bool,
+    ) -> Result<(), Fault> {
+        let small = (1..Limits::SMALL_PAYLOAD).contains(&payload) && !end;
+        if small
+            && self.receive_window.has_credit()
+            && self.streams.stream(key).is_some_and(|stream| stream.receive_window.has_credit())
+        {
+            self.counters.small_frames += 1;
+            if !self.budgets.small_frames.take(now) {
+                return Err(Fault::calm("too_many_small_frames"));
+            }
         }
         Ok(())
     }

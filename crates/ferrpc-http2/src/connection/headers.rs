@@ -192,6 +192,10 @@ impl Connection {
         self.last_peer_stream = id;
         if self.peer_streams >= self.config.limits.max_concurrent_streams as usize {
             self.counters.refused_streams += 1;
+            // Who has not seen the limit may exceed it.
+            if self.settings_seen && !self.budgets.refused_streams.take(now) {
+                return Err(Fault::calm("too_many_refused_streams"));
+            }
             self.refuse(id);
             return Ok(None);
         }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use crate::frame::{self, FrameHead};
 use crate::stream::{Chunk, End};
-use crate::{Field, Fields, Reason, Role, StreamKey, Time, Transmit};
+use crate::{Field, Fields, Limits, Reason, Role, StreamKey, Time, Transmit};
 
 use super::{Connection, Event, OpenError, OpenFrame};
 
@@ -398,6 +398,7 @@ impl Connection {
     }
 
     fn data_sent(&mut self) {
+        self.budgets.window_updates.give_many(Limits::WINDOW_UPDATES_PER_FRAME);
         self.judge.data_sent();
         self.keepalive.data_sent();
     }

@@ -1,10 +1,8 @@
 //! What happens because time passes.
 
-use std::time::Duration;
-
 use crate::frame;
 use crate::ping::{KeepaliveAction, PingKind};
-use crate::{CloseCause, Reason, Time};
+use crate::{CloseCause, Limits, Reason, Time};
 
 use super::{Connection, ResetBy};
 
@@ -13,6 +11,8 @@ use super::{Connection, ResetBy};
 pub(super) struct Timers {
     /// The handshake must be complete.
     pub(super) handshake: Option<Time>,
+    /// Our SETTINGS must be acknowledged.
+    pub(super) settings: Option<Time>,
     /// The header block begun must be complete.
     pub(super) header_block: Option<Time>,
     /// Output was handed out and not written since then.
@@ -22,9 +22,10 @@ pub(super) struct Timers {
 }
 
 impl Timers {
-    pub(super) fn new(now: Time, handshake: Duration) -> Self {
+    pub(super) fn new(now: Time, limits: &Limits) -> Self {
         Self {
-            handshake: Some(now + handshake),
+            handshake: Some(now + limits.handshake_timeout),
+            settings: Some(now + limits.settings_timeout),
             header_block: None,
             write_pending: None,
             stall_check: None,
@@ -40,6 +41,7 @@ impl Connection {
         }
         [
             self.timers.handshake,
+            self.timers.settings,
             self.timers.header_block,
             self.write_stalls_at(),
             self.timers.stall_check,
@@ -70,6 +72,10 @@ impl Connection {
                 frame::go_away::encode(last, Reason::PROTOCOL_ERROR, "handshake_timeout", out);
             });
             self.close(CloseCause::HandshakeTimeout);
+            return;
+        }
+        if due(self.timers.settings) {
+            self.fail(Reason::SETTINGS_TIMEOUT, "settings_timeout");
             return;
         }
         if due(self.timers.header_block) {

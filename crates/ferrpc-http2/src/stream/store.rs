@@ -65,17 +65,15 @@ impl Store {
         if self.last == Some(key) {
             self.last = None;
         }
-        if self.by_id.is_empty() {
-            // A burst of streams must not cost an idle connection its memory for good.
-            if self.slots.len() > RETAINED_SLOTS {
-                *self = Self::default();
-            } else {
-                self.free.push(key.slot);
-            }
-        } else {
-            self.free.push(key.slot);
-        }
+        self.free.push(key.slot);
         stream
+    }
+
+    /// Gives back the memory of a burst of streams, if all are closed.
+    pub(crate) fn trim(&mut self) {
+        if self.is_empty() && self.slots.len() > RETAINED_SLOTS {
+            *self = Self::default();
+        }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -106,5 +104,5 @@ impl Store {
     }
 }
 
-/// Slots kept when the last stream closes.
+/// Slots that an idle connection keeps.
 const RETAINED_SLOTS: usize = 16;

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use ferrpc_http2::{Budget, Config, Counters, Reason, Role};
+use ferrpc_http2::{Budget, Config, Counters, Limits, Reason, Role};
 use ferrpc_testing::wire::{self, Seen, Subject, flag, kind};
 
 use crate::{CALM, assert_ended};
@@ -50,6 +50,8 @@ fn config() -> Config {
     let mut config = Config::default();
     config.limits.idle_frames = BUDGET;
     config.limits.empty_frames = BUDGET;
+    config.limits.small_frames = BUDGET;
+    config.limits.window_updates = BUDGET;
     config.limits.settings = BUDGET;
     config.limits.induced_resets = BUDGET;
     config.limits.early_resets = BUDGET;
@@ -82,7 +84,23 @@ fn floods() -> Vec<Flood> {
         debug: "too_many_settings",
         free: 1,
     };
+    let update = |what, role, frame| Flood {
+        what,
+        role,
+        frame,
+        counter: |counters| counters.window_updates,
+        debug: "too_many_window_updates",
+        free: 0,
+    };
     vec![
+        update("WINDOW_UPDATE of a stream", server, wire::window_update(1, 1)),
+        update("WINDOW_UPDATE of the connection", client, wire::window_update(0, 1)),
+        Flood {
+            what: "DATA of next to nothing",
+            counter: |counters| counters.small_frames,
+            debug: "too_many_small_frames",
+            ..idle("", server, wire::data(1, false, &[0; Limits::SMALL_PAYLOAD - 1]), 0)
+        },
         empty("empty DATA", wire::data(1, false, b"")),
         empty("DATA of padding", wire::frame(kind::DATA, flag::PADDED, 1, &[0])),
         idle("PRIORITY", server, wire::frame(kind::PRIORITY, 0, 1, &[0; 5]), 0),
@@ -129,12 +147,37 @@ fn budgets_end_floods() {
     }
 }
 
+/// Streams above the limit, from a peer that has acknowledged it; before, they are merely refused.
+#[test]
+fn refused_streams() {
+    for acknowledged in [false, true] {
+        let mut config = config();
+        config.limits.max_concurrent_streams = 1;
+        config.limits.refused_streams = BUDGET;
+        let mut server = Subject::new(Role::Server, config);
+        server.feed(&wire::client_hello());
+        if acknowledged {
+            server.feed(&wire::frame(kind::SETTINGS, 1, 0, &[]));
+        }
+        for n in 0..=BUDGET.burst {
+            server.feed(&wire::headers(2 * n + 1, false, wire::REQUEST));
+        }
+        assert_eq!(server.error(), None);
+        assert_eq!(server.connection.counters().refused_streams, u64::from(BUDGET.burst));
+        server.feed(&wire::headers(2 * BUDGET.burst + 3, false, wire::REQUEST));
+        if acknowledged {
+            assert_ended(&mut server, CALM, "too_many_refused_streams");
+        }
+        assert_eq!(server.error().is_some(), acknowledged);
+    }
+}
+
 /// Row 11: data pays empty frames back.
 #[test]
 fn data_pays_for_empty_frames() {
     let mut server = prepared(Role::Server, config());
     for _ in 0..1000 {
-        server.feed(&wire::data(1, false, b"x"));
+        server.feed(&wire::data(1, false, b"12345"));
         server.feed(&wire::data(1, false, b""));
         server.frames();
     }

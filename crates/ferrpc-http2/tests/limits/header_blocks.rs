@@ -181,7 +181,10 @@ fn every_block_is_decoded() {
 /// What is held when `streams` requests of `references` one-byte references each stay open: bytes
 /// received, and bytes held above the allowance of 256 KiB and 1 KiB a stream.
 fn bomb(references: usize, streams: u32, value: &str) -> (usize, usize) {
-    let mut server = Subject::server(Config::default());
+    let mut config = Config::default();
+    // So that all of it arrives.
+    config.limits.refused_streams.burst = streams;
+    let mut server = Subject::server(config);
     let mut held = Vec::new();
     let mut received = 0;
     let mut feed = |server: &mut Subject, bytes: Vec<u8>| {

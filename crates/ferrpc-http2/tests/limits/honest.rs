@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ferrpc_http2::{Config, Counters, Reason};
+use ferrpc_http2::{Budget, Config, Counters, Limits, Reason, Window};
 use ferrpc_testing::wire::{self, Seen, Subject, flag, kind};
 
 /// A million small calls on one connection, a tenth of them cancelled after their start; a
@@ -53,7 +53,7 @@ fn a_million_small_calls() {
     let counters = *server.connection.counters();
     assert_eq!(counters.early_resets, 100_000);
     assert_eq!(
-        Counters { early_resets: 0, idle_frames: 0, ..counters },
+        Counters { early_resets: 0, idle_frames: 0, window_updates: 0, ..counters },
         Counters { streams_opened: 1_000_000, settings_received: 1, ..Counters::default() }
     );
 }
@@ -141,17 +141,60 @@ fn answers_after_the_deadline() {
     client.connection.assert_accounts();
 }
 
-/// A stream of messages of one byte, each in its own frame, costs time only.
+/// A stream of small messages, each in its own frame, costs time only.
 #[test]
 fn tiny_frames() {
     let mut server = Subject::server(Config::default());
     server.feed(&wire::headers(1, false, wire::REQUEST));
-    let input = wire::data(1, false, b"x").repeat(1000);
+    let input = wire::data(1, false, &[0; Limits::SMALL_PAYLOAD]).repeat(1000);
     for _ in 0..1000 {
         assert_eq!(server.feed(&input).len(), 1000);
         server.frames();
     }
     server.connection.assert_accounts();
     assert_eq!(server.error(), None);
-    assert_eq!(server.connection.counters().idle_frames, 0);
+    let counters = server.connection.counters();
+    assert_eq!((counters.idle_frames, counters.small_frames), (0, 0));
+}
+
+/// Messages of a byte that come as gRPC frames them, the head in a frame of its own; and a peer
+/// that had credit for no more than it sent.
+#[test]
+fn small_frames_that_are_paid_for() {
+    let mut config = Config { window: Window::Fixed(65_535), ..Config::default() };
+    config.limits.small_frames = Budget { burst: 20, per_second: 0 };
+    let mut server = Subject::server(config);
+    server.feed(&wire::headers(1, false, wire::REQUEST));
+    for _ in 0..1000 {
+        server.feed(&wire::data(1, false, &[0; 5]));
+        server.feed(&wire::data(1, false, b"x"));
+        server.frames();
+    }
+    assert_eq!(server.connection.counters().small_frames, 1000);
+    server.releases = false;
+    let credit = server.connection.accounts().credit;
+    for _ in 0..3 {
+        server.feed(&wire::data(1, false, &[0; 16_384]));
+    }
+    let rest = usize::try_from(credit).expect("there is some") % 16_384;
+    server.feed(&wire::data(1, false, &vec![0; rest.saturating_sub(1)]));
+    assert_eq!(server.error(), None);
+}
+
+/// A consumer that opens its windows for each byte of what it is sent, as fast as it is.
+#[test]
+fn window_updates_that_are_paid_for() {
+    let mut server = Subject::server(Config::default());
+    server.feed(&wire::settings(&[(4, 1 << 24)]));
+    server.feed(&wire::window_update(0, 1 << 24));
+    server.feed(&wire::headers(1, true, wire::REQUEST));
+    server.headers(1, &[(":status", "200")], false);
+    for _ in 0..100_000 {
+        server.data(1, b"small", false);
+        server.frames();
+        server.feed(&wire::window_update(0, 5));
+        server.feed(&wire::window_update(1, 5));
+    }
+    assert_eq!(server.error(), None);
+    assert_eq!(server.connection.counters().window_updates, 200_001);
 }

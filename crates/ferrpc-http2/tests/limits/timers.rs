@@ -29,6 +29,7 @@ fn handshake() {
     let mut server = Subject::new(Role::Server, Config::default());
     server.advance(seconds(10) - MS);
     server.feed(&hello);
+    server.feed(&wire::frame(kind::SETTINGS, 1, 0, &[]));
     server.frames();
     assert_eq!(server.advance(seconds(3600)), []);
 
@@ -36,6 +37,18 @@ fn handshake() {
     client.frames();
     assert_eq!(client.advance(seconds(10)), [Seen::Closed]);
     assert_eq!(client.connection.close_cause(), Some(&CloseCause::HandshakeTimeout));
+}
+
+/// Our SETTINGS are acknowledged within a minute: until then the peer need not keep to them.
+#[test]
+fn settings_acknowledgement() {
+    let mut server = Subject::new(Role::Server, Config::default());
+    server.feed(&wire::client_hello());
+    server.feed(&wire::headers(1, false, wire::REQUEST));
+    server.frames();
+    assert_eq!(server.advance(seconds(60) - MS), []);
+    assert!(matches!(server.advance(MS)[..], [.., Seen::Closed]));
+    assert_ended(&mut server, Reason::SETTINGS_TIMEOUT, "settings_timeout");
 }
 
 /// A header block must be complete ten seconds after it began, wherever it was cut.

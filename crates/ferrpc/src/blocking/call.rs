@@ -1,13 +1,30 @@
 //! A call of a thread, above its attempts.
+//!
+//! ```text
+//!          proceed                 a connection is there
+//!   New ------------> Pending ------------------------------> On (a connection's slot)
+//!                       ^  |                                   |      |
+//!                       |  | no server, deadline, cancel       |      | final status read, or
+//!                       |  v                                   |      v cancelled
+//!                       | Over <-------------------------------|----- Over
+//!                       +--------- transparent retry ----------+
+//! ```
+//!
+//! Nothing here waits but [`Call::wait`]: a pending call is taken further by whoever learns of
+//! something ([`Call::resume`]), so that calls without a waiting thread get on, too. Order of
+//! locks: a call's, then the channel's or a connection's. What those want woken is woken after
+//! the call's own lock is released, since it may be another call.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use ferrpc_core::call::{CallConfig, ClientCall, Next};
 use ferrpc_core::transport::{Message, TransparentRetry};
-use ferrpc_core::{Encoding, Metadata, Status, Time};
+use ferrpc_core::{Code, Encoding, Metadata, Status, Time};
 
-use super::channel::Shared;
-use super::connection::{Connection, Ended, Side, Slot, State};
+use super::connection::{Connection, Ended, Side, State, Wake};
+use super::raw::{Origin, Outcome};
+use super::shared::{Acquired, Ask, Shared};
 use crate::client::Head;
 use crate::transport::clock;
 
@@ -15,18 +32,52 @@ use crate::transport::clock;
 pub(super) struct Call {
     channel: Arc<Shared>,
     pub(super) head: Arc<Head>,
-    attempt: Mutex<Attempt>,
+    /// Whether nobody may be waiting while it runs.
+    unattended: bool,
+    /// Whether it is to get on even so: the guard then works for it.
+    watched: AtomicBool,
+    state: Mutex<CallState>,
+    /// A pending call got on.
+    changed: Condvar,
+    /// The response's headers, once somebody looked or the call was over.
+    initial: OnceLock<(Metadata, Encoding)>,
+    me: Weak<Call>,
 }
 
+struct CallState {
+    attempt: Attempt,
+    /// Runs when the end is known, once.
+    hook: Option<Hook>,
+    /// For when the lock is released.
+    later: Vec<Wake>,
+}
+
+type Hook = Box<dyn FnOnce() + Send>;
+type Locked<'a> = MutexGuard<'a, CallState>;
+
 enum Attempt {
-    /// It was not begun, or ended and begins anew.
-    None(ClientCall),
-    /// It runs, or is over.
+    /// It was not begun.
+    New(ClientCall),
+    /// It waits for a connection.
+    Pending(Pending),
+    /// It runs, or is over and not everything was read.
     On { connection: Arc<Connection>, key: usize },
-    /// On its way from one to the other.
+    /// On its way from one to the other, under the lock.
     Moving,
     /// The call is over.
-    Over(Status),
+    Over(Arc<Outcome>),
+}
+
+struct Pending {
+    call: ClientCall,
+    /// The channel's failures when the call began: older ones are not its own.
+    began: Option<u64>,
+    /// Another attempt is due then.
+    not_before: Time,
+    /// The channel will resume it.
+    registered: bool,
+    /// When to look again.
+    until: Option<Time>,
 }
 
 /// What a side finds while an attempt runs.
@@ -34,7 +85,9 @@ pub(super) enum Found<R> {
     /// What it looked for.
     Done(R),
     /// The call is over.
-    Over(Status),
+    Over(Arc<Outcome>),
+    /// Neither, and the time given was over.
+    Late,
 }
 
 impl Call {
@@ -43,116 +96,223 @@ impl Call {
         head: Head,
         config: CallConfig,
         message: Option<Message>,
-    ) -> Self {
+        unattended: bool,
+    ) -> Arc<Self> {
         let mut call = ClientCall::new(config);
         if let Some(message) = message {
             call.push(message);
             call.half_close();
         }
-        Self { channel, head: Arc::new(head), attempt: Mutex::new(Attempt::None(call)) }
+        let state = CallState { attempt: Attempt::New(call), hook: None, later: Vec::new() };
+        Arc::new_cyclic(|me| Self {
+            channel,
+            head: Arc::new(head),
+            unattended,
+            watched: AtomicBool::new(false),
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+            initial: OnceLock::new(),
+            me: Weak::clone(me),
+        })
     }
 
-    /// Waits until `look` finds something in the call's slot or the call is over; attempts it
-    /// again where that is to be done unseen.
+    /// Begins it without waiting, unless it was begun.
+    pub(super) fn start(&self) {
+        let mut state = self.lock();
+        if let Attempt::New(_) = state.attempt {
+            self.proceed(&mut state);
+        }
+        self.unlock(state);
+    }
+
+    /// Something changed for a pending call, or its time has come.
+    pub(super) fn resume(&self) {
+        let mut state = self.lock();
+        if let Attempt::Pending(pending) = &mut state.attempt {
+            pending.registered = false;
+            self.proceed(&mut state);
+            self.changed.notify_all();
+        }
+        self.unlock(state);
+    }
+
+    /// Its attempt, which nobody may be waiting for, ended: begins another one if that is due.
+    pub(super) fn settle(&self) {
+        let mut state = self.lock();
+        if let Attempt::On { connection, key } = &state.attempt {
+            let Some(ended) = connection.ended(*key) else { return };
+            if ended.retry != TransparentRetry::No {
+                self.after(&mut state, ended);
+            }
+        }
+        self.unlock(state);
+    }
+
+    /// Waits until `look` finds something in the call's slot, the call is over, or `limit`;
+    /// attempts it again where that is to be done unseen.
     pub(super) fn wait<R>(
         &self,
         side: Side,
+        limit: Option<Time>,
         mut look: impl FnMut(&mut State, usize) -> Option<R>,
     ) -> Found<R> {
         loop {
-            let (connection, key) = match self.running() {
-                Ok(attempt) => attempt,
-                Err(status) => return Found::Over(status),
+            let (connection, key) = match self.running(limit) {
+                Found::Done(attempt) => attempt,
+                Found::Over(outcome) => return Found::Over(outcome),
+                Found::Late => return Found::Late,
             };
-            let result = connection.wait(key, side, |state| {
+            let result = connection.wait(key, side, limit, |state| {
                 if let Some(found) = look(state, key) {
                     return Some(Ok(found));
                 }
-                let slot = &mut state.slots[key];
-                if let Some(ended) = &slot.ended {
-                    return Some(Err(Some(ended.clone())));
-                }
-                // No timer of the transport's: the caller sees to its deadline.
-                let queued = slot.is_queued();
-                let late = slot.call.deadline().filter(|at| queued && *at <= clock::now());
-                late.map(|_| Err(None))
+                state.slots[key].ended.clone().map(Err)
             });
             let ended = match result {
-                Ok(found) => return Found::Done(found),
-                Err(Some(ended)) => ended,
-                Err(None) => {
-                    let text = "the deadline passed while waiting for a stream: the server has \
-                                as many calls on this connection as it takes";
-                    let status = Status::new(ferrpc_core::Code::DeadlineExceeded, text);
-                    Ended { status, retry: TransparentRetry::No }
-                }
+                None => return Found::Late,
+                Some(Ok(found)) => return Found::Done(found),
+                Some(Err(ended)) => ended,
             };
             if side == Side::Send && ended.retry == TransparentRetry::No {
                 // What was received before the end is still to be read by the other side.
-                return Found::Over(ended.status);
+                return Found::Over(Arc::new(Outcome::new(ended.status, ended.origin)));
             }
-            if let Some(status) = self.after(&connection, key, ended) {
-                return Found::Over(status);
+            let mut state = self.lock();
+            match &state.attempt {
+                Attempt::On { connection: current, key: current_key }
+                    if Arc::ptr_eq(current, &connection) && *current_key == key =>
+                {
+                    self.after(&mut state, ended);
+                }
+                // The other side was first.
+                _ => {}
             }
-        }
-    }
-
-    /// The running attempt, entered for one wait; begins one if there is none.
-    fn running(&self) -> Result<(Arc<Connection>, usize), Status> {
-        let mut attempt = self.lock();
-        match &*attempt {
-            Attempt::On { connection, key } => {
-                connection.enter(*key);
-                return Ok((Arc::clone(connection), *key));
-            }
-            Attempt::Over(status) => return Err(status.clone()),
-            Attempt::None(_) | Attempt::Moving => {}
-        }
-        let Attempt::None(call) = std::mem::replace(&mut *attempt, Attempt::Moving) else {
-            unreachable!("it moves only within this function, which holds the lock");
-        };
-        let (deadline, wait) = (call.deadline(), call.handle_unavailable());
-        match self.channel.connection(deadline, wait) {
-            Ok(connection) => {
-                let key = connection.begin(Arc::clone(&self.head), call);
-                *attempt = Attempt::On { connection: Arc::clone(&connection), key };
-                Ok((connection, key))
-            }
-            Err(status) => {
-                *attempt = Attempt::Over(status.clone());
-                Err(status)
+            let over = state.over();
+            self.unlock(state);
+            if let Some(outcome) = over {
+                return Found::Over(outcome);
             }
         }
     }
 
-    /// The attempt ended: the call's status if it is over, `None` if another attempt is due.
-    fn after(&self, connection: &Arc<Connection>, key: usize, ended: Ended) -> Option<Status> {
-        let mut attempt = self.lock();
-        match &*attempt {
-            Attempt::On { connection: current, key: current_key }
-                if Arc::ptr_eq(current, connection) && *current_key == key => {}
-            // The other side was first.
-            Attempt::Over(status) => return Some(status.clone()),
-            _ => return None,
-        }
-        let mut call = connection.abandon(key);
-        if ended.retry != TransparentRetry::No {
+    /// The running attempt, entered for one wait; waits for one if there is none.
+    fn running(&self, limit: Option<Time>) -> Found<(Arc<Connection>, usize)> {
+        let mut state = self.lock();
+        loop {
+            let until = match &state.attempt {
+                Attempt::On { connection, key } => {
+                    connection.enter(*key);
+                    let found = (Arc::clone(connection), *key);
+                    self.unlock(state);
+                    return Found::Done(found);
+                }
+                Attempt::Over(outcome) => {
+                    let outcome = Arc::clone(outcome);
+                    self.unlock(state);
+                    return Found::Over(outcome);
+                }
+                Attempt::New(_) | Attempt::Moving => {
+                    self.proceed(&mut state);
+                    continue;
+                }
+                Attempt::Pending(pending) => pending.until,
+            };
             let now = clock::now();
-            if let Next::AttemptAt(at) = call.handle_finished(now, ended.retry) {
-                let end = call.deadline().unwrap_or(Time::MAX);
-                std::thread::sleep(at.min(end).since(now));
-                *attempt = Attempt::None(call);
-                return None;
+            if limit.is_some_and(|limit| limit <= now) {
+                self.unlock(state);
+                return Found::Late;
             }
+            if until.is_some_and(|until| until <= now) {
+                self.proceed(&mut state);
+                continue;
+            }
+            state = match until.into_iter().chain(limit).min() {
+                None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Some(until) => {
+                    let wait = self.changed.wait_timeout(state, until.since(now));
+                    wait.unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
         }
-        *attempt = Attempt::Over(ended.status.clone());
-        Some(ended.status)
     }
 
-    /// Sends a message once there is room for it; the status if the call is over.
-    pub(super) fn push(&self, message: Message) -> Result<(), Status> {
+    /// Takes a call without an attempt as far as it gets without waiting.
+    fn proceed(&self, state: &mut CallState) {
+        let mut pending = match std::mem::replace(&mut state.attempt, Attempt::Moving) {
+            Attempt::New(call) => Pending {
+                call,
+                began: None,
+                not_before: Time::ZERO,
+                registered: false,
+                until: None,
+            },
+            Attempt::Pending(pending) => pending,
+            other => {
+                state.attempt = other;
+                return;
+            }
+        };
+        let acquired = self.channel.acquire(Ask {
+            call: &self.me,
+            deadline: pending.call.deadline(),
+            wait_for_ready: pending.call.handle_unavailable(),
+            began: &mut pending.began,
+            not_before: pending.not_before,
+            registered: pending.registered,
+            unattended: self.unattended,
+        });
+        state.attempt = match acquired {
+            Acquired::Connection(connection) => {
+                let owner = self.unattended.then(|| Weak::clone(&self.me));
+                let watched = self.watched.load(Ordering::Relaxed);
+                let (key, later) =
+                    connection.begin(Arc::clone(&self.head), pending.call, owner, watched);
+                state.later.extend(later);
+                Attempt::On { connection, key }
+            }
+            Acquired::Failed(status, origin) => {
+                Attempt::Over(Arc::new(Outcome::new(status, origin)))
+            }
+            Acquired::Wait(until) => {
+                pending.until = until;
+                pending.registered = true;
+                Attempt::Pending(pending)
+            }
+        };
+    }
+
+    /// The attempt ended: the call is over, or another attempt is due.
+    fn after(&self, state: &mut CallState, ended: Ended) {
+        let Attempt::On { connection, key } =
+            std::mem::replace(&mut state.attempt, Attempt::Moving)
+        else {
+            unreachable!("only a running attempt ends");
+        };
+        let (mut call, initial, later) = connection.abandon(key, &ended);
+        state.later.extend(later);
+        if ended.retry != TransparentRetry::No
+            && let Next::AttemptAt(at) = call.handle_finished(clock::now(), ended.retry)
+        {
+            state.attempt = Attempt::Pending(Pending {
+                call,
+                began: None,
+                not_before: at,
+                registered: false,
+                until: None,
+            });
+            self.proceed(state);
+        } else {
+            self.keep_initial(initial);
+            state.attempt = Attempt::Over(Arc::new(Outcome::new(ended.status, ended.origin)));
+        }
+        self.changed.notify_all();
+    }
+
+    /// Sends a message once there is room for it; gives it back if that takes longer than
+    /// `limit`.
+    pub(super) fn push(&self, message: Message, limit: Option<Time>) -> Result<(), Unsent> {
         let mut message = Some(message);
-        let found = self.wait(Side::Send, |state, key| {
+        let found = self.wait(Side::Send, limit, |state, key| {
             let slot = &mut state.slots[key];
             if slot.ended.is_some() || !slot.has_room() {
                 return None;
@@ -161,108 +321,253 @@ impl Call {
             state.send(key);
             Some(())
         });
-        match found {
-            Found::Done(()) => Ok(()),
-            Found::Over(status) => Err(status),
+        match (found, message) {
+            (Found::Done(()), _) => Ok(()),
+            (Found::Over(outcome), _) => Err(Unsent::Over(outcome)),
+            (Found::Late, message) => Err(Unsent::Late(message.unwrap_or_default())),
         }
     }
 
     /// No more messages.
     pub(super) fn half_close(&self) {
-        if let Attempt::None(call) = &mut *self.lock() {
-            // It goes out when the other side begins to wait.
-            call.half_close();
-            return;
-        }
-        // A call that is over needs none.
-        let _ = self.wait(Side::Send, |state, key| {
-            let slot = &mut state.slots[key];
-            if slot.ended.is_some() {
-                return None;
+        let mut state = self.lock();
+        match &mut state.attempt {
+            // It goes out with the attempt.
+            Attempt::New(call) | Attempt::Pending(Pending { call, .. }) => call.half_close(),
+            Attempt::On { connection, key } => {
+                let later = connection.half_close(*key);
+                state.later.extend(later);
             }
-            slot.call.half_close();
-            state.send(key);
-            Some(())
-        });
+            Attempt::Over(_) | Attempt::Moving => {}
+        }
+        self.unlock(state);
     }
 
-    /// Waits for the end of a call with one response.
-    pub(super) fn finish(&self) -> (Status, Option<(Metadata, Encoding)>, Option<Message>) {
-        let found = self.wait(Side::Receive, |state, key| {
-            let slot: &mut Slot = &mut state.slots[key];
+    /// Waits for the end of a call with one response, which no other thread knows of.
+    pub(super) fn finish(&self, limit: Option<Time>) -> Found<Finished> {
+        let found = self.wait(Side::Receive, limit, |state, key| {
+            let slot = &mut state.slots[key];
             slot.ended.as_ref().filter(|ended| ended.retry == TransparentRetry::No)?;
-            let status = slot.ended.take()?.status;
-            let found = (status, slot.initial.take(), slot.received.pop_front());
+            let Ended { status, origin, .. } = slot.ended.take()?;
+            let found = Finished {
+                outcome: Outcome::new(status, origin),
+                initial: slot.initial.take(),
+                message: slot.received.pop_front(),
+            };
             // Nobody else uses a call that is waited for its end: the slot goes with this wait.
             slot.retire();
             Some(found)
         });
-        match found {
-            Found::Done((status, initial, message)) => {
-                *self.lock() = Attempt::Over(Status::new(status.code(), ""));
-                (status, initial, message)
-            }
-            Found::Over(status) => (status, None, None),
+        if let Found::Done(finished) = &found {
+            // Only that it is over matters from now on.
+            let status = Status::new(finished.outcome.status().code(), "");
+            let outcome = Outcome::new(status, Origin::Local);
+            self.lock().attempt = Attempt::Over(Arc::new(outcome));
         }
+        found
+    }
+
+    /// Waits for the end, and reads nothing.
+    pub(super) fn ended(&self, limit: Option<Time>) -> Found<Arc<Outcome>> {
+        self.wait(Side::Receive, limit, |state, key| {
+            let ended = state.slots[key].ended.as_ref()?;
+            (ended.retry == TransparentRetry::No)
+                .then(|| Arc::new(Outcome::new(ended.status.clone(), ended.origin.clone())))
+        })
     }
 
     /// Waits for the response's headers; none if the call ended without.
-    pub(super) fn headers(&self) -> Result<Option<(Metadata, Encoding)>, Status> {
-        let found = self.wait(Side::Receive, |state, key| {
+    pub(super) fn headers(&self, limit: Option<Time>) -> Found<Option<&(Metadata, Encoding)>> {
+        if let Some(initial) = self.initial.get() {
+            return Found::Done(Some(initial));
+        }
+        let found = self.wait(Side::Receive, limit, |state, key| {
             let slot = &mut state.slots[key];
+            // Under the connection's lock, so that of two threads none misses them.
+            self.keep_initial(slot.initial.take());
             let ended = slot.ended.as_ref().is_some_and(|ended| ended.status.is_ok());
-            if slot.initial.is_some() || ended { Some(slot.initial.take()) } else { None }
+            (self.initial.get().is_some() || ended).then_some(())
         });
         match found {
-            Found::Done(initial) => Ok(initial),
-            Found::Over(status) => Err(status),
+            Found::Done(()) => Found::Done(self.initial.get()),
+            // They came, and the end right behind them.
+            Found::Over(outcome) => match self.initial.get() {
+                Some(initial) => Found::Done(Some(initial)),
+                None => Found::Over(outcome),
+            },
+            Found::Late => Found::Late,
         }
     }
 
     /// The next message; the status after the last.
-    pub(super) fn message(&self) -> Result<Message, Status> {
-        let found = self.wait(Side::Receive, |state, key| {
-            let message = state.slots[key].received.pop_front()?;
+    pub(super) fn message(&self, limit: Option<Time>) -> Found<Message> {
+        self.wait(Side::Receive, limit, |state, key| {
+            let slot = &mut state.slots[key];
+            let message = slot.received.pop_front()?;
+            self.keep_initial(slot.initial.take());
             state.release(key, message.payload.len());
             Some(message)
-        });
-        match found {
-            Found::Done(message) => Ok(message),
-            Found::Over(status) => Err(status),
+        })
+    }
+
+    /// All messages that came and were not read, at least one; their credit is given back.
+    pub(super) fn messages(
+        &self,
+        into: &mut std::collections::VecDeque<Message>,
+        limit: Option<Time>,
+    ) -> Found<()> {
+        self.wait(Side::Receive, limit, |state, key| {
+            let slot = &mut state.slots[key];
+            if slot.received.is_empty() {
+                return None;
+            }
+            self.keep_initial(slot.initial.take());
+            let bytes = slot.received.iter().map(|message| message.payload.len()).sum();
+            into.append(&mut slot.received);
+            state.release(key, bytes);
+            Some(())
+        })
+    }
+
+    /// The response's headers, if they are known.
+    pub(super) fn known_headers(&self) -> Option<&(Metadata, Encoding)> {
+        self.initial.get()
+    }
+
+    fn keep_initial(&self, initial: Option<(Metadata, Encoding)>) {
+        if let Some(initial) = initial {
+            // Only the attempt that brought headers has them, and it is the last.
+            let _ = self.initial.set(initial);
         }
     }
 
     /// Whether it is not known to be over.
     pub(super) fn is_running(&self) -> bool {
-        match &*self.lock() {
-            Attempt::On { connection, key } => connection.is_open(*key),
-            Attempt::None(_) | Attempt::Moving => true,
+        match &self.lock().attempt {
+            Attempt::On { connection, key } => connection.ended(*key).is_none(),
+            Attempt::New(_) | Attempt::Pending(_) | Attempt::Moving => true,
             Attempt::Over(_) => false,
         }
     }
 
-    /// The call is of no more use: cancels it if it is not over.
-    pub(super) fn cancel(&self, status: Status) {
-        self.over(status);
-    }
-
-    fn over(&self, status: Status) {
-        let mut attempt = self.lock();
-        if let Attempt::On { connection, key } = &*attempt {
-            connection.abandon(*key);
-        }
-        if !matches!(&*attempt, Attempt::Over(_)) {
-            *attempt = Attempt::Over(status);
+    /// How it ended, if that is known, without waiting. Messages may remain to be read.
+    pub(super) fn outcome(&self) -> Option<Arc<Outcome>> {
+        let state = self.lock();
+        match &state.attempt {
+            Attempt::On { connection, key } => {
+                let ended = connection.ended(*key)?;
+                (ended.retry == TransparentRetry::No)
+                    .then(|| Arc::new(Outcome::new(ended.status, ended.origin)))
+            }
+            _ => state.over(),
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Attempt> {
-        self.attempt.lock().unwrap_or_else(PoisonError::into_inner)
+    /// From now on it gets on without a thread that waits.
+    pub(super) fn watch(&self) {
+        let state = self.lock();
+        if !self.watched.swap(true, Ordering::Relaxed)
+            && let Attempt::On { connection, key } = &state.attempt
+        {
+            connection.watch_call(*key);
+        }
+        self.unlock(state);
     }
+
+    /// Runs `hook` when the end is known: at once, if it is; by the thread that learns of it.
+    pub(super) fn on_end(&self, hook: Hook) {
+        let mut state = self.lock();
+        state.hook = Some(hook);
+        self.unlock(state);
+    }
+
+    /// The call is of no more use: cancels it if it is not over. Whether it was not.
+    pub(super) fn cancel(&self, status: Status) -> bool {
+        self.end(Outcome::new(status, Origin::Local))
+    }
+
+    /// Ends it from this side, if it is not over. Whether it was not.
+    pub(super) fn end(&self, outcome: Outcome) -> bool {
+        let mut state = self.lock();
+        let (status, origin) = outcome.into_parts();
+        let ended = Ended { status, origin, retry: TransparentRetry::No };
+        let running = match &state.attempt {
+            Attempt::Over(_) => false,
+            Attempt::On { connection, key } => {
+                let over =
+                    connection.ended(*key).is_some_and(|ended| ended.retry == TransparentRetry::No);
+                if !over {
+                    self.after(&mut state, ended);
+                }
+                !over
+            }
+            Attempt::New(_) | Attempt::Pending(_) | Attempt::Moving => {
+                state.attempt = Attempt::Over(Arc::new(Outcome::new(ended.status, ended.origin)));
+                self.changed.notify_all();
+                true
+            }
+        };
+        self.unlock(state);
+        running
+    }
+
+    fn lock(&self) -> Locked<'_> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Releases the lock, then does what had to wait for that.
+    fn unlock(&self, mut state: Locked<'_>) {
+        let later = std::mem::take(&mut state.later);
+        let hook =
+            if state.hook.is_some() && state.is_known_to_end() { state.hook.take() } else { None };
+        drop(state);
+        Wake::all(later);
+        if let Some(hook) = hook {
+            hook();
+        }
+    }
+}
+
+impl CallState {
+    fn over(&self) -> Option<Arc<Outcome>> {
+        match &self.attempt {
+            Attempt::Over(outcome) => Some(Arc::clone(outcome)),
+            _ => None,
+        }
+    }
+
+    fn is_known_to_end(&self) -> bool {
+        match &self.attempt {
+            Attempt::Over(_) => true,
+            Attempt::On { connection, key } => {
+                connection.ended(*key).is_some_and(|ended| ended.retry == TransparentRetry::No)
+            }
+            _ => false,
+        }
+    }
+}
+
+/// A unary call at its end.
+pub(super) struct Finished {
+    pub(super) outcome: Outcome,
+    pub(super) initial: Option<(Metadata, Encoding)>,
+    pub(super) message: Option<Message>,
+}
+
+/// Why a message was not sent.
+pub(super) enum Unsent {
+    Over(Arc<Outcome>),
+    Late(Message),
 }
 
 impl Drop for Call {
     fn drop(&mut self) {
-        self.over(Status::new(ferrpc_core::Code::Cancelled, "the call was dropped"));
+        let mut state = self.lock();
+        if let Attempt::On { .. } = state.attempt {
+            let status = Status::new(Code::Cancelled, "the call was dropped");
+            let retry = TransparentRetry::No;
+            self.after(&mut state, Ended { status, origin: Origin::Local, retry });
+        }
+        self.unlock(state);
     }
 }

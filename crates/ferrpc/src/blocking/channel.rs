@@ -1,21 +1,19 @@
 //! A channel for threads without a runtime.
 
 use std::fmt;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use ferrpc_core::channel::{Backoff, ConnectivityState};
-use ferrpc_core::{Code, Status, Time};
+use ferrpc_core::channel::ConnectivityState;
+use ferrpc_core::{Code, Status};
 
-use super::call::Call;
-use super::connection::Connection;
-use super::dial;
+use super::call::{Call, Finished, Found};
+use super::raw::{RawCall, RawMethod, RawOptions, RawUnary};
+use super::shared::Shared;
 use super::streams::{Requests, Responses, encode};
-use crate::client::{CallMaker, ChannelBuilder, Config, ConnectError, NewCall, Pacing, seed};
+use crate::client::{CallMaker, ChannelBuilder, Config, ConnectError, NewCall};
 use crate::interceptor::EndHooks;
 use crate::resolver::Target;
-use crate::transport::clock;
 use crate::{Codec, Method, Request, Response, compression};
 
 /// A server as its clients see it, for threads that may block: no runtime is needed.
@@ -43,30 +41,6 @@ struct Handle {
     maker: CallMaker,
 }
 
-/// The connection of a channel, and how there comes to be one.
-pub(super) struct Shared {
-    pub(super) target: Target,
-    pub(super) config: Config,
-    state: Mutex<State>,
-    /// Something about `state` changed.
-    changed: Condvar,
-}
-
-struct State {
-    current: Option<Arc<Connection>>,
-    /// Connections whose last calls may still run.
-    old: Vec<std::sync::Weak<Connection>>,
-    /// A thread makes a connection.
-    connecting: bool,
-    /// Why the last attempt failed, until one succeeds, and when the next may begin.
-    failure: Option<(ConnectError, Time)>,
-    failures: u64,
-    backoff: Backoff,
-    /// Keeps a server that accepts and closes from making us spin.
-    pacing: Pacing,
-    closed: bool,
-}
-
 impl Channel {
     /// Begins to make a channel to `target`: see [`Target`] for what it may be.
     ///
@@ -80,18 +54,7 @@ impl Channel {
     }
 
     pub(crate) fn new(target: Target, maker: CallMaker, config: Config) -> Self {
-        let state = State {
-            current: None,
-            old: Vec::new(),
-            connecting: false,
-            failure: None,
-            failures: 0,
-            backoff: Backoff::new(config.backoff, seed()),
-            pacing: Pacing::new(),
-            closed: false,
-        };
-        let (state, changed) = (Mutex::new(state), Condvar::new());
-        let shared = Arc::new(Shared { target, config, state, changed });
+        let shared = Shared::new(target, config);
         Self { handle: Arc::new(Handle { shared, maker }) }
     }
 
@@ -114,7 +77,7 @@ impl Channel {
         request: Request<Q>,
     ) -> Result<Responses<S>, Status> {
         let (call, hooks) = self.prepare_one(method, request)?;
-        Ok(Responses::new(Arc::new(call), hooks, method.response()))
+        Ok(Responses::new(call, hooks, method.response()))
     }
 
     /// Any number of requests, one response. The requests are taken as fast as the server takes
@@ -129,7 +92,7 @@ impl Channel {
     {
         let NewCall { head, config, mut hooks, message: requests } =
             self.handle.maker.make(method, request)?;
-        let call = Arc::new(Call::new(Arc::clone(&self.handle.shared), head, config, None));
+        let call = Call::new(Arc::clone(&self.handle.shared), head, config, None, false);
         let mut sender = Requests::new(Arc::clone(&call), method.request());
         let mut refused = None;
         for request in requests {
@@ -170,21 +133,50 @@ impl Channel {
     ) -> Result<(Requests<Q>, Responses<S>), Status> {
         let NewCall { head, config, hooks, message: () } =
             self.handle.maker.make(method, request)?;
-        let call = Arc::new(Call::new(Arc::clone(&self.handle.shared), head, config, None));
+        let call = Call::new(Arc::clone(&self.handle.shared), head, config, None, false);
         let requests = Requests::new(Arc::clone(&call), method.request());
         Ok((requests, Responses::new(call, hooks, method.response())))
     }
 
     /// The state of the connection.
     pub fn state(&self) -> ConnectivityState {
-        let state = self.handle.shared.lock();
-        match (&state.current, &state.failure) {
-            _ if state.closed => ConnectivityState::Shutdown,
-            (Some(connection), _) if connection.is_usable() => ConnectivityState::Ready,
-            (_, Some(_)) => ConnectivityState::TransientFailure,
-            _ if state.connecting => ConnectivityState::Connecting,
-            _ => ConnectivityState::Idle,
-        }
+        self.handle.shared.connectivity(false)
+    }
+
+    /// Begins to connect, if there is no connection, and goes on trying while somebody
+    /// [watches](Self::watch) the channel. Returns at once, with the state after that.
+    pub fn try_to_connect(&self) -> ConnectivityState {
+        self.handle.shared.connectivity(true)
+    }
+
+    /// Tells `watcher` the state now, and from then on each change; begins to connect if
+    /// `connect` is set. Returns what [`unwatch`](Self::unwatch) takes.
+    ///
+    /// The watcher runs in whichever thread learns of a change, in the order of the changes, under
+    /// a lock of the channel: it must neither block nor use the channel.
+    pub fn watch(
+        &self,
+        watcher: impl Fn(ConnectivityState) + Send + Sync + 'static,
+        connect: bool,
+    ) -> u64 {
+        self.handle.shared.watch(Arc::new(watcher), connect)
+    }
+
+    /// The watcher that [`watch`](Self::watch) returned this number for is told no more.
+    pub fn unwatch(&self, watcher: u64) {
+        self.handle.shared.unwatch(watcher);
+    }
+
+    /// Begins a call with messages as bytes, without waiting; what cannot be reached, or be sent,
+    /// is learnt from the call. Interceptors see it as they see all calls.
+    pub fn start_raw(&self, method: &RawMethod, options: RawOptions) -> Result<RawCall, Status> {
+        RawCall::start(&self.handle.shared, &self.handle.maker, method, options)
+    }
+
+    /// Begins a unary call with a message as bytes and waits for its end, no longer than `limit`:
+    /// then the call is given back, to be waited for again with [`RawUnary::wait`].
+    pub fn raw_unary(&self, method: &RawMethod, options: RawOptions) -> Result<RawUnary, Status> {
+        RawUnary::new(&self.handle.shared, &self.handle.maker, method, options)
     }
 
     /// Ends the connection and all calls: they, and later ones, fail with CANCELLED. For all
@@ -202,13 +194,13 @@ impl Channel {
         &self,
         method: &Method<Q, S>,
         request: Request<Q>,
-    ) -> Result<(Call, EndHooks), Status> {
+    ) -> Result<(Arc<Call>, EndHooks), Status> {
         let NewCall { head, config, mut hooks, message } =
             self.handle.maker.make(method, request)?;
         match encode(&head, &method.request(), &message) {
             Ok(message) => {
                 let shared = Arc::clone(&self.handle.shared);
-                Ok((Call::new(shared, head, config, Some(message)), hooks))
+                Ok((Call::new(shared, head, config, Some(message), false), hooks))
             }
             Err(status) => {
                 hooks.end(&status);
@@ -226,7 +218,13 @@ fn end<T>(hooks: &mut EndHooks, result: &Result<T, Status>) {
 }
 
 fn single_response<S>(call: &Call, codec: Codec<S>) -> Result<Response<S>, Status> {
-    let (mut status, initial, message) = call.finish();
+    let (mut status, initial, message) = match call.finish(None) {
+        Found::Done(Finished { outcome, initial, message }) => {
+            (outcome.into_status(), initial, message)
+        }
+        Found::Over(outcome) => (outcome.status().clone(), None, None),
+        Found::Late => unreachable!("there was no limit"),
+    };
     if !status.is_ok() {
         return Err(status);
     }
@@ -241,150 +239,6 @@ fn single_response<S>(call: &Call, codec: Codec<S>) -> Result<Response<S>, Statu
     let payload: Bytes = compression::decompress_now(encoding, message, limit)?;
     let message = (codec.decode)(payload)?;
     Ok(Response::received(message, metadata, std::mem::take(status.metadata_mut())))
-}
-
-impl Shared {
-    /// The connection; waits for one, at most until the deadline.
-    pub(super) fn connection(
-        self: &Arc<Self>,
-        deadline: Option<Time>,
-        wait_for_ready: bool,
-    ) -> Result<Arc<Connection>, Status> {
-        let mut state = self.lock();
-        let began = state.failures;
-        loop {
-            if state.closed {
-                return Err(ConnectError::closed().status());
-            }
-            if let Some(connection) = &state.current {
-                if connection.is_usable() {
-                    let connection = Arc::clone(connection);
-                    state.pacing.used();
-                    return Ok(connection);
-                }
-                let old = Arc::downgrade(connection);
-                state.current = None;
-                state.old.retain(|old| old.strong_count() > 0);
-                state.old.push(old);
-                state.pacing.lost(clock::now());
-            }
-            let now = clock::now();
-            let mut until = deadline;
-            match &state.failure {
-                Some((failure, retry_at)) if state.failures > began || now < *retry_at => {
-                    if !wait_for_ready {
-                        return Err(failure.status());
-                    }
-                    until = until.into_iter().chain([*retry_at]).filter(|at| *at > now).min();
-                }
-                _ => {}
-            }
-            if deadline.is_some_and(|deadline| deadline <= now) {
-                return Err(self.late(&state));
-            }
-            let pause = state.failure.as_ref().is_some_and(|(_, retry_at)| now < *retry_at);
-            if !state.connecting && !pause {
-                let not_before = state.pacing.next_at();
-                if not_before <= now {
-                    self.start_connecting(&mut state)?;
-                } else {
-                    until = until.into_iter().chain([not_before]).min();
-                }
-            }
-            state = match until {
-                None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
-                Some(until) => {
-                    let wait = self.changed.wait_timeout(state, until.since(now));
-                    wait.unwrap_or_else(PoisonError::into_inner).0
-                }
-            };
-        }
-    }
-
-    fn late(&self, state: &State) -> Status {
-        let target = &self.target;
-        let why = state.failure.as_ref().map(|(failure, _)| format!(" ({failure})"));
-        let text = format!(
-            "the deadline passed while waiting for a connection to {target}{}",
-            why.unwrap_or_default()
-        );
-        Status::new(Code::DeadlineExceeded, text)
-    }
-
-    /// The thread that connects keeps guard over the connection afterwards.
-    fn start_connecting(self: &Arc<Self>, state: &mut State) -> Result<(), Status> {
-        state.connecting = true;
-        let began = clock::now();
-        let mut give_up = state.backoff.start(began);
-        if let Some(timeout) = self.config.connect_timeout {
-            give_up = began + timeout;
-        }
-        let shared = Arc::clone(self);
-        let thread = thread::Builder::new().name("ferrpc-channel".to_owned());
-        let started = thread.spawn(move || {
-            let result = dial::dial(&shared.target, &shared.config, began, give_up);
-            if let Some(connection) = shared.connected(result) {
-                let (observers, target) = (shared.config.observers.clone(), shared.target.clone());
-                drop(shared);
-                connection.keep_guard();
-                observers.tell(|observer| observer.disconnected(&target, &connection.end()));
-            }
-        });
-        started.map(drop).map_err(|error| {
-            state.connecting = false;
-            Status::new(Code::Unavailable, format!("no thread for a connection: {error}"))
-        })
-    }
-
-    /// Takes note of how an attempt ended.
-    fn connected(&self, result: Result<Arc<Connection>, ConnectError>) -> Option<Arc<Connection>> {
-        let mut state = self.lock();
-        state.connecting = false;
-        let failed = result.as_ref().err().cloned();
-        let connection = match result {
-            Ok(connection) => {
-                state.backoff.reset();
-                state.failure = None;
-                state.current = Some(Arc::clone(&connection));
-                Some(connection)
-            }
-            Err(failure) => {
-                let retry_at = state.backoff.fail(clock::now());
-                state.failure = Some((failure, retry_at));
-                state.failures += 1;
-                None
-            }
-        };
-        let closed = state.closed;
-        drop(state);
-        self.changed.notify_all();
-        self.config.observers.tell(|observer| match &failed {
-            None => observer.connected(&self.target),
-            Some(failure) => observer.connect_failed(&self.target, failure),
-        });
-        if closed && let Some(connection) = &connection {
-            connection.shut_down(Some(&ConnectError::closed().status()));
-        }
-        connection
-    }
-
-    fn shut_down(&self, status: Option<&Status>) {
-        let mut state = self.lock();
-        state.closed = true;
-        let old = std::mem::take(&mut state.old);
-        let connections: Vec<_> =
-            old.iter().filter_map(std::sync::Weak::upgrade).chain(state.current.take()).collect();
-        drop(state);
-        self.changed.notify_all();
-        for connection in connections {
-            connection.shut_down(status);
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // No code of users runs under the lock, so that its state is whole even after a panic.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Drop for Handle {

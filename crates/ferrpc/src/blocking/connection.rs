@@ -16,8 +16,10 @@
 
 use std::collections::VecDeque;
 use std::mem;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::{self, Thread};
+use std::time::Duration;
 
 use ferrpc_core::call::ClientCall;
 use ferrpc_core::http2::Transmit;
@@ -27,6 +29,9 @@ use ferrpc_core::transport::{
 use ferrpc_core::{Code, Encoding, Metadata, Status, Time, Transport};
 use slab::Slab;
 
+use super::call::Call;
+use super::raw::Origin;
+use super::shared::Shared;
 use super::socket::{Kick, Socket};
 use crate::client::Head;
 use crate::transport::clock;
@@ -37,6 +42,12 @@ pub(super) struct Connection {
     pub(super) kick: Kick,
     /// Tells the guard to look at its role.
     pub(super) guard: Condvar,
+    /// Learns when no more calls are taken.
+    owner: Weak<Shared>,
+    /// The most that a caller who is alone looks for its answer before it sleeps.
+    pub(super) spin: Duration,
+    /// How many slots there are, for those who have not the lock.
+    pub(super) inflight: AtomicUsize,
     state: Mutex<State>,
 }
 
@@ -62,8 +73,13 @@ pub(super) struct State {
     by_call: Vec<Option<usize>>,
     /// Calls beyond the peer's limit of streams, in the order in which they came.
     queue: VecDeque<usize>,
-    /// Threads to be woken when the lock is released.
-    pub(super) wakes: Vec<Thread>,
+    /// Who is to be told something when the lock is released.
+    pub(super) wakes: Vec<Wake>,
+    /// Those who want the guard to work though no thread waits: calls, and the channel's watchers.
+    pub(super) watched: usize,
+    /// The channel has watchers.
+    channel_watched: bool,
+    pub(super) spinning: Spinning,
     pub(super) last_ticket: u64,
     /// Counts events: whether anything happened.
     pub(super) events: u64,
@@ -72,6 +88,22 @@ pub(super) struct State {
     /// Takes new calls.
     pub(super) usable: bool,
     pub(super) closed: Option<String>,
+}
+
+/// Somebody to be told that there is something.
+pub(super) enum Wake {
+    Thread(Thread),
+    /// A call that may have no thread: its attempt ended.
+    Call(Weak<Call>),
+    /// No more calls are taken here.
+    Channel(Weak<Shared>),
+}
+
+/// Whether looking for an answer before sleeping pays: it is tried ever more rarely when not.
+#[derive(Debug, Default)]
+pub(super) struct Spinning {
+    misses: u32,
+    skip: u32,
 }
 
 /// Who waits for the socket and receives.
@@ -93,27 +125,32 @@ pub(super) struct Slot {
     pub(super) initial: Option<(Metadata, Encoding)>,
     pub(super) received: VecDeque<Message>,
     pub(super) ended: Option<Ended>,
-    /// By [`Side`].
-    pub(super) waiting: [Option<Waiting>; 2],
+    pub(super) waiting: Vec<Waiting>,
     /// Waits that use the slot: it stays until they have left.
-    users: u8,
+    users: u32,
     abandoned: bool,
+    /// Settles the attempt's end if no thread does.
+    owner: Option<Weak<Call>>,
+    /// Counted in [`State::watched`].
+    watched: bool,
 }
 
 /// How an attempt ended.
 #[derive(Clone, Debug)]
 pub(super) struct Ended {
     pub(super) status: Status,
+    pub(super) origin: Origin,
     pub(super) retry: TransparentRetry,
 }
 
 /// A thread that waits for something of its call.
 pub(super) struct Waiting {
+    pub(super) side: Side,
     pub(super) ticket: u64,
     pub(super) thread: Thread,
 }
 
-/// The two independent halves of a call, each used by one thread at a time.
+/// The two independent halves of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Side {
     Receive = 0,
@@ -124,7 +161,13 @@ pub(super) type Locked<'a> = MutexGuard<'a, State>;
 
 impl Connection {
     /// A connection in the hands of its guard, which is to see it through its handshake.
-    pub(super) fn new(socket: Socket, kick: Kick, config: Config) -> Self {
+    pub(super) fn new(
+        socket: Socket,
+        kick: Kick,
+        config: Config,
+        spin: Duration,
+        owner: Weak<Shared>,
+    ) -> Self {
         let now = clock::now();
         let state = State {
             transport: Transport::client(config, now),
@@ -141,6 +184,9 @@ impl Connection {
             by_call: Vec::new(),
             queue: VecDeque::new(),
             wakes: Vec::new(),
+            watched: 0,
+            channel_watched: false,
+            spinning: Spinning::default(),
             last_ticket: 0,
             events: 0,
             idle_since: now,
@@ -148,7 +194,15 @@ impl Connection {
             usable: false,
             closed: None,
         };
-        Self { socket, kick, guard: Condvar::new(), state: Mutex::new(state) }
+        Self {
+            socket,
+            kick,
+            guard: Condvar::new(),
+            owner,
+            spin,
+            inflight: AtomicUsize::new(0),
+            state: Mutex::new(state),
+        }
     }
 
     pub(super) fn lock(&self) -> Locked<'_> {
@@ -163,7 +217,7 @@ impl Connection {
         }
         let wakes = mem::take(&mut state.wakes);
         drop(state);
-        wakes.iter().for_each(Thread::unpark);
+        Wake::all(wakes);
     }
 
     /// Why the connection ended, in words.
@@ -178,8 +232,14 @@ impl Connection {
 
     // -- calls -----------------------------------------------------------------------------------
 
-    /// Starts an attempt, entered for one wait; its output goes out with that.
-    pub(super) fn begin(&self, head: Arc<Head>, mut call: ClientCall) -> usize {
+    /// Starts an attempt. The caller tells those who are to know, without locks of its own.
+    pub(super) fn begin(
+        &self,
+        head: Arc<Head>,
+        mut call: ClientCall,
+        owner: Option<Weak<Call>>,
+        watched: bool,
+    ) -> (usize, Vec<Wake>) {
         call.start_attempt();
         let mut state = self.lock();
         let key = state.slots.insert(Slot {
@@ -191,24 +251,35 @@ impl Connection {
             initial: None,
             received: VecDeque::new(),
             ended: None,
-            waiting: [None, None],
-            users: 1,
+            waiting: Vec::new(),
+            users: 0,
             abandoned: false,
+            owner,
+            watched,
         });
+        state.watched += usize::from(watched);
+        self.inflight.store(state.slots.len(), Ordering::Relaxed);
         if !state.usable {
-            state.slots[key].never_sent();
+            state.never_sent(key);
         } else if state.queue.is_empty() {
             state.start(key);
         } else {
             state.slots[key].queued = true;
             state.queue.push_back(key);
         }
-        key
+        // A call that will be waited for at once leaves with that wait.
+        if state.slots[key].owner.is_some() {
+            state = self.send_out(state, None);
+            if state.watched > 0 && state.role == Role::None {
+                self.give_to_guard(&mut state);
+            }
+        }
+        (key, mem::take(&mut state.wakes))
     }
 
-    /// Whether an attempt that was not abandoned goes on.
-    pub(super) fn is_open(&self, key: usize) -> bool {
-        self.lock().slots[key].ended.is_none()
+    /// How an attempt that was not abandoned ended, if it did.
+    pub(super) fn ended(&self, key: usize) -> Option<Ended> {
+        self.lock().slots[key].ended.clone()
     }
 
     /// Announces a wait for an attempt that was begun and not abandoned.
@@ -216,9 +287,51 @@ impl Connection {
         self.lock().slots[key].users += 1;
     }
 
+    /// The guard works for this attempt from now on.
+    pub(super) fn watch_call(&self, key: usize) {
+        let mut state = self.lock();
+        if state.slots[key].ended.is_none() && !mem::replace(&mut state.slots[key].watched, true) {
+            state.watched += 1;
+            if state.role == Role::None {
+                self.give_to_guard(&mut state);
+            }
+        }
+    }
+
+    /// The channel has watchers, or no more.
+    pub(super) fn watch(&self, watched: bool) {
+        let mut state = self.lock();
+        match (mem::replace(&mut state.channel_watched, watched), watched) {
+            (false, true) => {
+                state.watched += 1;
+                if state.role == Role::None {
+                    self.give_to_guard(&mut state);
+                }
+            }
+            (true, false) => state.watched -= 1,
+            _ => {}
+        }
+    }
+
+    /// No more messages of an attempt that was not abandoned.
+    pub(super) fn half_close(&self, key: usize) -> Vec<Wake> {
+        let mut state = self.lock();
+        if state.slots[key].ended.is_none() {
+            state.slots[key].call.half_close();
+            state.send(key);
+            state = self.send_out(state, None);
+        }
+        mem::take(&mut state.wakes)
+    }
+
     /// Ends an attempt from this side, if it is not over, and gives back what can be attempted
-    /// again. Those who still wait for it are told that it is over.
-    pub(super) fn abandon(&self, key: usize) -> ClientCall {
+    /// again and the headers that nobody read. Those who still wait for it are told that it is
+    /// over. The caller tells those who are to know, without locks of its own.
+    pub(super) fn abandon(
+        &self,
+        key: usize,
+        ended: &Ended,
+    ) -> (ClientCall, Option<(Metadata, Encoding)>, Vec<Wake>) {
         let mut state = self.lock();
         let stream = state.slots[key].stream;
         if let Some(call) = stream {
@@ -227,19 +340,19 @@ impl Connection {
         } else if state.slots[key].queued {
             state.queue.retain(|queued| *queued != key);
         }
-        let status = Status::new(Code::Cancelled, "the call was dropped");
-        state.end(key, status, TransparentRetry::No);
+        state.end(key, ended.clone());
         let slot = &mut state.slots[key];
         slot.abandoned = true;
         let spent = ClientCall::new(slot.call.config());
-        let call = std::mem::replace(&mut slot.call, spent);
+        let call = mem::replace(&mut slot.call, spent);
+        let initial = slot.initial.take();
         state.leave(key, false);
+        self.inflight.store(state.slots.len(), Ordering::Relaxed);
         if stream.is_some() {
             self.dispatch(&mut state);
             state = self.send_out(state, None);
         }
-        Self::unlock(state);
-        call
+        (call, initial, mem::take(&mut state.wakes))
     }
 
     /// No new calls; those that run may end, unless `status` ends them now.
@@ -253,7 +366,8 @@ impl Connection {
                 if let Some(call) = state.slots[key].stream {
                     state.transport.cancel(now, call);
                 }
-                state.end(key, status.clone(), TransparentRetry::No);
+                let (status, retry) = (status.clone(), TransparentRetry::No);
+                state.end(key, Ended { status, origin: Origin::Closed, retry });
             }
         }
         state.transport.shutdown(now, None);
@@ -271,6 +385,7 @@ impl Connection {
 
     /// Works off what the transport reports.
     pub(super) fn dispatch(&self, state: &mut State) {
+        let mut wakes = mem::take(&mut state.wakes);
         while let Some(event) = state.transport.poll_event() {
             state.events += 1;
             match event {
@@ -278,28 +393,30 @@ impl Connection {
                     if let Some(slot) = state.slot(call) {
                         slot.call.handle_headers();
                         slot.initial = Some((metadata, encoding));
-                        let thread = slot.wake(Side::Receive);
-                        state.wakes.extend(thread);
+                        slot.wake(Side::Receive, &mut wakes);
                     }
                 }
                 Event::Message { call, message } => {
                     if let Some(slot) = state.slot(call) {
                         slot.received.push_back(message);
-                        let thread = slot.wake(Side::Receive);
-                        state.wakes.extend(thread);
+                        slot.wake(Side::Receive, &mut wakes);
                     }
                 }
                 Event::Writable { call } => {
                     if let Some(key) = state.key(call) {
                         state.slots[key].full = false;
                         state.send(key);
-                        let thread = state.slots[key].wake(Side::Send);
-                        state.wakes.extend(thread);
+                        state.slots[key].wake(Side::Send, &mut wakes);
                     }
                 }
-                Event::Finished { call, status, retry, .. } => {
+                Event::Finished { call, status, retry, from_peer } => {
                     if let Some(key) = state.key(call) {
-                        state.end(key, status, retry);
+                        let origin = match status.code() {
+                            _ if from_peer => Origin::Peer,
+                            Code::DeadlineExceeded => Origin::Deadline,
+                            _ => Origin::Local,
+                        };
+                        state.end(key, Ended { status, origin, retry });
                     }
                 }
                 Event::StreamsAvailable => state.start_queued(),
@@ -307,14 +424,15 @@ impl Connection {
                     state.ready = true;
                     state.usable = true;
                 }
-                Event::Draining => state.drain(),
+                Event::Draining => self.drain(state),
                 Event::Closed { cause } => {
-                    state.drain();
+                    self.drain(state);
                     let cause = cause.to_string();
                     let keys: Vec<usize> = state.slots.iter().map(|(key, _)| key).collect();
                     for key in keys {
                         let status = Status::new(Code::Unavailable, cause.clone());
-                        state.end(key, status, TransparentRetry::No);
+                        let (origin, retry) = (Origin::Local, TransparentRetry::No);
+                        state.end(key, Ended { status, origin, retry });
                     }
                     state.closed = Some(cause);
                     self.guard.notify_one();
@@ -322,6 +440,18 @@ impl Connection {
                 // Only servers hear of the rest, or it is part of what came before.
                 _ => {}
             }
+        }
+        wakes.append(&mut state.wakes);
+        state.wakes = wakes;
+    }
+
+    /// New calls go elsewhere, those that wait for a stream too.
+    fn drain(&self, state: &mut State) {
+        if mem::replace(&mut state.usable, false) {
+            state.wakes.push(Wake::Channel(Weak::clone(&self.owner)));
+        }
+        for key in mem::take(&mut state.queue) {
+            state.never_sent(key);
         }
     }
 }
@@ -361,17 +491,19 @@ impl State {
             Err(StartError::MetadataTooLarge) => {
                 let text = "the request's metadata is larger than the server accepts";
                 let status = Status::new(Code::ResourceExhausted, text);
-                self.end(key, status, TransparentRetry::No);
+                let retry = TransparentRetry::No;
+                self.end(key, Ended { status, origin: Origin::Local, retry });
             }
             Err(StartError::DeadlineExceeded) => {
                 let text = "the deadline passed before the request was sent";
                 let status = Status::new(Code::DeadlineExceeded, text);
-                self.end(key, status, TransparentRetry::No);
+                let retry = TransparentRetry::No;
+                self.end(key, Ended { status, origin: Origin::Deadline, retry });
             }
             // Draining, and whatever else keeps this connection from taking calls.
             Err(_) => {
-                slot.never_sent();
-                self.drain();
+                self.usable = false;
+                self.never_sent(key);
             }
         }
         true
@@ -382,19 +514,39 @@ impl State {
             if !self.start(key) {
                 break;
             }
-            let threads = self.slots[key].wake_all();
-            self.wakes.extend(threads.into_iter().flatten());
+            self.slots[key].wake_all(&mut self.wakes);
         }
     }
 
-    /// New calls go elsewhere, those that wait for a stream too.
-    fn drain(&mut self) {
-        self.usable = false;
-        for key in mem::take(&mut self.queue) {
-            let slot = &mut self.slots[key];
-            slot.never_sent();
-            let threads = slot.wake_all();
-            self.wakes.extend(threads.into_iter().flatten());
+    /// A call that did not get away may go elsewhere.
+    fn never_sent(&mut self, key: usize) {
+        let text = "the connection ended before the call could be sent";
+        let status = Status::new(Code::Unavailable, text);
+        let retry = TransparentRetry::NeverSent;
+        self.end(key, Ended { status, origin: Origin::Local, retry });
+    }
+
+    pub(super) fn queue_is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// When the first of the calls that wait for a stream has to be over. The transport has no
+    /// timer for them.
+    pub(super) fn queue_deadline(&self) -> Option<Time> {
+        self.queue.iter().filter_map(|key| self.slots[*key].call.deadline()).min()
+    }
+
+    /// Ends those calls whose time was over before they got a stream.
+    pub(super) fn expire_queued(&mut self, now: Time) {
+        let late = |key: &usize| self.slots[*key].call.deadline().is_some_and(|at| at <= now);
+        let expired: Vec<usize> = self.queue.iter().copied().filter(late).collect();
+        self.queue.retain(|key| !expired.contains(key));
+        for key in expired {
+            let text = "the deadline passed while waiting for a stream: the server has as many \
+                        calls on this connection as it takes";
+            let status = Status::new(Code::DeadlineExceeded, text);
+            let retry = TransparentRetry::No;
+            self.end(key, Ended { status, origin: Origin::Deadline, retry });
         }
     }
 
@@ -421,7 +573,7 @@ impl State {
     /// A wait is over (or something else was): a slot that nobody needs any more goes.
     pub(super) fn leave(&mut self, key: usize, waited: bool) {
         let slot = &mut self.slots[key];
-        slot.users -= u8::from(waited);
+        slot.users -= u32::from(waited);
         if slot.abandoned && slot.users == 0 {
             self.slots.remove(key);
         }
@@ -435,39 +587,26 @@ impl State {
         }
     }
 
-    pub(super) fn end(&mut self, key: usize, status: Status, retry: TransparentRetry) {
+    pub(super) fn end(&mut self, key: usize, mut ended: Ended) {
         let slot = &mut self.slots[key];
         if let Some(call) = slot.stream.take() {
             self.by_call[call.slot()] = None;
         }
         slot.queued = false;
-        let retry = if slot.call.is_committed() { TransparentRetry::No } else { retry };
-        slot.ended.get_or_insert(Ended { status, retry });
-        let threads = slot.wake_all();
-        self.wakes.extend(threads.into_iter().flatten());
+        if slot.call.is_committed() {
+            ended.retry = TransparentRetry::No;
+        }
+        slot.ended.get_or_insert(ended);
+        self.watched -= usize::from(mem::take(&mut slot.watched));
+        slot.wake_all(&mut self.wakes);
+        self.wakes.extend(slot.owner.take().map(Wake::Call));
     }
 }
 
 impl Slot {
-    fn never_sent(&mut self) {
-        self.queued = false;
-        self.ended.get_or_insert(Ended {
-            status: Status::new(
-                Code::Unavailable,
-                "the connection ended before the call could be sent",
-            ),
-            retry: TransparentRetry::NeverSent,
-        });
-    }
-
     /// Nobody uses the attempt, which is over, but those who wait just now.
     pub(super) const fn retire(&mut self) {
         self.abandoned = true;
-    }
-
-    /// Whether it waits for a stream.
-    pub(super) const fn is_queued(&self) -> bool {
-        self.queued
     }
 
     /// Whether its sender may go on.
@@ -475,21 +614,67 @@ impl Slot {
         !self.full && self.call.unsent() < UNSENT_LIMIT
     }
 
-    /// The thread that waits, to be woken: from now on it does not count as waiting.
-    fn wake(&mut self, side: Side) -> Option<Thread> {
-        self.waiting[side as usize].take().map(|waiting| waiting.thread)
+    /// The threads that wait for this side, to be woken: from now on they do not count as waiting.
+    fn wake(&mut self, side: Side, wakes: &mut Vec<Wake>) {
+        let woken = self.waiting.extract_if(.., |waiting| waiting.side == side);
+        wakes.extend(woken.map(|waiting| Wake::Thread(waiting.thread)));
     }
 
-    fn wake_all(&mut self) -> [Option<Thread>; 2] {
-        [self.wake(Side::Receive), self.wake(Side::Send)]
+    fn wake_all(&mut self, wakes: &mut Vec<Wake>) {
+        wakes.extend(self.waiting.drain(..).map(|waiting| Wake::Thread(waiting.thread)));
+    }
+}
+
+impl Wake {
+    /// Tells them. No locks may be held.
+    pub(super) fn all(wakes: Vec<Self>) {
+        for wake in wakes {
+            match wake {
+                Self::Thread(thread) => thread.unpark(),
+                Self::Call(call) => {
+                    if let Some(call) = call.upgrade() {
+                        call.settle();
+                    }
+                }
+                Self::Channel(channel) => {
+                    if let Some(channel) = channel.upgrade() {
+                        channel.lost();
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Spinning {
+    /// Whether to try it this time.
+    pub(super) const fn begin(&mut self) -> bool {
+        if self.skip > 0 {
+            self.skip -= 1;
+            return false;
+        }
+        true
+    }
+
+    /// How the try went.
+    pub(super) const fn note(&mut self, hit: bool) {
+        if hit {
+            self.misses = 0;
+        } else {
+            self.skip = 1 << self.misses;
+            self.misses = if self.misses < MOST_MISSES { self.misses + 1 } else { MOST_MISSES };
+        }
     }
 }
 
 impl Waiting {
-    pub(super) fn new(ticket: u64) -> Self {
-        Self { ticket, thread: thread::current() }
+    pub(super) fn new(side: Side, ticket: u64) -> Self {
+        Self { side, ticket, thread: thread::current() }
     }
 }
 
 /// What a call may queue before its sender has to wait; one message more may go over it.
 const UNSENT_LIMIT: usize = 64 << 10;
+
+/// After so many misses in a row the wait between tries grows no more: one call in 1024 tries.
+const MOST_MISSES: u32 = 10;

@@ -1,12 +1,13 @@
 //! How a blocking channel's thread makes a connection.
 
 use std::net::ToSocketAddrs;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use ferrpc_core::Time;
 
 use super::connection::Connection;
+use super::shared::Shared;
 use super::socket::{Kick, Socket};
 use crate::client::{Config, ConnectError, seed};
 use crate::resolver::{Address, ResolveError, Scheme, Target, alternate};
@@ -18,6 +19,7 @@ pub(super) fn dial(
     config: &Config,
     began: Time,
     give_up: Time,
+    owner: &Weak<Shared>,
 ) -> Result<Arc<Connection>, ConnectError> {
     let mut errors = Vec::new();
     let addresses = addresses(target)?;
@@ -36,9 +38,10 @@ pub(super) fn dial(
                     continue;
                 }
             };
-        let mut config = config.transport.clone();
-        config.seed = seed();
-        let connection = Arc::new(Connection::new(socket, kick, config));
+        let mut transport = config.transport.clone();
+        transport.seed = seed();
+        let connection = Connection::new(socket, kick, transport, config.spin, owner.clone());
+        let connection = Arc::new(connection);
         if connection.shake_hands(give_up) {
             return Ok(connection);
         }

@@ -2,33 +2,37 @@
 
 use std::io::{self, IoSlice};
 use std::mem;
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 
 use ferrpc_core::Time;
 use ferrpc_core::http2::Transmit;
 
-use super::connection::{Connection, Locked, Role, Side, State, Waiting};
+use super::connection::{Connection, Locked, Role, Side, State, Waiting, Wake};
 use super::socket;
 use crate::transport::clock;
 
 impl Connection {
     /// Waits, in an attempt that was entered, until `ready` finds what it looks for, doing the
-    /// connection's work meanwhile if nobody else does it. `ready` is asked again at the call's
-    /// deadline, for which the transport has no timer while the call waits for a stream.
+    /// connection's work meanwhile if nobody else does it; `None` at `limit`.
     pub(super) fn wait<R>(
         &self,
         key: usize,
         side: Side,
+        limit: Option<Time>,
         mut ready: impl FnMut(&mut State) -> Option<R>,
-    ) -> R {
+    ) -> Option<R> {
         let mut state = self.lock();
         state.last_ticket += 1;
         let me = Role::Caller(state.last_ticket);
         let ticket = state.last_ticket;
         let result = loop {
             if let Some(result) = ready(&mut state) {
-                break result;
+                break Some(result);
+            }
+            if limit.is_some_and(|limit| limit <= clock::now()) {
+                break None;
             }
             match state.role {
                 Role::None => state.role = me,
@@ -40,18 +44,19 @@ impl Connection {
                 _ => {}
             }
             if state.role == me {
-                let deadline = state.slots[key].call.deadline();
-                state = self.lead(state, me, deadline);
+                let until = state.slots[key].call.deadline().into_iter().chain(limit).min();
+                state = self.lead(state, me, until);
                 continue;
             }
             // Sending releases the lock: everything may have changed.
             let before = (state.events, state.role);
             state = self.send_out(state, Some(me));
             if before == (state.events, state.role) {
-                state = self.park(state, key, side, ticket);
+                state = self.park(state, key, side, ticket, limit);
             }
         };
         state.leave(key, true);
+        self.inflight.store(state.slots.len(), Ordering::Relaxed);
         if state.role == me {
             self.step_down(&mut state);
         }
@@ -69,19 +74,20 @@ impl Connection {
         key: usize,
         side: Side,
         ticket: u64,
+        limit: Option<Time>,
     ) -> Locked<'a> {
         let slot = &mut state.slots[key];
-        slot.waiting[side as usize] = Some(Waiting::new(ticket));
+        slot.waiting.push(Waiting::new(side, ticket));
         // The call's own deadline too: whoever leads may have begun to wait before this call
         // began.
-        let until = slot.call.deadline();
+        let until = slot.call.deadline().into_iter().chain(limit).min();
         Self::unlock(state);
         match until {
             None => thread::park(),
             Some(until) => thread::park_timeout(until.since(clock::now())),
         }
         let mut state = self.lock();
-        state.slots[key].waiting[side as usize] = None;
+        state.slots[key].waiting.retain(|waiting| waiting.ticket != ticket);
         if until.is_some() {
             self.fire_timers(&mut state);
         }
@@ -94,10 +100,12 @@ impl Connection {
         let mut waiting = state
             .slots
             .iter()
-            .flat_map(|(_, slot)| slot.waiting.iter().flatten())
+            .flat_map(|(_, slot)| slot.waiting.iter())
             .map(|waiting| (waiting.ticket, &waiting.thread));
         let (first, second) = (waiting.next(), waiting.next());
         match (first, second) {
+            // Calls that nobody waits for are the guard's.
+            _ if state.watched > 0 => self.give_to_guard(state),
             (None, _) => {
                 state.role = Role::None;
                 state.idle_since = clock::now();
@@ -105,7 +113,7 @@ impl Connection {
             (Some((ticket, thread)), None) => {
                 let thread = thread.clone();
                 state.role = Role::Caller(ticket);
-                state.wakes.push(thread);
+                state.wakes.push(Wake::Thread(thread));
             }
             (Some(_), Some(_)) => self.give_to_guard(state),
         }
@@ -130,6 +138,10 @@ impl Connection {
         }
         if state.role == Role::Guard {
             // All that comes before the guard wakes goes out in one write.
+            if !state.guard_waits {
+                // It sends what there is before it waits again.
+                return state;
+            }
             state.dirty = false;
             if !mem::replace(&mut state.kicked, true) {
                 self.kick.kick();
@@ -148,11 +160,31 @@ impl Connection {
         if state.events != events || state.role != me || state.closed.is_some() {
             return state;
         }
-        let until = state.transport.poll_timeout().into_iter().chain(limit).min();
+        let timers = state.transport.poll_timeout().into_iter().chain(state.queue_deadline());
+        let until = timers.chain(limit).min();
         let (read, write) = (state.transport.wants_read(), state.blocked);
         let mut buffer = mem::take(&mut state.buffer);
         state.guard_waits |= me == Role::Guard;
+        let spin = !self.spin.is_zero()
+            && matches!(me, Role::Caller(_))
+            && read
+            && !write
+            && state.slots.len() == 1
+            && state.spinning.begin();
         Self::unlock(state);
+
+        if spin {
+            let received = self.spin(&mut buffer, until);
+            let mut state = self.lock();
+            state.spinning.note(received.is_some());
+            if received.is_some() {
+                self.received(&mut state, received, buffer);
+                return state;
+            }
+            // Others may have come; whoever looks again sees.
+            state.buffer = buffer;
+            return state;
+        }
 
         let timeout = until.map(|until| until.since(clock::now()));
         let readiness = socket::wait(&self.socket, &self.kick, read, write, timeout);
@@ -178,20 +210,46 @@ impl Connection {
         state.reading = false;
         state.kicked &= !readiness.kicked;
         state.blocked &= !readiness.writable;
+        self.received(&mut state, received, buffer);
+        state
+    }
+
+    /// Works off what the socket gave, and puts the buffer back.
+    fn received(&self, state: &mut State, received: Option<io::Result<usize>>, buffer: Vec<u8>) {
         match received {
-            Some(Ok(count)) if count > 0 => self.feed(&mut state, &buffer[..count]),
+            Some(Ok(count)) if count > 0 => self.feed(state, &buffer[..count]),
             Some(Err(error)) if is_temporary(&error) => {}
             None => {}
             Some(_) => {
                 state.transport.handle_close(clock::now());
-                self.dispatch(&mut state);
+                self.dispatch(state);
             }
         }
         state.buffer = buffer;
-        state
+    }
+
+    /// Looks for input without sleeping, as long as its caller is alone. The role's owner does
+    /// this outside of the lock: nobody takes a caller's role.
+    fn spin(&self, buffer: &mut Vec<u8>, until: Option<Time>) -> Option<io::Result<usize>> {
+        let end = clock::now() + self.spin;
+        let end = until.map_or(end, |until| until.min(end));
+        buffer.resize(BUFFER_BYTES, 0);
+        loop {
+            match self.socket.read(buffer) {
+                Err(error) if is_temporary(&error) => {}
+                received => return Some(received),
+            }
+            if self.inflight.load(Ordering::Relaxed) != 1 || clock::now() >= end {
+                return None;
+            }
+            std::hint::spin_loop();
+        }
     }
 
     fn fire_timers(&self, state: &mut State) {
+        if !state.queue_is_empty() {
+            state.expire_queued(clock::now());
+        }
         let Some(at) = state.transport.poll_timeout() else { return };
         let now = clock::now();
         if at <= now {
@@ -306,7 +364,7 @@ impl Connection {
             }
             match state.role {
                 Role::Guard => state = self.lead(state, Role::Guard, None),
-                Role::None if clock::now().since(state.idle_since) >= IDLE => {
+                Role::None if state.watched > 0 || clock::now().since(state.idle_since) >= IDLE => {
                     state.role = Role::Guard;
                 }
                 Role::None | Role::Caller(_) => {

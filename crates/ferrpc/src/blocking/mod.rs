@@ -14,8 +14,13 @@ mod channel;
 mod connection;
 mod dial;
 mod lead;
+mod raw;
+mod shared;
 mod socket;
 mod streams;
 
 pub use channel::Channel;
+pub use raw::{
+    Origin, Outcome, PushError, RawCall, RawMethod, RawOptions, RawUnary, Unary, Waited,
+};
 pub use streams::{Requests, Responses};

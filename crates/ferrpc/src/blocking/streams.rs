@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ferrpc_core::transport::Message;
 use ferrpc_core::{Encoding, Metadata, Status};
 
-use super::call::Call;
+use super::call::{Call, Found, Unsent};
 use crate::client::{Head, check_size};
 use crate::interceptor::EndHooks;
 use crate::{Code, Codec, compression};
@@ -37,7 +37,11 @@ impl<Q> Requests<Q> {
     /// that of a message that cannot be sent, which leaves the call as it is).
     pub fn send(&mut self, request: &Q) -> Result<(), Status> {
         let message = encode(&self.call.head, &self.codec, request)?;
-        self.call.push(message)
+        match self.call.push(message, None) {
+            Ok(()) => Ok(()),
+            Err(Unsent::Over(outcome)) => Err(outcome.status().clone()),
+            Err(Unsent::Late(_)) => unreachable!("there was no limit"),
+        }
     }
 
     /// Ends the requests; the responses go on. The same as dropping it.
@@ -72,13 +76,15 @@ impl<S> Responses<S> {
 
     fn begin(&mut self) -> Result<&mut (Metadata, Encoding), Status> {
         if self.headers.is_none() {
-            match self.call.headers() {
-                Ok(headers) => self.headers = Some(headers.unwrap_or_default()),
-                Err(status) => {
+            match self.call.headers(None) {
+                Found::Done(headers) => self.headers = Some(headers.cloned().unwrap_or_default()),
+                Found::Over(outcome) => {
+                    let status = outcome.status();
                     self.ended = true;
-                    self.hooks.end(&status);
-                    return Err(status);
+                    self.hooks.end(status);
+                    return Err(status.clone());
                 }
+                Found::Late => unreachable!("there was no limit"),
             }
         }
         Ok(self.headers.as_mut().expect("just put there"))
@@ -86,11 +92,17 @@ impl<S> Responses<S> {
 
     fn read(&mut self) -> Result<S, Status> {
         let encoding = self.begin()?.1;
-        let message = self.call.message()?;
+        let message = match self.call.message(None) {
+            Found::Done(message) => message,
+            Found::Over(outcome) => return Err(outcome.status().clone()),
+            Found::Late => unreachable!("there was no limit"),
+        };
         let limit = self.call.head.limits.max_receive;
         let read = compression::decompress_now(encoding, message, limit)
             .and_then(|payload| Ok((self.codec.decode)(payload)?));
-        read.inspect_err(|status| self.call.cancel(status.clone()))
+        read.inspect_err(|status| {
+            self.call.cancel(status.clone());
+        })
     }
 }
 

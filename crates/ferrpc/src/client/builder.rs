@@ -29,6 +29,7 @@ pub struct ChannelBuilder {
     server_name: Option<String>,
     proxy: Proxy,
     user_agent: Option<String>,
+    whole_user_agent: bool,
     interceptors: Vec<Interceptor>,
     config: Config,
 }
@@ -47,6 +48,8 @@ pub(crate) struct Config {
     pub(crate) compression: Encoding,
     pub(crate) max_kept: usize,
     pub(crate) observers: Observers<dyn Observer>,
+    /// Of blocking channels.
+    pub(crate) spin: Duration,
 }
 
 struct Interceptor(Arc<dyn ClientInterceptor>);
@@ -76,6 +79,7 @@ impl ChannelBuilder {
             compression: Encoding::Identity,
             max_kept: DEFAULT_MAX_KEPT,
             observers: Observers::new(None),
+            spin: Duration::ZERO,
         };
         Self {
             target,
@@ -84,6 +88,7 @@ impl ChannelBuilder {
             server_name: None,
             proxy: Proxy::from_environment(),
             user_agent: None,
+            whole_user_agent: false,
             interceptors: Vec::new(),
             config,
         }
@@ -115,6 +120,24 @@ impl ChannelBuilder {
     /// name and version.
     pub fn user_agent(mut self, prefix: impl Into<String>) -> Self {
         self.user_agent = Some(prefix.into());
+        self.whole_user_agent = false;
+        self
+    }
+
+    /// The `user-agent` of all calls, whole: for what is built on this crate and has a name of its
+    /// own.
+    pub fn whole_user_agent(mut self, text: impl Into<String>) -> Self {
+        self.user_agent = Some(text.into());
+        self.whole_user_agent = true;
+        self
+    }
+
+    /// Blocking channels: how long a thread that is alone with its call looks for the answer
+    /// before it sleeps. It pays where answers come within that time, saves the time to wake a
+    /// core, and costs that of a core; where they do not come, it is tried ever more rarely. By
+    /// default not at all.
+    pub const fn spin(mut self, spin: Duration) -> Self {
+        self.config.spin = spin;
         self
     }
 
@@ -256,6 +279,7 @@ impl ChannelBuilder {
             server_name,
             proxy,
             user_agent,
+            whole_user_agent,
             interceptors,
             mut config,
         } = self;
@@ -277,10 +301,11 @@ impl ChannelBuilder {
             authority.or_else(|| server_name.clone()).unwrap_or_else(|| target.authority());
         let server_name = server_name.unwrap_or_else(|| host(&authority).to_owned());
         config.security = Security { credentials, server_name: server_name.into() };
-        let user_agent = user_agent.map_or_else(
-            || DEFAULT_USER_AGENT.to_owned(),
-            |prefix| format!("{prefix} {DEFAULT_USER_AGENT}"),
-        );
+        let user_agent = match user_agent {
+            None => DEFAULT_USER_AGENT.to_owned(),
+            Some(text) if whole_user_agent => text,
+            Some(prefix) => format!("{prefix} {DEFAULT_USER_AGENT}"),
+        };
         let interceptors = interceptors.into_iter().map(|Interceptor(inner)| inner).collect();
         let scheme = if tls || target.wants_tls() { "https" } else { "http" };
         let (authority, user_agent) = (authority.into(), user_agent.into());

@@ -15,11 +15,13 @@ use crate::{Code, Status};
 pub struct ConnectError {
     text: Arc<str>,
     code: Code,
+    /// The address tried last, and what the system said.
+    last: Option<(Arc<str>, Arc<str>)>,
 }
 
 impl ConnectError {
     fn new(text: impl Into<Arc<str>>) -> Self {
-        Self { text: text.into(), code: Code::Unavailable }
+        Self { text: text.into(), code: Code::Unavailable, last: None }
     }
 
     /// No address could be connected to.
@@ -31,6 +33,20 @@ impl ConnectError {
 
     /// No address could be connected to, for the reasons that each gave.
     pub(crate) fn refused(target: &Target, refusals: &[(String, Refusal)]) -> Self {
+        let error = Self::refused_text(target, refusals);
+        let last = refusals.last().map(|(address, refusal)| {
+            let text = refusal.system.as_deref().unwrap_or(&refusal.what);
+            (address.as_str().into(), text.into())
+        });
+        Self { last, ..error }
+    }
+
+    /// The address that was tried last, and what was said of it, if it came to that.
+    pub fn last_address(&self) -> Option<(&str, &str)> {
+        self.last.as_ref().map(|(address, text)| (&**address, &**text))
+    }
+
+    fn refused_text(target: &Target, refusals: &[(String, Refusal)]) -> Self {
         match refusals {
             [] => Self::new(format!("failed to connect to {target}: the runtime is shutting down")),
             [(address, refusal)] => {
@@ -106,7 +122,7 @@ impl ConnectError {
 
     /// [`Channel::close`](super::Channel::close) was called.
     pub(crate) fn closed() -> Self {
-        Self { text: "the channel was closed".into(), code: Code::Cancelled }
+        Self { text: "the channel was closed".into(), code: Code::Cancelled, last: None }
     }
 
     /// What calls that cannot go out end with.
@@ -146,7 +162,9 @@ pub(super) fn explain(error: &io::Error) -> Refusal {
         io::ErrorKind::ConnectionReset => "is it a gRPC server, and does it expect TLS?",
         _ => "is the address right?",
     };
-    Refusal::new(what, hint)
+    let text = error.to_string();
+    let system = text.split(" (os error").next().unwrap_or_default().to_owned();
+    Refusal { system: Some(system), ..Refusal::new(what, hint) }
 }
 
 impl fmt::Display for ConnectError {

@@ -10,13 +10,13 @@ use ferrpc_core::transport::{CallLimits, Config};
 
 use super::ResponseStream;
 use super::accept::{Acceptor, Door};
+use super::external::ExternalQueue;
 use super::handle::Server;
-use super::handler::Handler;
 use super::http::{Fallback, HttpRequest, HttpResponse, not_found};
 use super::interceptor::Interceptor;
-use super::listen::{BindError, SocketOptions};
+use super::listen::{BindError, Listeners, SocketOptions};
 use super::observer::Observer;
-use super::routes::{Router, Routes, Settings, unknown_handler};
+use super::routes::{Router, Routes, Settings, Unknown, unknown_handler};
 use super::shared::{Parts, Shared};
 use crate::credentials::ServerCredentials;
 use crate::observers::Observers;
@@ -26,7 +26,7 @@ use crate::{Encoding, EncodingSet, Request, Response, Status, Streaming};
 #[must_use = "a builder does nothing until it is bound or built"]
 pub struct ServerBuilder {
     routes: Vec<Routes>,
-    unknown: Option<Box<dyn Handler>>,
+    unknown: Option<Unknown>,
     fallback: Option<Fallback>,
     interceptors: Vec<Arc<dyn Interceptor>>,
     observer: Option<Arc<dyn Observer>>,
@@ -90,7 +90,14 @@ impl ServerBuilder {
         F: Fn(Request<Streaming<Bytes>>) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<Response<ResponseStream<Bytes>>, Status>> + Send + 'static,
     {
-        self.unknown = Some(unknown_handler(handler));
+        self.unknown = Some(Unknown::Handler(unknown_handler(handler)));
+        self
+    }
+
+    /// The same, by threads of your own: calls of methods that no service has go into `queue`,
+    /// with streams both ways.
+    pub fn unknown_external(mut self, queue: Arc<ExternalQueue>) -> Self {
+        self.unknown = Some(Unknown::External(queue));
         self
     }
 
@@ -287,6 +294,18 @@ impl ServerBuilder {
     pub const fn max_handshakes(mut self, handshakes: usize) -> Self {
         self.max_handshakes = handshakes;
         self
+    }
+
+    /// Listens on an address before there is a server: callers wait until
+    /// [`Server::serve_listeners`]. The socket options set so far hold.
+    ///
+    /// # Errors
+    /// As [`Server::bind`].
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub async fn listen(&self, address: &str) -> Result<Listeners, BindError> {
+        Listeners::open(address, self.options).await
     }
 
     // -- and go -----------------------------------------------------------------------------------

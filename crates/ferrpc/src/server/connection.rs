@@ -450,6 +450,10 @@ impl Role for Connection {
         self.elsewhere > 0
     }
 
+    fn trim(&mut self) {
+        self.slots.trim();
+    }
+
     fn on_closed(&mut self, _ctx: &mut Context<'_>, cause: &CloseCause) {
         self.lose_calls();
         tracing::debug!(peer = %self.fixed.info.peer, %cause, "connection closed");

@@ -1,10 +1,13 @@
 //! Calls that are handled by threads outside the runtime.
 //!
 //! A connection puts the calls of one pass into the queue at once; whoever handles them takes
-//! them in batches and replies in batches. This is how the Python servers work.
+//! them in batches and replies in batches. This is how the Python servers work: see
+//! [`Drains`](super::Drains) for who takes them when.
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
@@ -23,6 +26,7 @@ use crate::{Code, Encoding, Metadata, Status, compression};
 /// A queue of calls for threads of your own.
 pub struct ExternalQueue {
     state: Mutex<State>,
+    limit: Option<Arc<CallLimit>>,
     notify: Box<dyn Fn() + Send + Sync>,
 }
 
@@ -31,8 +35,25 @@ struct State {
     calls: VecDeque<ExternalCall>,
     /// Calls cancelled since those in the queue were last looked for.
     cancelled: usize,
+    /// Calls that were put in, ever.
+    pushed: u64,
+    /// Calls that went out again, ever: taken or dead.
+    popped: u64,
     closed: bool,
 }
+
+/// How many calls of one or more queues may be open: waiting, or taken and not yet replied to.
+/// Those beyond it end at once, whoever is busy.
+#[derive(Debug)]
+pub struct CallLimit {
+    limit: usize,
+    refusal: Status,
+    open: AtomicUsize,
+}
+
+/// A call's place in a [`CallLimit`], given back when it is dropped.
+#[derive(Debug)]
+struct Admission(Arc<CallLimit>);
 
 /// A call out of an [`ExternalQueue`]. Dropped without a reply, it ends with status UNKNOWN.
 pub struct ExternalCall {
@@ -43,8 +64,16 @@ pub struct ExternalCall {
     replies: Replies,
     encoding: Encoding,
     replied: bool,
-    /// It counts among the handlers until it is dropped.
-    _running: Running,
+    admission: Option<Admission>,
+    /// It counts among the handlers until it is replied to.
+    running: Option<Running>,
+}
+
+/// A reply that its connection has not been told of yet: see [`ExternalCall::reply_later`].
+#[derive(Debug)]
+pub struct DeferredReply {
+    command: Command,
+    mailbox: Arc<Mailbox<Command>>,
 }
 
 /// What became of a message that was sent.
@@ -59,11 +88,20 @@ pub enum Sent {
 }
 
 impl ExternalQueue {
-    /// An empty queue. `notify` is called, by the task of some connection, when calls arrive while
-    /// the queue is empty; it must not block.
+    /// An empty queue. `notify` is called, by the task of some connection, each time that calls
+    /// arrived; it must not block.
     pub fn new(notify: impl Fn() + Send + Sync + 'static) -> Arc<Self> {
-        let state = State { calls: VecDeque::new(), cancelled: 0, closed: false };
-        Arc::new(Self { state: Mutex::new(state), notify: Box::new(notify) })
+        Self::limited(None, notify)
+    }
+
+    /// The same for queues that refuse the calls beyond a limit.
+    pub fn limited(
+        limit: Option<Arc<CallLimit>>,
+        notify: impl Fn() + Send + Sync + 'static,
+    ) -> Arc<Self> {
+        let state =
+            State { calls: VecDeque::new(), cancelled: 0, pushed: 0, popped: 0, closed: false };
+        Arc::new(Self { state: Mutex::new(state), limit, notify: Box::new(notify) })
     }
 
     /// Takes up to `max` calls, appends them to `into` and returns how many. Calls that were
@@ -74,6 +112,7 @@ impl ExternalQueue {
         let mut state = self.lock();
         while taken < max {
             let Some(call) = state.calls.pop_front() else { break };
+            state.popped += 1;
             if call.is_cancelled() {
                 dead.push(call);
             } else {
@@ -84,6 +123,20 @@ impl ExternalQueue {
         drop(state);
         forget(dead);
         taken
+    }
+
+    /// Takes one call, if one waits that was not cancelled. Never blocks.
+    pub fn pop_one(&self) -> Option<ExternalCall> {
+        loop {
+            let mut state = self.lock();
+            let call = state.calls.pop_front()?;
+            state.popped += 1;
+            drop(state);
+            if !call.is_cancelled() {
+                return Some(call);
+            }
+            call.forget();
+        }
     }
 
     /// A call that came by here was cancelled: if it still waits it goes, with its message.
@@ -98,8 +151,15 @@ impl ExternalQueue {
         let (dead, calls): (VecDeque<_>, _) =
             std::mem::take(&mut state.calls).into_iter().partition(ExternalCall::is_cancelled);
         state.calls = calls;
+        state.popped += dead.len() as u64;
         drop(state);
         forget(dead);
+    }
+
+    /// How many calls were put in and how many went out, ever.
+    pub(crate) fn counts(&self) -> (u64, u64) {
+        let state = self.lock();
+        (state.pushed, state.popped)
     }
 
     /// Calls that wait.
@@ -117,8 +177,20 @@ impl ExternalQueue {
         let mut state = self.lock();
         state.closed = true;
         let calls = std::mem::take(&mut state.calls);
+        state.popped += calls.len() as u64;
         drop(state);
         refuse(calls);
+    }
+
+    /// Ends what waits with `status`; what comes later is welcome.
+    pub fn refuse_waiting(&self, status: &Status) {
+        let mut state = self.lock();
+        let calls = std::mem::take(&mut state.calls);
+        state.popped += calls.len() as u64;
+        drop(state);
+        for call in calls {
+            call.reply(ExternalReply::Status(status.clone()));
+        }
     }
 
     /// Puts all of `calls` in, and leaves `calls` empty.
@@ -129,18 +201,30 @@ impl ExternalQueue {
             refuse(calls.drain(..));
             return;
         }
-        let was_empty = state.calls.is_empty();
-        let mut dead = Vec::new();
-        for call in calls.drain(..) {
+        let (mut dead, mut excess) = (Vec::new(), Vec::new());
+        let before = state.pushed;
+        for mut call in calls.drain(..) {
             if call.is_cancelled() {
                 dead.push(call);
-            } else {
-                state.calls.push_back(call);
+                continue;
             }
+            if let Some(limit) = &self.limit {
+                call.admission = limit.admit();
+                if call.admission.is_none() {
+                    excess.push(call);
+                    continue;
+                }
+            }
+            state.pushed += 1;
+            state.calls.push_back(call);
         }
-        let notify = was_empty && !state.calls.is_empty();
+        let notify = state.pushed > before;
         drop(state);
         forget(dead);
+        for call in excess {
+            let refusal = self.limit.as_ref().map(|limit| limit.refusal.clone());
+            call.reply(ExternalReply::Status(refusal.unwrap_or_else(Status::ok)));
+        }
         if notify {
             (self.notify)();
         }
@@ -149,16 +233,23 @@ impl ExternalQueue {
     /// Replies to many calls; replies to calls of one connection wake it once. Each reply is the
     /// response message, or an error.
     pub fn reply_all(replies: impl IntoIterator<Item = (ExternalCall, ExternalReply)>) {
+        Self::send_replies(
+            replies.into_iter().filter_map(|(mut call, reply)| call.reply_later(reply)),
+        );
+    }
+
+    /// Tells the connections of replies that were made before; each is woken once.
+    pub fn send_replies(replies: impl IntoIterator<Item = DeferredReply>) {
         let mut batch: Vec<Command> = Vec::new();
         let mut mailbox: Option<Arc<Mailbox<Command>>> = None;
-        for (mut call, reply) in replies {
-            if !mailbox.as_ref().is_some_and(|known| Arc::ptr_eq(known, &call.mailbox)) {
-                if let Some(mailbox) = mailbox.replace(Arc::clone(&call.mailbox)) {
+        for reply in replies {
+            if !mailbox.as_ref().is_some_and(|known| Arc::ptr_eq(known, &reply.mailbox)) {
+                if let Some(mailbox) = mailbox.replace(reply.mailbox) {
                     mailbox.send_all(&mut batch);
                 }
                 batch.clear();
             }
-            batch.extend(call.done(reply));
+            batch.push(reply.command);
         }
         if let Some(mailbox) = mailbox {
             mailbox.send_all(&mut batch);
@@ -209,8 +300,17 @@ impl ExternalCall {
     ) -> Self {
         let cell = call.cell.take().expect("external calls have a cell");
         let replies = call.replies();
-        let encoding = Encoding::Identity;
-        Self { call, id, cell, mailbox, replies, encoding, replied: false, _running: running }
+        Self {
+            call,
+            id,
+            cell,
+            mailbox,
+            replies,
+            encoding: Encoding::Identity,
+            replied: false,
+            admission: None,
+            running: Some(running),
+        }
     }
 
     /// "/service/method".
@@ -290,6 +390,24 @@ impl ExternalCall {
         sent(self.cell.send(Outgoing::Message(message)))
     }
 
+    /// Sends a response that is not compressed, whatever the others are.
+    pub fn send_uncompressed(&mut self, payload: Bytes) -> Sent {
+        sent(self.cell.send(Outgoing::Message(Message { payload, compressed: false })))
+    }
+
+    /// Whether the call was replied to.
+    pub const fn is_replied(&self) -> bool {
+        self.replied
+    }
+
+    /// Replies, and ends the call for its handler; what is returned has to be given to
+    /// [`ExternalQueue::send_replies`], alone or with others. Nothing is, if the reply has found
+    /// its own way, or was one too many.
+    pub fn reply_later(&mut self, reply: ExternalReply) -> Option<DeferredReply> {
+        let command = self.done(reply)?;
+        Some(DeferredReply { command, mailbox: Arc::clone(&self.mailbox) })
+    }
+
     /// Replies, and ends the call. See also [`ExternalQueue::reply_all`].
     pub fn reply(mut self, reply: ExternalReply) {
         self.finish(reply);
@@ -298,6 +416,8 @@ impl ExternalCall {
     /// Drops a call that is over: nobody waits for a reply.
     fn forget(mut self) {
         self.replied = true;
+        self.admission = None;
+        self.running = None;
     }
 
     fn finish(&mut self, reply: ExternalReply) {
@@ -312,6 +432,9 @@ impl ExternalCall {
         if std::mem::replace(&mut self.replied, true) {
             return None;
         }
+        // Before the reply is seen: its receiver may call again at once.
+        self.admission = None;
+        self.running = None;
         match reply {
             ExternalReply::Message { initial, message, compression, trailing } => {
                 let encoding = match compression {
@@ -335,6 +458,30 @@ impl ExternalCall {
         }
         let limit = self.call.settings.limits.max_receive;
         self.call.head.encoding.decompress(&message.payload, limit)
+    }
+}
+
+impl CallLimit {
+    /// At most `limit` calls; more end with `refusal`.
+    pub fn new(limit: usize, refusal: Status) -> Arc<Self> {
+        Arc::new(Self { limit, refusal, open: AtomicUsize::new(0) })
+    }
+
+    /// Calls that are open now.
+    pub fn open(&self) -> usize {
+        self.open.load(SeqCst)
+    }
+
+    fn admit(self: &Arc<Self>) -> Option<Admission> {
+        let more = |open: usize| (open < self.limit).then_some(open + 1);
+        self.open.fetch_update(SeqCst, SeqCst, more).ok()?;
+        Some(Admission(Arc::clone(self)))
+    }
+}
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, SeqCst);
     }
 }
 

@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use super::accept::{Door, Entrance, accept_all};
 use super::builder::ServerBuilder;
 use super::dispatch::DispatchCounters;
-use super::listen::{BindError, ListenAddress, Listener, SocketOptions, listen};
+use super::listen::{BindError, ListenAddress, Listener, Listeners, SocketOptions, listen};
 use super::shared::Shared;
 use crate::credentials::ServerCredentials;
 use crate::transport::Io;
@@ -86,8 +86,32 @@ impl Server {
 
     async fn bind_at(&self, address: &str, door: Door) -> Result<Vec<ListenAddress>, BindError> {
         let listeners = listen(address, self.options).await?;
+        Ok(self.serve_all(listeners, &door))
+    }
+
+    /// Serves what [`ServerBuilder::listen`] opened.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn serve_listeners(&self, listeners: Listeners) -> Vec<ListenAddress> {
+        self.serve_all(listeners.listeners, &self.shared.door)
+    }
+
+    /// The same, with credentials of their own.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn serve_listeners_with(
+        &self,
+        listeners: Listeners,
+        credentials: ServerCredentials,
+    ) -> Vec<ListenAddress> {
+        self.serve_all(listeners.listeners, &Door::Credentials(credentials))
+    }
+
+    fn serve_all(&self, listeners: Vec<Listener>, door: &Door) -> Vec<ListenAddress> {
         let serve = |listener| self.serve(listener, door.clone()).ok();
-        Ok(listeners.into_iter().filter_map(serve).collect())
+        listeners.into_iter().filter_map(serve).collect()
     }
 
     /// Serves the connections that a listener of yours accepts.

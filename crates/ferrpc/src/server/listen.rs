@@ -162,6 +162,26 @@ fn abstract_name(address: &tokio::net::unix::SocketAddr) -> Vec<u8> {
     Vec::new()
 }
 
+/// The sockets that listen on an address, before somebody serves them.
+#[derive(Debug)]
+pub struct Listeners {
+    pub(crate) listeners: Vec<Listener>,
+    addresses: Vec<ListenAddress>,
+}
+
+impl Listeners {
+    pub(crate) async fn open(address: &str, options: SocketOptions) -> Result<Self, BindError> {
+        let listeners = listen(address, options).await?;
+        let addresses = listeners.iter().filter_map(|one| one.address().ok()).collect();
+        Ok(Self { listeners, addresses })
+    }
+
+    /// What they listen on; several if a name has several addresses.
+    pub fn addresses(&self) -> &[ListenAddress] {
+        &self.addresses
+    }
+}
+
 /// Opens the listeners of an address; a host name may have several.
 pub(crate) async fn listen(
     address: &str,

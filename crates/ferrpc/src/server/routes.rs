@@ -204,6 +204,12 @@ impl Routes {
     }
 }
 
+/// Where the calls go whose method no service has.
+pub(crate) enum Unknown {
+    Handler(Box<dyn Handler>),
+    External(Arc<ExternalQueue>),
+}
+
 /// All methods of a server, and what is known of each.
 #[derive(Debug)]
 pub(crate) struct Router {
@@ -241,7 +247,7 @@ impl Router {
     /// that came last.
     pub(crate) fn new(
         all: Vec<Routes>,
-        unknown: Option<Box<dyn Handler>>,
+        unknown: Option<Unknown>,
         interceptors: &Arc<[Arc<dyn Interceptor>]>,
         defaults: Settings,
     ) -> Self {
@@ -259,11 +265,14 @@ impl Router {
                 router.paths.insert(entry.path.clone(), index);
             }
         }
-        if let Some(handler) = unknown {
+        if let Some(unknown) = unknown {
             let route = Route {
                 path: "(unknown)".into(),
                 cardinality: Cardinality::Bidirectional,
-                target: RouteTarget::Handler(handler),
+                target: match unknown {
+                    Unknown::Handler(handler) => RouteTarget::Handler(handler),
+                    Unknown::External(queue) => RouteTarget::External(queue),
+                },
                 dispatch: Dispatch::Auto,
                 overrides: Overrides::default(),
             };

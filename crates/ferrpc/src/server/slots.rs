@@ -184,10 +184,14 @@ impl Slots {
         slot.call = None;
         self.open -= 1;
         let work = std::mem::replace(&mut slot.work, Work::Empty);
+        Some(work)
+    }
+
+    /// Gives back the memory of a burst of calls, if all are over.
+    pub(crate) fn trim(&mut self) {
         if self.open == 0 && self.slots.len() > RETAINED_SLOTS {
             self.slots = Vec::new();
         }
-        Some(work)
     }
 
     /// All open calls.
@@ -225,5 +229,5 @@ impl Work {
     }
 }
 
-/// Slots kept when the last call ends.
+/// Slots that an idle connection keeps.
 const RETAINED_SLOTS: usize = 16;

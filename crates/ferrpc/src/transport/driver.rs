@@ -47,6 +47,9 @@ pub(crate) trait Role: Send + 'static {
         let _ = ctx;
     }
 
+    /// The connection has been idle for a while: memory that busy times took is to be given back.
+    fn trim(&mut self) {}
+
     /// Whether a reply that came by mail is likely to be followed by others: the driver then
     /// yields once before it writes, so that one write carries them all.
     fn expects_more(&self) -> bool {
@@ -101,8 +104,10 @@ pub(crate) struct Driver<R: Role> {
     yielded: bool,
     /// The stream holds output that it could not pass on yet.
     unflushed: bool,
-    /// Whether there were calls since the memory for many was last given back.
-    had_calls: bool,
+    /// When to give memory back, should no stream have been opened since there were so many.
+    trim_at: Option<(Time, u64)>,
+    /// Streams opened when memory was last given back.
+    trimmed: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -158,7 +163,8 @@ impl<R: Role> Driver<R> {
             told_closed: false,
             yielded: false,
             unflushed: false,
-            had_calls: false,
+            trim_at: None,
+            trimmed: 0,
         }
     }
 
@@ -168,10 +174,13 @@ impl<R: Role> Driver<R> {
         let mut queued = 0;
         let new_task = self.mailbox.begin(cx.waker(), &mut self.mail);
         let mailed = self.take_mail(now, &mut queued);
-        if self.timer.take_due(now) && self.transport.poll_timeout().is_some_and(|at| at <= now) {
-            self.transport.handle_timeout(now);
-            self.events(now, &mut queued);
-            self.end_batch(now, &mut queued);
+        if self.timer.take_due(now) {
+            if self.transport.poll_timeout().is_some_and(|at| at <= now) {
+                self.transport.handle_timeout(now);
+                self.events(now, &mut queued);
+                self.end_batch(now, &mut queued);
+            }
+            self.trim(now);
         }
         let (mut input, received) = self.read(cx, now, &mut queued);
         let mut written = 0;
@@ -206,20 +215,40 @@ impl<R: Role> Driver<R> {
             self.finish(now);
             return Poll::Ready(());
         }
-        self.timer.arm(self.transport.poll_timeout(), cx, new_task);
+        self.note_idleness(now);
+        let trim_at = self.trim_at.map(|(at, _)| at);
+        let wanted = [self.transport.poll_timeout(), trim_at].into_iter().flatten().min();
+        self.timer.arm(wanted, cx, new_task);
         let resumed = input == Input::Paused && self.transport.wants_read();
         let busy = input == Input::More || resumed || written >= WRITTEN_PER_PASS;
-        if !busy && self.transport.open_calls() == 0 && self.had_calls {
-            self.had_calls = false;
-            self.mail.trim();
-            self.mailbox.trim();
-        }
-        self.had_calls |= self.transport.open_calls() > 0;
         // While a pass is due anyway the mailbox stays in the state in which nobody wakes us.
         if busy || !self.mailbox.end() {
             cx.waker().wake_by_ref();
         }
         Poll::Pending
+    }
+
+    /// Notes that the connection may be idle from now on.
+    fn note_idleness(&mut self, now: Time) {
+        if self.trim_at.is_none() && self.transport.open_calls() == 0 {
+            let opened = self.transport.counters().http2.streams_opened;
+            if opened != self.trimmed {
+                self.trim_at = Some((now + IDLE_TIME, opened));
+            }
+        }
+    }
+
+    /// Gives memory back, if the connection was idle since that was noted.
+    fn trim(&mut self, now: Time) {
+        let Some((_, opened)) = self.trim_at.take_if(|(at, _)| *at <= now) else { return };
+        let idle = self.transport.open_calls() == 0;
+        if idle && opened == self.transport.counters().http2.streams_opened {
+            self.trimmed = opened;
+            self.transport.trim();
+            self.role.trim();
+            self.mail.trim();
+            self.mailbox.trim();
+        }
     }
 
     /// Works off `self.mail`; whether there was any.
@@ -548,6 +577,9 @@ const ROUNDS_PER_WRITE: usize = 8;
 
 /// Written before other tasks of the runtime get their turn.
 const WRITTEN_PER_PASS: usize = 1 << 20;
+
+/// Without calls for so long a connection gives back what memory it can.
+const IDLE_TIME: Duration = Duration::from_secs(1);
 
 /// Slices of one vectored write.
 const SLICES_PER_WRITE: usize = 32;

@@ -1,0 +1,313 @@
+//! A channel as Python holds it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use ferrpc::blocking::{self, RawMethod, RawOptions};
+use ferrpc::client::{BackoffConfig, ChannelBuilder, ConnectivityState};
+use ferrpc::{Cardinality, Code, Encoding};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict};
+
+use super::call::Call;
+use super::completions::completions;
+use super::ended::Ended;
+use super::fork::Local;
+use super::waiting;
+use crate::metadata::{self, Refused};
+
+/// A method of a service: its path, and whether requests and responses are streams.
+#[pyclass(frozen, module = "grpc._ferrpc")]
+pub(crate) struct Method(RawMethod);
+
+#[pymethods]
+impl Method {
+    #[new]
+    fn new(path: &str, streams_requests: bool, streams_responses: bool) -> Self {
+        let cardinality = match (streams_requests, streams_responses) {
+            (false, false) => Cardinality::Unary,
+            (true, false) => Cardinality::ClientStreaming,
+            (false, true) => Cardinality::ServerStreaming,
+            (true, true) => Cardinality::Bidirectional,
+        };
+        Self(RawMethod::new(path, cardinality))
+    }
+}
+
+/// A channel. It is made anew in the child of a fork, when it is used there.
+#[pyclass(frozen, module = "grpc._ferrpc")]
+pub(crate) struct Channel {
+    settings: Settings,
+    /// Locked by threads that are attached, for a moment: at a fork it is free.
+    state: Mutex<State>,
+}
+
+struct State {
+    channel: Arc<Local<Result<blocking::Channel, String>>>,
+    closed: bool,
+}
+
+/// What it is made from.
+#[derive(Clone, Debug)]
+struct Settings {
+    target: String,
+    user_agent: String,
+    authority: Option<String>,
+    max_receive: usize,
+    max_send: usize,
+    max_metadata: Option<u32>,
+    compression: Encoding,
+    spin: Duration,
+    backoff: BackoffConfig,
+}
+
+#[pymethods]
+impl Channel {
+    /// `options` has what the channel's options came to, by the names below; sizes are bytes
+    /// (negative: without limit), times milliseconds.
+    #[new]
+    fn new(target: String, user_agent: String, options: &Bound<'_, PyDict>) -> PyResult<Self> {
+        let mut settings = Settings {
+            target,
+            user_agent,
+            authority: None,
+            max_receive: DEFAULT_MAX_RECEIVE,
+            max_send: usize::MAX,
+            max_metadata: None,
+            compression: Encoding::Identity,
+            spin: Duration::ZERO,
+            backoff: BackoffConfig::default(),
+        };
+        for (name, value) in options {
+            settings.set(name.extract()?, &value)?;
+        }
+        let channel = Arc::new(Local::new(settings.build()));
+        Ok(Self { settings, state: Mutex::new(State { channel, closed: false }) })
+    }
+
+    /// A unary call, waited for: the response's bytes if all went well (and `whole` is false),
+    /// else how it ended.
+    #[pyo3(signature = (method, request, timeout, metadata, wait_for_ready, compression, whole))]
+    #[expect(clippy::too_many_arguments, reason = "one crossing")]
+    fn unary(
+        &self,
+        py: Python<'_>,
+        method: &Method,
+        request: &[u8],
+        timeout: Option<f64>,
+        metadata: Option<&Bound<'_, PyAny>>,
+        wait_for_ready: Option<bool>,
+        compression: Option<u8>,
+        whole: bool,
+    ) -> PyResult<Py<PyAny>> {
+        let message = Some(Bytes::copy_from_slice(request));
+        let options = options(timeout, metadata, wait_for_ready, compression, message)?;
+        let (options, channel) = match (options, self.channel()) {
+            (Ok(options), Ok(channel)) => (options, channel),
+            (Err(ended), _) | (_, Err(ended)) => return Ok(Py::new(py, ended)?.into_any()),
+        };
+        let mut call = match channel.raw_unary(&method.0, options) {
+            Ok(call) => call,
+            Err(status) => {
+                let ended = Ended::local(status.code(), status.message());
+                return Ok(Py::new(py, ended)?.into_any());
+            }
+        };
+        let unary = waiting::wait(py, None, |limit| call.wait(limit))?;
+        let unary = unary.expect("a wait without limit brings the end");
+        match unary.message {
+            Some(message) if !whole && unary.outcome.status().is_ok() => {
+                Ok(PyBytes::new(py, &message).into_any().unbind())
+            }
+            message => {
+                let unary = blocking::Unary { message, ..unary };
+                Ok(Py::new(py, Ended::of_unary(py, unary))?.into_any())
+            }
+        }
+    }
+
+    /// Begins a call; `request` is None where requests are a stream. How it ended, if it could not
+    /// even begin.
+    #[pyo3(signature = (method, request, timeout, metadata, wait_for_ready, compression))]
+    #[expect(clippy::too_many_arguments, reason = "one crossing")]
+    fn start(
+        &self,
+        py: Python<'_>,
+        method: &Method,
+        request: Option<&[u8]>,
+        timeout: Option<f64>,
+        metadata: Option<&Bound<'_, PyAny>>,
+        wait_for_ready: Option<bool>,
+        compression: Option<u8>,
+    ) -> PyResult<Py<PyAny>> {
+        let message = request.map(Bytes::copy_from_slice);
+        let options = options(timeout, metadata, wait_for_ready, compression, message)?;
+        let (options, channel) = match (options, self.channel()) {
+            (Ok(options), Ok(channel)) => (options, channel),
+            (Err(ended), _) | (_, Err(ended)) => return Ok(Py::new(py, ended)?.into_any()),
+        };
+        match channel.start_raw(&method.0, options) {
+            Ok(call) => Ok(Py::new(py, Call::new(call, channel))?.into_any()),
+            Err(status) => {
+                let ended = Ended::local(status.code(), status.message());
+                Ok(Py::new(py, ended)?.into_any())
+            }
+        }
+    }
+
+    /// The number of the connectivity state; begins to connect if asked to.
+    fn state(&self, connect: bool) -> u32 {
+        if self.lock().closed {
+            return number(ConnectivityState::Shutdown);
+        }
+        match self.channel() {
+            Ok(channel) if connect => number(channel.try_to_connect()),
+            Ok(channel) => number(channel.state()),
+            Err(_) => number(ConnectivityState::TransientFailure),
+        }
+    }
+
+    /// The completions have this tag with each state from now on, the present one first. Returns
+    /// what `unwatch` takes.
+    fn watch(&self, tag: u64, connect: bool) -> u64 {
+        let completions = completions();
+        match self.channel() {
+            Ok(channel) => {
+                channel.watch(move |state| completions.push(tag, number(state)), connect)
+            }
+            Err(_) => {
+                completions.push(tag, number(ConnectivityState::TransientFailure));
+                0
+            }
+        }
+    }
+
+    fn unwatch(&self, watcher: u64) {
+        if let Ok(channel) = self.channel() {
+            channel.unwatch(watcher);
+        }
+    }
+
+    /// Ends it and its calls.
+    fn close(&self, py: Python<'_>) {
+        let channel = self.channel();
+        self.lock().closed = true;
+        if let Ok(channel) = channel {
+            py.detach(|| channel.close());
+        }
+    }
+}
+
+impl Channel {
+    fn channel(&self) -> Result<blocking::Channel, Ended> {
+        let mut state = self.lock();
+        if state.closed {
+            return Err(Ended::local(Code::Cancelled, "Channel closed!"));
+        }
+        if state.channel.get().is_none() {
+            state.channel = Arc::new(Local::new(self.settings.build()));
+        }
+        match state.channel.get() {
+            Some(Ok(channel)) => Ok(channel.clone()),
+            Some(Err(text)) => Err(Ended::local(Code::Unavailable, text.as_str())),
+            None => Err(Ended::local(Code::Cancelled, "Call cancelled in fork child")),
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Settings {
+    fn set(&mut self, name: &str, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        let size =
+            || value.extract::<i64>().map(|size| usize::try_from(size).unwrap_or(usize::MAX));
+        let time = || value.extract::<i64>().map(|ms| Duration::from_millis(ms.unsigned_abs()));
+        match name {
+            "authority" => self.authority = Some(value.extract()?),
+            "max_receive" => self.max_receive = size()?,
+            "max_send" => self.max_send = size()?,
+            "max_metadata" => {
+                self.max_metadata = Some(u32::try_from(size()?).unwrap_or(u32::MAX));
+            }
+            "compression" => self.compression = encoding(value.extract()?)?,
+            "spin_us" => {
+                let spin: i64 = value.extract()?;
+                self.spin = Duration::from_micros(u64::try_from(spin).unwrap_or(0).min(MOST_SPIN));
+            }
+            "initial_backoff" => self.backoff.initial = time()?,
+            "min_connect" => self.backoff.min_connect_timeout = time()?,
+            "max_backoff" => self.backoff.max = time()?,
+            other => return Err(PyValueError::new_err(format!("no option {other}"))),
+        }
+        Ok(())
+    }
+
+    fn build(&self) -> Result<blocking::Channel, String> {
+        let mut builder: ChannelBuilder = blocking::Channel::builder(&self.target)
+            .whole_user_agent(&self.user_agent)
+            .max_receive_message(self.max_receive)
+            .max_send_message(self.max_send)
+            .compression(self.compression)
+            .backoff(self.backoff)
+            .spin(self.spin);
+        if let Some(authority) = &self.authority {
+            builder = builder.authority(authority);
+        }
+        if let Some(size) = self.max_metadata {
+            builder = builder.max_metadata_size(size);
+        }
+        builder.build_blocking().map_err(|error| error.to_string())
+    }
+}
+
+/// A call's arguments; an end if they cannot be sent.
+fn options(
+    timeout: Option<f64>,
+    metadata: Option<&Bound<'_, PyAny>>,
+    wait_for_ready: Option<bool>,
+    compression: Option<u8>,
+    message: Option<Bytes>,
+) -> PyResult<Result<RawOptions, Ended>> {
+    let metadata = match metadata::from_python(metadata) {
+        Ok(metadata) => metadata,
+        Err(Refused::Raise(error)) => return Err(error),
+        Err(Refused::Invalid) => return Ok(Err(Ended::local(Code::Internal, "Invalid metadata"))),
+    };
+    Ok(Ok(RawOptions {
+        metadata,
+        timeout: timeout.map(waiting::duration).transpose()?.flatten(),
+        wait_for_ready,
+        compression: compression.map(encoding).transpose()?,
+        message,
+    }))
+}
+
+fn encoding(number: u8) -> PyResult<Encoding> {
+    match number {
+        0 => Ok(Encoding::Identity),
+        1 => Ok(Encoding::Deflate),
+        2 => Ok(Encoding::Gzip),
+        other => Err(PyValueError::new_err(format!("{other} is no grpc.Compression"))),
+    }
+}
+
+/// As `grpc.ChannelConnectivity` numbers them.
+fn number(state: ConnectivityState) -> u32 {
+    match state {
+        ConnectivityState::Idle => 0,
+        ConnectivityState::Connecting => 1,
+        ConnectivityState::Ready => 2,
+        ConnectivityState::TransientFailure => 3,
+        ConnectivityState::Shutdown => 4,
+    }
+}
+
+/// gRPC's default in all languages.
+const DEFAULT_MAX_RECEIVE: usize = 4 << 20;
+
+/// Microseconds: longer than a core takes to wake from its deepest sleep.
+const MOST_SPIN: u64 = 1000;

@@ -1,0 +1,31 @@
+//! Channels and calls as `grpc._channel` uses them: one crossing in and one out for a blocking
+//! unary call.
+//!
+//! ```text
+//!   Channel.unary  ------------------------------------->  bytes | Ended
+//!   Channel.start -> Call: next, send, ended, headers ...   Late (None) after each time slice
+//!                      \-- on_end(tag) -> Completions (one Python thread takes them in batches)
+//! ```
+//!
+//! Whoever waits has detached from the interpreter. Nothing here attaches while it holds a lock
+//! of the engine's, and the engine's threads never attach: they hand over tags.
+
+mod call;
+mod channel;
+mod completions;
+mod ended;
+mod fork;
+mod waiting;
+
+use pyo3::prelude::*;
+
+/// Registers this module's items.
+pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<channel::Channel>()?;
+    module.add_class::<channel::Method>()?;
+    module.add_class::<call::Call>()?;
+    module.add_class::<ended::Ended>()?;
+    module.add_function(wrap_pyfunction!(completions::take_completions, module)?)?;
+    module.add_function(wrap_pyfunction!(completions::stop_completions, module)?)?;
+    module.add_function(wrap_pyfunction!(fork::forked, module)?)
+}

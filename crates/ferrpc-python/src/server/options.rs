@@ -1,0 +1,158 @@
+//! Channel arguments of a server, as far as they mean something to this engine.
+
+use std::time::Duration;
+
+use ferrpc::Encoding;
+use ferrpc::server::ServerBuilder;
+use ferrpc_core::http2::{Keepalive, PingPolicy};
+
+/// One option: the arguments that are numbers.
+pub(super) struct Options {
+    builder: ServerBuilder,
+    keepalive: Keepalive,
+    pings: PingPolicy,
+    age: Option<Duration>,
+    age_grace: Option<Duration>,
+    /// One submission per call.
+    pub(super) submit_per_call: bool,
+}
+
+impl Options {
+    pub(super) fn new(builder: ServerBuilder) -> Self {
+        Self {
+            // As grpcio has it: two servers may share a port unless an option says otherwise.
+            builder: builder.reuse_port(true),
+            keepalive: DEFAULT_KEEPALIVE,
+            pings: DEFAULT_PINGS,
+            age: None,
+            age_grace: None,
+            submit_per_call: false,
+        }
+    }
+
+    /// Applies an option; those that mean nothing here change nothing.
+    pub(super) fn apply(mut self, key: &str, value: i64) -> Self {
+        match key {
+            "grpc.keepalive_time_ms" => self.keepalive.interval = finite(value),
+            "grpc.keepalive_timeout_ms" => self.keepalive.timeout = milliseconds(value),
+            "grpc.keepalive_permit_without_calls" => {
+                self.keepalive.without_streams = value != 0;
+                self.pings.without_streams = value != 0;
+            }
+            "grpc.http2.max_pings_without_data" => {
+                self.keepalive.max_pings_without_data = unsigned(value);
+            }
+            "grpc.http2.min_ping_interval_without_data_ms" => {
+                self.pings.min_interval = milliseconds(value);
+            }
+            "grpc.http2.max_ping_strikes" => self.pings.max_strikes = unsigned(value),
+            "grpc.max_connection_age_ms" => self.age = finite(value),
+            "grpc.max_connection_age_grace_ms" => self.age_grace = finite(value),
+            "ferrpc.submit_per_call" => self.submit_per_call = value != 0,
+            _ => self.builder = built(self.builder, key, value),
+        }
+        self
+    }
+
+    /// Whether an option means something here.
+    pub(super) fn knows(key: &str) -> bool {
+        KNOWN.contains(&key)
+    }
+
+    /// The builder with all of them.
+    pub(super) fn finish(self) -> ServerBuilder {
+        let builder = self.builder.keepalive(self.keepalive).ping_policy(self.pings);
+        match self.age {
+            Some(age) => builder.max_connection_age(age, self.age_grace),
+            None => builder,
+        }
+    }
+}
+
+fn built(builder: ServerBuilder, key: &str, value: i64) -> ServerBuilder {
+    match key {
+        "grpc.max_receive_message_length" => builder.max_receive_message(size(value)),
+        "grpc.max_send_message_length" => builder.max_send_message(size(value)),
+        "grpc.so_reuseport" => builder.reuse_port(value != 0),
+        "grpc.max_concurrent_streams" => builder.max_concurrent_streams(unsigned(value)),
+        "grpc.max_allowed_incoming_connections" => builder.max_connections(size(value)),
+        // The engine's soft limit is half of the hard one.
+        "grpc.max_metadata_size" => builder.max_metadata_size(unsigned(value.saturating_mul(2))),
+        "grpc.absolute_max_metadata_size" => builder.max_metadata_size(unsigned(value)),
+        "grpc.http2.max_frame_size" => {
+            builder.max_frame_size(unsigned(value).clamp(1 << 14, (1 << 24) - 1))
+        }
+        "grpc.server_handshake_timeout_ms" => builder.handshake_timeout(milliseconds(value)),
+        "grpc.default_compression_algorithm" => builder.compression(encoding(value)),
+        "grpc.max_connection_idle_ms" => match finite(value) {
+            Some(idle) => builder.max_connection_idle(idle),
+            None => builder,
+        },
+        _ => builder,
+    }
+}
+
+/// The algorithm of `grpc.Compression`.
+pub(super) const fn encoding(algorithm: i64) -> Encoding {
+    match algorithm {
+        1 => Encoding::Deflate,
+        2 => Encoding::Gzip,
+        _ => Encoding::Identity,
+    }
+}
+
+/// A number of bytes or things; -1 is no limit.
+fn size(value: i64) -> usize {
+    usize::try_from(value).unwrap_or(usize::MAX)
+}
+
+fn unsigned(value: i64) -> u32 {
+    u32::try_from(value.max(0)).unwrap_or(u32::MAX)
+}
+
+fn milliseconds(value: i64) -> Duration {
+    Duration::from_millis(u64::try_from(value).unwrap_or(0))
+}
+
+/// A time that comes: INT_MAX milliseconds and more stand for never.
+fn finite(value: i64) -> Option<Duration> {
+    (value < i64::from(i32::MAX)).then(|| milliseconds(value))
+}
+
+/// What acts.
+const KNOWN: [&str; 20] = [
+    "ferrpc.submit_per_call",
+    "grpc.absolute_max_metadata_size",
+    "grpc.default_compression_algorithm",
+    "grpc.http2.max_frame_size",
+    "grpc.http2.max_ping_strikes",
+    "grpc.http2.max_pings_without_data",
+    "grpc.http2.min_ping_interval_without_data_ms",
+    "grpc.keepalive_permit_without_calls",
+    "grpc.keepalive_time_ms",
+    "grpc.keepalive_timeout_ms",
+    "grpc.max_allowed_incoming_connections",
+    "grpc.max_concurrent_streams",
+    "grpc.max_connection_age_grace_ms",
+    "grpc.max_connection_age_ms",
+    "grpc.max_connection_idle_ms",
+    "grpc.max_metadata_size",
+    "grpc.max_receive_message_length",
+    "grpc.max_send_message_length",
+    "grpc.server_handshake_timeout_ms",
+    "grpc.so_reuseport",
+];
+
+/// What gRPC's servers do by default (gRFC A8).
+const DEFAULT_KEEPALIVE: Keepalive = Keepalive {
+    interval: Some(Duration::from_secs(2 * 60 * 60)),
+    timeout: Duration::from_secs(20),
+    without_streams: true,
+    max_pings_without_data: 0,
+};
+
+const DEFAULT_PINGS: PingPolicy = PingPolicy {
+    min_interval: Duration::from_secs(5 * 60),
+    without_streams: false,
+    max_strikes: 2,
+};

@@ -1,0 +1,393 @@
+//! Calls with messages as bytes, for those who bring their own serialisers and their own way of
+//! waiting: a call is begun without waiting, every wait may have an end, and a hook tells of the
+//! call's own end.
+//!
+//! A call that is begun goes out at once. Who waits for it does the connection's work meanwhile;
+//! a call that nobody waits for gets on through the channel's own thread: within two seconds, or
+//! at once if it is [watched](RawCall::watch) or has a [hook](RawCall::on_end).
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use ferrpc_core::transport::{Cardinality, Message};
+use ferrpc_core::{Encoding, Metadata, Status, Time};
+
+use super::call::{Call, Finished, Found, Unsent};
+use super::shared::Shared;
+use crate::client::{CallMaker, ConnectError, NewCall};
+use crate::interceptor::EndHooks;
+use crate::transport::clock;
+use crate::{Code, Method, Request, codec, compression};
+
+/// The path of a method, and how many messages go each way.
+#[derive(Clone, Debug)]
+pub struct RawMethod(Method<Bytes, Bytes>);
+
+/// What is wanted of one call.
+#[derive(Clone, Debug, Default)]
+pub struct RawOptions {
+    /// Initial metadata.
+    pub metadata: Metadata,
+    /// It ends with DEADLINE_EXCEEDED this long after its start.
+    pub timeout: Option<Duration>,
+    /// Whether it waits while the server cannot be reached; not set: as the channel has it.
+    pub wait_for_ready: Option<bool>,
+    /// How request messages are compressed; not set: as the channel has it.
+    pub compression: Option<Encoding>,
+    /// The request where there is one only: it ends the requests. Without it they are
+    /// [pushed](RawCall::push).
+    pub message: Option<Bytes>,
+}
+
+/// How a call ended.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    status: Status,
+    origin: Origin,
+}
+
+/// Where a status was made.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Origin {
+    /// By the server: it came in its trailers.
+    Peer,
+    /// The deadline passed here.
+    Deadline,
+    /// There was no connection to be had.
+    Connect(ConnectError),
+    /// The channel was closed.
+    Closed,
+    /// A message would not be sent or taken: its size, and the limit.
+    TooLarge {
+        /// It was to be sent; otherwise it was received.
+        sent: bool,
+        /// Bytes; of a compressed message that grew too large, what is known to be exceeded.
+        size: usize,
+        /// Bytes.
+        limit: usize,
+    },
+    /// Here, for another reason: cancelled, or the connection was lost.
+    Local,
+}
+
+/// What a wait with an end brought.
+#[derive(Clone, Debug)]
+pub enum Waited<T> {
+    /// What was waited for.
+    Ready(T),
+    /// The call is over, and there is no more of that.
+    Over(Arc<Outcome>),
+    /// The wait is over first.
+    Late,
+}
+
+/// Why a message did not go out.
+#[derive(Clone, Debug)]
+pub enum PushError {
+    /// The call is over.
+    Over(Arc<Outcome>),
+    /// There was no room for so long: the message as [`RawCall::push_again`] takes it.
+    Late(Message),
+}
+
+/// A call that was begun. Dropped before its end, it is cancelled.
+pub struct RawCall {
+    call: Arc<Call>,
+    hooks: Mutex<EndHooks>,
+    received: Mutex<VecDeque<Message>>,
+}
+
+/// A unary call whose thread does nothing but wait for it.
+pub struct RawUnary {
+    call: Arc<Call>,
+    hooks: EndHooks,
+}
+
+/// A unary call that is over.
+#[derive(Debug)]
+pub struct Unary {
+    /// How it ended, with the trailing metadata.
+    pub outcome: Outcome,
+    /// Initial metadata, if it came.
+    pub initial: Metadata,
+    /// The response.
+    pub message: Option<Bytes>,
+}
+
+impl RawMethod {
+    /// A method by its path, "/package.Service/Method".
+    pub fn new(path: impl Into<Arc<str>>, cardinality: Cardinality) -> Self {
+        Self(Method::dynamic(path, cardinality, codec::raw(), codec::raw()))
+    }
+
+    /// Its path.
+    pub fn path(&self) -> &str {
+        self.0.path()
+    }
+}
+
+impl Outcome {
+    pub(super) const fn new(status: Status, origin: Origin) -> Self {
+        Self { status, origin }
+    }
+
+    /// Code, message and trailing metadata.
+    pub const fn status(&self) -> &Status {
+        &self.status
+    }
+
+    /// Where that was made.
+    pub const fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    pub(super) fn into_status(self) -> Status {
+        self.status
+    }
+
+    pub(super) fn into_parts(self) -> (Status, Origin) {
+        (self.status, self.origin)
+    }
+}
+
+impl RawUnary {
+    pub(super) fn new(
+        channel: &Arc<Shared>,
+        maker: &CallMaker,
+        method: &RawMethod,
+        options: RawOptions,
+    ) -> Result<Self, Status> {
+        let (call, hooks) = begin(channel, maker, method, options, false)?;
+        Ok(Self { call, hooks })
+    }
+
+    /// Waits for the end, no longer than `limit`. After the end there is nothing more to wait for.
+    pub fn wait(&mut self, limit: Option<Instant>) -> Option<Unary> {
+        let unary = match self.call.finish(limit.map(time)) {
+            Found::Late => return None,
+            Found::Over(outcome) => {
+                let outcome = Outcome::clone(&outcome);
+                Unary { outcome, initial: Metadata::new(), message: None }
+            }
+            Found::Done(Finished { outcome, initial, message }) => {
+                let (initial, encoding) = initial.unwrap_or_default();
+                let mut unary = Unary { outcome, initial, message: None };
+                if unary.outcome.status.is_ok()
+                    && let Some(message) = message
+                {
+                    let limit = self.call.head.limits.max_receive;
+                    match decompress(encoding, message, limit) {
+                        Ok(message) => unary.message = Some(message),
+                        Err(outcome) => unary.outcome = outcome,
+                    }
+                }
+                unary
+            }
+        };
+        self.hooks.end(&unary.outcome.status);
+        Some(unary)
+    }
+
+    /// Ends it from this side.
+    pub fn cancel(self) {}
+}
+
+impl RawCall {
+    pub(super) fn start(
+        channel: &Arc<Shared>,
+        maker: &CallMaker,
+        method: &RawMethod,
+        options: RawOptions,
+    ) -> Result<Self, Status> {
+        let (call, hooks) = begin(channel, maker, method, options, true)?;
+        call.start();
+        let (hooks, received) = (Mutex::new(hooks), Mutex::default());
+        Ok(Self { call, hooks, received })
+    }
+
+    /// Waits for the response's headers: its initial metadata.
+    pub fn headers(&self, limit: Option<Instant>) -> Waited<&Metadata> {
+        match self.call.headers(limit.map(time)) {
+            Found::Done(Some((metadata, _))) => Waited::Ready(metadata),
+            Found::Done(None) => match self.call.outcome() {
+                Some(outcome) => Waited::Over(self.explained(outcome)),
+                None => Waited::Late,
+            },
+            Found::Over(outcome) => Waited::Over(self.explained(outcome)),
+            Found::Late => Waited::Late,
+        }
+    }
+
+    /// The initial metadata, if it is known.
+    pub fn known_headers(&self) -> Option<&Metadata> {
+        self.call.known_headers().map(|(metadata, _)| metadata)
+    }
+
+    /// Waits for the next message. One thread at a time gets on.
+    pub fn message(&self, limit: Option<Instant>) -> Waited<Bytes> {
+        let mut received = self.received.lock().unwrap_or_else(PoisonError::into_inner);
+        if received.is_empty() {
+            match self.call.messages(&mut received, limit.map(time)) {
+                Found::Done(()) => {}
+                Found::Over(outcome) => return Waited::Over(self.explained(outcome)),
+                Found::Late => return Waited::Late,
+            }
+        }
+        let message = received.pop_front().expect("a wait that succeeds brings one");
+        drop(received);
+        self.opened(message)
+    }
+
+    /// A message that came together with one that was read, if there is one: no wait.
+    pub fn at_hand(&self) -> Option<Waited<Bytes>> {
+        let message = self.received.try_lock().ok()?.pop_front()?;
+        Some(self.opened(message))
+    }
+
+    /// Waits for the end of the call, and reads nothing: unread messages remain.
+    pub fn ended(&self, limit: Option<Instant>) -> Option<Arc<Outcome>> {
+        match self.call.ended(limit.map(time)) {
+            Found::Done(outcome) | Found::Over(outcome) => Some(self.explained(outcome)),
+            Found::Late => None,
+        }
+    }
+
+    fn opened(&self, message: Message) -> Waited<Bytes> {
+        let encoding = self.call.known_headers().map_or(Encoding::Identity, |known| known.1);
+        let limit = self.call.head.limits.max_receive;
+        match decompress(encoding, message, limit) {
+            Ok(message) => Waited::Ready(message),
+            Err(outcome) => {
+                self.call.end(outcome.clone());
+                Waited::Over(Arc::new(outcome))
+            }
+        }
+    }
+
+    /// Sends a message once there is room for it. One that is too large ends the call.
+    pub fn push(&self, message: Bytes, limit: Option<Instant>) -> Result<(), PushError> {
+        let message = compression::compress_now(self.call.head.encoding, message);
+        if let Err(outcome) = check_size(&message, self.call.head.limits.max_send) {
+            self.call.end(outcome.clone());
+            return Err(PushError::Over(Arc::new(outcome)));
+        }
+        self.push_again(message, limit)
+    }
+
+    /// Sends a message that there was no room for.
+    pub fn push_again(&self, message: Message, limit: Option<Instant>) -> Result<(), PushError> {
+        self.call.push(message, limit.map(time)).map_err(|unsent| match unsent {
+            Unsent::Over(outcome) => PushError::Over(self.explained(outcome)),
+            Unsent::Late(message) => PushError::Late(message),
+        })
+    }
+
+    /// No more messages follow.
+    pub fn half_close(&self) {
+        self.call.half_close();
+    }
+
+    /// How the call ended, if that is known; does not wait. Messages may remain to be read.
+    pub fn outcome(&self) -> Option<Arc<Outcome>> {
+        self.call.outcome().map(|outcome| self.explained(outcome))
+    }
+
+    /// Ends the call from this side; false if it was over.
+    pub fn cancel(&self, status: Status) -> bool {
+        self.call.cancel(status)
+    }
+
+    /// The call gets on without a thread that waits for it.
+    pub fn watch(&self) {
+        self.call.watch();
+    }
+
+    /// Runs `hook` once the end is known, which may be at once: in the thread that learns of it,
+    /// which it must not hold up. One hook; another takes its place.
+    pub fn on_end(&self, hook: impl FnOnce() + Send + 'static) {
+        self.call.watch();
+        self.call.on_end(Box::new(hook));
+    }
+
+    fn explained(&self, outcome: Arc<Outcome>) -> Arc<Outcome> {
+        self.hooks.lock().unwrap_or_else(PoisonError::into_inner).end(&outcome.status);
+        outcome
+    }
+}
+
+fn begin(
+    channel: &Arc<Shared>,
+    maker: &CallMaker,
+    method: &RawMethod,
+    options: RawOptions,
+    unattended: bool,
+) -> Result<(Arc<Call>, EndHooks), Status> {
+    let RawOptions { metadata, timeout, wait_for_ready, compression, message } = options;
+    let mut request = Request::new(message);
+    *request.metadata_mut() = metadata;
+    if let Some(timeout) = timeout {
+        request.set_timeout(timeout);
+    }
+    if let Some(wait) = wait_for_ready {
+        request.set_wait_for_ready(wait);
+    }
+    if let Some(encoding) = compression {
+        request.set_compression(encoding);
+    }
+    let NewCall { head, config, hooks, message } = maker.make(&method.0, request)?;
+    let message = message.map(|message| compression::compress_now(head.encoding, message));
+    let checked =
+        message.as_ref().map_or(Ok(()), |message| check_size(message, head.limits.max_send));
+    let call = Call::new(Arc::clone(channel), head, config, message, unattended);
+    if let Err(outcome) = checked {
+        call.end(outcome);
+    }
+    Ok((call, hooks))
+}
+
+fn check_size(message: &Message, limit: usize) -> Result<(), Outcome> {
+    let size = message.payload.len();
+    if size <= limit {
+        return Ok(());
+    }
+    let text = format!("a request message of {size} bytes exceeds the limit of {limit} bytes");
+    let status = Status::new(Code::ResourceExhausted, text);
+    Err(Outcome::new(status, Origin::TooLarge { sent: true, size, limit }))
+}
+
+fn decompress(encoding: Encoding, message: Message, limit: usize) -> Result<Bytes, Outcome> {
+    compression::decompress_now(encoding, message, limit).map_err(|status| {
+        let origin = if status.code() == Code::ResourceExhausted {
+            Origin::TooLarge { sent: false, size: limit.saturating_add(1), limit }
+        } else {
+            Origin::Local
+        };
+        Outcome::new(status, origin)
+    })
+}
+
+fn time(limit: Instant) -> Time {
+    clock::to_time(tokio::time::Instant::from_std(limit))
+}
+
+impl fmt::Debug for RawCall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RawCall").field("path", &self.call.head.path).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for RawUnary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RawUnary").field("path", &self.call.head.path).finish_non_exhaustive()
+    }
+}
+
+impl Drop for RawCall {
+    fn drop(&mut self) {
+        self.call.cancel(Status::new(Code::Cancelled, "the call was dropped"));
+    }
+}

@@ -1,0 +1,1 @@
+"""Names that other packages look for where grpcio has its extension module."""

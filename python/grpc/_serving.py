@@ -1,0 +1,363 @@
+"""The server: its ports, its life, and who takes the calls.
+
+    _Server --- _Serving --- grpc._ferrpc.Server (the engine)
+                   |
+                   +-- serving thread: waits in the engine; submits drains to executors, runs the
+                   |   callbacks of cancelled calls
+                   +-- drains, on the user's executor: take calls until there are none
+
+The serving thread holds no reference to the `_Server`, so that the server ends when its user
+forgets it.
+"""
+
+import atexit
+import concurrent.futures
+import contextvars
+import logging
+import threading
+import time
+import weakref
+
+import grpc
+from grpc import _common
+from grpc import _ferrpc
+from grpc import _server
+from grpc import _utilities
+
+_LOGGER = logging.getLogger("grpc._server")
+
+_NEW = "new"
+_STARTED = "started"
+_STOPPING = "stopping"
+_STOPPED = "stopped"
+
+
+class _Serving:
+    """What a server, its serving thread and its drains share."""
+
+    def __init__(self, thread_pool, interceptors, options, maximum_concurrent_rpcs):
+        self.lock = threading.RLock()
+        self.stage = _NEW
+        self.engine = _ferrpc.Server(options, maximum_concurrent_rpcs)
+        self.pools = [thread_pool]
+        self.interceptors = tuple(interceptors)
+        self.generic_handlers = []
+        self.registered_handlers = {}
+        self.terminated = threading.Event()
+        self.shutdown_events = [self.terminated]
+        self.deadline = None
+        self.thread = None
+        self.find_handler = None
+
+    # -- handlers -------------------------------------------------------------------------------
+
+    def known_methods(self):
+        """Handlers by path, as far as that is known before a call comes."""
+        known = dict(self.registered_handlers)
+        for handler in self.generic_handlers:
+            if type(handler) is not _utilities.DictionaryGenericHandler:
+                # It may answer for anything that stands behind it.
+                break
+            for path, method_handler in handler._method_handlers.items():
+                known.setdefault(path, method_handler)
+        return known
+
+    def lane_of(self, handler):
+        """The number of the queue whose executor runs this handler."""
+        pool = getattr(_behavior(handler), "experimental_thread_pool", None)
+        if pool is None:
+            return 0
+        for lane, known in enumerate(self.pools):
+            if known is pool:
+                return lane
+        self.pools.append(pool)
+        return len(self.pools) - 1
+
+    def make_find_handler(self, known):
+        """A function from a call to its handler, through the interceptors."""
+        generic = tuple(self.generic_handlers)
+
+        def query(details):
+            handler = known.get(details.method)
+            if handler is not None:
+                return handler
+            for candidate in generic:
+                handler = candidate.service(details)
+                if handler is not None:
+                    return handler
+            return None
+
+        if not self.interceptors:
+
+            def find_handler(call):
+                handler = known.get(call.path)
+                return query(_details(call)) if handler is None else handler
+
+            return find_handler
+        for interceptor in reversed(self.interceptors):
+            query = _intercepted(interceptor, query)
+        return lambda call: query(_details(call))
+
+    # -- life -----------------------------------------------------------------------------------
+
+    def start(self):
+        known = self.known_methods()
+        routes = [
+            (path, handler.request_streaming, handler.response_streaming, self.lane_of(handler))
+            for path, handler in known.items()
+        ]
+        self.find_handler = self.make_find_handler(known)
+        self.engine.start(routes, len(self.pools))
+        self.stage = _STARTED
+        self.thread = threading.Thread(
+            target=_serve, args=(self,), name="ferrpc-serving", daemon=True
+        )
+        self.thread.start()
+        _all.add(self)
+
+    def stop(self, grace):
+        """Returns an event that is set when the server has ended."""
+        with self.lock:
+            event = threading.Event()
+            if self.stage in (_NEW, _STOPPED):
+                event.set()
+                return event
+            self.stage = _STOPPING
+            self.shutdown_events.append(event)
+            end = time.monotonic() + (grace or 0)
+            if self.deadline is None or end < self.deadline:
+                self.deadline = end
+                self.engine.shutdown(max(end - time.monotonic(), 0.0))
+        return event
+
+    def ended(self):
+        with self.lock:
+            self.stage = _STOPPED
+            for event in self.shutdown_events:
+                event.set()
+        _all.discard(self)
+
+    # -- calls ----------------------------------------------------------------------------------
+
+    def submit(self, lane):
+        """Asks an executor for a drain."""
+        try:
+            future = self.pools[lane].submit(_drain, self, lane)
+        except Exception as exception:
+            # An executor that was shut down, most likely: nobody would ever take these calls.
+            _LOGGER.debug("The server's executor takes no work: %s", exception)
+            self.engine.lost(lane)
+            self.engine.refuse_waiting(lane, f"The server's executor takes no work: {exception}")
+            return
+        add_done_callback = getattr(future, "add_done_callback", None)
+        if add_done_callback is not None:
+            add_done_callback(_Lost(self.engine, lane))
+
+
+class _Lost:
+    """Tells the engine of a drain that was cancelled before it began."""
+
+    __slots__ = ("_engine", "_lane")
+
+    def __init__(self, engine, lane):
+        self._engine = engine
+        self._lane = lane
+
+    def __call__(self, future):
+        if future.cancelled():
+            self._engine.lost(self._lane)
+
+
+def _behavior(handler):
+    return (
+        handler.unary_unary
+        or handler.unary_stream
+        or handler.stream_unary
+        or handler.stream_stream
+    )
+
+
+def _details(call):
+    return _server._HandlerCallDetails(call.path, call.invocation_metadata)
+
+
+def _intercepted(interceptor, continuation):
+    return lambda details: interceptor.intercept_service(continuation, details)
+
+
+def _serve(serving):
+    """The serving thread."""
+    engine = serving.engine
+    while True:
+        task, number = engine.next_task()
+        if task == "submit":
+            serving.submit(number)
+        elif task == "ended":
+            _server._watched.ended(number)
+        else:
+            serving.ended()
+            return
+
+
+def _drain(serving, lane):
+    """Takes calls and handles them; runs on the user's executor."""
+    drain = serving.engine.begin(lane)
+    take = drain.take
+    find_handler = serving.find_handler
+    handle = _server._handle_call
+    context = contextvars.Context
+    while True:
+        call = take()
+        if call is None:
+            break
+        context().run(handle, find_handler, call)
+    if drain.again:
+        serving.submit(lane)
+
+
+# -- the end of the process -----------------------------------------------------------------------
+
+# Servers that were started and have not ended.
+_all = weakref.WeakSet()
+
+
+def _end(wanted, wait):
+    for serving in list(_all):
+        if wanted(serving):
+            try:
+                serving.stop(0)
+                serving.engine.release()
+                serving.thread.join(wait)
+            except RuntimeError:
+                # Inherited by the child of a fork.
+                pass
+
+
+def _is_joined_at_exit(serving):
+    return any(isinstance(pool, concurrent.futures.ThreadPoolExecutor) for pool in serving.pools)
+
+
+# The interpreter waits for the threads of a ThreadPoolExecutor, and handlers may wait for callers:
+# their calls end first. Other executors may go on until the last thread that is no daemon has
+# ended. Both kinds have to be gone before the interpreter is.
+if hasattr(threading, "_register_atexit"):
+    threading._register_atexit(_end, _is_joined_at_exit, 5)
+atexit.register(_end, lambda serving: True, 5)
+
+
+# -- the public class -----------------------------------------------------------------------------
+
+
+class _Server(grpc.Server):
+    """See `grpc.server`."""
+
+    def __init__(
+        self,
+        thread_pool,
+        generic_handlers,
+        interceptors,
+        options,
+        maximum_concurrent_rpcs,
+        compression,
+        xds,
+    ):
+        if xds:
+            raise NotImplementedError("xDS servers are not supported: use xds=False")
+        _server._validate_generic_rpc_handlers(generic_handlers)
+        numbers = _numbers(options)
+        if compression is not None:
+            numbers.append(("grpc.default_compression_algorithm", int(compression)))
+        self._state = _Serving(thread_pool, interceptors, numbers, maximum_concurrent_rpcs)
+        self._state.generic_handlers.extend(generic_handlers)
+
+    def add_generic_rpc_handlers(self, generic_rpc_handlers):
+        generic_rpc_handlers = tuple(generic_rpc_handlers)
+        _server._validate_generic_rpc_handlers(generic_rpc_handlers)
+        state = self._state
+        with state.lock:
+            if state.stage != _NEW:
+                _LOGGER.warning("Handlers that are added to a started server have no effect")
+                return
+            state.generic_handlers.extend(generic_rpc_handlers)
+
+    def add_registered_method_handlers(self, service_name, method_handlers):
+        state = self._state
+        with state.lock:
+            if state.stage != _NEW:
+                _LOGGER.warning("Handlers that are added to a started server have no effect")
+                return
+            for method, handler in method_handlers.items():
+                path = _common.fully_qualified_method(service_name, method)
+                state.registered_handlers[path] = handler
+
+    def add_insecure_port(self, address):
+        text = address.decode() if isinstance(address, bytes) else address
+        return self._bind(text)
+
+    def add_secure_port(self, address, server_credentials):
+        raise NotImplementedError("TLS is not there yet: use add_insecure_port")
+
+    def _bind(self, address):
+        state = self._state
+        # As an argument that is no text fails in grpcio.
+        address.encode
+        with state.lock:
+            if state.stage in (_STOPPING, _STOPPED):
+                raise ValueError(
+                    f"Failed to bind to address {address}: the server was stopped; make a new one"
+                )
+            try:
+                return state.engine.bind(address)
+            except OSError as error:
+                raise RuntimeError(
+                    f"Failed to bind to address {address}; set GRPC_VERBOSITY=debug environment "
+                    f"variable to see detailed error message. ({error})"
+                ) from error
+
+    def start(self):
+        state = self._state
+        with state.lock:
+            if state.stage in (_STOPPING, _STOPPED):
+                raise ValueError("the server has already started")
+            if state.stage == _STARTED:
+                raise ValueError("Cannot start already-started server!")
+            state.start()
+
+    def wait_for_termination(self, timeout=None):
+        return not self._state.terminated.wait(timeout)
+
+    def stop(self, grace):
+        event = self._state.stop(grace)
+        if grace is None:
+            event.wait()
+        return event
+
+    def __del__(self):
+        state = getattr(self, "_state", None)
+        if state is not None:
+            try:
+                state.stop(0)
+            except Exception:
+                # In the child of a fork, or while the interpreter ends: there is nothing to stop.
+                pass
+
+
+# Options that were reported as having no effect.
+_reported = set()
+
+
+def _numbers(options):
+    """The options with a number, as the engine takes them."""
+    numbers = []
+    for key, value in options:
+        key = key.decode() if isinstance(key, bytes) else key
+        if isinstance(value, (str, bytes)):
+            continue
+        if not hasattr(value, "__int__"):
+            raise TypeError(f"Expected int, bytes, or behavior, got {type(value)}")
+        numbers.append((key, int(value)))
+    keys = [key for key, _ in numbers if key not in _reported]
+    for key in _ferrpc.Server.unknown_options(keys):
+        _reported.add(key)
+        logging.getLogger("grpc").warning("The server option %s has no effect", key)
+    return numbers
