@@ -182,7 +182,7 @@ fn received(pair: &mut Pair, answers: &[u8]) -> usize {
         _ => {}
     });
     for (call, bytes) in consumed {
-        pair.client.transport.release(pair.now, call, bytes);
+        pair.client.transport.release(pair.now, call, 1, bytes);
     }
     assert_eq!(ended, 1);
     messages

@@ -9,6 +9,7 @@
 //!  ferrpc-core, ferrpc-http2    decide everything; do no input or output
 //! ```
 
+mod base64;
 #[cfg(unix)]
 pub mod blocking;
 pub mod client;

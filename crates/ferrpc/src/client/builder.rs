@@ -12,6 +12,7 @@ use ferrpc_core::{Encoding, EncodingSet};
 use super::connector::{Connector, Security};
 use super::maker::CallMaker;
 use super::observer::Observer;
+use super::proxy::{Proxy, Route};
 use super::{Channel, ConnectError};
 use crate::credentials::ChannelCredentials;
 use crate::interceptor::ClientInterceptor;
@@ -26,6 +27,7 @@ pub struct ChannelBuilder {
     authority: Option<String>,
     credentials: Option<ChannelCredentials>,
     server_name: Option<String>,
+    proxy: Proxy,
     user_agent: Option<String>,
     whole_user_agent: bool,
     interceptors: Vec<Interceptor>,
@@ -37,6 +39,7 @@ pub struct ChannelBuilder {
 pub(crate) struct Config {
     pub(crate) connector: Option<Arc<dyn Connector>>,
     pub(crate) security: Security,
+    pub(crate) route: Option<Route>,
     pub(crate) connect_timeout: Option<Duration>,
     pub(crate) backoff: BackoffConfig,
     pub(crate) transport: transport::Config,
@@ -59,6 +62,7 @@ impl ChannelBuilder {
                 credentials: ChannelCredentials::insecure(),
                 server_name: "".into(),
             },
+            route: None,
             connect_timeout: None,
             backoff: BackoffConfig::default(),
             transport: transport::Config {
@@ -83,6 +87,7 @@ impl ChannelBuilder {
             authority: None,
             credentials: None,
             server_name: None,
+            proxy: Proxy::from_environment(),
             user_agent: None,
             whole_user_agent: false,
             interceptors: Vec::new(),
@@ -243,6 +248,12 @@ impl ChannelBuilder {
         self
     }
 
+    /// Which proxy to go through. By default what [the environment](Proxy::from_environment) says.
+    pub fn proxy(mut self, proxy: Proxy) -> Self {
+        self.proxy = proxy;
+        self
+    }
+
     /// The channel, which connects when the first call asks for it. Fails only if the target is
     /// not one. Needs no runtime; the calls do.
     pub fn connect_lazy(self) -> Result<Channel, ConnectError> {
@@ -267,6 +278,7 @@ impl ChannelBuilder {
             authority,
             credentials,
             server_name,
+            proxy,
             user_agent,
             whole_user_agent,
             interceptors,
@@ -282,6 +294,9 @@ impl ChannelBuilder {
         let tls = credentials.is_tls();
         if target.wants_tls() && !tls && config.connector.is_none() {
             return Err(ConnectError::tls(&target));
+        }
+        if config.connector.is_none() && !credentials.is_local() {
+            config.route = proxy.route(&target)?;
         }
         let authority =
             authority.or_else(|| server_name.clone()).unwrap_or_else(|| target.authority());

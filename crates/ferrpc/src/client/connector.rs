@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 
 use super::builder::Config;
 use super::error::{ConnectError, explain};
+use super::proxy::Route;
 use crate::credentials::ChannelCredentials;
 use crate::resolver::{self, Address, Target};
 use crate::transport::Io;
@@ -82,6 +83,9 @@ impl Security {
 
 /// A byte stream to the target, made by the channel's connector or by sockets of our own.
 pub(super) async fn connect(target: &Target, config: &Config) -> Result<Connected, ConnectError> {
+    if let Some(route) = &config.route {
+        return by_proxy(target, route, &config.security).await;
+    }
     let Some(connector) = config.connector.as_deref() else {
         let addresses = resolver::resolve(target).await?;
         return connect_first(target, addresses, &config.security).await;
@@ -93,6 +97,27 @@ pub(super) async fn connect(target: &Target, config: &Config) -> Result<Connecte
         Err(error) => Err(explain(&error)),
     };
     connected.map_err(|refusal| ConnectError::refused(target, &[(address, refusal)]))
+}
+
+/// A byte stream to the target by way of a proxy; the destinations are tried in order.
+async fn by_proxy(
+    target: &Target,
+    route: &Route,
+    security: &Security,
+) -> Result<Connected, ConnectError> {
+    let mut refusals = Vec::new();
+    for destination in route.destinations() {
+        let place = format!("{destination} by way of {}", route.address());
+        let connected = match route.connect(destination).await {
+            Ok(stream) => security.secure(Box::new(TcpIo::new(stream)), &place).await,
+            Err(refusal) => Err(refusal),
+        };
+        match connected {
+            Ok(connected) => return Ok(connected),
+            Err(refusal) => refusals.push((place, refusal)),
+        }
+    }
+    Err(ConnectError::refused(target, &refusals))
 }
 
 /// The work of a connector: a panic there is a failed attempt like others. (It would end the task

@@ -28,21 +28,25 @@ impl ConnectError {
     pub(crate) fn connect(target: &Target, errors: &[(String, io::Error)]) -> Self {
         let refusals: Vec<_> =
             errors.iter().map(|(address, error)| (address.clone(), explain(error))).collect();
-        let last = errors.last().map(|(address, error)| {
-            let text = error.to_string();
-            let text = text.split(" (os error").next().unwrap_or_default();
-            (address.as_str().into(), text.into())
-        });
-        Self { last, ..Self::refused(target, &refusals) }
-    }
-
-    /// The address that was tried last, and what the system said of it, if it came to that.
-    pub fn last_address(&self) -> Option<(&str, &str)> {
-        self.last.as_ref().map(|(address, text)| (&**address, &**text))
+        Self::refused(target, &refusals)
     }
 
     /// No address could be connected to, for the reasons that each gave.
     pub(crate) fn refused(target: &Target, refusals: &[(String, Refusal)]) -> Self {
+        let error = Self::refused_text(target, refusals);
+        let last = refusals.last().map(|(address, refusal)| {
+            let text = refusal.system.as_deref().unwrap_or(&refusal.what);
+            (address.as_str().into(), text.into())
+        });
+        Self { last, ..error }
+    }
+
+    /// The address that was tried last, and what was said of it, if it came to that.
+    pub fn last_address(&self) -> Option<(&str, &str)> {
+        self.last.as_ref().map(|(address, text)| (&**address, &**text))
+    }
+
+    fn refused_text(target: &Target, refusals: &[(String, Refusal)]) -> Self {
         match refusals {
             [] => Self::new(format!("failed to connect to {target}: the runtime is shutting down")),
             [(address, refusal)] => {
@@ -103,6 +107,14 @@ impl ConnectError {
         ))
     }
 
+    /// What is to lead to the server is no proxy.
+    pub(crate) fn proxy(target: &Target, source: &str, url: &str, problem: &str) -> Self {
+        Self::new(format!(
+            "failed to connect to {target}: the proxy {url:?} ({source}) cannot be used: {problem}; \
+             give it as http://HOST:PORT"
+        ))
+    }
+
     /// The runtime that drove the connection is gone.
     pub(crate) fn runtime(target: &Target) -> Self {
         Self::new(format!("the runtime that connected to {target} has shut down"))
@@ -150,7 +162,9 @@ pub(super) fn explain(error: &io::Error) -> Refusal {
         io::ErrorKind::ConnectionReset => "is it a gRPC server, and does it expect TLS?",
         _ => "is the address right?",
     };
-    Refusal::new(what, hint)
+    let text = error.to_string();
+    let system = text.split(" (os error").next().unwrap_or_default().to_owned();
+    Refusal { system: Some(system), ..Refusal::new(what, hint) }
 }
 
 impl fmt::Display for ConnectError {

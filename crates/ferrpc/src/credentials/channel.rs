@@ -107,6 +107,10 @@ impl ChannelCredentials {
         }
     }
 
+    pub(crate) const fn is_local(&self) -> bool {
+        matches!(self.kind, Kind::Local(_))
+    }
+
     pub(crate) const fn call_credentials(&self) -> Option<&Arc<dyn CallCredentials>> {
         self.call.as_ref()
     }

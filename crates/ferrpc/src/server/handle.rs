@@ -85,7 +85,8 @@ impl Server {
     }
 
     async fn bind_at(&self, address: &str, door: Door) -> Result<Vec<ListenAddress>, BindError> {
-        Ok(self.serve_all(listen(address, self.options).await?, &door))
+        let listeners = listen(address, self.options).await?;
+        Ok(self.serve_all(listeners, &door))
     }
 
     /// Serves what [`ServerBuilder::listen`] opened.
@@ -96,7 +97,7 @@ impl Server {
         self.serve_all(listeners.listeners, &self.shared.door)
     }
 
-    /// The same, with credentials of these addresses' own.
+    /// The same, with credentials of their own.
     ///
     /// # Panics
     /// Outside a tokio runtime.

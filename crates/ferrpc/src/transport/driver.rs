@@ -102,12 +102,12 @@ pub(crate) struct Driver<R: Role> {
     told_closed: bool,
     /// Whether this pass was put off once to gather more mail.
     yielded: bool,
+    /// The stream holds output that it could not pass on yet.
+    unflushed: bool,
     /// When to give memory back, should no stream have been opened since there were so many.
     trim_at: Option<(Time, u64)>,
     /// Streams opened when memory was last given back.
     trimmed: u64,
-    /// The stream holds output that it could not pass on yet.
-    unflushed: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -162,9 +162,9 @@ impl<R: Role> Driver<R> {
             flushed_by: Time::MAX,
             told_closed: false,
             yielded: false,
+            unflushed: false,
             trim_at: None,
             trimmed: 0,
-            unflushed: false,
         }
     }
 

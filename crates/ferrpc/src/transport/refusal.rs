@@ -10,17 +10,19 @@ pub(crate) struct Refusal {
     pub(crate) what: String,
     /// What to do about it.
     pub(crate) hint: &'static str,
+    /// What the system said, where it was the system.
+    pub(crate) system: Option<String>,
     /// Nothing anybody needs to hear of: somebody knocked and left.
     pub(crate) quiet: bool,
 }
 
 impl Refusal {
     pub(crate) fn new(what: impl Into<String>, hint: &'static str) -> Self {
-        Self { what: what.into(), hint, quiet: false }
+        Self { what: what.into(), hint, system: None, quiet: false }
     }
 
     pub(crate) fn quiet(what: impl Into<String>, hint: &'static str) -> Self {
-        Self { what: what.into(), hint, quiet: true }
+        Self { what: what.into(), hint, system: None, quiet: true }
     }
 }
 

@@ -6,6 +6,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::{CommonState, Connection, HandshakeKind, ProtocolVersion, ServerConnection};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate, X509Name};
 
+use crate::base64;
 use crate::transport::io::AuthContext;
 
 /// What a server knows about its caller.
@@ -147,7 +148,7 @@ fn escaped(value: &[u8]) -> String {
 
 fn pem(certificate: &CertificateDer<'_>) -> String {
     let mut out = String::from("-----BEGIN CERTIFICATE-----\n");
-    let encoded = base64(certificate);
+    let encoded = base64::encode(certificate);
     let mut rest = encoded.as_str();
     while !rest.is_empty() {
         let (line, more) = rest.split_at(rest.len().min(PEM_LINE));
@@ -156,22 +157,6 @@ fn pem(certificate: &CertificateDer<'_>) -> String {
         rest = more;
     }
     out.push_str("-----END CERTIFICATE-----\n");
-    out
-}
-
-/// Base64 with padding (RFC 4648).
-pub(crate) fn base64(bytes: &[u8]) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for chunk in bytes.chunks(3) {
-        let byte = |at: usize| u32::from(chunk.get(at).copied().unwrap_or(0));
-        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
-        for at in 0..4 {
-            let index = (bits >> (18 - 6 * at)) & 63;
-            let known = at <= chunk.len();
-            out.push(if known { char::from(ALPHABET[index as usize]) } else { '=' });
-        }
-    }
     out
 }
 
@@ -238,16 +223,6 @@ const NAMES_SHOWN: usize = 10;
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn base64_as_in_rfc_4648() {
-        let check = |plain: &str, expect: &str| assert_eq!(base64(plain.as_bytes()), expect);
-        check("", "");
-        check("f", "Zg==");
-        check("fo", "Zm8=");
-        check("foo", "Zm9v");
-        check("foobar", "Zm9vYmFy");
-    }
 
     #[test]
     fn values_are_escaped() {
