@@ -199,7 +199,11 @@ class _Context(grpc.ServicerContext):
             _raise_rpc_error(state)
         if not state.initial_metadata_allowed:
             raise ValueError("Initial metadata no longer allowed!")
-        _send_initial_metadata(self._rpc_event, state, initial_metadata)
+        try:
+            _send_initial_metadata(self._rpc_event, state, initial_metadata)
+        except _ferrpc.InvalidMetadata:
+            _LOGGER.exception("The initial metadata cannot be sent")
+            self._rpc_event.finish(_INTERNAL, "Invalid metadata", None)
 
     def set_trailing_metadata(self, trailing_metadata):
         if hasattr(trailing_metadata, "__next__"):
