@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use ferrpc::client::{BackoffConfig, ConnectivityState};
+use ferrpc::credentials::ChannelCredentials;
 use ferrpc::{Channel, Code, Request, Status};
 use support::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -56,7 +57,9 @@ async fn nobody_there() {
 async fn no_target() {
     let error = Channel::builder("localhost:port").connect_lazy().expect_err("no target");
     assert!(error.to_string().contains("\"port\" is no port number"), "{error}");
-    let error = Channel::builder("https://localhost").connect_lazy().expect_err("no TLS");
+    let insecure =
+        Channel::builder("https://localhost").credentials(ChannelCredentials::insecure());
+    let error = insecure.connect_lazy().expect_err("no TLS");
     assert!(error.to_string().contains("has no TLS"), "{error}");
 }
 
