@@ -279,6 +279,7 @@ fn options(
         Err(Refused::Invalid) => return Ok(Err(Ended::local(Code::Internal, "Invalid metadata"))),
     };
     Ok(Ok(RawOptions {
+        credentials: None,
         metadata,
         timeout: timeout.map(waiting::duration).transpose()?.flatten(),
         wait_for_ready,

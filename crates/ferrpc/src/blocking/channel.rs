@@ -91,7 +91,7 @@ impl Channel {
         R: IntoIterator<Item = Q>,
     {
         let NewCall { head, config, mut hooks, message: requests } =
-            self.handle.maker.make(method, request)?;
+            self.handle.maker.make_blocking(method, request)?;
         let call = Call::new(Arc::clone(&self.handle.shared), head, config, None, false);
         let mut sender = Requests::new(Arc::clone(&call), method.request());
         let mut refused = None;
@@ -132,7 +132,7 @@ impl Channel {
         request: Request<()>,
     ) -> Result<(Requests<Q>, Responses<S>), Status> {
         let NewCall { head, config, hooks, message: () } =
-            self.handle.maker.make(method, request)?;
+            self.handle.maker.make_blocking(method, request)?;
         let call = Call::new(Arc::clone(&self.handle.shared), head, config, None, false);
         let requests = Requests::new(Arc::clone(&call), method.request());
         Ok((requests, Responses::new(call, hooks, method.response())))
@@ -196,7 +196,7 @@ impl Channel {
         request: Request<Q>,
     ) -> Result<(Arc<Call>, EndHooks), Status> {
         let NewCall { head, config, mut hooks, message } =
-            self.handle.maker.make(method, request)?;
+            self.handle.maker.make_blocking(method, request)?;
         match encode(&head, &method.request(), &message) {
             Ok(message) => {
                 let shared = Arc::clone(&self.handle.shared);

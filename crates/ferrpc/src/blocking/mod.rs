@@ -18,9 +18,11 @@ mod raw;
 mod shared;
 mod socket;
 mod streams;
+mod wait;
 
 pub use channel::Channel;
 pub use raw::{
     Origin, Outcome, PushError, RawCall, RawMethod, RawOptions, RawUnary, Unary, Waited,
 };
 pub use streams::{Requests, Responses};
+pub(crate) use wait::{block_on, block_on_until};

@@ -18,6 +18,7 @@ use ferrpc_core::{Encoding, Metadata, Status, Time};
 use super::call::{Call, Finished, Found, Unsent};
 use super::shared::Shared;
 use crate::client::{CallMaker, ConnectError, NewCall};
+use crate::credentials::{CallCredentials, OfRequest};
 use crate::interceptor::EndHooks;
 use crate::transport::clock;
 use crate::{Code, Method, Request, codec, compression};
@@ -37,6 +38,9 @@ pub struct RawOptions {
     pub wait_for_ready: Option<bool>,
     /// How request messages are compressed; not set: as the channel has it.
     pub compression: Option<Encoding>,
+    /// Who makes the call, beside what the channel's credentials say. They are asked when the call
+    /// begins, by the thread that begins it.
+    pub credentials: Option<Arc<dyn CallCredentials>>,
     /// The request where there is one only: it ends the requests. Without it they are
     /// [pushed](RawCall::push).
     pub message: Option<Bytes>,
@@ -326,9 +330,13 @@ fn begin(
     options: RawOptions,
     unattended: bool,
 ) -> Result<(Arc<Call>, EndHooks), Status> {
-    let RawOptions { metadata, timeout, wait_for_ready, compression, message } = options;
+    let RawOptions { metadata, timeout, wait_for_ready, compression, credentials, message } =
+        options;
     let mut request = Request::new(message);
     *request.metadata_mut() = metadata;
+    if let Some(credentials) = credentials {
+        request.extensions_mut().insert(OfRequest(credentials));
+    }
     if let Some(timeout) = timeout {
         request.set_timeout(timeout);
     }
@@ -338,7 +346,7 @@ fn begin(
     if let Some(encoding) = compression {
         request.set_compression(encoding);
     }
-    let NewCall { head, config, hooks, message } = maker.make(&method.0, request)?;
+    let NewCall { head, config, hooks, message } = maker.make_blocking(&method.0, request)?;
     let message = message.map(|message| compression::compress_now(head.encoding, message));
     let checked =
         message.as_ref().map_or(Ok(()), |message| check_size(message, head.limits.max_send));

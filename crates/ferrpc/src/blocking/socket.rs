@@ -4,15 +4,34 @@ use std::io::{self, IoSlice, Read, Write};
 use std::net::TcpStream;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
+#[cfg(feature = "_rustls")]
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+#[cfg(feature = "_rustls")]
+use ferrpc_core::Time;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::resolver::Address;
+#[cfg(feature = "_rustls")]
+use crate::transport::clock;
+#[cfg(feature = "_rustls")]
+use crate::transport::refusal::Refusal;
+use crate::transport::tcp::address_text;
+#[cfg(feature = "_rustls")]
+use crate::transport::tls::{Session, Want};
 
-/// A connected socket. Reading and writing never block.
+/// A connected socket, with TLS or without. Reading and writing never block.
 #[derive(Debug)]
-pub(super) enum Socket {
+pub(super) struct Socket {
+    stream: Stream,
+    #[cfg(feature = "_rustls")]
+    tls: Option<Mutex<Session>>,
+}
+
+/// What a socket is made of.
+#[derive(Debug)]
+enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
 }
@@ -39,8 +58,7 @@ impl Socket {
             Address::Socket(address) => {
                 let stream = TcpStream::connect_timeout(address, timeout)?;
                 stream.set_nodelay(true)?;
-                stream.set_nonblocking(true)?;
-                Ok(Self::Tcp(stream))
+                Self::tcp(stream)
             }
             Address::Unix(path) => Self::unix(UnixStream::connect(&**path)?),
             Address::UnixAbstract(name) => Self::unix(connect_abstract(name)?),
@@ -49,32 +67,146 @@ impl Socket {
 
     fn unix(stream: UnixStream) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
-        Ok(Self::Unix(stream))
+        Ok(Self::plain(Stream::Unix(stream)))
+    }
+
+    /// Takes over a connected socket.
+    pub(super) fn tcp(stream: TcpStream) -> io::Result<Self> {
+        stream.set_nonblocking(true)?;
+        Ok(Self::plain(Stream::Tcp(stream)))
+    }
+
+    const fn plain(stream: Stream) -> Self {
+        Self {
+            stream,
+            #[cfg(feature = "_rustls")]
+            tls: None,
+        }
+    }
+
+    /// Who is at the other end, in gRPC's notation.
+    pub(super) fn peer(&self) -> String {
+        match &self.stream {
+            Stream::Tcp(stream) => stream.peer_addr().map(address_text).unwrap_or_default(),
+            Stream::Unix(_) => "unix:".to_owned(),
+        }
+    }
+
+    /// Performs a TLS handshake, at most until a time; `None`: there was not enough.
+    #[cfg(feature = "_rustls")]
+    pub(super) fn secure(
+        mut self,
+        mut session: Session,
+        until: Time,
+    ) -> Result<Option<Self>, Refusal> {
+        loop {
+            let mut flags = PollFlags::empty();
+            match session.shake_hands(&mut &self.stream)? {
+                Want::Nothing => {
+                    self.tls = Some(Mutex::new(session));
+                    return Ok(Some(self));
+                }
+                Want::Read => flags |= PollFlags::IN,
+                Want::Write => flags |= PollFlags::OUT,
+            }
+            let left = until.since(clock::now());
+            if left.is_zero() {
+                return Ok(None);
+            }
+            // A signal ends the wait early, and another follows.
+            let _ = poll(&mut [PollFd::new(&self, flags)], Some(&timespec(left)));
+        }
     }
 
     pub(super) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Self::Tcp(stream) => (&mut &*stream).read(buffer),
-            Self::Unix(stream) => (&mut &*stream).read(buffer),
+        #[cfg(feature = "_rustls")]
+        if let Some(tls) = &self.tls {
+            return locked(tls).read(&mut &self.stream, buffer);
         }
+        (&mut &self.stream).read(buffer)
     }
 
     pub(super) fn write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        match (self, slices) {
-            // One piece, as nearly always: the plainer system call.
-            (Self::Tcp(stream), [slice]) => (&mut &*stream).write(slice),
-            (Self::Tcp(stream), slices) => (&mut &*stream).write_vectored(slices),
-            (Self::Unix(stream), slices) => (&mut &*stream).write_vectored(slices),
+        #[cfg(feature = "_rustls")]
+        if let Some(tls) = &self.tls {
+            return locked(tls).write(&mut &self.stream, slices);
         }
+        (&mut &self.stream).write_vectored(slices)
     }
 
     /// Closes it for both directions, whoever else still holds it.
     pub(super) fn shut_down(&self) {
+        #[cfg(feature = "_rustls")]
+        if let Some(tls) = &self.tls {
+            locked(tls).close(&mut &self.stream);
+        }
         // Failing means that it is closed already.
-        let _ = match self {
-            Self::Tcp(stream) => stream.shutdown(std::net::Shutdown::Both),
-            Self::Unix(stream) => stream.shutdown(std::net::Shutdown::Both),
+        let _ = match &self.stream {
+            Stream::Tcp(stream) => stream.shutdown(std::net::Shutdown::Both),
+            Stream::Unix(stream) => stream.shutdown(std::net::Shutdown::Both),
         };
+    }
+
+    /// Whether TLS has records that the socket did not take yet.
+    fn owes(&self) -> bool {
+        #[cfg(feature = "_rustls")]
+        if let Some(tls) = &self.tls {
+            return locked(tls).owes();
+        }
+        false
+    }
+
+    /// Whether there is something to read that the socket knows nothing of.
+    fn holds_input(&self) -> bool {
+        #[cfg(feature = "_rustls")]
+        if let Some(tls) = &self.tls {
+            return locked(tls).holds_input();
+        }
+        false
+    }
+
+    /// Writes what TLS owes. An error is found by the next read as well.
+    fn settle(&self) {
+        #[cfg(feature = "_rustls")]
+        if let Some(tls) = &self.tls {
+            let _ = locked(tls).flush(&mut &self.stream);
+        }
+    }
+}
+
+#[cfg(feature = "_rustls")]
+fn locked(tls: &Mutex<Session>) -> MutexGuard<'_, Session> {
+    tls.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Read for &Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Stream::Tcp(stream) => (&mut &*stream).read(buffer),
+            Stream::Unix(stream) => (&mut &*stream).read(buffer),
+        }
+    }
+}
+
+impl Write for &Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Stream::Tcp(stream) => (&mut &*stream).write(bytes),
+            Stream::Unix(stream) => (&mut &*stream).write(bytes),
+        }
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match (self, slices) {
+            // One piece, as nearly always: the plainer system call.
+            (stream, [slice]) => stream.write(slice),
+            (Stream::Tcp(stream), slices) => (&mut &*stream).write_vectored(slices),
+            (Stream::Unix(stream), slices) => (&mut &*stream).write_vectored(slices),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -92,9 +224,9 @@ fn connect_abstract(_: &str) -> io::Result<UnixStream> {
 
 impl AsFd for Socket {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        match self {
-            Self::Tcp(stream) => stream.as_fd(),
-            Self::Unix(stream) => stream.as_fd(),
+        match &self.stream {
+            Stream::Tcp(stream) => stream.as_fd(),
+            Stream::Unix(stream) => stream.as_fd(),
         }
     }
 }
@@ -130,23 +262,34 @@ pub(super) fn wait(
     write: bool,
     timeout: Option<Duration>,
 ) -> Readiness {
+    if read && socket.holds_input() {
+        return Readiness { readable: true, ..Readiness::default() };
+    }
+    let owes = socket.owes();
     let mut wanted = PollFlags::empty();
     wanted.set(PollFlags::IN, read);
-    wanted.set(PollFlags::OUT, write);
+    wanted.set(PollFlags::OUT, write || owes);
     let mut fds = [PollFd::new(socket, wanted), PollFd::new(&kick.receiver, PollFlags::IN)];
-    let timeout = timeout.map(|timeout| Timespec {
-        tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
-        tv_nsec: timeout.subsec_nanos().into(),
-    });
+    let timeout = timeout.map(timespec);
     if poll(&mut fds, timeout.as_ref()).is_err() {
         return Readiness::default();
     }
-    let (socket, kick) = (fds[0].revents(), fds[1].revents());
+    let (ready, kick) = (fds[0].revents(), fds[1].revents());
+    if owes && ready.intersects(PollFlags::OUT) {
+        socket.settle();
+    }
     // Errors are found by reading, which is always allowed to find nothing.
     let failed = PollFlags::ERR | PollFlags::HUP | PollFlags::NVAL;
     Readiness {
-        readable: socket.intersects(PollFlags::IN | failed),
-        writable: socket.intersects(PollFlags::OUT | failed),
+        readable: ready.intersects(PollFlags::IN | failed),
+        writable: ready.intersects(PollFlags::OUT | failed),
         kicked: kick.intersects(PollFlags::IN),
+    }
+}
+
+fn timespec(time: Duration) -> Timespec {
+    Timespec {
+        tv_sec: i64::try_from(time.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: time.subsec_nanos().into(),
     }
 }

@@ -266,7 +266,7 @@ impl ChannelBuilder {
     #[cfg(unix)]
     pub fn build_blocking(self) -> Result<crate::blocking::Channel, ConnectError> {
         let (target, maker, config) = self.finish()?;
-        if config.connector.is_some() || config.security.credentials.is_tls() {
+        if config.connector.is_some() {
             return Err(ConnectError::needs_runtime(&target));
         }
         Ok(crate::blocking::Channel::new(target, maker, config))

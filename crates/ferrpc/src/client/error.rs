@@ -24,13 +24,6 @@ impl ConnectError {
         Self { text: text.into(), code: Code::Unavailable, last: None }
     }
 
-    /// No address could be connected to.
-    pub(crate) fn connect(target: &Target, errors: &[(String, io::Error)]) -> Self {
-        let refusals: Vec<_> =
-            errors.iter().map(|(address, error)| (address.clone(), explain(error))).collect();
-        Self::refused(target, &refusals)
-    }
-
     /// No address could be connected to, for the reasons that each gave.
     pub(crate) fn refused(target: &Target, refusals: &[(String, Refusal)]) -> Self {
         let error = Self::refused_text(target, refusals);
@@ -144,7 +137,7 @@ fn place(target: &Target, address: &str) -> String {
 }
 
 /// What went wrong in words, and what to do.
-pub(super) fn explain(error: &io::Error) -> Refusal {
+pub(crate) fn explain(error: &io::Error) -> Refusal {
     let what = match error.kind() {
         io::ErrorKind::ConnectionRefused => "connection refused".to_owned(),
         io::ErrorKind::TimedOut => "timed out".to_owned(),
@@ -205,9 +198,11 @@ mod tests {
     fn errors_name_the_place_and_say_what_to_do() {
         let check = |target: &str, addresses: &[&str], expect: &str| {
             let target: Target = target.parse().expect("a target");
-            let errors: Vec<_> =
-                addresses.iter().map(|address| ((*address).to_owned(), refused())).collect();
-            assert_eq!(ConnectError::connect(&target, &errors).to_string(), expect);
+            let errors: Vec<_> = addresses
+                .iter()
+                .map(|address| ((*address).to_owned(), explain(&refused())))
+                .collect();
+            assert_eq!(ConnectError::refused(&target, &errors).to_string(), expect);
         };
         check(
             "127.0.0.1:50051",

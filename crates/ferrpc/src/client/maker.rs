@@ -10,13 +10,14 @@ use tokio::time::Instant;
 
 use super::builder::Config;
 use super::observer::CallEnded;
-use crate::credentials::{CallContext, CallCredentials, Composite, OfRequest};
+use crate::credentials::{self, CallContext, CallCredentials, Composite, OfRequest, SecurityLevel};
 use crate::interceptor::{ClientCall, ClientInterceptor, EndHooks};
 use crate::method::MethodPath;
 use crate::request::{CallEnd, RequestParts};
 use crate::transport::clock;
 use crate::transport::inbox::CREDIT_BATCH;
-use crate::{Extensions, Method, Request, Status};
+
+use crate::{Code, Extensions, Method, Request, Status};
 
 /// What all calls of a channel have in common.
 pub(crate) struct CallMaker {
@@ -139,6 +140,49 @@ impl CallMaker {
             max_kept: self.config.max_kept,
         };
         Ok(NewCall { head, config, hooks, message })
+    }
+
+    /// The same for a thread that may block, which asks the call's credentials, too: before there is
+    /// a connection, and at most until the deadline.
+    #[cfg(unix)]
+    pub(crate) fn make_blocking<Q, S, M>(
+        &self,
+        method: &Method<Q, S>,
+        request: Request<M>,
+    ) -> Result<NewCall<M>, Status> {
+        let mut new = self.make(method, request)?;
+        if let Some(credentials) = &new.head.credentials {
+            let asked = self.ask_blocking(&**credentials, &new.head, new.config.deadline);
+            match asked {
+                Ok(added) => new.head.authorize(&added),
+                Err(status) => {
+                    new.hooks.end(&status);
+                    return Err(status);
+                }
+            }
+        }
+        Ok(new)
+    }
+
+    #[cfg(unix)]
+    fn ask_blocking(
+        &self,
+        credentials: &dyn CallCredentials,
+        head: &Head,
+        deadline: Option<Time>,
+    ) -> Result<Metadata, Status> {
+        let level = self.config.security.credentials.security_level();
+        if level < SecurityLevel::PrivacyAndIntegrity {
+            return Err(credentials::insecure());
+        }
+        let context = head.context();
+        let asking = credentials::ask(credentials, &context);
+        crate::blocking::block_on_until(asking, deadline).unwrap_or_else(|| {
+            Err(Status::new(
+                Code::DeadlineExceeded,
+                "the call's deadline passed while waiting for the call's credentials",
+            ))
+        })
     }
 
     /// The credentials of a call with these extensions.

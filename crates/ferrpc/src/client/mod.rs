@@ -26,6 +26,8 @@ pub(crate) use builder::Config;
 pub use channel::Channel;
 pub use connector::{ConnectFuture, Connector};
 pub use error::ConnectError;
+#[cfg(unix)]
+pub(crate) use error::explain;
 pub use ferrpc_core::channel::{BackoffConfig, ConnectivityState};
 pub use ferrpc_core::http2::{Keepalive, Window};
 pub(crate) use maker::{CallMaker, Head, NewCall};

@@ -11,8 +11,13 @@
 
 use std::env;
 use std::fmt;
+use std::io;
 use std::net::IpAddr;
+#[cfg(unix)]
+use std::net::ToSocketAddrs;
 use std::sync::Arc;
+#[cfg(unix)]
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -108,40 +113,96 @@ impl Proxy {
 }
 
 impl Route {
-    pub(super) fn destinations(&self) -> &[String] {
+    pub(crate) fn destinations(&self) -> &[String] {
         &self.destinations
     }
 
     /// A connection to `destination` by way of the proxy.
     pub(super) async fn connect(&self, destination: &str) -> Result<TcpStream, Refusal> {
-        let proxy = format!("the proxy {} ({})", self.address, self.source);
-        let mut stream = TcpStream::connect(&*self.address).await.map_err(|error| {
-            Refusal::new(format!("cannot reach {proxy}: {}", explain(&error).what), UNREACHABLE)
-        })?;
-        let broken = |error: &std::io::Error| {
-            Refusal::new(format!("{proxy} broke off: {}", explain(error).what), UNREACHABLE)
-        };
+        let unreachable = |error: io::Error| self.unreachable(&error);
+        let mut stream = TcpStream::connect(&*self.address).await.map_err(unreachable)?;
+        let broken = |error: io::Error| self.broken(&error);
         // What is written after this must not wait.
-        stream.set_nodelay(true).map_err(|error| broken(&error))?;
+        stream.set_nodelay(true).map_err(broken)?;
+        stream.write_all(self.request(destination).as_bytes()).await.map_err(broken)?;
+        let mut head = Head::default();
+        let mut bytes = [0; PIECE];
+        while !head.complete {
+            let count = stream.peek(&mut bytes).await.map_err(broken)?;
+            let taken = head.add(&bytes[..count]).map_err(|problem| self.no_answer(problem))?;
+            stream.read_exact(&mut bytes[..taken]).await.map_err(broken)?;
+        }
+        self.judge(&head.text(), destination).map(|()| stream)
+    }
+
+    /// The same by a thread that blocks, no longer than `timeout` at each step.
+    #[cfg(unix)]
+    pub(crate) fn connect_blocking(
+        &self,
+        destination: &str,
+        timeout: Duration,
+    ) -> Result<std::net::TcpStream, Refusal> {
+        use std::io::{Read, Write};
+        let timeout = timeout.max(Duration::from_millis(1));
+        let found = self.address.to_socket_addrs().map_err(|error| self.unreachable(&error))?;
+        let mut outcome = Err(io::ErrorKind::AddrNotAvailable.into());
+        for address in found {
+            outcome = std::net::TcpStream::connect_timeout(&address, timeout);
+            if outcome.is_ok() {
+                break;
+            }
+        }
+        let mut stream = outcome.map_err(|error| self.unreachable(&error))?;
+        let broken = |error: io::Error| self.broken(&error);
+        stream.set_nodelay(true).map_err(broken)?;
+        stream.set_read_timeout(Some(timeout)).map_err(broken)?;
+        stream.write_all(self.request(destination).as_bytes()).map_err(broken)?;
+        let mut head = Head::default();
+        let mut bytes = [0; PIECE];
+        while !head.complete {
+            let count = stream.peek(&mut bytes).map_err(broken)?;
+            let taken = head.add(&bytes[..count]).map_err(|problem| self.no_answer(problem))?;
+            stream.read_exact(&mut bytes[..taken]).map_err(broken)?;
+        }
+        self.judge(&head.text(), destination).map(|()| stream)
+    }
+
+    fn name(&self) -> String {
+        format!("the proxy {} ({})", self.address, self.source)
+    }
+
+    fn unreachable(&self, error: &io::Error) -> Refusal {
+        let what = explain(error).what;
+        Refusal::new(format!("cannot reach {}: {what}", self.name()), UNREACHABLE)
+    }
+
+    fn broken(&self, error: &io::Error) -> Refusal {
+        let what = explain(error).what;
+        Refusal::new(format!("{} broke off: {what}", self.name()), UNREACHABLE)
+    }
+
+    fn no_answer(&self, problem: &str) -> Refusal {
+        Refusal::new(format!("{} {problem}", self.name()), NO_PROXY)
+    }
+
+    fn request(&self, destination: &str) -> String {
         let mut request = format!("CONNECT {destination} HTTP/1.1\r\nHost: {destination}\r\n");
         if let Some(authorization) = &self.authorization {
             request.push_str(&format!("Proxy-Authorization: {authorization}\r\n"));
         }
         request.push_str("\r\n");
-        stream.write_all(request.as_bytes()).await.map_err(|error| broken(&error))?;
-        let head = read_head(&mut stream).await.map_err(|problem| match problem {
-            Head::Broken(error) => broken(&error),
-            Head::Ended => {
-                Refusal::new(format!("{proxy} ended the connection without an answer"), NO_PROXY)
-            }
-            Head::TooLong => Refusal::new(format!("the answer of {proxy} is too long"), NO_PROXY),
-        })?;
+        request
+    }
+
+    /// Whether an answer with this head means that the way is open.
+    fn judge(&self, head: &str, destination: &str) -> Result<(), Refusal> {
+        let proxy = self.name();
         let line = head.lines().next().unwrap_or_default();
         let mut words = line.splitn(3, ' ');
         let version = words.next().unwrap_or_default();
         let code = words.next().and_then(|code| code.parse::<u16>().ok());
         match code {
-            Some(200..=299) if version.starts_with("HTTP/1.") => Ok(stream),
+            Some(200..=299) if version.starts_with("HTTP/1.") => Ok(()),
             Some(407) => Err(Refusal::new(
                 format!("{proxy} wants to know who asks ({})", shown(line)),
                 "put USER:PASSWORD@ before the host in its URL",
@@ -163,36 +224,35 @@ impl Route {
     }
 }
 
-/// Why there is no answer.
-enum Head {
-    Broken(std::io::Error),
-    Ended,
-    TooLong,
+/// The head of an answer, gathered up to its empty line and not a byte further: what follows is
+/// the server's.
+#[derive(Default)]
+struct Head {
+    bytes: Vec<u8>,
+    complete: bool,
 }
 
-/// Reads up to the empty line and not a byte further: what follows is the server's.
-async fn read_head(stream: &mut TcpStream) -> Result<String, Head> {
-    let mut head = Vec::new();
-    let mut bytes = [0; 1024];
-    loop {
-        let count = stream.peek(&mut bytes).await.map_err(Head::Broken)?;
-        if count == 0 {
-            return Err(Head::Ended);
+impl Head {
+    /// More of it, or what comes after; how much of that belongs to it.
+    fn add(&mut self, more: &[u8]) -> Result<usize, &'static str> {
+        if more.is_empty() {
+            return Err("ended the connection without an answer");
         }
-        let before = head.len();
-        head.extend_from_slice(&bytes[..count]);
+        let before = self.bytes.len();
+        self.bytes.extend_from_slice(more);
         let from = before.saturating_sub(END.len() - 1);
-        let end = head[from..].windows(END.len()).position(|window| window == END);
-        let end = end.map(|at| from + at + END.len());
-        let taken = end.unwrap_or(head.len()) - before;
-        stream.read_exact(&mut bytes[..taken]).await.map_err(Head::Broken)?;
-        if let Some(end) = end {
-            head.truncate(end);
-            return Ok(String::from_utf8_lossy(&head).into_owned());
+        let end = self.bytes[from..].windows(END.len()).position(|window| window == END);
+        if let Some(at) = end {
+            self.complete = true;
+            self.bytes.truncate(from + at + END.len());
+        } else if self.bytes.len() > LONGEST_HEAD {
+            return Err("gives an answer that is too long");
         }
-        if head.len() > LONGEST_HEAD {
-            return Err(Head::TooLong);
-        }
+        Ok(self.bytes.len() - before)
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.bytes).into_owned()
     }
 }
 
@@ -309,6 +369,9 @@ const END: &[u8] = b"\r\n\r\n";
 
 /// Proxies explain themselves in a page at most.
 const LONGEST_HEAD: usize = 16 << 10;
+
+/// Looked at together.
+const PIECE: usize = 1024;
 
 const UNREACHABLE: &str = "is it running, or should no_proxy name the server?";
 const NO_PROXY: &str = "is it an HTTP proxy?";

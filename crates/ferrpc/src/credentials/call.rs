@@ -122,7 +122,11 @@ where
     fn metadata(&self, context: &CallContext) -> CallMetadata {
         let (plugin, context) = (Arc::clone(&self.plugin), context.clone());
         Box::pin(async move {
-            let asking = tokio::task::spawn_blocking(move || plugin(&context));
+            // A thread without a runtime may be blocked.
+            let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+                return plugin(&context);
+            };
+            let asking = runtime.spawn_blocking(move || plugin(&context));
             asking.await.unwrap_or_else(|error| Err(PluginError::new(error)))
         })
     }

@@ -12,6 +12,8 @@ use crate::transport::Io;
 use crate::transport::refusal::{Fault, Refusal};
 #[cfg(feature = "_rustls")]
 use crate::transport::tls;
+#[cfg(all(unix, feature = "_rustls"))]
+use crate::transport::tls::Session;
 
 /// How a channel's connections are protected, and what its calls say about who makes them. Cheap
 /// to clone.
@@ -135,6 +137,31 @@ impl ChannelCredentials {
         }
     }
 
+    /// What a connection to `peer` needs before it can be used by threads that block: a session of
+    /// TLS whose handshake is to be done, or nothing.
+    #[cfg(all(unix, feature = "_rustls"))]
+    pub(crate) fn session(&self, peer: &str, name: &str) -> Result<Option<Session>, Refusal> {
+        match &self.kind {
+            Kind::Insecure => Ok(None),
+            Kind::Local(kind) => kind.check(peer).map(|()| None).map_err(not_local),
+            Kind::Tls(current) => {
+                let name = server_name(name)?;
+                let tls = crate::blocking::block_on(current.get());
+                Session::new(tls.rustls(), name).map(Some)
+            }
+            Kind::Unusable(error) => Err(unusable(error)),
+        }
+    }
+
+    /// The same without TLS.
+    #[cfg(all(unix, not(feature = "_rustls")))]
+    pub(crate) fn check_peer(&self, peer: &str) -> Result<(), Refusal> {
+        match &self.kind {
+            Kind::Insecure => Ok(()),
+            Kind::Local(kind) => kind.check(peer).map_err(not_local),
+        }
+    }
+
     /// Secures a connection.
     #[cfg(not(feature = "_rustls"))]
     pub(crate) async fn secure(
@@ -150,9 +177,11 @@ impl ChannelCredentials {
 }
 
 fn local(kind: LocalKind, io: Box<dyn Io>) -> Result<Box<dyn Io>, Refusal> {
-    kind.admit(io).map_err(|what| {
-        Refusal::new(what, "use TLS for servers on other machines, or the other kind of local")
-    })
+    kind.admit(io).map_err(not_local)
+}
+
+fn not_local(what: String) -> Refusal {
+    Refusal::new(what, "use TLS for servers on other machines, or the other kind of local")
 }
 
 #[cfg(feature = "_rustls")]

@@ -163,7 +163,13 @@ impl<T: Send + 'static> TlsSource<T> for Watch<T> {
             tracing::info!(?files, "certificates were read again");
             Ok(Some(new))
         };
-        Box::pin(async move { tokio::task::spawn_blocking(look).await? })
+        Box::pin(async move {
+            match tokio::runtime::Handle::try_current() {
+                Ok(runtime) => runtime.spawn_blocking(look).await?,
+                // A thread without a runtime may be blocked.
+                Err(_) => look(),
+            }
+        })
     }
 }
 

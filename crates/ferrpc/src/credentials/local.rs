@@ -28,9 +28,14 @@ impl LocalKind {
 
     /// A connection of this kind; the error names what it is instead.
     pub(crate) fn admit(self, io: Box<dyn Io>) -> Result<Box<dyn Io>, String> {
-        let peer = io.peer();
-        if self.covers(&peer) {
-            return Ok(Box::new(LocalIo { io }));
+        self.check(&io.peer())?;
+        Ok(Box::new(LocalIo { io }))
+    }
+
+    /// Whether the peer is of this kind; the error names what it is instead.
+    pub(crate) fn check(self, peer: &str) -> Result<(), String> {
+        if self.covers(peer) {
+            return Ok(());
         }
         Err(match self {
             Self::Unix => format!("local credentials expected a unix socket, this is {peer}"),

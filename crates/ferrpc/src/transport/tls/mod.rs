@@ -12,12 +12,16 @@ mod explain;
 mod facts;
 mod handshake;
 mod io;
+#[cfg(unix)]
+mod session;
 mod verify;
 
 use std::sync::{Arc, OnceLock};
 
 pub(crate) use handshake::{accept, connect};
 use rustls::crypto::CryptoProvider;
+#[cfg(unix)]
+pub(crate) use session::{Session, Want};
 pub(crate) use verify::{client_verifier, is_for_name, server_verifier};
 
 /// The one protocol that gRPC is spoken over.
