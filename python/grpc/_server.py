@@ -51,34 +51,21 @@ class _RPCState:
     "closed", `code` what `set_code` was given, `details` bytes.
     """
 
-    __slots__ = (
-        "_call",
-        "_condition",
-        "aborted",
-        "callbacks",
-        "code",
-        "compression_algorithm",
-        "details",
-        "disable_next_compression",
-        "initial_metadata_allowed",
-        "request",
-        "rpc_errors",
-        "trailing_metadata",
-    )
+    # Of the class: most handlers change none of them, and a state is made for each call.
+    _condition = None
+    aborted = False
+    callbacks = ()
+    code = None
+    compression_algorithm = None
+    details = None
+    disable_next_compression = False
+    initial_metadata_allowed = True
+    request = None
+    rpc_errors = ()
+    trailing_metadata = None
 
     def __init__(self, call):
         self._call = call
-        self._condition = None
-        self.aborted = False
-        self.callbacks = ()
-        self.code = None
-        self.compression_algorithm = None
-        self.details = None
-        self.disable_next_compression = False
-        self.initial_metadata_allowed = True
-        self.request = None
-        self.rpc_errors = ()
-        self.trailing_metadata = None
 
     @property
     def client(self):
@@ -212,7 +199,11 @@ class _Context(grpc.ServicerContext):
             _raise_rpc_error(state)
         if not state.initial_metadata_allowed:
             raise ValueError("Initial metadata no longer allowed!")
-        _send_initial_metadata(self._rpc_event, state, initial_metadata)
+        try:
+            _send_initial_metadata(self._rpc_event, state, initial_metadata)
+        except _ferrpc.InvalidMetadata:
+            _LOGGER.exception("The initial metadata cannot be sent")
+            self._rpc_event.finish(_INTERNAL, "Invalid metadata", None)
 
     def set_trailing_metadata(self, trailing_metadata):
         if hasattr(trailing_metadata, "__next__"):
@@ -465,8 +456,8 @@ def _stream_response_in_pool(
     if getattr(behavior, "experimental_non_blocking", False):
         # It returns soon, and sends from threads of its own.
         def send_and_clean_up(response):
-            if not send_response(response):
-                _ended(rpc_event, state)
+            if not send_response(response) and state.callbacks:
+                _ended(state)
 
         _call_behavior(
             rpc_event, state, behavior, argument, request_deserializer, send_and_clean_up
@@ -481,9 +472,8 @@ def _stream_response_in_pool(
 # -- a call, from end to end ----------------------------------------------------------------------
 
 
-def _ended(call, state):
-    if state.callbacks:
-        _watched.discard(state)
+def _ended(state):
+    _watched.discard(state)
     _run_callbacks(state)
 
 
@@ -522,8 +512,9 @@ def _handle_call(find_handler, call):
         if not isinstance(exception, Exception):
             raise
     finally:
-        if call.is_replied() or call.is_cancelled():
-            _ended(call, state)
+        # A behavior that does not block may have returned long before its call ends.
+        if state.callbacks and not call.is_active():
+            _ended(state)
 
 
 def _validate_generic_rpc_handlers(generic_rpc_handlers):

@@ -11,7 +11,7 @@ forgets it.
 """
 
 import atexit
-import concurrent.futures
+import concurrent.futures.thread
 import contextvars
 import logging
 import threading
@@ -75,7 +75,8 @@ class _Serving:
 
     def make_find_handler(self, known):
         """A function from a call to its handler, through the interceptors."""
-        generic = tuple(self.generic_handlers)
+        # The list itself: handlers may be added to it while calls come.
+        generic = self.generic_handlers
 
         def query(details):
             handler = known.get(details.method)
@@ -240,7 +241,8 @@ def _is_joined_at_exit(serving):
 
 # The interpreter waits for the threads of a ThreadPoolExecutor, and handlers may wait for callers:
 # their calls end first. Other executors may go on until the last thread that is no daemon has
-# ended. Both kinds have to be gone before the interpreter is.
+# ended. Both kinds have to be gone before the interpreter is. (Callbacks run in the reverse order of
+# their registration; that of concurrent.futures.thread, imported above, is so the later one.)
 if hasattr(threading, "_register_atexit"):
     threading._register_atexit(_end, _is_joined_at_exit, 5)
 atexit.register(_end, lambda serving: True, 5)
@@ -276,9 +278,6 @@ class _Server(grpc.Server):
         _server._validate_generic_rpc_handlers(generic_rpc_handlers)
         state = self._state
         with state.lock:
-            if state.stage != _NEW:
-                _LOGGER.warning("Handlers that are added to a started server have no effect")
-                return
             state.generic_handlers.extend(generic_rpc_handlers)
 
     def add_registered_method_handlers(self, service_name, method_handlers):

@@ -41,7 +41,9 @@ fn parts<'py>(pair: &Bound<'py, PyAny>) -> PyResult<(Bound<'py, PyAny>, Bound<'p
     let (key, value) = (items.next().transpose()?, items.next().transpose()?);
     match (key, value, items.next()) {
         (Some(key), Some(value), None) => Ok((key, value)),
-        _ => Err(PyValueError::new_err("metadata must be pairs of key and value")),
+        // The words of grpcio, for want of two items and for more of them.
+        (_, None, _) => Err(PyValueError::new_err("need more than 1 value to unpack")),
+        _ => Err(PyValueError::new_err("too many values to unpack (expected 2)")),
     }
 }
 
@@ -58,9 +60,9 @@ fn push(metadata: &mut Metadata, key: &str, value: &Bound<'_, PyAny>) -> Result<
     if let Ok(text) = value.cast::<PyString>() {
         return unless_reserved(metadata.append(key, text.to_str()?));
     }
-    let bytes = value.cast::<PyBytes>().map_err(|_| {
-        PyTypeError::new_err(format!("metadata value of {key} is neither str nor bytes"))
-    })?;
+    let bytes = value
+        .cast::<PyBytes>()
+        .map_err(|_| PyTypeError::new_err(format!("Expected str, not {}", value.get_type())))?;
     let text = std::str::from_utf8(bytes.as_bytes()).map_err(|_| Refused::Invalid)?;
     unless_reserved(metadata.append(key, text))
 }

@@ -64,6 +64,33 @@ def test_initial_metadata_only_once_and_only_first(serve):
     assert errors == ["Initial metadata no longer allowed!"] * 2
 
 
+def test_metadata_that_is_none(serve):
+    raised = []
+
+    def behavior(request, context):
+        wrong = {b"key": [("UPPER", "x")], b"value": [("a", 5)], b"dict": {"a": "b"}}
+        try:
+            if request.startswith(b"trailing "):
+                context.set_trailing_metadata(wrong[request.removeprefix(b"trailing ")])
+            else:
+                context.send_initial_metadata(wrong[request])
+        except (TypeError, ValueError) as error:
+            raised.append(type(error))
+            raise
+        return b""
+
+    ends = serve({"/s/UU": behavior})
+    assert ends.fails("/s/UU", "uu", b"key") == (Code.INTERNAL, "Invalid metadata")
+    assert ends.fails("/s/UU", "uu", b"trailing key") == (Code.INTERNAL, "Invalid metadata")
+    for request, text in (
+        (b"value", "Expected str, not <class 'int'>"),
+        (b"dict", "need more than 1 value to unpack"),
+    ):
+        code, details = ends.fails("/s/UU", "uu", request)
+        assert (code, details) == (Code.UNKNOWN, f"Exception calling application: {text}")
+    assert raised == [TypeError, ValueError]
+
+
 def test_initial_metadata_goes_out_at_once(serve):
     go = threading.Event()
 

@@ -212,6 +212,16 @@ def test_a_server_that_is_forgotten_ends(pool):
         time.sleep(0.05)
 
 
+def test_generic_handlers_may_be_added_after_the_start(pool):
+    server, port = server_with(pool, lambda r, c: b"first")
+    server.start()
+    server.add_generic_rpc_handlers([Service({"/late/UU": UNARY(lambda r, c: b"late")})])
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        assert channel.unary_unary("/s/UU")(b"", timeout=LIMIT) == b"first"
+        assert channel.unary_unary("/late/UU")(b"", timeout=LIMIT) == b"late"
+    server.stop(None)
+
+
 def test_handlers_after_the_start_change_nothing_that_is_there(pool):
     server, port = server_with(pool, lambda r, c: b"first")
     server.start()

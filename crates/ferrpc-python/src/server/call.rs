@@ -20,6 +20,8 @@ use crate::runtime::Owned;
 
 create_exception!(grpc._ferrpc, CallOver, PyException, "The call is over: nobody reads or sends.");
 
+create_exception!(grpc._ferrpc, InvalidMetadata, PyValueError, "HTTP/2 cannot carry it.");
+
 /// A call that was taken from the engine. Its methods may be called by any thread; one thread at
 /// a time may wait for messages, one for room to send.
 #[pyclass(frozen, module = "grpc._ferrpc")]
@@ -193,7 +195,8 @@ impl Call {
     }
 
     /// Sends the initial metadata, and says how the messages are compressed. False if the call is
-    /// over. Raises TypeError or ValueError for what metadata cannot hold.
+    /// over. Raises TypeError or ValueError for what is no metadata, InvalidMetadata for what cannot
+    /// be sent.
     #[pyo3(signature = (metadata, compression))]
     fn send_initial_metadata(
         &self,
@@ -256,6 +259,6 @@ impl Call {
 fn read(metadata: Option<&Bound<'_, PyAny>>) -> PyResult<Metadata> {
     from_python(metadata).map_err(|refused| match refused {
         Refused::Raise(error) => error,
-        Refused::Invalid => PyValueError::new_err("metadata was invalid"),
+        Refused::Invalid => InvalidMetadata::new_err("Invalid metadata"),
     })
 }

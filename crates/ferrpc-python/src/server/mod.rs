@@ -21,5 +21,6 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<engine::Server>()?;
     module.add_class::<engine::Drain>()?;
     module.add_class::<call::Call>()?;
-    module.add("CallOver", module.py().get_type::<call::CallOver>())
+    module.add("CallOver", module.py().get_type::<call::CallOver>())?;
+    module.add("InvalidMetadata", module.py().get_type::<call::InvalidMetadata>())
 }
