@@ -181,7 +181,7 @@ impl<'a> Stripper<'a> {
                     Ok(fields) => {
                         let mut out = Vec::new();
                         self.filtered(of, &fields, depth + 1).write_to(&mut out);
-                        UnknownFieldData::LengthDelimited(out.into())
+                        UnknownFieldData::LengthDelimited(out)
                     }
                     Err(_) => UnknownFieldData::LengthDelimited(encoded),
                 }

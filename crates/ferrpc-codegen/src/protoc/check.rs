@@ -18,6 +18,7 @@ use crate::descriptor::{name, package};
 pub(super) fn files(files: &[FileDescriptorProto]) -> Result<(), String> {
     let mut names = Names::default();
     let mut seen = HashSet::new();
+    let there: HashSet<&str> = files.iter().map(name).collect();
     for file in files {
         let own = name(file);
         if !is_clean(own) {
@@ -27,7 +28,7 @@ pub(super) fn files(files: &[FileDescriptorProto]) -> Result<(), String> {
             return Err(format!("{own}: The file is there twice."));
         }
         for import in &file.dependency {
-            if !files.iter().any(|file| name(file) == import) {
+            if !there.contains(import.as_str()) {
                 return Err(format!("{own}: Import \"{import}\" was not found."));
             }
         }

@@ -1,14 +1,18 @@
 //! `--encode` and `--decode`: messages between text and bytes.
 
 use buffa::Message;
+use buffa::unknown_fields::{UnknownField, UnknownFieldData, UnknownFields};
 use buffa_codegen::generated::descriptor::FileDescriptorSet;
 use protox::prost_reflect::prost::Message as _;
-use protox::prost_reflect::text_format::FormatOptions;
-use protox::prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor};
+use protox::prost_reflect::{
+    DescriptorPool, DynamicMessage, FieldDescriptor, Kind, MapKey, MessageDescriptor,
+    ReflectMessage,
+};
 
 use super::check;
 use super::compile::Compiled;
 use super::report::Failure;
+use super::text;
 
 pub(super) fn encode(
     compiled: &Compiled,
@@ -18,12 +22,10 @@ pub(super) fn encode(
     let descriptor = descriptor(compiled, type_name)?;
     let text =
         std::str::from_utf8(text).map_err(|_| Failure::message("input: The text is not UTF-8."))?;
-    let message = DynamicMessage::parse_text_format(descriptor, text).map_err(|error| {
-        // Its `Debug` form has the place in front.
-        let _ = &error;
-        Failure::message(format!("input:{error}\nFailed to parse input."))
-    })?;
-    Ok(message.encode_to_vec())
+    let message = DynamicMessage::parse_text_format(descriptor, text)
+        .map_err(|error| Failure::message(format!("input: {error}\nFailed to parse input.")))?;
+    // Always: what is asked for with --deterministic_output does no harm without it.
+    Ok(with_sorted_maps(&message.descriptor(), &message.encode_to_vec()))
 }
 
 pub(super) fn decode(
@@ -34,12 +36,60 @@ pub(super) fn decode(
     let descriptor = descriptor(compiled, type_name)?;
     let message = DynamicMessage::decode(descriptor, bytes)
         .map_err(|_| Failure::message("Failed to parse input."))?;
-    let options = FormatOptions::new().pretty(true).skip_unknown_fields(false);
-    let mut text = message.to_text_format_with_options(&options);
-    if !text.is_empty() && !text.ends_with('\n') {
-        text.push('\n');
+    Ok(text::text(&message))
+}
+
+/// The same message with the entries of each map in the order of their keys.
+fn with_sorted_maps(descriptor: &MessageDescriptor, encoded: &[u8]) -> Vec<u8> {
+    let Ok(fields) = UnknownFields::decode_from_slice(encoded) else { return encoded.to_vec() };
+    let mut out = UnknownFields::default();
+    let mut entries: Vec<(MapKey, UnknownField)> = Vec::new();
+    let mut current = None;
+    for mut field in fields.iter().cloned() {
+        if current != Some(field.number) {
+            sort_into(&mut entries, &mut out);
+            current = Some(field.number);
+        }
+        let known = descriptor.get_field(field.number);
+        let kind = known
+            .as_ref()
+            .map(FieldDescriptor::kind)
+            .or_else(|| descriptor.get_extension(field.number).map(|it| it.kind()));
+        let key = match (&kind, &mut field.data) {
+            (Some(Kind::Message(inner)), UnknownFieldData::LengthDelimited(content)) => {
+                *content = with_sorted_maps(inner, content);
+                inner.is_map_entry().then(|| key(inner, content)).flatten()
+            }
+            (Some(Kind::Message(inner)), UnknownFieldData::Group(content)) => {
+                let mut encoded = Vec::new();
+                content.write_to(&mut encoded);
+                let sorted = with_sorted_maps(inner, &encoded);
+                if let Ok(sorted) = UnknownFields::decode_from_slice(&sorted) {
+                    *content = sorted;
+                }
+                None
+            }
+            _ => None,
+        };
+        match key {
+            Some(key) => entries.push((key, field)),
+            None => out.push(field),
+        }
     }
-    Ok(text)
+    sort_into(&mut entries, &mut out);
+    let mut bytes = Vec::new();
+    out.write_to(&mut bytes);
+    bytes
+}
+
+fn sort_into(entries: &mut Vec<(MapKey, UnknownField)>, out: &mut UnknownFields) {
+    entries.sort_by(|a, b| a.0.cmp(&b.0));
+    entries.drain(..).for_each(|(_, field)| out.push(field));
+}
+
+fn key(entry: &MessageDescriptor, encoded: &[u8]) -> Option<MapKey> {
+    let entry = DynamicMessage::decode(entry.clone(), encoded).ok()?;
+    entry.get_field_by_name("key")?.into_owned().into_map_key()
 }
 
 fn descriptor(compiled: &Compiled, type_name: &str) -> Result<MessageDescriptor, Failure> {

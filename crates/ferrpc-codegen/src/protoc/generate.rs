@@ -18,17 +18,20 @@ pub(super) fn run(
     compiled: &Compiled,
     outputs: &mut Outputs,
 ) -> Result<(), Failure> {
-    let fail = |why: String| Failure::message(format!("--{}_out: {why}", output.generator));
     let named = format!("protoc-gen-{}", output.generator);
     // A program that the user names comes before ours.
     let program = arguments.plugins.get(&named);
     match (program, output.generator.as_str()) {
         (None, "python" | "pyi" | "grpc_python") => {
-            let index = Index::new(&compiled.files);
-            python(output, &index, compiled, outputs).map_err(fail)
+            python(output, &Index::new(&compiled.files), compiled, outputs)
         }
-        (program, _) => plugin::run(&named, program, output, compiled, outputs).map_err(fail),
+        (program, _) => plugin::run(&named, program, output, compiled, outputs),
     }
+}
+
+/// What a generator has to say.
+pub(super) fn refused(output: &Output, why: &str) -> Failure {
+    Failure::message(format!("--{}_out: {why}", output.generator))
 }
 
 fn python(
@@ -36,27 +39,32 @@ fn python(
     index: &Index<'_>,
     compiled: &Compiled,
     outputs: &mut Outputs,
-) -> Result<(), String> {
+) -> Result<(), Failure> {
     let place = &output.place;
     let add = |files: Vec<GeneratedFile>, outputs: &mut Outputs| {
         files.into_iter().try_for_each(|file| outputs.add(place, &file.path, file.content))
     };
+    // Parameters are read for each file, so that the first one stands in the error.
+    let wrong = |why: String| {
+        let first = compiled.inputs.first().map_or("", String::as_str);
+        refused(output, &format!("{first}: {why}"))
+    };
     match output.generator.as_str() {
         "python" => {
-            let options = MessageOptions::parse(&output.parameter)?;
+            let options = MessageOptions::parse(&output.parameter).map_err(wrong)?;
             for file in compiled.input_files() {
                 add(python::messages(index, file, &options), outputs)?;
             }
         }
         "pyi" => {
-            let options = MessageOptions::parse(&output.parameter)?;
+            let options = MessageOptions::parse(&output.parameter).map_err(wrong)?;
             for file in compiled.input_files() {
                 let types = python::message_types(index, file, options.relative_imports);
                 add(vec![types], outputs)?;
             }
         }
         _ => {
-            let options = ServiceOptions::parse(&output.parameter)?;
+            let options = ServiceOptions::parse(&output.parameter).map_err(wrong)?;
             for file in compiled.input_files() {
                 let (files, insertions) = python::services(index, file, &options);
                 add(files, outputs)?;

@@ -26,6 +26,7 @@ mod raw;
 mod report;
 mod sets;
 mod sources;
+mod text;
 mod unused;
 mod wellknown;
 

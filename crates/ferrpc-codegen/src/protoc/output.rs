@@ -34,13 +34,17 @@ impl Outputs {
         self.single.push((path.to_owned(), content));
     }
 
-    pub(super) fn add(&mut self, place: &str, name: &str, content: String) -> Result<(), String> {
-        if !is_clean(name) && !(self.allow_escape && !name.is_empty()) {
-            return Err(format!("{name}: The file would not be inside of the output directory."));
+    pub(super) fn add(&mut self, place: &str, name: &str, content: String) -> Result<(), Failure> {
+        if name.is_empty() || !(is_clean(name) || self.allow_escape) {
+            return Err(Failure::message(format!(
+                "{name}: The file would not be inside of the output directory."
+            )));
         }
         match self.files(place).by_name.insert(name.to_owned(), content) {
             None => Ok(()),
-            Some(_) => Err(format!("{name}: Tried to write the same file twice.")),
+            Some(_) => {
+                Err(Failure::message(format!("{name}: Tried to write the same file twice.")))
+            }
         }
     }
 
@@ -51,13 +55,15 @@ impl Outputs {
         name: &str,
         point: &str,
         content: &str,
-    ) -> Result<(), String> {
+    ) -> Result<(), Failure> {
         let Some(file) = self.files(place).by_name.get_mut(name) else {
-            return Err(format!("{name}: Tried to insert into file that doesn't exist."));
+            let why = format!("{name}: Tried to insert into file that doesn't exist.");
+            return Err(Failure::message(why));
         };
         let magic = format!("@@protoc_insertion_point({point})");
         let Some(at) = file.find(&magic) else {
-            return Err(format!("{name}: insertion point \"{point}\" not found."));
+            let why = format!("{name}: insertion point \"{point}\" not found.");
+            return Err(Failure::message(why));
         };
         let line = file[..at].rfind('\n').map_or(0, |end| end + 1);
         let indent: String =

@@ -11,7 +11,9 @@ use buffa_codegen::generated::descriptor::FileDescriptorProto;
 
 use super::arguments::Output;
 use super::compile::Compiled;
+use super::generate::refused;
 use super::output::Outputs;
+use super::report::Failure;
 use crate::descriptor::name;
 use crate::python::Index;
 use crate::retention;
@@ -22,40 +24,12 @@ pub(super) fn run(
     output: &Output,
     compiled: &Compiled,
     outputs: &mut Outputs,
-) -> Result<(), String> {
+) -> Result<(), Failure> {
     let request = request(output, compiled).encode_to_vec();
     let program = program.map_or(Path::new(named), PathBuf::as_path);
-    let answer = talk(named, program, request)?;
-    let response = CodeGeneratorResponse::decode_from_slice(&answer)
-        .map_err(|error| format!("{named}: Plugin output is unparseable: {error}"))?;
-    if let Some(error) = response.error {
-        return Err(error);
-    }
-    let features = response.supported_features.unwrap_or_default();
-    check_features(named, features, compiled)?;
-    let mut last: Option<(String, Option<String>)> = None;
-    let mut pieces: Vec<(String, Option<String>, String)> = Vec::new();
-    for file in response.file {
-        let content = file.content.unwrap_or_default();
-        match (file.name.filter(|name| !name.is_empty()), &last) {
-            (Some(name), _) => {
-                let point = file.insertion_point.filter(|point| !point.is_empty());
-                last = Some((name.clone(), point.clone()));
-                pieces.push((name, point, content));
-            }
-            // A file may come in pieces, of which the first has the name.
-            (None, Some(_)) => {
-                if let Some((_, _, before)) = pieces.last_mut() {
-                    before.push_str(&content);
-                }
-            }
-            (None, None) => {
-                return Err(format!(
-                    "{named}: First file chunk returned by plugin did not specify a file name."
-                ));
-            }
-        }
-    }
+    let pieces = talk(named, program, request)
+        .and_then(|answer| read(named, &answer, compiled))
+        .map_err(|why| refused(output, &why))?;
     for (name, point, content) in pieces {
         match point {
             None => outputs.add(&output.place, &name, content)?,
@@ -63,6 +37,38 @@ pub(super) fn run(
         }
     }
     Ok(())
+}
+
+/// A file, or what comes into one: its name, the point, and the content.
+type Piece = (String, Option<String>, String);
+
+fn read(named: &str, answer: &[u8], compiled: &Compiled) -> Result<Vec<Piece>, String> {
+    let response = CodeGeneratorResponse::decode_from_slice(answer)
+        .map_err(|error| format!("{named}: Plugin output is unparseable: {error}"))?;
+    if let Some(error) = response.error {
+        return Err(error);
+    }
+    check_features(named, response.supported_features.unwrap_or_default(), compiled)?;
+    let mut pieces: Vec<Piece> = Vec::new();
+    for file in response.file {
+        let content = file.content.unwrap_or_default();
+        match file.name.filter(|name| !name.is_empty()) {
+            Some(name) => {
+                let point = file.insertion_point.filter(|point| !point.is_empty());
+                pieces.push((name, point, content));
+            }
+            // A file may come in pieces, of which the first has the name.
+            None => match pieces.last_mut() {
+                Some((_, _, before)) => before.push_str(&content),
+                None => {
+                    return Err(format!(
+                        "{named}: First file chunk returned by plugin did not specify a file name."
+                    ));
+                }
+            },
+        }
+    }
+    Ok(pieces)
 }
 
 fn request(output: &Output, compiled: &Compiled) -> CodeGeneratorRequest {

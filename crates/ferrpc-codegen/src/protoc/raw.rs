@@ -15,7 +15,7 @@ pub(super) fn text(bytes: &[u8]) -> Result<String, String> {
     Ok(out)
 }
 
-fn print(fields: &UnknownFields, depth: usize, out: &mut String) {
+pub(super) fn print(fields: &UnknownFields, depth: usize, out: &mut String) {
     let indent = "  ".repeat(depth);
     for UnknownField { number, data } in fields.iter() {
         let _ = match data {
@@ -48,7 +48,7 @@ fn message(number: u32, fields: &UnknownFields, depth: usize, out: &mut String) 
 }
 
 /// As in C: what is not printable is octal.
-fn escape(value: &[u8]) -> String {
+pub(super) fn escape(value: &[u8]) -> String {
     let mut out = String::new();
     for &byte in value {
         match byte {

@@ -157,7 +157,7 @@ pub(crate) fn services(
         });
     }
     let mut insertions = Vec::new();
-    if options.in_messages && !file.service.is_empty() {
+    if options.in_messages {
         insertions.push(Insertion {
             path: format!("{path}.py"),
             point: "module_scope",
