@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
 
 	"ferrpc.example/interop/grpc-go/gen/examplepb"
 	"ferrpc.example/interop/grpc-go/gen/testingpb"
@@ -25,9 +24,13 @@ type caseClient struct {
 	unimplemented testingpb.UnimplementedServiceClient
 }
 
-func dial(address string) (*grpc.ClientConn, error) {
+func dial(address string, files tlsFiles) (*grpc.ClientConn, error) {
+	secure, err := files.client()
+	if err != nil {
+		return nil, err
+	}
 	return grpc.NewClient(address,
-		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithTransportCredentials(secure),
 		// The peers are on this machine, whatever proxy the environment names.
 		grpc.WithNoProxy(),
 		grpc.WithDefaultCallOptions(
@@ -38,12 +41,12 @@ func dial(address string) (*grpc.ClientConn, error) {
 }
 
 // runCases prints a line for each case and returns errCasesFailed if one failed.
-func runCases(address string, names []string) error {
+func runCases(address string, names []string, files tlsFiles) error {
 	chosen, err := chooseCases(names)
 	if err != nil {
 		return err
 	}
-	connection, err := dial(address)
+	connection, err := dial(address, files)
 	if err != nil {
 		return fmt.Errorf("%w: --connect: %v", errUsage, err)
 	}
@@ -94,8 +97,8 @@ names:
 }
 
 // askAs asks example.TestService/method once in the name of caller.
-func askAs(address, caller string) error {
-	connection, err := dial(address)
+func askAs(address, caller string, files tlsFiles) error {
+	connection, err := dial(address, files)
 	if err != nil {
 		return fmt.Errorf("%w: --connect: %v", errUsage, err)
 	}

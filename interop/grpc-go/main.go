@@ -13,9 +13,10 @@ import (
 const maxMessageSize = 16 << 20
 
 const usage = `usage:
-  server --listen HOST:PORT
-  client --connect HOST:PORT --case CASE[,CASE...]
-  client --connect HOST:PORT --as CALLER`
+  server --listen HOST:PORT [TLS]
+  client --connect HOST:PORT --case CASE[,CASE...] [TLS]
+  client --connect HOST:PORT --as CALLER [TLS]
+where TLS is: [--tls-ca FILE] [--tls-cert FILE --tls-key FILE]`
 
 var errUsage = errors.New("wrong usage")
 
@@ -40,6 +41,8 @@ func run(args []string) error {
 	}
 	flags := flag.NewFlagSet(args[0], flag.ContinueOnError)
 	flags.SetOutput(new(strings.Builder)) // the error is printed once, by main
+	var files tlsFiles
+	files.addFlags(flags)
 	switch args[0] {
 	case "server":
 		listen := flags.String("listen", "", "")
@@ -49,7 +52,7 @@ func run(args []string) error {
 		if *listen == "" {
 			return fmt.Errorf("%w: server needs --listen", errUsage)
 		}
-		return serve(*listen)
+		return serve(*listen, files)
 	case "client":
 		connect := flags.String("connect", "", "")
 		names := flags.String("case", "", "")
@@ -61,9 +64,9 @@ func run(args []string) error {
 			return fmt.Errorf("%w: client needs --connect and one of --case and --as", errUsage)
 		}
 		if *caller != "" {
-			return askAs(*connect, *caller)
+			return askAs(*connect, *caller, files)
 		}
-		return runCases(*connect, strings.Split(*names, ","))
+		return runCases(*connect, strings.Split(*names, ","), files)
 	}
 	return fmt.Errorf("%w: neither server nor client: %q", errUsage, args[0])
 }

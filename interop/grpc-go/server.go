@@ -13,12 +13,17 @@ import (
 )
 
 // serve serves both services on address until it is killed or standard input ends.
-func serve(address string) error {
+func serve(address string, files tlsFiles) error {
 	listener, err := listenLoopback(address)
 	if err != nil {
 		return err
 	}
+	secure, err := files.server()
+	if err != nil {
+		return err
+	}
 	server := grpc.NewServer(
+		grpc.Creds(secure),
 		grpc.MaxRecvMsgSize(maxMessageSize),
 		grpc.MaxSendMsgSize(maxMessageSize),
 	)

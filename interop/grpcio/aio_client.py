@@ -5,6 +5,7 @@ import signal
 import sys
 
 import harness
+import tls
 from aio_cases import CASES, Peer
 from common import OPTIONS
 from stubs import example_pb2, example_pb2_grpc, grpc
@@ -34,17 +35,17 @@ async def ask(channel, caller):
     return True
 
 
-async def talk(address, names, caller):
-    async with grpc.aio.insecure_channel(address, options=OPTIONS) as channel:
+async def talk(address, names, caller, flags):
+    async with tls.channel(grpc.aio, address, flags, OPTIONS) as channel:
         if caller is not None:
             return await ask(channel, caller)
         return all([await run_case(channel, name) for name in names])
 
 
 def main():
-    address, names, caller = harness.arguments("client --aio", CASES)
+    address, names, caller, flags = harness.arguments("client --aio", CASES)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    sys.exit(0 if asyncio.run(talk(address, names, caller)) else 1)
+    sys.exit(0 if asyncio.run(talk(address, names, caller, flags)) else 1)
 
 
 if __name__ == "__main__":

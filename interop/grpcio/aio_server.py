@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 
+import tls
 from common import SERVER_OPTIONS, answer, echoed, payload, split_address, wanted_code
 from stubs import (
     empty_pb2,
@@ -81,12 +82,12 @@ async def end_if_asked(request, context):
         )
 
 
-async def serve(address, host):
+async def serve(address, host, flags):
     server = grpc.aio.server(options=SERVER_OPTIONS)
     test_pb2_grpc.add_TestServiceServicer_to_server(Test(), server)
     example_pb2_grpc.add_TestServiceServicer_to_server(Example(), server)
     try:
-        port = server.add_insecure_port(address)
+        port = tls.server_port(server, address, flags)
     except RuntimeError as error:
         sys.exit(f"server: cannot listen on {address}: {error}")
     await server.start()
@@ -108,13 +109,15 @@ async def serve(address, host):
 def main():
     parser = argparse.ArgumentParser(prog="server --aio")
     parser.add_argument("--listen", required=True, metavar="HOST:PORT")
-    address = parser.parse_args().listen
+    tls.add_flags(parser)
+    flags = parser.parse_args()
+    address = flags.listen
     try:
         host, _ = split_address(address)
     except ValueError as error:
         parser.error(str(error))
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    asyncio.run(serve(address, host))
+    asyncio.run(serve(address, host, flags))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import signal
 import sys
 
 import harness
+import tls
 from cases import CASES, Peer
 from common import OPTIONS
 from stubs import example_pb2, example_pb2_grpc, grpc
@@ -34,9 +35,9 @@ def ask(channel, caller):
 
 
 def main():
-    address, names, caller = harness.arguments("client", CASES)
+    address, names, caller, flags = harness.arguments("client", CASES)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    with grpc.insecure_channel(address, options=OPTIONS) as channel:
+    with tls.channel(grpc, address, flags, OPTIONS) as channel:
         if caller is not None:
             done = ask(channel, caller)
         else:

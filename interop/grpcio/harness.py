@@ -3,6 +3,7 @@
 import argparse
 import time
 
+import tls
 from common import split_address
 from stubs import grpc
 
@@ -66,21 +67,22 @@ def reason_of(error):
 
 
 def arguments(prog, cases):
-    """The address, then either the cases to run or the caller to be, the other None."""
+    """The address, either the cases to run or the caller to be (the other None), the flags."""
     parser = argparse.ArgumentParser(prog=prog)
     parser.add_argument("--connect", required=True, metavar="HOST:PORT")
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--case", metavar="CASE[,CASE...]")
     what.add_argument("--as", dest="caller", metavar="CALLER")
+    tls.add_flags(parser)
     parsed = parser.parse_args()
     try:
         split_address(parsed.connect)
     except ValueError as error:
         parser.error(str(error))
     if parsed.caller is not None:
-        return parsed.connect, None, parsed.caller
+        return parsed.connect, None, parsed.caller, parsed
     names = list(cases) if parsed.case == "all" else parsed.case.split(",")
     for name in names:
         if name not in cases:
             parser.error(f"no such case: {name}")
-    return parsed.connect, names, None
+    return parsed.connect, names, None, parsed

@@ -6,6 +6,7 @@ import sys
 import threading
 from concurrent import futures
 
+import tls
 from common import SERVER_OPTIONS, answer, echoed, payload, split_address, wanted_code
 from stubs import (
     empty_pb2,
@@ -86,7 +87,9 @@ def end_if_asked(request, context):
 def main():
     parser = argparse.ArgumentParser(prog="server")
     parser.add_argument("--listen", required=True, metavar="HOST:PORT")
-    address = parser.parse_args().listen
+    tls.add_flags(parser)
+    flags = parser.parse_args()
+    address = flags.listen
     try:
         host, _ = split_address(address)
     except ValueError as error:
@@ -97,7 +100,7 @@ def main():
     test_pb2_grpc.add_TestServiceServicer_to_server(Test(), server)
     example_pb2_grpc.add_TestServiceServicer_to_server(Example(), server)
     try:
-        port = server.add_insecure_port(address)
+        port = tls.server_port(server, address, flags)
     except RuntimeError as error:
         sys.exit(f"server: cannot listen on {address}: {error}")
     server.start()

@@ -2,13 +2,14 @@
 //! client on each peer's server, ferrpc on itself; then h2spec. The cases are described in
 //! `interop/README.md`.
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
 
 use crate::h2spec;
-use crate::peers::{self, PEERS, Party};
+use crate::peers::{self, PEERS, Party, TLS_PEERS, Tls};
 use crate::process::{self, Server};
 use crate::report::{self, Progress, Tally};
 use crate::workspace::Workspace;
@@ -71,12 +72,48 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<Tally> {
     tally += matrix(title, &progress, cases, &pairs, |(_, (server, _))| server.name)?;
     drop((own, servers));
 
+    let folder = workspace.target.join("interop-certificates");
+    ferrpc[0].make_certificates(&folder)?;
+    for tls in [Tls::Server, Tls::Mutual] {
+        tally += over_tls(tls, &folder, &ferrpc[0], &parties, &progress)?;
+    }
+
     if !options.no_h2spec {
         match h2spec::prepare(workspace, &progress)? {
             Ok(program) => tally += h2spec::run(workspace, &progress, &program)?,
             Err(skipped) => peers::announce(&[skipped], options.require_all)?,
         }
     }
+    Ok(tally)
+}
+
+/// The four kinds of calls over TLS, both ways.
+fn over_tls(
+    tls: Tls,
+    folder: &Path,
+    ferrpc: &Party,
+    parties: &[Party],
+    progress: &Progress,
+) -> Result<Tally> {
+    let secured = |party: &Party| party.over_tls(tls, folder);
+    let ferrpc = [secured(ferrpc)];
+    let parties: Vec<_> =
+        parties.iter().filter(|party| TLS_PEERS.contains(&party.name)).map(secured).collect();
+    let what = match tls {
+        Tls::Server => "TLS",
+        Tls::Mutual => "mutual TLS",
+    };
+
+    let own = start(&ferrpc, progress)?;
+    let pairs: Vec<_> =
+        ferrpc.iter().chain(&parties).map(|client| (client, (&ferrpc[0], &own[0]))).collect();
+    let title = format!("On ferrpc's server over {what}, the client of ...");
+    let mut tally = matrix(&title, progress, REDUCED, &pairs, |(client, _)| client.name)?;
+
+    let servers = start(&parties, progress)?;
+    let pairs: Vec<_> = parties.iter().zip(&servers).map(|pair| (&ferrpc[0], pair)).collect();
+    let title = format!("ferrpc's client over {what}, on the server of ...");
+    tally += matrix(&title, progress, REDUCED, &pairs, |(_, (server, _))| server.name)?;
     Ok(tally)
 }
 

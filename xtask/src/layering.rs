@@ -41,6 +41,8 @@ const ROOMS: &[Room] = &[
         name: "ferrpc-bench",
         imports: &["ferrpc", "ferrpc-services", "ferrpc-codegen", "ferrpc-bench-load"],
     },
+    // Not published, and nothing but a measuring tool: `Pair` is what it drives.
+    Room { name: "ferrpc-bench-counts", imports: &["ferrpc-http2", "ferrpc-core", TESTING] },
     Room { name: "ferrpc-bench-load", imports: &[] },
     Room { name: "ferrpc-bench-raw-echo", imports: &[] },
     Room { name: "xtask", imports: &[] },

@@ -6,7 +6,7 @@
 //! interop  gRPC's interop cases with real peers, both ways; h2spec      interop, h2spec
 //! gen      the generated code that is committed                         gen
 //! ci       all that a change has to pass                                ci, layering
-//! bench    server CPU, latency and memory beside tonic                  bench
+//! bench    speed and memory beside everyone else; instruction counts    bench
 //! ```
 //!
 //! What they share: `workspace` knows the folders, `process` runs programs with time limits,
@@ -54,7 +54,7 @@ enum Task {
     Gen(gen_code::Options),
     /// All that a change has to pass.
     Ci(ci::Options),
-    /// Server CPU per call, latency and memory beside tonic.
+    /// Speed and memory beside everyone else; instruction counts.
     Bench(bench::Options),
 }
 

@@ -1,6 +1,7 @@
 //! The parties that talk to each other: the real peers of `interop/` and ferrpc's own programs.
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Result, bail};
@@ -9,7 +10,11 @@ use crate::report::Progress;
 use crate::workspace::Workspace;
 use crate::{process, python};
 
+/// The peers that speak TLS.
+pub(crate) const TLS_PEERS: [&str; 5] = ["ferrpc", "grpcio", "grpcio-aio", "grpc-java", "grpc-go"];
+
 /// A server and a client with the command lines of `interop/README.md`, built and ready.
+#[derive(Clone)]
 pub(crate) struct Party {
     pub(crate) name: &'static str,
     /// The language that it signs its answers with: `py`, `java`, `rust`, `go`, `node`.
@@ -18,7 +23,42 @@ pub(crate) struct Party {
     client: Vec<OsString>,
 }
 
+/// What both ends of a connection are told about TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tls {
+    /// The server has a certificate.
+    Server,
+    /// So have its clients, and it requires that.
+    Mutual,
+}
+
 impl Party {
+    /// The same over TLS, with the certificates in a folder.
+    pub(crate) fn over_tls(&self, tls: Tls, folder: &Path) -> Self {
+        let flag = |flag: &str, file: &str| [flag.into(), folder.join(file).into_os_string()];
+        let identity = |name: &str| {
+            let certificate = flag("--tls-cert", &format!("{name}.pem"));
+            certificate.into_iter().chain(flag("--tls-key", &format!("{name}.key")))
+        };
+        let mut party = self.clone();
+        party.server.extend(identity("server"));
+        party.client.extend(flag("--tls-ca", "ca.pem"));
+        if tls == Tls::Mutual {
+            party.server.extend(flag("--tls-ca", "ca.pem"));
+            party.client.extend(identity("client"));
+        }
+        party
+    }
+
+    /// Makes the certificates for that; ferrpc's own peer can.
+    pub(crate) fn make_certificates(&self, folder: &Path) -> Result<()> {
+        std::fs::create_dir_all(folder)?;
+        let mut command = Command::new(&self.server[0]);
+        command.arg("certificates").arg(folder);
+        process::output(&mut command, "making certificates", process::MINUTE)?;
+        Ok(())
+    }
+
     /// The command that serves on a free port.
     pub(crate) fn server(&self) -> Command {
         let mut command = command(&self.server);

@@ -55,6 +55,27 @@ impl Progress {
         Self(bar)
     }
 
+    /// A bar with the time left, for work whose length is known: see `expect` and `advance`.
+    pub(crate) fn timed() -> Self {
+        let progress = Self::new();
+        let template = "{spinner} [{bar:24}] {percent:>3}%, {eta} left  {wide_msg}";
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            progress.0.set_style(style.progress_chars("=> "));
+        }
+        progress
+    }
+
+    /// How long all of it may take.
+    pub(crate) fn expect(&self, time: Duration) {
+        self.0.set_length(millis(time));
+        self.0.reset_eta();
+    }
+
+    /// How much of it is done.
+    pub(crate) fn advance(&self, time: Duration) {
+        self.0.inc(millis(time));
+    }
+
     /// Says what is done now, if it may take a while.
     pub(crate) fn say(&self, what: &str) {
         if self.0.is_hidden() {
@@ -102,6 +123,10 @@ pub(crate) fn elapsed(time: Duration) -> String {
     } else {
         format!("{} min {} s", seconds / 60, seconds % 60)
     }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 const LOG_WIDTH: u16 = 180;

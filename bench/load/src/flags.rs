@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 /// What to do, how often, how much at a time.
@@ -26,6 +27,8 @@ pub struct Options {
     pub current_thread: bool,
     /// Flow-control windows larger than the messages, rather than the library's defaults.
     pub big_windows: bool,
+    /// TLS, with the roots in this file.
+    pub tls_ca: Option<PathBuf>,
 }
 
 /// Kinds of calls.
@@ -50,7 +53,7 @@ pub struct Shape {
 
 pub(crate) const USAGE: &str = "usage: --connect HOST:PORT [--shape CxS] [--calls N] [--warm-up N]
     [--mode unary|server-stream|bidi] [--payload BYTES] [--messages N] [--metadata N]
-    [--current-thread] [--big-windows]";
+    [--current-thread] [--big-windows] [--tls-ca FILE]";
 
 impl Options {
     /// Reads the arguments; `Err` says what is wrong with them.
@@ -66,6 +69,7 @@ impl Options {
             metadata: 0,
             current_thread: false,
             big_windows: false,
+            tls_ca: None,
         };
         while let Some(flag) = arguments.next() {
             let mut value = || arguments.next().ok_or_else(|| format!("{flag} needs a value"));
@@ -79,6 +83,7 @@ impl Options {
                 "--mode" => options.mode = parsed(&flag, &value()?)?,
                 "--metadata" => options.metadata = parsed(&flag, &value()?)?,
                 "--current-thread" => options.current_thread = true,
+                "--tls-ca" => options.tls_ca = Some(value()?.into()),
                 "--big-windows" => options.big_windows = true,
                 _ => return Err(format!("unknown argument: {flag}")),
             }

@@ -6,7 +6,7 @@ use std::mem;
 use bytes::Bytes;
 
 use crate::buffer::Buffer;
-use crate::transport::Message;
+use crate::transport::{Message, Run};
 
 /// Bytes before each message.
 pub(crate) const PREFIX: usize = 5;
@@ -94,6 +94,33 @@ impl Deframer {
         Ok(Some(message))
     }
 
+    /// Takes small messages off the front of `input` as one run, if at least two are there whole
+    /// and nothing is begun. `compressed` says whether messages may be. What the run leaves,
+    /// broken prefixes among it, is for [`next`](Self::next).
+    pub(crate) fn next_run(&self, input: &mut &[u8], compressed: bool) -> Option<Run> {
+        if !self.is_clean() {
+            return None;
+        }
+        let limit = self.max_receive.min(RUN_MESSAGE);
+        let (mut end, mut count, mut largest) = (0, 0, 0);
+        while end < RUN_BYTES
+            && let Some((head, rest)) = input[end..].split_first_chunk()
+            && let Ok((flag, length)) = read_prefix(head, limit)
+            && length <= rest.len()
+            && (compressed || !flag)
+        {
+            end += PREFIX + length;
+            count += 1;
+            largest = largest.max(length);
+        }
+        if count < 2 {
+            return None;
+        }
+        let (run, rest) = input.split_at(end);
+        *input = rest;
+        Some(Run::new(Bytes::copy_from_slice(run), count, largest))
+    }
+
     /// Whether all that came is whole messages.
     pub(crate) const fn is_clean(&self) -> bool {
         matches!(self.state, State::Prefix { have: 0, .. })
@@ -119,7 +146,12 @@ fn take<'a>(input: &mut &'a [u8], most: usize) -> &'a [u8] {
     taken
 }
 
-fn read_prefix(prefix: &[u8; PREFIX], limit: usize) -> Result<(bool, usize), FrameError> {
+/// Reads the flag and the length of a message of at most `limit` bytes.
+#[inline]
+pub(crate) fn read_prefix(
+    prefix: &[u8; PREFIX],
+    limit: usize,
+) -> Result<(bool, usize), FrameError> {
     let [flag, a, b, c, d] = *prefix;
     if flag > 1 {
         return Err(FrameError::BadFlag(flag));
@@ -130,6 +162,12 @@ fn read_prefix(prefix: &[u8; PREFIX], limit: usize) -> Result<(bool, usize), Fra
     }
     Ok((flag == 1, claimed))
 }
+
+/// Larger messages have memory of their own: whoever keeps one of a run keeps all of it.
+const RUN_MESSAGE: usize = 4 << 10;
+
+/// A run that has so many bytes takes no more messages.
+const RUN_BYTES: usize = 64 << 10;
 
 impl fmt::Display for FrameError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -171,6 +209,22 @@ mod tests {
         out
     }
 
+    /// The same, with runs where there are any.
+    fn read_runs(deframer: &mut Deframer, mut input: &[u8]) -> Vec<(bool, Vec<u8>)> {
+        let mut out = Vec::new();
+        loop {
+            if let Some(run) = deframer.next_run(&mut input, true) {
+                assert!(run.len() > 1);
+                out.extend(run.map(|message| (message.compressed, message.payload.to_vec())));
+            } else if let Some(message) = deframer.next(&mut input).unwrap() {
+                out.push((message.compressed, message.payload.to_vec()));
+            } else {
+                assert!(input.is_empty());
+                return out;
+            }
+        }
+    }
+
     proptest! {
         #[test]
         fn messages_survive_any_split(
@@ -181,17 +235,46 @@ mod tests {
             let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(wire.len() + 1)).collect();
             cuts.push(wire.len());
             cuts.sort_unstable();
-            let mut deframer = Deframer::new(300);
-            let mut out = Vec::new();
-            let mut start = 0;
-            for cut in cuts {
-                out.extend(read_all(&mut deframer, &wire[start..cut]));
-                start = cut;
+            for read in [read_all, read_runs] {
+                let mut deframer = Deframer::new(300);
+                let mut out = Vec::new();
+                let mut start = 0;
+                for &cut in &cuts {
+                    out.extend(read(&mut deframer, &wire[start..cut]));
+                    start = cut;
+                }
+                prop_assert!(deframer.is_clean());
+                prop_assert_eq!(deframer.held_bytes(), 0);
+                prop_assert_eq!(&out, &messages);
             }
-            prop_assert!(deframer.is_clean());
-            prop_assert_eq!(deframer.held_bytes(), 0);
-            prop_assert_eq!(out, messages);
         }
+    }
+
+    #[test]
+    fn a_run_ends_before_what_is_no_part_of_it() {
+        let small = (false, vec![1; 10]);
+        let check = |last: Vec<u8>, compressed: bool| {
+            let mut wire = framed(&[small.clone(), small.clone()]);
+            wire.extend_from_slice(&last);
+            let mut input = &wire[..];
+            let run = Deframer::new(5000).next_run(&mut input, compressed).unwrap();
+            assert_eq!((run.len(), run.framed_bytes(), run.largest()), (2, 30, 10));
+            assert_eq!(input, last);
+        };
+        check(framed(&[(false, vec![2; RUN_MESSAGE + 1])]), true);
+        check(framed(&[(true, vec![2; 3])]), false);
+        check(prefix(false, 5001).to_vec(), true);
+        check(prefix(false, 9).to_vec(), true);
+        check(vec![2, 0, 0, 0, 0], true);
+        check(vec![0, 0, 0], true);
+        let many = framed(&vec![small.clone(); RUN_BYTES / 10]);
+        let mut input = &many[..];
+        let run = Deframer::new(10).next_run(&mut input, false).unwrap();
+        assert!((RUN_BYTES..RUN_BYTES + 15).contains(&run.framed_bytes()));
+        assert_eq!(Deframer::new(10).next_run(&mut &framed(&[small])[..], true), None);
+        let mut begun = Deframer::new(10);
+        assert_eq!(begun.next(&mut &many[..3]), Ok(None));
+        assert_eq!(begun.next_run(&mut &many[..], true), None);
     }
 
     #[test]

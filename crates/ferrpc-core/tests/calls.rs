@@ -89,7 +89,7 @@ fn a_large_message_crosses_small_windows() {
         matches!(&event, Some(Event::Message { message, .. }) if message.payload == payload),
         "no message"
     );
-    pair.server.transport.release(pair.now, answered, payload.len());
+    pair.server.transport.release(pair.now, answered, 1, payload.len());
     assert!(matches!(pair.server.event(), Some(Event::RemoteDone { .. })));
     pair.server.transport.finish(pair.now, answered, &Status::ok());
     pair.drive();

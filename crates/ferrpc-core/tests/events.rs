@@ -77,6 +77,11 @@ impl Side {
                 assert_eq!(message.payload[..4], known.received.to_be_bytes());
                 known.received += 1;
             }
+            Event::Messages { call, run } => {
+                for message in run.clone() {
+                    self.take(&Event::Message { call: *call, message });
+                }
+            }
             Event::RemoteDone { call } => {
                 let known = self.alive(*call, event);
                 assert!(known.headers && !std::mem::replace(&mut known.remote_done, true));
@@ -126,8 +131,12 @@ struct World {
 impl World {
     fn new() -> Self {
         let http2 = ferrpc_http2::Config { window: Window::Fixed(20_000), ..Default::default() };
-        let config =
-            || Config { http2: http2.clone(), max_held_messages: 30_000, ..Config::default() };
+        let config = || Config {
+            http2: http2.clone(),
+            max_held_messages: 30_000,
+            message_runs: true,
+            ..Config::default()
+        };
         let pair = Pair::with(config(), config());
         Self {
             pair,
@@ -205,9 +214,9 @@ impl World {
                 ours.cancel(now, call);
                 self.client.end(call);
             }
-            (14..=16, Some(call), _) => ours.release(now, call, size),
+            (14..=16, Some(call), _) => ours.release(now, call, 1, size),
             (17..=21, _, Some(call)) => self.server.send(&mut self.pair.server, now, call, size),
-            (22..=24, _, Some(call)) => theirs.release(now, call, size),
+            (22..=24, _, Some(call)) => theirs.release(now, call, 1, size),
             (25, _, Some(call)) => {
                 theirs.send_headers(now, call, &empty, Encoding::Identity);
             }
@@ -279,7 +288,7 @@ impl World {
                 self.server.end(call);
             }
             for call in client {
-                self.pair.client.transport.release(now, call, usize::MAX);
+                self.pair.client.transport.release(now, call, 1, usize::MAX);
             }
         }
         self.carry(true);

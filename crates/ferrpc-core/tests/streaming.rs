@@ -78,7 +78,7 @@ fn ten_thousand_messages_each_way() {
                     Event::Message { call, message } => {
                         assert_eq!(number(&message), received[index]);
                         received[index] += 1;
-                        end.transport.release(now, call, message.payload.len());
+                        end.transport.release(now, call, 1, message.payload.len());
                     }
                     Event::Writable { .. } => sender.writable = true,
                     Event::Headers { .. } => {}
@@ -153,7 +153,7 @@ fn a_consumer_that_stands_still_stalls_its_own_stream_only() {
             if call == fast {
                 assert_eq!(number(&message), fast_seen);
                 fast_seen += 1;
-                pair.server.transport.release(pair.now, call, message.payload.len());
+                pair.server.transport.release(pair.now, call, 1, message.payload.len());
             } else {
                 kept.push_back(message);
             }
@@ -169,7 +169,7 @@ fn a_consumer_that_stands_still_stalls_its_own_stream_only() {
         let message = kept.pop_front().expect("something comes");
         assert_eq!(number(&message), slow_seen);
         slow_seen += 1;
-        pair.server.transport.release(pair.now, slow, message.payload.len());
+        pair.server.transport.release(pair.now, slow, 1, message.payload.len());
         pair.drive();
         kept.extend(pump(&mut pair, &mut calls).into_iter().map(|(_, message)| message));
     }
@@ -185,7 +185,7 @@ fn releasing_too_much_or_twice_is_harmless() {
         for (call, message) in pump(&mut pair, &mut calls) {
             seen += 1;
             for bytes in [message.payload.len(), message.payload.len(), usize::MAX, 0] {
-                pair.server.transport.release(pair.now, call, bytes);
+                pair.server.transport.release(pair.now, call, 1, bytes);
             }
         }
         pair.drive();
@@ -215,7 +215,7 @@ fn under_pressure(streams: usize, size: usize, max_held: usize, seed: u64) {
         let count = seen.entry(call.stream()).or_default();
         assert_eq!(number(&message), *count, "seed {seed}");
         *count += 1;
-        pair.server.transport.release(pair.now, call, message.payload.len());
+        pair.server.transport.release(pair.now, call, 1, message.payload.len());
         pair.drive();
     }
     // Arriving and whole messages up to the limit each, what the windows let in before it was
@@ -245,7 +245,7 @@ fn a_stream_that_has_nothing_more_to_send_gives_its_turn_away() {
         let arrived = pump(&mut pair, &mut calls);
         assert!(!arrived.is_empty(), "after {done}");
         for (call, message) in arrived {
-            pair.server.transport.release(pair.now, call, message.payload.len());
+            pair.server.transport.release(pair.now, call, 1, message.payload.len());
             done += 1;
         }
         pair.drive();
@@ -267,7 +267,7 @@ fn a_consumer_that_stands_still_under_pressure_does_not_stop_the_others() {
         }
         for (call, message) in arrived {
             if call != lazy {
-                pair.server.transport.release(pair.now, call, message.payload.len());
+                pair.server.transport.release(pair.now, call, 1, message.payload.len());
                 done += 1;
             }
         }

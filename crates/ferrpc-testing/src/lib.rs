@@ -6,7 +6,10 @@
 //! - [`Scripted`]: one transport whose peer the test writes by hand.
 //! - [`wire`]: frames by hand, for peers that break rules.
 //! - `interop` (feature `interop`): both ends of the interop cases on ferrpc.
+//! - `certificates` (likewise): for peers over TLS.
 
+#[cfg(feature = "interop")]
+pub mod certificates;
 #[cfg(feature = "interop")]
 pub mod interop;
 mod pair;

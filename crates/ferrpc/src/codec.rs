@@ -89,6 +89,7 @@ pub const fn buffa<T: buffa::Message>() -> Codec<T> {
         let mut sizes = buffa::SizeCache::new();
         let size = buffa::checked_encode_size(message.compute_size(&mut sizes))
             .map_err(CodecError::encode)?;
+        // At once, rather than field by field.
         buffer.reserve(size as usize);
         message.write_to(&mut sizes, buffer);
         Ok(())

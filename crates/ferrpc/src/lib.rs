@@ -9,11 +9,13 @@
 //!  ferrpc-core, ferrpc-http2    decide everything; do no input or output
 //! ```
 
+mod base64;
 #[cfg(unix)]
 pub mod blocking;
 pub mod client;
 pub mod codec;
 mod compression;
+pub mod credentials;
 mod extensions;
 pub mod interceptor;
 mod method;

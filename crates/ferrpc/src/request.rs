@@ -1,9 +1,11 @@
 //! What a caller sends and what comes back.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_core::Stream;
 
+use crate::credentials::{CallCredentials, OfRequest};
 use crate::transport::{AuthContext, CallInfo};
 use crate::{Encoding, Extensions, Metadata};
 
@@ -146,6 +148,12 @@ impl<T> Request<T> {
     /// at all.
     pub const fn set_compression(&mut self, encoding: Encoding) {
         self.options.compression = Some(encoding);
+    }
+
+    /// Client: who makes the call, beside what the channel's own credentials say. On a channel that
+    /// is not secure the call ends with UNAUTHENTICATED.
+    pub fn set_credentials(&mut self, credentials: impl CallCredentials) {
+        self.extensions.insert(OfRequest(Arc::new(credentials)));
     }
 
     // -- for servers -----------------------------------------------------------------------------

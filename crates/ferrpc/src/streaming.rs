@@ -6,11 +6,12 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use ferrpc_core::transport::Message;
+use ferrpc_core::transport::Messages;
 use futures_core::Stream;
 
 use crate::codec::CodecError;
 use crate::compression::{self, Decompress};
+use crate::transport::inbox::{CREDIT_BATCH, Credit, Reader};
 use crate::{Codec, Encoding, Metadata, Status};
 
 /// The messages that the peer sends in a streaming call: a server's requests, a client's
@@ -23,6 +24,7 @@ use crate::{Codec, Encoding, Metadata, Status};
 /// On the client's side, dropping a `Streaming` before its end cancels the call.
 pub struct Streaming<T> {
     source: Box<dyn MessageSource>,
+    reader: Reader,
     decode: fn(Bytes) -> Result<T, CodecError>,
     /// How the messages are compressed; unknown until the response begins.
     encoding: Option<Encoding>,
@@ -43,9 +45,21 @@ pub(crate) trait MessageSource: Send {
         Poll::Ready(Ok((Metadata::new(), Encoding::Identity)))
     }
 
-    /// The next message; `None` after the last one if the call ended well. Gives the message's
-    /// credit back. Not called again after `None` or an error.
-    fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Message, Status>>>;
+    /// The next messages; `None` after the last if the call ended well. `read` is what was read of
+    /// those before, for its credit. Not called again after `None` or an error.
+    fn poll_messages(
+        &mut self,
+        cx: &mut Context<'_>,
+        read: Credit,
+    ) -> Poll<Option<Result<Messages, Status>>>;
+
+    /// Gives credit back without taking messages.
+    fn give(&mut self, read: Credit);
+
+    /// So much credit is given back together.
+    fn credit_batch(&self) -> usize {
+        CREDIT_BATCH
+    }
 
     /// After `None`: the trailing metadata (clients).
     fn take_trailing(&mut self) -> Metadata {
@@ -65,7 +79,9 @@ impl<T> Streaming<T> {
         encoding: Encoding,
         max_receive: usize,
     ) -> Self {
-        Self { encoding: Some(encoding), ..Self::unbegun(source, codec, max_receive) }
+        let mut streaming = Self::unbegun(source, codec, max_receive);
+        streaming.encoding = Some(encoding);
+        streaming
     }
 
     /// One whose response has not begun: `source` says when.
@@ -75,6 +91,7 @@ impl<T> Streaming<T> {
         max_receive: usize,
     ) -> Self {
         Self {
+            reader: Reader::new(source.credit_batch()),
             source,
             decode: codec.decode,
             encoding: None,
@@ -95,6 +112,13 @@ impl<T> Streaming<T> {
     ///
     /// Cancel-safe: no message is lost if the future is dropped before it is ready.
     pub async fn message(&mut self) -> Result<Option<T>, Status> {
+        // The usual case of small messages, with nothing to wait for and little to move.
+        if self.pending.is_none()
+            && !self.ended
+            && let Some(payload) = self.reader.next_plain()
+        {
+            return self.read(Ok(payload)).map(Some);
+        }
         poll_fn(|cx| self.poll_message(cx)).await.transpose()
     }
 
@@ -142,29 +166,45 @@ impl<T> Streaming<T> {
             if let Some(pending) = &mut self.pending {
                 let bytes = ready!(Pin::new(pending).poll(cx));
                 self.pending = None;
-                let result = bytes.and_then(|bytes| Ok((self.decode)(bytes)?));
-                if let Err(status) = &result {
-                    self.ended = true;
-                    self.source.fail(status);
-                }
-                return Poll::Ready(Some(result));
+                return Poll::Ready(Some(self.read(bytes)));
             }
-            match ready!(self.source.poll_message(cx)) {
-                Some(Ok(message)) => {
-                    self.pending =
-                        Some(compression::decompress(encoding, message, self.max_receive));
-                }
-                Some(Err(status)) => {
-                    self.ended = true;
-                    return Poll::Ready(Some(Err(status)));
-                }
-                None => {
-                    self.ended = true;
-                    self.trailing = self.source.take_trailing();
-                    return Poll::Ready(None);
-                }
+            let message = match self.reader.next() {
+                Some(message) => message,
+                None => match ready!(self.source.poll_messages(cx, self.reader.take_read())) {
+                    Some(Ok(Messages::One(message))) => message,
+                    Some(Ok(Messages::Run(run))) => {
+                        self.reader.begin(run);
+                        continue;
+                    }
+                    Some(Err(status)) => {
+                        self.ended = true;
+                        return Poll::Ready(Some(Err(status)));
+                    }
+                    None => {
+                        self.ended = true;
+                        self.trailing = self.source.take_trailing();
+                        return Poll::Ready(None);
+                    }
+                },
+            };
+            if !message.compressed {
+                return Poll::Ready(Some(self.read(Ok(message.payload))));
             }
+            self.pending = Some(compression::decompress(encoding, message, self.max_receive));
         }
+    }
+
+    #[inline]
+    fn read(&mut self, bytes: Result<Bytes, Status>) -> Result<T, Status> {
+        if let Some(due) = self.reader.take_due() {
+            self.source.give(due);
+        }
+        let result = bytes.and_then(|bytes| Ok((self.decode)(bytes)?));
+        if let Err(status) = &result {
+            self.ended = true;
+            self.source.fail(status);
+        }
+        result
     }
 }
 
@@ -173,6 +213,15 @@ impl<T> Stream for Streaming<T> {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.get_mut().poll_message(cx)
+    }
+}
+
+impl<T> Drop for Streaming<T> {
+    fn drop(&mut self) {
+        let unread = self.reader.close();
+        if !unread.is_none() {
+            self.source.give(unread);
+        }
     }
 }
 
@@ -190,15 +239,24 @@ mod tests {
     use std::collections::VecDeque;
     use std::task::Waker;
 
+    use ferrpc_core::transport::Message;
+
     use super::*;
     use crate::{Code, codec};
 
     struct Script(VecDeque<Option<Result<Message, Status>>>);
 
     impl MessageSource for Script {
-        fn poll_message(&mut self, _: &mut Context<'_>) -> Poll<Option<Result<Message, Status>>> {
-            self.0.pop_front().map_or(Poll::Pending, Poll::Ready)
+        fn poll_messages(
+            &mut self,
+            _: &mut Context<'_>,
+            _: Credit,
+        ) -> Poll<Option<Result<Messages, Status>>> {
+            let next = self.0.pop_front().map_or(Poll::Pending, Poll::Ready);
+            next.map_ok(Messages::One)
         }
+
+        fn give(&mut self, _: Credit) {}
     }
 
     fn streaming<const N: usize>(script: [Option<Result<Message, Status>>; N]) -> Streaming<Bytes> {

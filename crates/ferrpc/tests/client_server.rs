@@ -1,5 +1,8 @@
 //! Our client against our server: the same calls over every transport there is.
 
+#[cfg(feature = "tls")]
+#[path = "support/certificates.rs"]
+mod certificates;
 mod support;
 
 use std::sync::Arc;
@@ -104,6 +107,61 @@ async fn unix() {
     let channel = Channel::builder(target).connect().await.expect("the server runs");
     all_kinds(&channel, "unix:").await;
     server.shutdown(None).await;
+}
+
+#[cfg(feature = "tls")]
+mod over_tls {
+    use ferrpc::credentials::{ChannelCredentials, ClientTls, ServerCredentials, ServerTls};
+
+    use super::certificates::Authority;
+    use super::*;
+
+    fn credentials() -> (ServerCredentials, ChannelCredentials) {
+        let authority = Authority::new("root");
+        let server = ServerTls::builder(authority.issue(&["localhost"]).identity());
+        let client = ClientTls::builder().roots(authority.roots());
+        (
+            ServerCredentials::tls(server.build().expect("an identity")),
+            ChannelCredentials::tls(client.build().expect("roots")),
+        )
+    }
+
+    #[tokio::test]
+    async fn tcp() {
+        let (ours, theirs) = credentials();
+        let server = Server::builder().add_service(routes()).credentials(ours);
+        let server = server.bind("127.0.0.1:0").await.expect("bound");
+        let target = format!("localhost:{}", server.local_addr().expect("TCP").port());
+        let channel = Channel::builder(target).credentials(theirs).connect().await;
+        all_kinds(&channel.expect("the server runs"), "ipv4:127.0.0.1:").await;
+    }
+
+    #[tokio::test]
+    async fn unix() {
+        let (ours, theirs) = credentials();
+        let path = std::env::temp_dir().join(format!("ferrpc-cst-{}.socket", std::process::id()));
+        let target = format!("unix:{}", path.display());
+        let server = Server::builder().add_service(routes()).credentials(ours);
+        let server = server.bind(&target).await.expect("bound");
+        let channel = Channel::builder(target).credentials(theirs).connect().await;
+        all_kinds(&channel.expect("the server runs"), "unix:").await;
+        server.shutdown(None).await;
+    }
+
+    /// The pipe holds less than what is written at once: what TLS could not pass on waits.
+    #[tokio::test]
+    async fn in_the_same_process() {
+        let (ours, theirs) = credentials();
+        let server = Arc::new(Server::builder().add_service(routes()).credentials(ours).build());
+        let channel = Channel::builder("inproc:test").credentials(theirs);
+        let channel = channel.connector(move |_: &_| {
+            let (ours, theirs) = in_process();
+            server.serve_io(theirs);
+            std::future::ready(Ok(ours))
+        });
+        let channel = channel.connect().await.expect("the server runs");
+        all_kinds(&channel, "inproc").await;
+    }
 }
 
 #[tokio::test]

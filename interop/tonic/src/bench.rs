@@ -64,9 +64,7 @@ impl TestService for Test {
             sum += request.payload.map_or(0, |payload| payload.body.len());
         }
         let sum = i32::try_from(sum).map_err(|_| Status::out_of_range("the sum is too large"))?;
-        Ok(Response::new(StreamingInputCallResponse {
-            aggregated_payload_size: sum,
-        }))
+        Ok(Response::new(StreamingInputCallResponse { aggregated_payload_size: sum }))
     }
 
     type FullDuplexCallStream = Replies;
@@ -100,11 +98,8 @@ impl TestService for Test {
 fn replies(
     request: StreamingOutputCallRequest,
 ) -> impl Stream<Item = Result<StreamingOutputCallResponse, Status>> + Send {
-    stream::iter(request.response_parameters).map(|wanted| {
-        Ok(StreamingOutputCallResponse {
-            payload: Some(payload(wanted.size)?),
-        })
-    })
+    stream::iter(request.response_parameters)
+        .map(|wanted| Ok(StreamingOutputCallResponse { payload: Some(payload(wanted.size)?) }))
 }
 
 fn payload(size: i32) -> Result<Payload, Status> {

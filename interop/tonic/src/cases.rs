@@ -115,21 +115,14 @@ impl Peer {
             ..Default::default()
         });
         let requests: Vec<_> = requests.collect();
-        let reply = self
-            .test
-            .streaming_input_call(tokio_stream::iter(requests))
-            .await?;
+        let reply = self.test.streaming_input_call(tokio_stream::iter(requests)).await?;
         let sum = reply.get_ref().aggregated_payload_size as usize;
         check_equal(sum, sizes.iter().sum(), "sum")
     }
 
     async fn output_sizes(&mut self, sizes: &[usize]) -> Outcome {
         let replies = self.test.streaming_output_call(output(0, sizes)).await?;
-        check_equal(
-            sizes_of(&mut replies.into_inner()).await?.as_slice(),
-            sizes,
-            "sizes",
-        )
+        check_equal(sizes_of(&mut replies.into_inner()).await?.as_slice(), sizes, "sizes")
     }
 
     async fn ping_pong(&mut self) -> Outcome {
@@ -140,20 +133,12 @@ impl Peer {
             check_equal(next_size(&mut replies).await?, wanted, "size")?;
         }
         drop(requests);
-        check_equal(
-            sizes_of(&mut replies).await?,
-            vec![],
-            "replies after the last",
-        )
+        check_equal(sizes_of(&mut replies).await?, vec![], "replies after the last")
     }
 
     async fn empty_stream(&mut self) -> Outcome {
         let replies = self.test.full_duplex_call(tokio_stream::empty()).await?;
-        check_equal(
-            sizes_of(&mut replies.into_inner()).await?,
-            vec![],
-            "replies",
-        )
+        check_equal(sizes_of(&mut replies.into_inner()).await?, vec![], "replies")
     }
 
     async fn custom_metadata(&mut self) -> Outcome {
@@ -162,34 +147,18 @@ impl Peer {
 
         let mut request = Request::new(simple(271_828, 314_159));
         request.metadata_mut().insert(ECHO_INITIAL, initial.clone());
-        request
-            .metadata_mut()
-            .insert_bin(ECHO_TRAILING, trailing.clone());
+        request.metadata_mut().insert_bin(ECHO_TRAILING, trailing.clone());
         let reply = self.test.unary_call(request).await?;
         check_equal(size_of(&reply.get_ref().payload), 314_159, "size")?;
         // For a unary call tonic puts both kinds into one map.
-        check_equal(
-            reply.metadata().get(ECHO_INITIAL),
-            Some(&initial),
-            "initial",
-        )?;
-        check_equal(
-            reply.metadata().get_bin(ECHO_TRAILING),
-            Some(&trailing),
-            "trailing",
-        )?;
+        check_equal(reply.metadata().get(ECHO_INITIAL), Some(&initial), "initial")?;
+        check_equal(reply.metadata().get_bin(ECHO_TRAILING), Some(&trailing), "trailing")?;
 
         let mut request = Request::new(tokio_stream::iter([output(271_828, &[314_159])]));
         request.metadata_mut().insert(ECHO_INITIAL, initial.clone());
-        request
-            .metadata_mut()
-            .insert_bin(ECHO_TRAILING, trailing.clone());
+        request.metadata_mut().insert_bin(ECHO_TRAILING, trailing.clone());
         let reply = self.test.full_duplex_call(request).await?;
-        check_equal(
-            reply.metadata().get(ECHO_INITIAL),
-            Some(&initial),
-            "initial",
-        )?;
+        check_equal(reply.metadata().get(ECHO_INITIAL), Some(&initial), "initial")?;
         let mut replies = reply.into_inner();
         check_equal(sizes_of(&mut replies).await?, vec![314_159], "sizes")?;
         let trailers = replies.trailers().await?.unwrap_or_default();
@@ -198,21 +167,12 @@ impl Peer {
 
     async fn status_code_and_message(&mut self) -> Outcome {
         let status = asked_status(STATUS_MESSAGE);
-        let request = SimpleRequest {
-            response_status: status.clone(),
-            ..Default::default()
-        };
+        let request = SimpleRequest { response_status: status.clone(), ..Default::default() };
         let result = self.test.unary_call(request).await;
         check_status(result, Code::Unknown, Some(STATUS_MESSAGE))?;
 
-        let request = StreamingOutputCallRequest {
-            response_status: status,
-            ..Default::default()
-        };
-        let result = self
-            .test
-            .full_duplex_call(tokio_stream::iter([request]))
-            .await;
+        let request = StreamingOutputCallRequest { response_status: status, ..Default::default() };
+        let result = self.test.full_duplex_call(tokio_stream::iter([request])).await;
         let result = match result {
             Ok(replies) => sizes_of(&mut replies.into_inner()).await,
             // The status may come in the headers.
@@ -241,18 +201,12 @@ impl Peer {
                 async move { test.streaming_input_call(ReceiverStream::new(stream)).await },
             );
         tokio::time::sleep(Duration::from_millis(20)).await;
-        check(
-            !call.is_finished(),
-            "the call was over before it was cancelled",
-        )?;
+        check(!call.is_finished(), "the call was over before it was cancelled")?;
         // tonic cancels a call by dropping it, which leaves nobody to ask for a status. What can be
         // seen is that the request stream is let go and that the connection is still good.
         call.abort();
         let ended = call.await;
-        check(
-            ended.is_err_and(|end| end.is_cancelled()),
-            "the call went on",
-        )?;
+        check(ended.is_err_and(|end| end.is_cancelled()), "the call went on")?;
         let closed = tokio::time::timeout(Duration::from_secs(5), requests.closed()).await;
         check(closed.is_ok(), "the request stream is still open")?;
         self.empty_unary().await
@@ -300,10 +254,7 @@ impl Peer {
 
     async fn many_messages(&mut self) -> Outcome {
         let requests = (0..MANY).map(|_| output(0, &[8]));
-        let replies = self
-            .test
-            .full_duplex_call(tokio_stream::iter(requests))
-            .await?;
+        let replies = self.test.full_duplex_call(tokio_stream::iter(requests)).await?;
         let sizes = sizes_of(&mut replies.into_inner()).await?;
         let wanted = [8; MANY];
         check_equal(sizes.as_slice(), &wanted[..], "sizes")?;
@@ -313,11 +264,7 @@ impl Peer {
 
     async fn gzip(&mut self) -> Outcome {
         const SIZE: usize = 100_000;
-        let mut test = self
-            .test
-            .clone()
-            .send_compressed(Gzip)
-            .accept_compressed(Gzip);
+        let mut test = self.test.clone().send_compressed(Gzip).accept_compressed(Gzip);
         let request = SimpleRequest {
             response_compressed: YES,
             expect_compressed: YES,
@@ -332,11 +279,7 @@ impl Peer {
             request
         });
         let replies = test.full_duplex_call(tokio_stream::iter(requests)).await?;
-        check_equal(
-            sizes_of(&mut replies.into_inner()).await?,
-            vec![SIZE; 3],
-            "sizes",
-        )
+        check_equal(sizes_of(&mut replies.into_inner()).await?, vec![SIZE; 3], "sizes")
     }
 }
 
@@ -382,10 +325,9 @@ fn simple(size: usize, response_size: usize) -> SimpleRequest {
 }
 
 fn output(size: usize, response_sizes: &[usize]) -> StreamingOutputCallRequest {
-    let parameters = response_sizes.iter().map(|wanted| ResponseParameters {
-        size: *wanted as i32,
-        ..Default::default()
-    });
+    let parameters = response_sizes
+        .iter()
+        .map(|wanted| ResponseParameters { size: *wanted as i32, ..Default::default() });
     StreamingOutputCallRequest {
         payload: Some(Payload::of_size(size)),
         response_parameters: parameters.collect(),
@@ -394,8 +336,5 @@ fn output(size: usize, response_sizes: &[usize]) -> StreamingOutputCallRequest {
 }
 
 fn asked_status(message: &str) -> Option<EchoStatus> {
-    Some(EchoStatus {
-        code: 2,
-        message: message.to_owned(),
-    })
+    Some(EchoStatus { code: 2, message: message.to_owned() })
 }

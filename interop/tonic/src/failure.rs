@@ -24,20 +24,12 @@ impl fmt::Display for Failure {
 
 impl From<Status> for Failure {
     fn from(status: Status) -> Self {
-        Self(format!(
-            "RPC ended with {:?}: {:?}",
-            status.code(),
-            status.message()
-        ))
+        Self(format!("RPC ended with {:?}: {:?}", status.code(), status.message()))
     }
 }
 
 pub fn check(condition: bool, reason: &str) -> Outcome {
-    if condition {
-        Ok(())
-    } else {
-        Err(Failure::new(reason))
-    }
+    if condition { Ok(()) } else { Err(Failure::new(reason)) }
 }
 
 pub fn check_equal<T: PartialEq + Debug>(found: T, wanted: T, what: &str) -> Outcome {

@@ -13,14 +13,10 @@ use tower::Service;
 
 use crate::ECHO_TRAILING;
 
-const ECHOING: [&str; 2] = [
-    "/grpc.testing.TestService/UnaryCall",
-    "/grpc.testing.TestService/FullDuplexCall",
-];
-const STREAMING: [&str; 2] = [
-    "/grpc.testing.TestService/StreamingOutputCall",
-    "/grpc.testing.TestService/FullDuplexCall",
-];
+const ECHOING: [&str; 2] =
+    ["/grpc.testing.TestService/UnaryCall", "/grpc.testing.TestService/FullDuplexCall"];
+const STREAMING: [&str; 2] =
+    ["/grpc.testing.TestService/StreamingOutputCall", "/grpc.testing.TestService/FullDuplexCall"];
 
 #[derive(Clone)]
 pub struct Around<S> {
@@ -52,11 +48,7 @@ where
         if STREAMING.contains(&path) {
             compress_like_the_client(request.headers_mut());
         }
-        let trailing = request
-            .headers()
-            .get(ECHO_TRAILING)
-            .filter(|_| echo)
-            .cloned();
+        let trailing = request.headers().get(ECHO_TRAILING).filter(|_| echo).cloned();
         let response = self.inner.call(request);
         Box::pin(async move {
             let response = response.await?;
@@ -71,10 +63,7 @@ where
 /// tonic compresses all responses of a stream or none. All of them, if the client compresses too;
 /// otherwise the offer to take gzip is hidden from tonic.
 fn compress_like_the_client(headers: &mut HeaderMap) {
-    if headers
-        .get("grpc-encoding")
-        .is_none_or(|encoding| encoding != "gzip")
-    {
+    if headers.get("grpc-encoding").is_none_or(|encoding| encoding != "gzip") {
         headers.remove("grpc-accept-encoding");
     }
 }

@@ -14,10 +14,7 @@ pub mod testing {
 
     impl Payload {
         pub fn of_size(size: usize) -> Self {
-            Self {
-                body: vec![0; size],
-                ..Self::default()
-            }
+            Self { body: vec![0; size], ..Self::default() }
         }
     }
 }

@@ -37,11 +37,7 @@ impl TestService for Test {
             payload: Some(payload(request.get_ref().response_size)?),
             ..SimpleResponse::default()
         });
-        if !request
-            .get_ref()
-            .response_compressed
-            .is_some_and(|wanted| wanted.value)
-        {
+        if !request.get_ref().response_compressed.is_some_and(|wanted| wanted.value) {
             response.disable_compression();
         }
         echo_initial(&request, &mut response);
@@ -78,9 +74,8 @@ impl TestService for Test {
             sum += request.payload.map_or(0, |payload| payload.body.len());
         }
         let sum = i32::try_from(sum).map_err(|_| Status::out_of_range("the sum is too large"))?;
-        let mut response = Response::new(StreamingInputCallResponse {
-            aggregated_payload_size: sum,
-        });
+        let mut response =
+            Response::new(StreamingInputCallResponse { aggregated_payload_size: sum });
         response.disable_compression();
         Ok(response)
     }
@@ -100,10 +95,7 @@ impl TestService for Test {
             }
             Ok(())
         }));
-        echo_initial(
-            &Request::from_parts(metadata, Default::default(), ()),
-            &mut response,
-        );
+        echo_initial(&Request::from_parts(metadata, Default::default(), ()), &mut response);
         Ok(response)
     }
 
@@ -151,9 +143,7 @@ async fn send_all(
         if let Ok(interval @ 1..) = u64::try_from(wanted.interval_us) {
             tokio::time::sleep(Duration::from_micros(interval)).await;
         }
-        let response = StreamingOutputCallResponse {
-            payload: Some(payload(wanted.size)?),
-        };
+        let response = StreamingOutputCallResponse { payload: Some(payload(wanted.size)?) };
         let sent = responses.send(Ok(response)).await;
         sent.map_err(|_| Status::cancelled("the call is over"))?;
     }

@@ -1,150 +1,183 @@
-//! `cargo xtask bench`: ferrpc's example server beside tonic's, interleaved (A B A B), medians.
+//! `cargo xtask bench`: ferrpc beside everyone else, interleaved (A B C A B C ...), medians.
 //!
 //! ```text
-//! subject   a server under test: its core, its CPU time, its memory
-//! load      h2load: shapes, what is sent, whether every answer came
-//! latency   the median latency with 1, 8 and 64 calls in flight
-//! idle      resident memory of connections that do nothing
-//! marks     what the figures have to be, the tables and the JSON
+//! programs  who is measured, and how each is built        figures   what was measured, as a file
+//! plan      parts and cases of a run                      tables    for a terminal, for Markdown
+//! measure   rounds of a case, peer by peer                charts    SVG
+//! loads     what is sent, and what a right answer is      marks     what the figures have to be
+//! h2load, clients   who sends it                          machine   what it was measured on
+//! subject   a server's CPU time and memory                counts    --check: instructions
+//! memory, relay, syscalls   what is not time
 //! ```
 //!
 //! How it measures, and what that does not show: `bench/README.md`.
 
-mod idle;
-mod latency;
-mod load;
+mod charts;
+mod clients;
+mod counts;
+mod figures;
+mod h2load;
+mod loads;
+mod machine;
 mod marks;
+mod measure;
+mod memory;
+mod plan;
+mod programs;
+mod relay;
 mod subject;
+mod syscalls;
+mod tables;
+mod tools;
 
 use std::path::PathBuf;
-use std::thread;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::Args;
 
-use self::load::{H2load, Payload, Shape};
-use self::marks::{Comparison, Mark};
-use self::subject::Subject;
-use crate::report::{Progress, Tally};
+use self::figures::Figures;
+use self::h2load::H2load;
+use self::loads::Shape;
+use self::measure::Bench;
+use self::plan::Extent;
+use crate::report::{self, Progress, Tally};
 use crate::workspace::Workspace;
 
 /// What to measure.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Rounds; the figures are medians over them. Fewer than 5 are for a look only.
-    #[arg(long, default_value_t = 5)]
-    rounds: usize,
-    /// Connections x streams of the CPU figures.
-    #[arg(long, value_delimiter = ',', default_value = "1x1,1x100,10x100,100x1")]
+    /// Only these peers (bench/README.md has the names).
+    #[arg(long, value_delimiter = ',', value_name = "PEER")]
+    peers: Vec<String>,
+    /// Connections x streams of the CPU figures, 10x100 say.
+    #[arg(long, value_delimiter = ',', value_name = "CxS")]
     shapes: Vec<Shape>,
-    /// Only these parts: cpu, latency, idle.
+    /// Only these parts: cpu, latency, handlers, streams, echo, memory, wire, clients, pairs.
     #[arg(long, value_delimiter = ',', value_name = "PART")]
     only: Vec<String>,
+    /// Rounds; the figures are medians over them. [default: 3; 5 with --full or --marks]
+    #[arg(long)]
+    rounds: Option<usize>,
+    /// One short round: a look, not a figure.
+    #[arg(long, conflicts_with_all = ["full", "marks"])]
+    quick: bool,
+    /// Longer rounds, more of them, and all shapes for clients.
+    #[arg(long)]
+    full: bool,
+    /// Only what has a mark, and a mark that is missed is a failure.
+    #[arg(long)]
+    marks: bool,
+    /// A peer that cannot be built is a failure; else it is skipped aloud.
+    #[arg(long)]
+    require_all: bool,
     /// Write every figure of every round here.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Fail if a mark is missed. Without it only a wrong answer fails.
+    /// Measure nothing: take the figures of such a file.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["peers", "shapes", "only", "quick", "full"])]
+    from: Option<PathBuf>,
+    /// Draw charts (SVG) into this folder.
+    #[arg(long, value_name = "DIR")]
+    charts: Option<PathBuf>,
+    /// Write the tables, and the charts if they are drawn, into BENCHMARKS.md.
     #[arg(long)]
+    write: bool,
+    /// Instruction counts against the committed ones, and nothing else.
+    #[arg(long, exclusive = true)]
     check: bool,
-    /// tonic's default runtime against its current-thread runtime, without ferrpc.
-    #[arg(long, hide = true)]
-    peers_only: bool,
+    /// Commit the instruction counts as they are now.
+    #[arg(long, exclusive = true)]
+    bless: bool,
 }
 
-/// Measures, prints, and with `--check` judges; each mark is one check then.
+/// `cargo xtask bench --check`.
+pub(crate) fn check(workspace: &Workspace) -> Result<Tally> {
+    counts::run(workspace, false)
+}
+
+/// Measures, prints and writes. A failure is a check that failed; with `--marks` each mark is one.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<Tally> {
-    if let Some(unknown) = options.only.iter().find(|part| !PARTS.contains(&part.as_str())) {
-        bail!("there is no part {unknown}; there are {}", PARTS.join(", "));
+    if options.check || options.bless {
+        return counts::run(workspace, options.bless);
     }
-    if options.rounds == 0 {
-        bail!("--rounds must be at least 1");
+    let figures = match &options.from {
+        Some(path) => Figures::read(path)?,
+        None => measured(workspace, options)?,
+    };
+    let mut verdicts = marks::judge(&figures);
+    if !options.marks {
+        verdicts.retain(|verdict| verdict.met.is_some());
     }
-    let progress = Progress::new();
-    let h2load = H2load::find(workspace, &progress)?;
-    let mut subjects = subject::all(workspace, &progress, options.peers_only)?;
-    let part = |name: &str| options.only.is_empty() || options.only.iter().any(|part| part == name);
-
-    let mut comparisons = Vec::new();
-    if part("cpu") {
-        for shape in &options.shapes {
-            progress.say(&format!("cpu {shape}"));
-            comparisons.push(cpu(&mut subjects, &h2load, *shape, options.rounds, &progress)?);
-        }
-    }
-    if part("latency") {
-        progress.say("latency");
-        let measured = latency::measure(&mut subjects, &h2load, options.rounds, &progress)?;
-        comparisons.extend(measured);
-    }
-    // Last: it wants servers that have done nothing else, and starts its own.
-    let names = subjects.each_ref().map(|subject| subject.name);
-    drop(subjects);
-    if part("idle") {
-        progress.say("idle connections");
-        let rounds = options.rounds.min(IDLE_ROUNDS);
-        comparisons.push(idle::measure(workspace, options.peers_only, rounds, &progress)?);
-    }
-    drop(progress);
-
-    let cores = thread::available_parallelism().map_or(1, usize::from);
-    println!(
-        "\n{} beside {}: medians of {} rounds, interleaved.",
-        names[0], names[1], options.rounds
-    );
-    if cores > 1 {
-        println!(
-            "Server on core 0 (a multi-thread runtime has one worker there), h2load on core 1."
-        );
-    } else {
-        println!("One core only: server and load share it, and the figures are rough.");
-    }
-    marks::print(names, &comparisons);
+    tables::print(&figures, &verdicts);
     if let Some(path) = &options.json {
-        let text = serde_json::to_string_pretty(&marks::json(names, &comparisons, cores))?;
-        std::fs::write(path, text + "\n").with_context(|| path.display().to_string())?;
+        figures.write(path)?;
     }
-    let mut tally = Tally::default();
-    for met in comparisons.iter().filter_map(Comparison::met) {
-        tally.count(met);
+    let mut charts = Vec::new();
+    if let Some(folder) = &options.charts {
+        charts = charts::draw(&figures, folder)?;
     }
-    if tally.failed > 0 && !options.check {
-        println!("Marks missed: {}; with --check that is a failure.", tally.failed);
-        tally.failed = 0;
+    if options.write {
+        tables::write(&workspace.root.join("BENCHMARKS.md"), &figures, &verdicts, &charts)?;
+    }
+    let mut tally = Tally { passed: figures.rows.len(), failed: figures.failures.len() };
+    if options.require_all {
+        tally.failed += figures.skipped.len();
+    }
+    let missed = verdicts.iter().filter(|verdict| verdict.met != Some(true)).count();
+    if options.marks {
+        tally.passed += verdicts.len() - missed;
+        tally.failed += missed;
+    } else if missed > 0 {
+        println!("Marks missed: {missed}; with --marks that is a failure.");
     }
     Ok(tally)
 }
 
-/// Server CPU per call in one shape.
-fn cpu(
-    subjects: &mut [Subject; 2],
-    h2load: &H2load,
-    shape: Shape,
-    rounds: usize,
-    progress: &Progress,
-) -> Result<Comparison> {
-    let payload = Payload::small();
-    let calls = shape.calls();
-    let mut figures = [Vec::new(), Vec::new()];
-    for subject in subjects.iter_mut() {
-        h2load.run(subject, shape, calls / 10, &payload)?;
+fn measured(workspace: &Workspace, options: &Options) -> Result<Figures> {
+    let thorough = options.full || options.marks;
+    let rounds = options.rounds.unwrap_or(match (options.quick, thorough) {
+        (true, _) => 1,
+        (_, true) => 5,
+        _ => 3,
+    });
+    if rounds == 0 {
+        bail!("--rounds must be at least 1");
     }
-    for round in 1..=rounds {
-        for (subject, figures) in subjects.iter_mut().zip(&mut figures) {
-            progress.detail(&format!("cpu {shape}, round {round} of {rounds}: {}", subject.name));
-            let before = subject.cpu()?;
-            h2load.run(subject, shape, calls, &payload)?;
-            let used = subject.cpu()?.saturating_sub(before);
-            figures.push(used.as_secs_f64() * 1e6 / calls as f64);
-        }
+    let extent = Extent {
+        rounds,
+        memory_rounds: if thorough { 3 } else { 1 },
+        seconds: match (options.quick, thorough) {
+            (true, _) => 0.15,
+            (_, true) => 1.0,
+            _ => 0.4,
+        },
+        full: options.full,
+        marks: options.marks,
+    };
+    let mut peers = options.peers.clone();
+    if options.marks && peers.is_empty() {
+        peers = marks::PEERS.map(str::to_owned).to_vec();
     }
-    Ok(Comparison {
-        what: format!("server CPU per call, {shape}"),
-        unit: "us",
-        mark: Mark::of_cpu(shape),
-        figures,
-    })
-}
+    let cases = plan::cases(&extent, &options.only, &options.shapes)?;
+    let about = machine::describe(workspace);
+    let progress = Progress::new();
+    let h2load = H2load::find(workspace, &progress)?;
+    tools::need(&progress, "strace", "strace")?;
+    let programs = programs::build(workspace, &progress, &peers)?;
+    drop(progress);
+    for skipped in &programs.skipped {
+        println!("skipped: {}: {}", skipped.peer, skipped.reason);
+    }
 
-const PARTS: [&str; 3] = ["cpu", "latency", "idle"];
-/// The memory of a fresh process varies little.
-const IDLE_ROUNDS: usize = 3;
+    let progress = Progress::timed();
+    let bench = Bench::new(workspace, &progress, &h2load, &programs, extent, &peers);
+    let estimate = bench.estimate(&cases);
+    println!("{} cases, about {}", cases.len(), report::elapsed(estimate));
+    progress.expect(estimate);
+    let mut figures = bench.run(&cases)?;
+    drop(progress);
+    figures.machine = about.machine;
+    figures.machine.h2load = h2load.version;
+    (figures.commit, figures.date, figures.command) = (about.commit, about.date, about.command);
+    Ok(figures)
+}

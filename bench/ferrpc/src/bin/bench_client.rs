@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use ferrpc::credentials::{ChannelCredentials, ClientTls, Roots};
 use ferrpc::{Channel, Request};
 use ferrpc_bench::testing::{
     Payload, ResponseParameters, SimpleRequest, StreamingOutputCallRequest, TestServiceClient,
@@ -19,6 +20,11 @@ async fn connect(options: Arc<Options>) -> Result<Stubs, Failure> {
     let mut channel = Channel::builder(&options.connect).max_receive_message(MESSAGE_LIMIT);
     if options.big_windows {
         channel = channel.window(ferrpc::client::Window::Fixed(16 << 20));
+    }
+    if let Some(roots) = &options.tls_ca {
+        let roots = Roots::from_pem(std::fs::read(roots)?)?;
+        let tls = ClientTls::builder().roots(roots).build()?;
+        channel = channel.credentials(ChannelCredentials::tls(tls));
     }
     let channel = channel.connect().await?;
     Ok(Stubs {

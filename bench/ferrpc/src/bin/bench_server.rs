@@ -2,9 +2,11 @@
 
 use std::error::Error;
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::{Parser, ValueEnum};
+use ferrpc::credentials::{Identity, ServerCredentials, ServerTls};
 use ferrpc::server::{ResponseStream, Server};
 use ferrpc::{Code, Request, Response, Status, Streaming};
 use ferrpc_bench::testing::{
@@ -28,6 +30,12 @@ struct Arguments {
     /// What example.TestService does before it answers.
     #[arg(long, value_enum, default_value = "answers")]
     handler: Work,
+    /// A certificate chain in PEM: the server speaks TLS.
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// Its private key.
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -53,7 +61,15 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 async fn serve(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
+    let credentials = match (&arguments.tls_cert, &arguments.tls_key) {
+        (Some(chain), Some(key)) => {
+            let identity = Identity::from_pem(std::fs::read(chain)?, std::fs::read(key)?)?;
+            ServerCredentials::tls(ServerTls::builder(identity).build()?)
+        }
+        _ => ServerCredentials::insecure(),
+    };
     let server = Server::builder()
+        .credentials(credentials)
         .max_receive_message(MESSAGE_LIMIT)
         .add_service(TestServiceServer::new(Test))
         .add_service(tutorial::TestServiceServer::new(Example { work: arguments.handler }))

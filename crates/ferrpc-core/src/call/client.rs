@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use ferrpc_http2::Time;
 
-use crate::transport::{Message, TransparentRetry};
+use crate::transport::{Messages, TransparentRetry};
 use crate::{Code, Status};
 
 /// What a call is told when it begins.
@@ -36,14 +36,14 @@ pub struct CallConfig {
 ///
 /// **Input**: messages ([`push`](Self::push), [`half_close`](Self::half_close)), and what became of
 /// attempts and of the wait for them (`handle_*`).
-/// **Output**: [`next_message`](Self::next_message) and [`wants_half_close`](Self::wants_half_close)
+/// **Output**: [`next_messages`](Self::next_messages) and [`wants_half_close`](Self::wants_half_close)
 /// for the attempt that runs, and [`Next`] for what follows one.
 #[derive(Debug)]
 pub struct ClientCall {
     config: CallConfig,
     /// While uncommitted: all messages, of which this attempt sent the first `sent`. Once
     /// committed: those not sent.
-    messages: VecDeque<Message>,
+    messages: VecDeque<Messages>,
     sent: usize,
     /// Bytes of the first `sent` messages.
     kept: usize,
@@ -91,12 +91,13 @@ impl ClientCall {
 
     // -- what the application sends ----------------------------------------------------------------
 
-    /// Takes a message to be sent. Whoever pushes waits while [`unsent`](Self::unsent) is above a
+    /// Takes a message, or several, to be sent. Whoever pushes waits while [`unsent`](Self::unsent) is above a
     /// watermark of its choice.
-    pub fn push(&mut self, message: Message) {
+    pub fn push(&mut self, messages: impl Into<Messages>) {
         debug_assert!(!self.half_closed, "no messages follow a half-close");
-        self.unsent += message.payload.len();
-        self.messages.push_back(message);
+        let messages = messages.into();
+        self.unsent += messages.payload_bytes();
+        self.messages.push_back(messages);
     }
 
     /// No more messages follow.
@@ -125,9 +126,9 @@ impl ClientCall {
         self.half_close_sent = false;
     }
 
-    /// The next message to be handed to the transport.
-    pub fn next_message(&mut self) -> Option<Message> {
-        let size = self.messages.get(self.sent)?.payload.len();
+    /// The next message, or run of them, to be handed to the transport.
+    pub fn next_messages(&mut self) -> Option<Messages> {
+        let size = self.messages.get(self.sent)?.payload_bytes();
         self.unsent -= size;
         if !self.committed && self.kept + size > self.config.max_kept {
             self.commit();
@@ -236,9 +237,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-
     use super::*;
+    use crate::transport::Message;
 
     const CONFIG: CallConfig = CallConfig { deadline: None, wait_for_ready: false, max_kept: 10 };
 
@@ -247,7 +247,7 @@ mod tests {
     }
 
     fn message(size: usize) -> Message {
-        Message { payload: Bytes::from(vec![0; size]), compressed: false }
+        Message::plain(vec![0; size])
     }
 
     fn call(sizes: &[usize]) -> ClientCall {
@@ -257,7 +257,7 @@ mod tests {
     }
 
     fn sent(call: &mut ClientCall) -> Vec<usize> {
-        std::iter::from_fn(|| call.next_message()).map(|message| message.payload.len()).collect()
+        std::iter::from_fn(|| call.next_messages()).map(|message| message.payload_bytes()).collect()
     }
 
     #[test]
@@ -320,9 +320,9 @@ mod tests {
         let mut call = call(&[6, 6, 1]);
         call.half_close();
         call.start_attempt();
-        assert_eq!(call.next_message().map(|message| message.payload.len()), Some(6));
+        assert_eq!(call.next_messages().map(|message| message.payload_bytes()), Some(6));
         assert!(!call.is_committed());
-        assert_eq!(call.next_message().map(|message| message.payload.len()), Some(6));
+        assert_eq!(call.next_messages().map(|message| message.payload_bytes()), Some(6));
         assert!(call.is_committed());
         assert_eq!(call.messages.len(), 1);
         assert!(!call.wants_half_close());

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use ferrpc_http2::{CloseCause, Fields, Time};
 
+use super::Run;
 use crate::{Encoding, EncodingSet, Metadata, Status};
 
 /// One call on one connection. Copied freely; a call that has ended is recognised as such, and
@@ -64,6 +65,14 @@ pub enum Event {
         call: CallId,
         /// The message.
         message: Message,
+    },
+    /// Small messages of a call that takes many. Give their credit back, as for
+    /// [`Message`](Self::Message). Only with [`Config::message_runs`](super::Config::message_runs).
+    Messages {
+        /// The call.
+        call: CallId,
+        /// The messages.
+        run: Run,
     },
     /// The peer will send no more messages (server: half-close).
     RemoteDone {

@@ -20,6 +20,7 @@ mod client;
 mod deadlines;
 mod event;
 mod lifetime;
+mod messages;
 mod receive;
 mod request;
 mod response;
@@ -33,6 +34,7 @@ use ferrpc_http2::{self as http2, CloseCause, Role, Time, Transmit};
 
 use crate::{Counters, Encoding, EncodingSet, Metadata};
 pub use event::{CallId, CancelledBy, Event, Message, RequestHead, SendState, TransparentRetry};
+pub use messages::{Messages, PushError, Run, RunBuilder};
 
 use calls::Calls;
 use deadlines::Deadlines;
@@ -58,6 +60,9 @@ pub struct Config {
     /// messages alone are more than this, none does: consumers come first. Messages that fit in a
     /// stream's window go on in any case.
     pub max_held_messages: usize,
+    /// Whether small messages that arrive together are reported together, as
+    /// [`Event::Messages`].
+    pub message_runs: bool,
     /// Randomness for jitter; the machines have no other source.
     pub seed: u64,
 }
@@ -143,6 +148,7 @@ pub struct Transport {
     /// Bytes of messages held for the application, and the most there should be.
     held: usize,
     max_held: usize,
+    message_runs: bool,
     /// Those of `held` that are whole messages.
     unconsumed: usize,
     /// Calls that get no credit because too much is held, in the order in which they began to
@@ -183,6 +189,7 @@ impl Transport {
             counters: Counters::default(),
             held: 0,
             max_held: config.max_held_messages,
+            message_runs: config.message_runs,
             unconsumed: 0,
             starved: VecDeque::new(),
             epoch: 0,
@@ -251,6 +258,7 @@ impl Transport {
                 Event::Call { call, .. }
                 | Event::Http { call, .. }
                 | Event::Headers { call, .. }
+                | Event::Messages { call, .. }
                 | Event::RemoteDone { call }
                 | Event::Writable { call } => {
                     // A command has ended the call since.
@@ -346,6 +354,7 @@ impl Default for Config {
             max_age_grace: None,
             max_idle: None,
             max_held_messages: 64 << 20,
+            message_runs: false,
             seed: 0,
         }
     }

@@ -93,8 +93,20 @@ impl Transport {
         };
         let single = call.receives_one(self.role);
         let mut input = payload;
-        while let Some(message) = call.deframer.next(&mut input).map_err(too_large)? {
-            if message.compressed && call.receive_encoding == Encoding::Identity {
+        let compressed = call.receive_encoding != Encoding::Identity;
+        loop {
+            if self.message_runs
+                && !single
+                && let Some(run) = call.deframer.next_run(&mut input, compressed)
+            {
+                let count = u32::try_from(run.len()).unwrap_or(u32::MAX);
+                call.messages = call.messages.saturating_add(count);
+                call.unconsumed += run.framed_bytes();
+                self.counters.messages_received += u64::from(count);
+                self.events.push_back(Event::Messages { call: id, run });
+            }
+            let Some(message) = call.deframer.next(&mut input).map_err(too_large)? else { break };
+            if message.compressed && !compressed {
                 return Err(Status::internal(
                     "a message has its compressed flag set, but no grpc-encoding was named",
                 ));
@@ -133,12 +145,13 @@ impl Transport {
         self.feed_starved();
     }
 
-    /// Gives back the credit of consumed messages of `payload` bytes.
-    pub fn release(&mut self, _now: Time, id: CallId, payload: usize) {
+    /// Gives back the credit of so many consumed messages, of `payload` bytes in all.
+    pub fn release(&mut self, _now: Time, id: CallId, messages: usize, payload: usize) {
         let Some(call) = self.calls.call(id) else {
             return;
         };
-        let bytes = payload.saturating_add(PREFIX).min(call.unconsumed);
+        let framed = payload.saturating_add(messages.saturating_mul(PREFIX));
+        let bytes = framed.min(call.unconsumed);
         call.unconsumed -= bytes;
         self.unconsumed -= bytes;
         self.held -= bytes;

@@ -7,7 +7,7 @@ use crate::{Encoding, Metadata, Status};
 
 use super::calls::Call;
 use super::response::{self, StatusFields};
-use super::{CallId, Message, SendState, Transport};
+use super::{CallId, Message, Messages, SendState, Transport};
 
 impl Transport {
     /// Server: sends the response headers now, rather than with the first message. `encoding` is
@@ -68,6 +68,34 @@ impl Transport {
         self.counters.messages_sent += 1;
         let head = prefix(message.compressed, length);
         self.http2.send_data(now, stream, &head, message.payload, false);
+        if self.http2.is_writable(stream) { SendState::Ready } else { SendState::Full }
+    }
+
+    /// Sends messages in a row; like [`send_message`](Self::send_message) for each of them.
+    pub fn send_messages(&mut self, now: Time, id: CallId, messages: Messages) -> SendState {
+        let run = match messages {
+            Messages::One(message) => return self.send_message(now, id, message),
+            Messages::Run(run) => run,
+        };
+        let Some(call) = self.calls.call(id) else {
+            return SendState::Gone;
+        };
+        let (stream, headers_sent) = (call.stream, call.headers_sent);
+        if run.largest() > call.limits.max_send {
+            // Some are to go out before the one that fails.
+            let mut state = SendState::Ready;
+            for message in run {
+                state = self.send_message(now, id, message);
+            }
+            return state;
+        }
+        if !headers_sent
+            && self.send_headers(now, id, &Metadata::new(), Encoding::Identity) == SendState::Gone
+        {
+            return SendState::Gone;
+        }
+        self.counters.messages_sent += run.len() as u64;
+        self.http2.send_data(now, stream, &[], run.into_framed(), false);
         if self.http2.is_writable(stream) { SendState::Ready } else { SendState::Full }
     }
 

@@ -27,6 +27,7 @@ fn run(seed: u64, cut_per_million: u32) -> u64 {
     let config = |mix: u64| Config {
         http2: ferrpc_http2::Config { window: window(mix), ..Default::default() },
         max_held_messages: [64 << 20, 100_000, 0][mix as usize / 3 % 3],
+        message_runs: mix.is_multiple_of(2),
         ..Config::default()
     };
     let mut world = World::new(seed, network, config(seed / 16), config(seed / 48));

@@ -125,9 +125,9 @@ impl Encoder {
             }
             self.resize_table(last, out);
         }
-        for field in fields {
-            self.encode_field(&field, out);
-        }
+        // Lists are chains of lists: taking fields out of them one by one costs more than to encode
+        // them.
+        fields.into_iter().for_each(|field| self.encode_field(&field, out));
     }
 
     fn schedule_resize(&mut self, size: usize) {

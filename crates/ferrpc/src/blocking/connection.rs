@@ -556,9 +556,9 @@ impl State {
         let Some(call) = slot.stream else { return };
         let now = clock::now();
         while !slot.full {
-            let Some(message) = slot.call.next_message() else { break };
+            let Some(messages) = slot.call.next_messages() else { break };
             self.dirty = true;
-            match self.transport.send_message(now, call, message) {
+            match self.transport.send_messages(now, call, messages) {
                 SendState::Ready => {}
                 SendState::Full => slot.full = true,
                 SendState::Gone => return,
@@ -582,7 +582,7 @@ impl State {
     /// Gives the credit of a consumed message back.
     pub(super) fn release(&mut self, key: usize, payload: usize) {
         if let Some(call) = self.slots[key].stream {
-            self.transport.release(clock::now(), call, payload);
+            self.transport.release(clock::now(), call, 1, payload);
             self.dirty = true;
         }
     }

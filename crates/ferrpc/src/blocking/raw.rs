@@ -182,7 +182,7 @@ impl RawUnary {
                     let limit = self.call.head.limits.max_receive;
                     match decompress(encoding, message, limit) {
                         Ok(message) => unary.message = Some(message),
-                        Err(outcome) => unary.outcome = outcome,
+                        Err(outcome) => unary.outcome = *outcome,
                     }
                 }
                 unary
@@ -262,8 +262,8 @@ impl RawCall {
         match decompress(encoding, message, limit) {
             Ok(message) => Waited::Ready(message),
             Err(outcome) => {
-                self.call.end(outcome.clone());
-                Waited::Over(Arc::new(outcome))
+                self.call.end((*outcome).clone());
+                Waited::Over(Arc::from(outcome))
             }
         }
     }
@@ -272,8 +272,8 @@ impl RawCall {
     pub fn push(&self, message: Bytes, limit: Option<Instant>) -> Result<(), PushError> {
         let message = compression::compress_now(self.call.head.encoding, message);
         if let Err(outcome) = check_size(&message, self.call.head.limits.max_send) {
-            self.call.end(outcome.clone());
-            return Err(PushError::Over(Arc::new(outcome)));
+            self.call.end((*outcome).clone());
+            return Err(PushError::Over(Arc::from(outcome)));
         }
         self.push_again(message, limit)
     }
@@ -344,29 +344,29 @@ fn begin(
         message.as_ref().map_or(Ok(()), |message| check_size(message, head.limits.max_send));
     let call = Call::new(Arc::clone(channel), head, config, message, unattended);
     if let Err(outcome) = checked {
-        call.end(outcome);
+        call.end(*outcome);
     }
     Ok((call, hooks))
 }
 
-fn check_size(message: &Message, limit: usize) -> Result<(), Outcome> {
+fn check_size(message: &Message, limit: usize) -> Result<(), Box<Outcome>> {
     let size = message.payload.len();
     if size <= limit {
         return Ok(());
     }
     let text = format!("a request message of {size} bytes exceeds the limit of {limit} bytes");
     let status = Status::new(Code::ResourceExhausted, text);
-    Err(Outcome::new(status, Origin::TooLarge { sent: true, size, limit }))
+    Err(Box::new(Outcome::new(status, Origin::TooLarge { sent: true, size, limit })))
 }
 
-fn decompress(encoding: Encoding, message: Message, limit: usize) -> Result<Bytes, Outcome> {
+fn decompress(encoding: Encoding, message: Message, limit: usize) -> Result<Bytes, Box<Outcome>> {
     compression::decompress_now(encoding, message, limit).map_err(|status| {
         let origin = if status.code() == Code::ResourceExhausted {
             Origin::TooLarge { sent: false, size: limit.saturating_add(1), limit }
         } else {
             Origin::Local
         };
-        Outcome::new(status, origin)
+        Box::new(Outcome::new(status, origin))
     })
 }
 

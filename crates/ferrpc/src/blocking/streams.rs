@@ -140,7 +140,7 @@ impl<S> Drop for Responses<S> {
 pub(super) fn encode<Q>(head: &Head, codec: &Codec<Q>, message: &Q) -> Result<Message, Status> {
     let payload = codec.to_bytes(message)?;
     let message = compression::compress_now(head.encoding, payload);
-    check_size(&message, head.limits.max_send)?;
+    check_size(message.payload.len(), head.limits.max_send)?;
     Ok(message)
 }
 

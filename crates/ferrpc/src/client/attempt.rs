@@ -12,6 +12,7 @@ use ferrpc_core::{Encoding, Metadata, Status, Time};
 use super::call::{CallCell, Progress};
 use super::role::{Command, Start};
 use super::subchannel::{Connection, Subchannel};
+use crate::credentials::{self, SecurityLevel};
 use crate::transport::clock;
 
 /// Holds a call while its caller waits for it: dropped, the call is cancelled.
@@ -54,6 +55,11 @@ impl CallGuard {
         wait_for_ready: bool,
         until: Until,
     ) -> Driven {
+        if self.cell.head.credentials.is_some()
+            && let Err(status) = self.authorize(subchannel, wait_for_ready).await
+        {
+            return self.ended(status);
+        }
         loop {
             let connection = match subchannel.connection() {
                 Some(connection) => connection,
@@ -89,6 +95,43 @@ impl CallGuard {
                 }
             }
         }
+    }
+
+    /// Adds what the call's credentials say to its metadata, once there is a connection to say it
+    /// on, at most until the deadline.
+    async fn authorize(
+        &self,
+        subchannel: &Arc<Subchannel>,
+        wait_for_ready: bool,
+    ) -> Result<(), Status> {
+        let head = &self.cell.head;
+        let Some(credentials) = &head.credentials else { return Ok(()) };
+        if subchannel.connection().is_none() {
+            self.connection(subchannel, wait_for_ready).await?;
+        }
+        if subchannel.security_level() < SecurityLevel::PrivacyAndIntegrity {
+            return Err(credentials::insecure());
+        }
+        let context = head.context();
+        let mut asking = pin!(credentials::ask(&**credentials, &context));
+        let asking = poll_fn(|cx| {
+            // The sender may end the call meanwhile.
+            if let Poll::Ready(Progress::Ended(ended)) = self.cell.poll_end(cx, true) {
+                return Poll::Ready(Err(ended.status));
+            }
+            asking.as_mut().poll(cx)
+        });
+        let added = match self.deadline() {
+            None => asking.await,
+            Some(deadline) => {
+                match tokio::time::timeout_at(clock::to_instant(deadline), asking).await {
+                    Ok(added) => added,
+                    Err(_) => Err(self.timed_out(deadline, "the call's credentials")),
+                }
+            }
+        }?;
+        head.authorize(&added);
+        Ok(())
     }
 
     /// Waits for a connection, at most until the deadline.

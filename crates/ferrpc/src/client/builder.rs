@@ -9,10 +9,12 @@ use ferrpc_core::http2::{Keepalive, Limits, Window};
 use ferrpc_core::transport::{self, CallLimits};
 use ferrpc_core::{Encoding, EncodingSet};
 
-use super::connector::Connector;
+use super::connector::{Connector, Security};
 use super::maker::CallMaker;
 use super::observer::Observer;
+use super::proxy::{Proxy, Route};
 use super::{Channel, ConnectError};
+use crate::credentials::ChannelCredentials;
 use crate::interceptor::ClientInterceptor;
 use crate::observers::Observers;
 use crate::resolver::Target;
@@ -23,6 +25,9 @@ use crate::resolver::Target;
 pub struct ChannelBuilder {
     target: String,
     authority: Option<String>,
+    credentials: Option<ChannelCredentials>,
+    server_name: Option<String>,
+    proxy: Proxy,
     user_agent: Option<String>,
     whole_user_agent: bool,
     interceptors: Vec<Interceptor>,
@@ -33,6 +38,8 @@ pub struct ChannelBuilder {
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
     pub(crate) connector: Option<Arc<dyn Connector>>,
+    pub(crate) security: Security,
+    pub(crate) route: Option<Route>,
     pub(crate) connect_timeout: Option<Duration>,
     pub(crate) backoff: BackoffConfig,
     pub(crate) transport: transport::Config,
@@ -51,6 +58,11 @@ impl ChannelBuilder {
     pub(super) fn new(target: String) -> Self {
         let config = Config {
             connector: None,
+            security: Security {
+                credentials: ChannelCredentials::insecure(),
+                server_name: "".into(),
+            },
+            route: None,
             connect_timeout: None,
             backoff: BackoffConfig::default(),
             transport: transport::Config {
@@ -60,6 +72,7 @@ impl ChannelBuilder {
                 max_age_grace: None,
                 max_idle: None,
                 max_held_messages: MAX_HELD_MESSAGES,
+                message_runs: false,
                 seed: 0,
             },
             limits: CallLimits { max_receive: DEFAULT_MAX_RECEIVE, max_send: usize::MAX },
@@ -72,6 +85,9 @@ impl ChannelBuilder {
         Self {
             target,
             authority: None,
+            credentials: None,
+            server_name: None,
+            proxy: Proxy::from_environment(),
             user_agent: None,
             whole_user_agent: false,
             interceptors: Vec::new(),
@@ -79,7 +95,23 @@ impl ChannelBuilder {
         }
     }
 
-    /// The `:authority` of all calls, in place of the target's host and port.
+    /// How connections are protected, and what calls say about who makes them. By default targets
+    /// with `https:` have TLS with [the usual roots](crate::credentials::Roots::from_environment),
+    /// others are insecure.
+    pub fn credentials(mut self, credentials: ChannelCredentials) -> Self {
+        self.credentials = Some(credentials);
+        self
+    }
+
+    /// The name that a server must prove to have by its certificate, in place of the target's
+    /// host; also the `:authority` of all calls, unless that is set.
+    pub fn server_name(mut self, name: impl Into<String>) -> Self {
+        self.server_name = Some(name.into());
+        self
+    }
+
+    /// The `:authority` of all calls, in place of the target's host and port; its host is also the
+    /// name that a server must prove to have.
     pub fn authority(mut self, authority: impl Into<String>) -> Self {
         self.authority = Some(authority.into());
         self
@@ -216,6 +248,12 @@ impl ChannelBuilder {
         self
     }
 
+    /// Which proxy to go through. By default what [the environment](Proxy::from_environment) says.
+    pub fn proxy(mut self, proxy: Proxy) -> Self {
+        self.proxy = proxy;
+        self
+    }
+
     /// The channel, which connects when the first call asks for it. Fails only if the target is
     /// not one. Needs no runtime; the calls do.
     pub fn connect_lazy(self) -> Result<Channel, ConnectError> {
@@ -228,26 +266,49 @@ impl ChannelBuilder {
     #[cfg(unix)]
     pub fn build_blocking(self) -> Result<crate::blocking::Channel, ConnectError> {
         let (target, maker, config) = self.finish()?;
-        if config.connector.is_some() {
+        if config.connector.is_some() || config.security.credentials.is_tls() {
             return Err(ConnectError::needs_runtime(&target));
         }
         Ok(crate::blocking::Channel::new(target, maker, config))
     }
 
     fn finish(self) -> Result<(Target, CallMaker, Config), ConnectError> {
-        let Self { target, authority, user_agent, whole_user_agent, interceptors, config } = self;
+        let Self {
+            target,
+            authority,
+            credentials,
+            server_name,
+            proxy,
+            user_agent,
+            whole_user_agent,
+            interceptors,
+            mut config,
+        } = self;
         let target: Target = target.parse()?;
-        if target.wants_tls() && config.connector.is_none() {
+        let credentials = match credentials {
+            Some(credentials) => credentials,
+            // A connector that was not told how to secure its streams does that itself.
+            None if target.wants_tls() && config.connector.is_none() => usual_tls(&target)?,
+            None => ChannelCredentials::insecure(),
+        };
+        let tls = credentials.is_tls();
+        if target.wants_tls() && !tls && config.connector.is_none() {
             return Err(ConnectError::tls(&target));
         }
-        let authority = authority.unwrap_or_else(|| target.authority());
+        if config.connector.is_none() && !credentials.is_local() {
+            config.route = proxy.route(&target)?;
+        }
+        let authority =
+            authority.or_else(|| server_name.clone()).unwrap_or_else(|| target.authority());
+        let server_name = server_name.unwrap_or_else(|| host(&authority).to_owned());
+        config.security = Security { credentials, server_name: server_name.into() };
         let user_agent = match user_agent {
             None => DEFAULT_USER_AGENT.to_owned(),
             Some(text) if whole_user_agent => text,
             Some(prefix) => format!("{prefix} {DEFAULT_USER_AGENT}"),
         };
         let interceptors = interceptors.into_iter().map(|Interceptor(inner)| inner).collect();
-        let scheme = if target.wants_tls() { "https" } else { "http" };
+        let scheme = if tls || target.wants_tls() { "https" } else { "http" };
         let (authority, user_agent) = (authority.into(), user_agent.into());
         let maker = CallMaker::new(scheme, authority, user_agent, interceptors, config.clone());
         Ok((target, maker, config))
@@ -258,6 +319,30 @@ impl ChannelBuilder {
         let channel = self.connect_lazy()?;
         channel.connected().await?;
         Ok(channel)
+    }
+}
+
+/// The TLS of a channel that was told nothing about it.
+#[cfg(feature = "_rustls")]
+fn usual_tls(_: &Target) -> Result<ChannelCredentials, ConnectError> {
+    Ok(ChannelCredentials::tls_or_error(crate::credentials::ClientTls::builder().build()))
+}
+
+#[cfg(not(feature = "_rustls"))]
+fn usual_tls(target: &Target) -> Result<ChannelCredentials, ConnectError> {
+    Err(ConnectError::tls(target))
+}
+
+/// The host of an authority: "::1" of "[::1]:443".
+fn host(authority: &str) -> &str {
+    if let Some(rest) = authority.strip_prefix('[') {
+        return rest.split_once(']').map_or(rest, |(host, _)| host);
+    }
+    match authority.split_once(':') {
+        // More than one colon: an IPv6 address alone.
+        Some((_, rest)) if rest.contains(':') => authority,
+        Some((host, _)) => host,
+        None => authority,
     }
 }
 

@@ -12,16 +12,16 @@
 //! caller rings the connection's mailbox when it has left something in the cell, once until the
 //! connection has looked.
 
-use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use ferrpc_core::call::{CallConfig, ClientCall, Next};
-use ferrpc_core::transport::{CallId, Message, TransparentRetry};
+use ferrpc_core::transport::{CallId, Message, Messages, TransparentRetry};
 use ferrpc_core::{Code, Encoding, Metadata, Status, Time};
 
 use super::maker::Head;
 use super::role::Command;
+use crate::transport::inbox::{Credit, Inbox, Receive, keep_waker};
 use crate::transport::mailbox::Mailbox;
 
 /// One call: what it starts with, and what changes.
@@ -40,12 +40,9 @@ pub(super) struct State {
     pub(super) full: bool,
     /// The caller has lost interest.
     pub(super) cancelled: bool,
-    /// Bytes consumed and not yet given back, with the prefix of each message.
-    pub(super) credit: usize,
     pub(super) initial: Option<(Metadata, Encoding)>,
-    pub(super) received: VecDeque<Message>,
+    pub(super) inbox: Inbox,
     pub(super) ended: Option<Ended>,
-    pub(super) receiver: Option<Waker>,
     pub(super) sender: Option<Waker>,
 }
 
@@ -84,11 +81,9 @@ impl CallCell {
             touched: false,
             full: false,
             cancelled: false,
-            credit: 0,
             initial: None,
-            received: VecDeque::new(),
+            inbox: Inbox::default(),
             ended: None,
-            receiver: None,
             sender: None,
         };
         Arc::new(Self { head, state: Mutex::new(state) })
@@ -112,11 +107,11 @@ impl CallCell {
         if state.has_room() { Poll::Ready(Ok(())) } else { Poll::Pending }
     }
 
-    /// Queues a message, whether or not there is room.
-    pub(super) fn push(&self, message: Message) {
+    /// Queues messages, whether or not there is room.
+    pub(super) fn push(&self, messages: Messages) {
         let mut state = self.lock();
         if !state.is_over() {
-            state.call.push(message);
+            state.call.push(messages);
             if !state.full {
                 ring(state);
             }
@@ -153,9 +148,9 @@ impl CallCell {
             return;
         }
         state.cancelled = true;
-        state.receiver = None;
-        let sender = state.sender.take();
+        let wakers = state.take_wakers();
         leave(state);
+        let [_, sender] = wakers;
         sender.into_iter().for_each(Waker::wake);
     }
 
@@ -170,7 +165,7 @@ impl CallCell {
         if !queued && matches!(state.attempt, Attempt::Queued { .. }) {
             return Poll::Ready(Progress::Queued);
         }
-        keep_waker(&mut state.receiver, cx);
+        state.inbox.wait(cx);
         Poll::Pending
     }
 
@@ -182,34 +177,10 @@ impl CallCell {
         self.poll_end(cx, queued)
     }
 
-    /// The next message of the response; `Err` with the status after the last.
-    pub(super) fn poll_message(&self, cx: &Context<'_>) -> Poll<Result<Message, Status>> {
-        let mut state = self.lock();
-        if let Some(message) = state.received.pop_front() {
-            state.credit += message.payload.len() + PREFIX;
-            if state.credit >= self.head.credit_batch {
-                ring(state);
-            }
-            return Poll::Ready(Ok(message));
-        }
-        if let Some(ended) = &mut state.ended {
-            // The end stays, so that everybody sees that the call is over; what it says is told
-            // once.
-            let code = ended.status.code();
-            return Poll::Ready(Err(std::mem::replace(&mut ended.status, Status::new(code, ""))));
-        }
-        keep_waker(&mut state.receiver, cx);
-        if state.credit > 0 {
-            // Whoever waits may wait for what the peer cannot send without this credit.
-            ring(state);
-        }
-        Poll::Pending
-    }
-
     /// The headers and the message of a unary response, after its end.
     pub(super) fn take_response(&self) -> (Option<(Metadata, Encoding)>, Option<Message>) {
         let mut state = self.lock();
-        (state.initial.take(), state.received.pop_front())
+        (state.initial.take(), state.inbox.pop_one())
     }
 
     // -- attempts --------------------------------------------------------------------------------
@@ -220,7 +191,6 @@ impl CallCell {
         state.call.start_attempt();
         state.attempt = Attempt::None;
         state.full = false;
-        state.credit = 0;
     }
 
     /// What follows the end of an attempt.
@@ -251,9 +221,42 @@ impl CallCell {
             ),
             retry: TransparentRetry::NeverSent,
         });
-        let receiver = state.receiver.take();
+        let receiver = state.inbox.take_receiver();
         drop(state);
         receiver.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl Receive for CallCell {
+    /// How the call ended.
+    type End = Status;
+
+    fn poll_messages(&self, cx: &Context<'_>, read: Credit) -> Poll<Result<Messages, Status>> {
+        let mut state = self.lock();
+        state.inbox.give(read);
+        if let Some(messages) = state.inbox.pop() {
+            if state.inbox.is_credit_due(self.head.credit_batch) {
+                ring(state);
+            }
+            return Poll::Ready(Ok(messages));
+        }
+        if let Some(ended) = &mut state.ended {
+            // The end stays, so that everybody sees that the call is over; what it says is told
+            // once.
+            let code = ended.status.code();
+            return Poll::Ready(Err(std::mem::replace(&mut ended.status, Status::new(code, ""))));
+        }
+        state.inbox.wait(cx);
+        if state.inbox.has_credit() {
+            ring(state);
+        }
+        Poll::Pending
+    }
+
+    fn give(&self, read: Credit) {
+        let mut state = self.lock();
+        state.inbox.give(read);
+        ring(state);
     }
 }
 
@@ -269,7 +272,7 @@ impl State {
     }
 
     pub(super) fn take_wakers(&mut self) -> [Option<Waker>; 2] {
-        [self.receiver.take(), self.sender.take()]
+        [self.inbox.take_receiver(), self.sender.take()]
     }
 }
 
@@ -305,16 +308,6 @@ fn leave(state: MutexGuard<'_, State>) {
         ring(state);
     }
 }
-
-fn keep_waker(place: &mut Option<Waker>, cx: &Context<'_>) {
-    match place {
-        Some(waker) => waker.clone_from(cx.waker()),
-        None => *place = Some(cx.waker().clone()),
-    }
-}
-
-/// What gRPC puts before each message; the transport counts it for one message at a release.
-pub(crate) const PREFIX: usize = 5;
 
 /// What a call may queue here before its sender has to wait; one message more may go over it.
 const UNSENT_LIMIT: usize = 64 << 10;

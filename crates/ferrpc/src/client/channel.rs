@@ -157,6 +157,7 @@ impl Channel {
         let response = method.response();
         let (mut call, requests) = self.prepare(method, request)?;
         let limit = call.guard.cell.head.limits.max_receive;
+        let credit_batch = call.guard.cell.head.credit_batch;
         let mut pump = Pump::new(requests, method.request(), Arc::clone(&call.guard.cell));
         // The channel lives until the call is under way.
         let shared = Arc::clone(&self.shared);
@@ -186,7 +187,7 @@ impl Channel {
                 poll_fn(|cx| pump.poll_caught(cx)).await;
             }
         });
-        let opening = Opening::new(opening, task.abort_handle());
+        let opening = Opening::new(opening, task.abort_handle(), credit_batch);
         Ok(Streaming::unbegun(Box::new(opening), response, limit))
     }
 
@@ -275,7 +276,7 @@ impl Channel {
             Encoding::Identity => Message { payload, compressed: false },
             encoding => compression::compress(encoding, payload).await,
         };
-        check_size(&message, head.limits.max_send)?;
+        check_size(message.payload.len(), head.limits.max_send)?;
         let mut state = cell.lock();
         state.call.push(message);
         state.call.half_close();

@@ -4,15 +4,20 @@ use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use super::ConnectError;
+use super::builder::Config;
+use super::error::{ConnectError, explain};
+use super::proxy::Route;
+use crate::credentials::ChannelCredentials;
 use crate::resolver::{self, Address, Target};
 use crate::transport::Io;
+use crate::transport::refusal::{Fault, Refusal};
 use crate::transport::tcp::TcpIo;
 #[cfg(unix)]
 use crate::transport::unix::UnixIo;
@@ -52,24 +57,67 @@ where
     }
 }
 
-/// A byte stream to the target, made by `connector` or by sockets of our own; and the name of
-/// what it leads to, for messages.
-pub(super) async fn connect(
+/// A byte stream that is ready for HTTP/2.
+pub(super) struct Connected {
+    pub(super) io: Box<dyn Io>,
+    /// The name of what it leads to, for messages.
+    pub(super) address: String,
+    /// Where TLS says why it ended the connection.
+    pub(super) fault: Option<Arc<Fault>>,
+}
+
+/// How a channel's byte streams are secured, for tasks that outlive a borrow of its configuration.
+#[derive(Clone, Debug)]
+pub(crate) struct Security {
+    pub(crate) credentials: ChannelCredentials,
+    /// The name that the server must prove to have.
+    pub(crate) server_name: Arc<str>,
+}
+
+impl Security {
+    async fn secure(&self, io: Box<dyn Io>, address: &str) -> Result<Connected, Refusal> {
+        let (io, fault) = self.credentials.secure(io, &self.server_name).await?;
+        Ok(Connected { io, address: address.to_owned(), fault })
+    }
+}
+
+/// A byte stream to the target, made by the channel's connector or by sockets of our own.
+pub(super) async fn connect(target: &Target, config: &Config) -> Result<Connected, ConnectError> {
+    if let Some(route) = &config.route {
+        return by_proxy(target, route, &config.security).await;
+    }
+    let Some(connector) = config.connector.as_deref() else {
+        let addresses = resolver::resolve(target).await?;
+        return connect_first(target, addresses, &config.security).await;
+    };
+    let connecting = async { connector.connect(target).await };
+    let address = target.to_string();
+    let connected = match Caught(Box::pin(connecting)).await {
+        Ok(io) => config.security.secure(io, &address).await,
+        Err(error) => Err(explain(&error)),
+    };
+    connected.map_err(|refusal| ConnectError::refused(target, &[(address, refusal)]))
+}
+
+/// A byte stream to the target by way of a proxy; the destinations are tried in order.
+async fn by_proxy(
     target: &Target,
-    connector: Option<&dyn Connector>,
-) -> Result<(Box<dyn Io>, String), ConnectError> {
-    if let Some(connector) = connector {
-        let connecting = async { connector.connect(target).await };
-        return match Caught(Box::pin(connecting)).await {
-            Ok(io) => Ok((io, target.to_string())),
-            Err(error) => Err(ConnectError::connect(target, &[(target.to_string(), error)])),
+    route: &Route,
+    security: &Security,
+) -> Result<Connected, ConnectError> {
+    let mut refusals = Vec::new();
+    for destination in route.destinations() {
+        let place = format!("{destination} by way of {}", route.address());
+        let connected = match route.connect(destination).await {
+            Ok(stream) => security.secure(Box::new(TcpIo::new(stream)), &place).await,
+            Err(refusal) => Err(refusal),
         };
+        match connected {
+            Ok(connected) => return Ok(connected),
+            Err(refusal) => refusals.push((place, refusal)),
+        }
     }
-    if target.wants_tls() {
-        return Err(ConnectError::tls(target));
-    }
-    let addresses = resolver::resolve(target).await?;
-    connect_first(target, addresses).await
+    Err(ConnectError::refused(target, &refusals))
 }
 
 /// The work of a connector: a panic there is a failed attempt like others. (It would end the task
@@ -90,15 +138,21 @@ impl<F: Future<Output = io::Result<Box<dyn Io>>>> Future for Caught<F> {
 async fn connect_first(
     target: &Target,
     addresses: Vec<Address>,
-) -> Result<(Box<dyn Io>, String), ConnectError> {
+    security: &Security,
+) -> Result<Connected, ConnectError> {
     let mut attempts = JoinSet::new();
     let mut errors = Vec::new();
     let mut addresses = addresses.into_iter().peekable();
     loop {
         if let Some(address) = addresses.next() {
+            let security = security.clone();
             attempts.spawn(async move {
-                let result = connect_address(&address).await;
-                (address, result)
+                let address_text = address.to_string();
+                let result = match connect_address(&address).await {
+                    Ok(io) => security.secure(io, &address_text).await,
+                    Err(error) => Err(explain(&error)),
+                };
+                result.map_err(|refusal| (address_text, refusal))
             });
         }
         let joined = if addresses.peek().is_some() {
@@ -110,11 +164,11 @@ async fn connect_first(
             attempts.join_next().await
         };
         match joined {
-            Some(Ok((address, Ok(io)))) => return Ok((io, address.to_string())),
-            Some(Ok((address, Err(error)))) => errors.push((address.to_string(), error)),
+            Some(Ok(Ok(connected))) => return Ok(connected),
+            Some(Ok(Err(refused))) => errors.push(refused),
             // A task ends without a result only when the runtime shuts down.
             Some(Err(_)) => {}
-            None => return Err(ConnectError::connect(target, &errors)),
+            None => return Err(ConnectError::refused(target, &errors)),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use crate::resolver::{ResolveError, Target, TargetError};
+use crate::transport::refusal::Refusal;
 use crate::{Code, Status};
 
 /// A channel without a connection: what was wrong, where, and what to do about it.
@@ -25,35 +26,40 @@ impl ConnectError {
 
     /// No address could be connected to.
     pub(crate) fn connect(target: &Target, errors: &[(String, io::Error)]) -> Self {
-        let error = Self::connect_text(target, errors);
-        let last = errors.last().map(|(address, error)| {
-            let text = error.to_string();
-            let text = text.split(" (os error").next().unwrap_or_default();
+        let refusals: Vec<_> =
+            errors.iter().map(|(address, error)| (address.clone(), explain(error))).collect();
+        Self::refused(target, &refusals)
+    }
+
+    /// No address could be connected to, for the reasons that each gave.
+    pub(crate) fn refused(target: &Target, refusals: &[(String, Refusal)]) -> Self {
+        let error = Self::refused_text(target, refusals);
+        let last = refusals.last().map(|(address, refusal)| {
+            let text = refusal.system.as_deref().unwrap_or(&refusal.what);
             (address.as_str().into(), text.into())
         });
         Self { last, ..error }
     }
 
-    /// The address that was tried last, and what the system said of it, if it came to that.
+    /// The address that was tried last, and what was said of it, if it came to that.
     pub fn last_address(&self) -> Option<(&str, &str)> {
         self.last.as_ref().map(|(address, text)| (&**address, &**text))
     }
 
-    fn connect_text(target: &Target, errors: &[(String, io::Error)]) -> Self {
-        match errors {
+    fn refused_text(target: &Target, refusals: &[(String, Refusal)]) -> Self {
+        match refusals {
             [] => Self::new(format!("failed to connect to {target}: the runtime is shutting down")),
-            [(address, error)] => {
-                let (what, hint) = explain(error);
+            [(address, refusal)] => {
                 let place = place(target, address);
-                Self::new(format!("failed to connect to {place}: {what}; {hint}"))
+                Self::new(format!("failed to connect to {place}: {refusal}"))
             }
             [(_, first), ..] => {
-                let list = errors
+                let list = refusals
                     .iter()
-                    .map(|(address, error)| format!("{address}: {}", explain(error).0))
+                    .map(|(address, refusal)| format!("{address}: {}", refusal.what))
                     .collect::<Vec<_>>()
                     .join(", ");
-                let hint = explain(first).1;
+                let hint = first.hint;
                 Self::new(format!("failed to connect to {target} ({list}); {hint}"))
             }
         }
@@ -76,10 +82,20 @@ impl ConnectError {
         ))
     }
 
+    /// The same after a TLS handshake that was in order, as far as a client can see.
+    pub(crate) fn after_tls(target: &Target, address: &str, cause: &str) -> Self {
+        Self::new(format!(
+            "{} accepted the TLS connection but did not speak HTTP/2: {cause}; does it want a \
+             client certificate, or another? its log may say why",
+            place(target, address)
+        ))
+    }
+
     pub(crate) fn tls(target: &Target) -> Self {
         Self::new(format!(
-            "failed to connect to {target}: this channel has no TLS; use http:// for a server \
-             without it, or a connector that makes TLS streams"
+            "failed to connect to {target}: this channel has no TLS: it is not among the \
+             features that ferrpc was built with, or the channel's credentials say so; use http:// \
+             for a server without it"
         ))
     }
 
@@ -88,6 +104,14 @@ impl ConnectError {
         Self::new(format!(
             "failed to connect to {target}: a blocking channel makes its own sockets and takes \
              no connector; use a target that names a socket, or an asynchronous channel"
+        ))
+    }
+
+    /// What is to lead to the server is no proxy.
+    pub(crate) fn proxy(target: &Target, source: &str, url: &str, problem: &str) -> Self {
+        Self::new(format!(
+            "failed to connect to {target}: the proxy {url:?} ({source}) cannot be used: {problem}; \
+             give it as http://HOST:PORT"
         ))
     }
 
@@ -120,7 +144,7 @@ fn place(target: &Target, address: &str) -> String {
 }
 
 /// What went wrong in words, and what to do.
-fn explain(error: &io::Error) -> (String, &'static str) {
+pub(super) fn explain(error: &io::Error) -> Refusal {
     let what = match error.kind() {
         io::ErrorKind::ConnectionRefused => "connection refused".to_owned(),
         io::ErrorKind::TimedOut => "timed out".to_owned(),
@@ -138,7 +162,9 @@ fn explain(error: &io::Error) -> (String, &'static str) {
         io::ErrorKind::ConnectionReset => "is it a gRPC server, and does it expect TLS?",
         _ => "is the address right?",
     };
-    (what, hint)
+    let text = error.to_string();
+    let system = text.split(" (os error").next().unwrap_or_default().to_owned();
+    Refusal { system: Some(system), ..Refusal::new(what, hint) }
 }
 
 impl fmt::Display for ConnectError {

@@ -1,6 +1,6 @@
 //! From a request to a call that can be started.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use ferrpc_core::call::CallConfig;
 use ferrpc_core::http2::Window;
@@ -10,11 +10,13 @@ use tokio::time::Instant;
 
 use super::builder::Config;
 use super::observer::CallEnded;
+use crate::credentials::{CallContext, CallCredentials, Composite, OfRequest};
 use crate::interceptor::{ClientCall, ClientInterceptor, EndHooks};
 use crate::method::MethodPath;
 use crate::request::{CallEnd, RequestParts};
 use crate::transport::clock;
-use crate::{Method, Request, Status};
+use crate::transport::inbox::CREDIT_BATCH;
+use crate::{Extensions, Method, Request, Status};
 
 /// What all calls of a channel have in common.
 pub(crate) struct CallMaker {
@@ -41,6 +43,10 @@ pub(crate) struct Head {
     authority: Arc<str>,
     user_agent: Arc<str>,
     metadata: Metadata,
+    /// Credentials of the channel, of the request, or of both; asked once there is a connection.
+    pub(crate) credentials: Option<Arc<dyn CallCredentials>>,
+    /// The metadata and what the credentials added to it.
+    authorized: OnceLock<Box<Metadata>>,
     pub(crate) encoding: Encoding,
     pub(crate) cardinality: Cardinality,
     pub(crate) limits: CallLimits,
@@ -56,7 +62,7 @@ impl Head {
             authority: &self.authority,
             scheme: self.scheme,
             user_agent: &self.user_agent,
-            metadata: &self.metadata,
+            metadata: self.authorized.get().map_or(&self.metadata, |metadata| metadata),
             deadline,
             encoding: self.encoding,
             cardinality: self.cardinality,
@@ -64,6 +70,18 @@ impl Head {
             // Transparent retries do not count as attempts.
             previous_attempts: 0,
         }
+    }
+
+    /// What credentials are told of the call.
+    pub(crate) fn context(&self) -> CallContext {
+        CallContext::new(&self.authority, &self.path)
+    }
+
+    /// Adds what the credentials said to the metadata of all attempts. Only once.
+    pub(crate) fn authorize(&self, added: &Metadata) {
+        let mut metadata = self.metadata.clone();
+        metadata.extend(added);
+        let _ = self.authorized.set(Box::new(metadata));
     }
 }
 
@@ -108,6 +126,8 @@ impl CallMaker {
             authority: Arc::clone(&self.authority),
             user_agent: Arc::clone(&self.user_agent),
             metadata,
+            credentials: self.credentials(&extensions),
+            authorized: OnceLock::new(),
             encoding: options.compression.unwrap_or(self.config.compression),
             cardinality: method.cardinality(),
             limits: self.config.limits,
@@ -119,6 +139,19 @@ impl CallMaker {
             max_kept: self.config.max_kept,
         };
         Ok(NewCall { head, config, hooks, message })
+    }
+
+    /// The credentials of a call with these extensions.
+    fn credentials(&self, extensions: &Extensions) -> Option<Arc<dyn CallCredentials>> {
+        let channel = self.config.security.credentials.call_credentials();
+        match (channel, extensions.value::<OfRequest>()) {
+            (None, None) => None,
+            (Some(channel), None) => Some(Arc::clone(channel)),
+            (None, Some(OfRequest(request))) => Some(Arc::clone(request)),
+            (Some(channel), Some(OfRequest(request))) => {
+                Some(Arc::new(Composite::of(Arc::clone(channel), Arc::clone(request))))
+            }
+        }
     }
 
     /// Lets those who observe see the call's beginning and, by way of its hooks, its end.
@@ -154,7 +187,3 @@ fn deadline(end: CallEnd) -> Time {
         CallEnd::At(instant) => clock::to_time(Instant::from_std(instant)),
     }
 }
-
-/// Consumed bytes that are given back together: few enough that a quarter of the smallest window
-/// is never held back, many enough that small messages do not each cost a look.
-const CREDIT_BATCH: usize = 16 << 10;

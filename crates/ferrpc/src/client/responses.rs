@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use ferrpc_core::transport::Message;
+use ferrpc_core::transport::Messages;
 use ferrpc_core::{Encoding, Metadata, Status};
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
@@ -11,6 +11,7 @@ use tokio::task::AbortHandle;
 use super::attempt::CallGuard;
 use crate::interceptor::EndHooks;
 use crate::streaming::MessageSource;
+use crate::transport::inbox::{Credit, Receive};
 
 /// What a client's [`Streaming`](crate::Streaming) reads from. Dropped before the end, it cancels
 /// the call.
@@ -27,9 +28,13 @@ impl Responses {
 }
 
 impl MessageSource for Responses {
-    fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Message, Status>>> {
-        self.guard.cell.poll_message(cx).map(|result| match result {
-            Ok(message) => Some(Ok(message)),
+    fn poll_messages(
+        &mut self,
+        cx: &mut Context<'_>,
+        read: Credit,
+    ) -> Poll<Option<Result<Messages, Status>>> {
+        self.guard.cell.poll_messages(cx, read).map(|result| match result {
+            Ok(messages) => Some(Ok(messages)),
             Err(mut status) => {
                 self.guard.disarm();
                 self.hooks.end(&status);
@@ -40,6 +45,14 @@ impl MessageSource for Responses {
                 None
             }
         })
+    }
+
+    fn give(&mut self, read: Credit) {
+        self.guard.cell.give(read);
+    }
+
+    fn credit_batch(&self) -> usize {
+        self.guard.cell.head.credit_batch
     }
 
     fn take_trailing(&mut self) -> Metadata {
@@ -57,6 +70,7 @@ impl MessageSource for Responses {
 pub(super) struct Opening {
     begun: oneshot::Receiver<Result<Begun, Status>>,
     task: AbortHandle,
+    credit_batch: usize,
     responses: Option<Responses>,
 }
 
@@ -71,8 +85,9 @@ impl Opening {
     pub(super) const fn new(
         begun: oneshot::Receiver<Result<Begun, Status>>,
         task: AbortHandle,
+        credit_batch: usize,
     ) -> Self {
-        Self { begun, task, responses: None }
+        Self { begun, task, credit_batch, responses: None }
     }
 }
 
@@ -98,8 +113,25 @@ impl MessageSource for Opening {
         })
     }
 
-    fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Message, Status>>> {
-        self.responses.as_mut().map_or(Poll::Ready(None), |responses| responses.poll_message(cx))
+    fn poll_messages(
+        &mut self,
+        cx: &mut Context<'_>,
+        read: Credit,
+    ) -> Poll<Option<Result<Messages, Status>>> {
+        match &mut self.responses {
+            Some(responses) => responses.poll_messages(cx, read),
+            None => Poll::Ready(None),
+        }
+    }
+
+    fn give(&mut self, read: Credit) {
+        if let Some(responses) = &mut self.responses {
+            responses.give(read);
+        }
+    }
+
+    fn credit_batch(&self) -> usize {
+        self.credit_batch
     }
 
     fn take_trailing(&mut self) -> Metadata {

@@ -8,10 +8,12 @@ use std::task::Waker;
 
 use ferrpc_core::http2::CloseCause;
 use ferrpc_core::transport::TransparentRetry;
-use ferrpc_core::transport::{CallId, Cardinality, Event, Message, SendState, StartError};
+use ferrpc_core::transport::{
+    CallId, Cardinality, Event, Message, Messages, SendState, StartError,
+};
 use ferrpc_core::{Code, Encoding, Metadata, Status};
 
-use super::call::{Attempt, CallCell, Ended, PREFIX, State};
+use super::call::{Attempt, CallCell, Ended, State};
 use super::subchannel::{Subchannel, Watched};
 use crate::resolver::Target;
 use crate::transport::driver::{Context, Role};
@@ -231,25 +233,24 @@ impl ClientRole {
         let mut state = slot.cell.lock();
         state.call.handle_headers();
         state.initial = Some((metadata, encoding));
-        let waker = state.receiver.take();
+        let waker = state.inbox.take_receiver();
         drop(state);
         self.wakers.extend(waker);
     }
 
     fn on_message(&mut self, call: CallId, message: Message) {
         let Some(slot) = self.slot(call) else { return };
-        if slot.unary {
-            slot.message = Some(message);
-            return;
+        match slot.cell.head.cardinality {
+            Cardinality::Unary => slot.message = Some(message),
+            // It is of use at the call's end only.
+            Cardinality::ClientStreaming => slot.cell.lock().inbox.push_quietly(message),
+            _ => self.on_messages(call, message.into()),
         }
-        let mut state = slot.cell.lock();
-        state.received.push_back(message);
-        // The one response of a client-streaming call is of use at the call's end only.
-        let waker = match slot.cell.head.cardinality {
-            Cardinality::ClientStreaming => None,
-            _ => state.receiver.take(),
-        };
-        drop(state);
+    }
+
+    fn on_messages(&mut self, call: CallId, messages: Messages) {
+        let Some(slot) = self.slot(call) else { return };
+        let waker = slot.cell.lock().inbox.push(messages);
         self.wakers.extend(waker);
     }
 
@@ -261,7 +262,9 @@ impl ClientRole {
             state.call.handle_headers();
             state.initial = slot.initial;
         }
-        state.received.extend(slot.message);
+        if let Some(message) = slot.message {
+            state.inbox.push_quietly(message);
+        }
         // A committed call has no other attempt.
         let retry = if state.call.is_committed() { TransparentRetry::No } else { retry };
         if state.ended.is_none() {
@@ -284,9 +287,8 @@ impl ClientRole {
             self.take(call);
             return;
         }
-        let credit = mem::take(&mut state.credit);
-        if credit > 0 {
-            ctx.transport.release(ctx.now, call, credit - PREFIX);
+        if let Some(credit) = state.inbox.take_credit() {
+            ctx.transport.release(ctx.now, call, credit.messages, credit.payload);
         }
         send(ctx, call, &mut state);
         let waker = if state.has_room() { state.sender.take() } else { None };
@@ -304,6 +306,7 @@ impl Role for ClientRole {
                 self.on_headers(call, metadata, encoding);
             }
             Event::Message { call, message } => self.on_message(call, message),
+            Event::Messages { call, run } => self.on_messages(call, run.into()),
             Event::Writable { call } => {
                 if let Some(slot) = self.slot(call) {
                     slot.cell.lock().full = false;
@@ -415,20 +418,20 @@ impl Drop for ClientRole {
 
 /// A call in the queue has no timer in the transport: it is woken to watch its deadline itself.
 fn watch_deadline(state: &mut State) -> Option<Waker> {
-    state.call.deadline().and_then(|_| state.receiver.take())
+    state.call.deadline().and_then(|_| state.inbox.take_receiver())
 }
 
 /// Hands the transport what it takes.
 fn send(ctx: &mut Context<'_>, call: CallId, state: &mut State) {
     while !state.full {
-        let Some(message) = state.call.next_message() else {
+        let Some(messages) = state.call.next_messages() else {
             if state.call.wants_half_close() {
                 ctx.transport.half_close(ctx.now, call);
             }
             return;
         };
-        *ctx.queued += message.payload.len();
-        match ctx.transport.send_message(ctx.now, call, message) {
+        ctx.queue(messages.payload_bytes());
+        match ctx.transport.send_messages(ctx.now, call, messages) {
             SendState::Ready => {}
             SendState::Full => state.full = true,
             SendState::Gone => return,

@@ -28,6 +28,7 @@ use super::observer::Observer;
 use super::pacing::Pacing;
 use super::role::{ClientRole, Command};
 use super::{ConnectError, connector};
+use crate::credentials::SecurityLevel;
 use crate::observers::Observers;
 use crate::resolver::Target;
 use crate::transport::clock;
@@ -125,6 +126,10 @@ impl Subchannel {
 
     pub(super) const fn target(&self) -> &Target {
         &self.target
+    }
+
+    pub(super) const fn security_level(&self) -> SecurityLevel {
+        self.config.security.credentials.security_level()
     }
 
     pub(super) fn watch(&self) -> watch::Receiver<Published> {
@@ -302,8 +307,8 @@ impl Subchannel {
 
     /// One attempt, of which there is one at a time.
     async fn attempt(self: &Arc<Self>) -> Result<(), ConnectError> {
-        let connector = self.config.connector.as_deref();
-        let (io, address) = connector::connect(&self.target, connector).await?;
+        let connected = connector::connect(&self.target, &self.config).await?;
+        let connector::Connected { io, address, fault } = connected;
         let (outcome, finished) = oneshot::channel();
         let mailbox = Mailbox::new();
         let (id, mut config) = {
@@ -315,6 +320,7 @@ impl Subchannel {
             }
             state.attempt = Some(Attempt { id, outcome, mailbox: Arc::clone(&mailbox) });
             let mut config = self.config.transport.clone();
+            config.message_runs = true;
             config.http2.keepalive.interval = state.keepalive;
             (id, config)
         };
@@ -325,7 +331,11 @@ impl Subchannel {
         tokio::spawn(Driver::new(io, transport, role, mailbox));
         let result = match finished.await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(cause)) => Err(ConnectError::handshake(&self.target, &address, &cause)),
+            Ok(Err(cause)) => Err(match fault.as_ref().map(|fault| fault.take()) {
+                Some(Some(refusal)) => ConnectError::refused(&self.target, &[(address, refusal)]),
+                Some(None) => ConnectError::after_tls(&self.target, &address, &cause),
+                None => ConnectError::handshake(&self.target, &address, &cause),
+            }),
             Err(_) => Err(ConnectError::runtime(&self.target)),
         };
         drop(guard);

@@ -9,6 +9,7 @@ use ferrpc_core::http2::{self, Keepalive, Limits, PingPolicy, Window};
 use ferrpc_core::transport::{CallLimits, Config};
 
 use super::ResponseStream;
+use super::accept::{Acceptor, Door};
 use super::external::ExternalQueue;
 use super::handle::Server;
 use super::http::{Fallback, HttpRequest, HttpResponse, not_found};
@@ -16,7 +17,8 @@ use super::interceptor::Interceptor;
 use super::listen::{BindError, Listeners, SocketOptions};
 use super::observer::Observer;
 use super::routes::{Router, Routes, Settings, Unknown, unknown_handler};
-use super::shared::{Acceptor, Parts, Shared};
+use super::shared::{Parts, Shared};
+use crate::credentials::ServerCredentials;
 use crate::observers::Observers;
 use crate::{Encoding, EncodingSet, Request, Response, Status, Streaming};
 
@@ -28,7 +30,8 @@ pub struct ServerBuilder {
     fallback: Option<Fallback>,
     interceptors: Vec<Arc<dyn Interceptor>>,
     observer: Option<Arc<dyn Observer>>,
-    acceptor: Option<Arc<dyn Acceptor>>,
+    door: Door,
+    max_handshakes: usize,
     http2: http2::Config,
     accept: EncodingSet,
     compression: Encoding,
@@ -52,7 +55,8 @@ impl ServerBuilder {
             fallback: None,
             interceptors: Vec::new(),
             observer: None,
-            acceptor: None,
+            door: Door::Open,
+            max_handshakes: MAX_HANDSHAKES,
             http2: http2::Config { keepalive: DEFAULT_KEEPALIVE, ..http2::Config::default() },
             accept: EncodingSet::ALL,
             compression: Encoding::Identity,
@@ -271,9 +275,24 @@ impl ServerBuilder {
         self
     }
 
-    /// Performs a handshake on each connection first: where TLS comes in.
+    /// How connections are protected, on all addresses for which nothing else is said
+    /// ([`Server::bind_with`]). By default not at all.
+    pub fn credentials(mut self, credentials: ServerCredentials) -> Self {
+        self.door = Door::Credentials(credentials);
+        self
+    }
+
+    /// Performs a handshake of yours on each connection first, in place of
+    /// [`credentials`](Self::credentials).
     pub fn acceptor(mut self, acceptor: Arc<dyn Acceptor>) -> Self {
-        self.acceptor = Some(acceptor);
+        self.door = Door::Acceptor(acceptor);
+        self
+    }
+
+    /// TLS handshakes at one time. When there are more, the one that has waited longest for its
+    /// caller to begin is dropped; if all have begun, new connections wait. By default 1000.
+    pub const fn max_handshakes(mut self, handshakes: usize) -> Self {
+        self.max_handshakes = handshakes;
         self
     }
 
@@ -324,9 +343,11 @@ impl ServerBuilder {
                 max_age_grace: self.max_age_grace,
                 max_idle: self.max_idle,
                 max_held_messages: self.max_held_messages,
+                message_runs: true,
                 seed: 0,
             },
-            acceptor: self.acceptor,
+            door: self.door,
+            max_handshakes: self.max_handshakes,
             handshake_timeout,
         });
         Server::new(shared, self.options)
@@ -342,6 +363,9 @@ impl fmt::Debug for ServerBuilder {
             .finish_non_exhaustive()
     }
 }
+
+/// Half-open handshakes cost some 20 KiB each.
+const MAX_HANDSHAKES: usize = 1000;
 
 /// What gRPC's servers do by default (gRFC A8).
 const DEFAULT_KEEPALIVE: Keepalive = Keepalive {

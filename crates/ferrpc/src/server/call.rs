@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use ferrpc_core::transport::{Cardinality, Message, RequestHead};
+use ferrpc_core::transport::{Cardinality, Message, Messages, RequestHead};
 
 use super::routes::Settings;
 use crate::codec::CodecError;
 use crate::streaming::MessageSource;
 use crate::transport::cell::{Cell, Outgoing, Room};
+use crate::transport::inbox::{Credit, Receive};
 use crate::transport::{CallInfo, ConnectionInfo};
 use crate::{Code, Codec, Encoding, Extensions, Metadata, Request, Status, Streaming, compression};
 
@@ -118,7 +119,7 @@ impl ServerCall {
 pub(crate) struct Replies {
     accept: crate::EncodingSet,
     default: Encoding,
-    max_send: usize,
+    pub(super) max_send: usize,
 }
 
 impl Replies {
@@ -140,17 +141,19 @@ impl Replies {
         } else {
             compression::compress(encoding, payload).await
         };
-        if message.payload.len() > self.max_send {
-            return Err(Status::new(
-                Code::ResourceExhausted,
-                format!(
-                    "the response has {} bytes, {} may be sent",
-                    message.payload.len(),
-                    self.max_send
-                ),
-            ));
+        match message.payload.len() {
+            size if size > self.max_send => Err(self.too_large(size)),
+            _ => Ok(message),
         }
-        Ok(message)
+    }
+
+    /// The status of a call with a response of `size` bytes.
+    pub(super) fn too_large(&self, size: usize) -> Status {
+        let limit = self.max_send;
+        Status::new(
+            Code::ResourceExhausted,
+            format!("the response has {size} bytes, {limit} may be sent"),
+        )
     }
 }
 
@@ -177,8 +180,19 @@ struct Requests {
 }
 
 impl MessageSource for Requests {
-    fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Message, Status>>> {
-        self.cell.poll_received(cx).map(Result::transpose)
+    fn poll_messages(
+        &mut self,
+        cx: &mut Context<'_>,
+        read: Credit,
+    ) -> Poll<Option<Result<Messages, Status>>> {
+        self.cell.poll_messages(cx, read).map(|received| match received {
+            Ok(messages) => Some(Ok(messages)),
+            Err(end) => end.map(Err),
+        })
+    }
+
+    fn give(&mut self, read: Credit) {
+        self.cell.give(read);
     }
 }
 

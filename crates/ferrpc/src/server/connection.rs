@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ferrpc_core::http2::{CloseCause, Fields};
 use ferrpc_core::transport::{
-    CallId, CancelledBy, Cardinality, Event, Message, RequestHead, SendState,
+    CallId, CancelledBy, Cardinality, Event, Message, Messages, RequestHead, SendState,
 };
 
 use super::call::{Outcome, error_status};
@@ -120,12 +120,13 @@ impl Connection {
     fn on_message(&mut self, call: CallId, message: Message) {
         match self.slots.work(call) {
             Some(Work::Gathering { message: place, .. }) => *place = Some(message),
-            Some(_) => {
-                if let Some(cell) = self.slots.cell(call) {
-                    cell.push_received(message);
-                }
-            }
-            None => {}
+            _ => self.on_messages(call, message.into()),
+        }
+    }
+
+    fn on_messages(&mut self, call: CallId, messages: Messages) {
+        if let Some(cell) = self.slots.cell(call) {
+            cell.push_received(messages);
         }
     }
 
@@ -249,7 +250,7 @@ impl Connection {
                     return self.complete(ctx, call, Ok(reply), None);
                 }
                 Some(message) => {
-                    cell.send(Outgoing::Message(message));
+                    cell.send(Outgoing::Messages(message.into()));
                     cell.send(Outgoing::Finish(Status::ok().with_metadata(reply.trailing)));
                 }
                 None => {
@@ -328,16 +329,16 @@ impl Connection {
     fn drain(&mut self, ctx: &mut Context<'_>, call: CallId, cell: &Cell) -> Drained {
         let mut look = cell.look();
         if let Some(credit) = look.take_credit() {
-            ctx.transport.release(ctx.now, call, credit);
+            ctx.transport.release(ctx.now, call, credit.messages, credit.payload);
         }
         while let Some(item) = look.next() {
             let state = match item {
                 Outgoing::Headers(metadata, encoding) => {
                     ctx.transport.send_headers(ctx.now, call, &metadata, encoding)
                 }
-                Outgoing::Message(message) => {
-                    ctx.queue(message.payload.len());
-                    ctx.transport.send_message(ctx.now, call, message)
+                Outgoing::Messages(messages) => {
+                    ctx.queue(messages.payload_bytes());
+                    ctx.transport.send_messages(ctx.now, call, messages)
                 }
                 Outgoing::Finish(status) => {
                     ctx.transport.finish(ctx.now, call, &status);
@@ -394,6 +395,7 @@ impl Role for Connection {
         match event {
             Event::Call { call, head } => self.on_call(ctx, call, head),
             Event::Message { call, message } => self.on_message(call, message),
+            Event::Messages { call, run } => self.on_messages(call, run.into()),
             Event::RemoteDone { call } => self.on_remote_done(ctx, call),
             Event::Writable { call } => {
                 if let Some(cell) = self.slots.cell(call).cloned() {

@@ -19,6 +19,7 @@ use super::call::{Replies, Reply, ServerCall};
 use super::connection::Command;
 use super::load::Running;
 use crate::transport::cell::{Cell, Outgoing, Room};
+use crate::transport::inbox::{CREDIT_BATCH, Reader};
 use crate::transport::mailbox::Mailbox;
 use crate::transport::{ConnectionInfo, clock};
 use crate::{Code, Encoding, Metadata, Status, compression};
@@ -60,6 +61,7 @@ pub struct ExternalCall {
     call: ServerCall,
     id: CallId,
     cell: Arc<Cell>,
+    reader: Reader,
     mailbox: Arc<Mailbox<Command>>,
     replies: Replies,
     encoding: Encoding,
@@ -300,10 +302,12 @@ impl ExternalCall {
     ) -> Self {
         let cell = call.cell.take().expect("external calls have a cell");
         let replies = call.replies();
+        let reader = Reader::new(CREDIT_BATCH);
         Self {
             call,
             id,
             cell,
+            reader,
             mailbox,
             replies,
             encoding: Encoding::Identity,
@@ -354,9 +358,10 @@ impl ExternalCall {
 
     /// The next request of a stream; `None` after the last. An error says that the call is over.
     pub fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Status>> {
-        self.cell.poll_received(cx).map(|received| match received? {
-            Some(message) => self.decompressed(message).map(Some),
-            None => Ok(None),
+        self.reader.poll_next(&*self.cell, cx).map(|received| match received {
+            Ok(message) => self.decompressed(message).map(Some),
+            Err(Some(status)) => Err(status),
+            Err(None) => Ok(None),
         })
     }
 
@@ -387,12 +392,12 @@ impl ExternalCall {
     /// caller's thread.
     pub fn send_message(&mut self, payload: Bytes) -> Sent {
         let message = compression::compress_now(self.encoding, payload);
-        sent(self.cell.send(Outgoing::Message(message)))
+        sent(self.cell.send(Outgoing::Messages(message.into())))
     }
 
     /// Sends a response that is not compressed, whatever the others are.
     pub fn send_uncompressed(&mut self, payload: Bytes) -> Sent {
-        sent(self.cell.send(Outgoing::Message(Message { payload, compressed: false })))
+        sent(self.cell.send(Outgoing::Messages(Message { payload, compressed: false }.into())))
     }
 
     /// Whether the call was replied to.

@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use tokio::task::JoinHandle;
 
-use super::accept::accept_all;
+use super::accept::{Door, Entrance, accept_all};
 use super::builder::ServerBuilder;
 use super::dispatch::DispatchCounters;
 use super::listen::{BindError, ListenAddress, Listener, Listeners, SocketOptions, listen};
 use super::shared::Shared;
+use crate::credentials::ServerCredentials;
 use crate::transport::Io;
 
 /// A server: a handle to it, cloned cheaply. It goes on while the runtime does, until
@@ -65,8 +66,27 @@ impl Server {
     /// # Panics
     /// Outside a tokio runtime.
     pub async fn bind(&self, address: &str) -> Result<Vec<ListenAddress>, BindError> {
+        self.bind_at(address, self.shared.door.clone()).await
+    }
+
+    /// The same, with credentials of this address's own.
+    ///
+    /// # Errors
+    /// As [`bind`](Self::bind).
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub async fn bind_with(
+        &self,
+        address: &str,
+        credentials: ServerCredentials,
+    ) -> Result<Vec<ListenAddress>, BindError> {
+        self.bind_at(address, Door::Credentials(credentials)).await
+    }
+
+    async fn bind_at(&self, address: &str, door: Door) -> Result<Vec<ListenAddress>, BindError> {
         let listeners = listen(address, self.options).await?;
-        Ok(listeners.into_iter().filter_map(|listener| self.serve(listener).ok()).collect())
+        Ok(self.serve_all(listeners, &door))
     }
 
     /// Serves what [`ServerBuilder::listen`] opened.
@@ -74,8 +94,24 @@ impl Server {
     /// # Panics
     /// Outside a tokio runtime.
     pub fn serve_listeners(&self, listeners: Listeners) -> Vec<ListenAddress> {
-        let listeners = listeners.listeners.into_iter();
-        listeners.filter_map(|listener| self.serve(listener).ok()).collect()
+        self.serve_all(listeners.listeners, &self.shared.door)
+    }
+
+    /// The same, with credentials of their own.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn serve_listeners_with(
+        &self,
+        listeners: Listeners,
+        credentials: ServerCredentials,
+    ) -> Vec<ListenAddress> {
+        self.serve_all(listeners.listeners, &Door::Credentials(credentials))
+    }
+
+    fn serve_all(&self, listeners: Vec<Listener>, door: &Door) -> Vec<ListenAddress> {
+        let serve = |listener| self.serve(listener, door.clone()).ok();
+        listeners.into_iter().filter_map(serve).collect()
     }
 
     /// Serves the connections that a listener of yours accepts.
@@ -83,7 +119,8 @@ impl Server {
     /// # Errors
     /// If the listener's address cannot be had.
     pub fn serve_listener(&self, listener: tokio::net::TcpListener) -> io::Result<ListenAddress> {
-        self.serve(Listener::Tcp { listener, nodelay: self.options.nodelay })
+        let listener = Listener::Tcp { listener, nodelay: self.options.nodelay };
+        self.serve(listener, self.shared.door.clone())
     }
 
     /// Serves the connections that a unix listener of yours accepts. Its file stays when the
@@ -96,21 +133,28 @@ impl Server {
         &self,
         listener: tokio::net::UnixListener,
     ) -> io::Result<ListenAddress> {
-        self.serve(Listener::Unix { listener, _file: None })
+        self.serve(Listener::Unix { listener, _file: None }, self.shared.door.clone())
     }
 
     /// Serves one connection over a byte stream of yours: one end of
     /// [`in_process`](crate::transport::in_process), or a
     /// [`StreamIo`](crate::transport::StreamIo).
     pub fn serve_io(&self, io: Box<dyn Io>) {
-        self.shared.serve(io, None);
+        let shared = Arc::clone(&self.shared);
+        if matches!(shared.door, Door::Open) {
+            return shared.serve(io, None, Entrance::Free);
+        }
+        tokio::spawn(async move {
+            let entrance = shared.door.entrance(&shared.handshakes).await;
+            shared.serve(io, None, entrance);
+        });
     }
 
-    fn serve(&self, listener: Listener) -> io::Result<ListenAddress> {
+    fn serve(&self, listener: Listener, door: Door) -> io::Result<ListenAddress> {
         let address = listener.address()?;
         let mut listening = self.listening.lock().unwrap_or_else(PoisonError::into_inner);
         if !listening.closed {
-            let task = tokio::spawn(accept_all(listener, Arc::clone(&self.shared)));
+            let task = tokio::spawn(accept_all(listener, Arc::clone(&self.shared), door));
             listening.tasks.push(task);
             listening.addresses.push(address.clone());
         }

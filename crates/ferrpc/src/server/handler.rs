@@ -2,15 +2,15 @@
 
 use std::future::{poll_fn, ready};
 use std::marker::PhantomData;
-use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 
-use futures_core::Stream;
+use ferrpc_core::transport::{Messages, PushError, RunBuilder};
 
 use super::ResponseStream;
 use super::call::{CallFuture, Outcome, Replies, Reply, ServerCall};
 use crate::transport::cell::{Cell, Outgoing, Room};
-use crate::{Codec, Request, Response, Status, Streaming, compression};
+use crate::{Codec, Encoding, Request, Response, Status, Streaming, compression};
 
 /// What handles the calls of one method, whatever its types.
 pub(crate) trait Handler: Send + Sync + 'static {
@@ -164,16 +164,89 @@ async fn many_replies<S>(
 ) -> Outcome {
     let parts = response.into_parts();
     let encoding = replies.encoding(parts.compression);
-    let mut stream: Pin<Box<dyn Stream<Item = _> + Send>> = parts.message;
     cell.send(Outgoing::Headers(parts.metadata, encoding));
-    // The next response is not asked for before there is room for it.
-    poll_fn(|cx| cell.poll_send_ready(cx)).await?;
-    while let Some(item) = poll_fn(|cx| stream.as_mut().poll_next(cx)).await {
-        let encoded = codec.to_bytes(&item?);
-        let message = replies.message(encoding, encoded).await?;
-        if cell.send(Outgoing::Message(message)) != Room::Free {
-            poll_fn(|cx| cell.poll_send_ready(cx)).await?;
-        }
-    }
+    let mut sender = Sender { cell, run: RunBuilder::new(), full: true };
+    let sent = sender.send_all(parts.message, codec, replies, encoding).await;
+    // What came before an error is the caller's all the same.
+    sender.flush();
+    sent?;
     Ok(Reply::end(parts.trailing))
 }
+
+/// Sends responses: small ones that are there at the same time leave together.
+struct Sender<'a> {
+    cell: &'a Cell,
+    /// Encoded, and not in the cell yet.
+    run: RunBuilder,
+    /// Whether to wait for room, or at least to look whether there is some.
+    full: bool,
+}
+
+impl Sender<'_> {
+    async fn send_all<S>(
+        &mut self,
+        mut stream: ResponseStream<S>,
+        codec: Codec<S>,
+        replies: Replies,
+        encoding: Encoding,
+    ) -> Result<(), Status> {
+        loop {
+            // The next response is not asked for before there is room for it.
+            if self.full {
+                poll_fn(|cx| self.cell.poll_send_ready(cx)).await?;
+                self.full = false;
+            }
+            let next = poll_fn(|cx| match stream.as_mut().poll_next(cx) {
+                Poll::Ready(item) => Poll::Ready(Next::Item(item)),
+                Poll::Pending => {
+                    self.flush();
+                    if self.full { Poll::Ready(Next::Full) } else { Poll::Pending }
+                }
+            });
+            let item = match next.await {
+                Next::Full => continue,
+                Next::Item(None) => return Ok(()),
+                Next::Item(Some(item)) => item?,
+            };
+            if encoding == Encoding::Identity {
+                let pushed =
+                    self.run.push(false, replies.max_send, |buffer| (codec.encode)(&item, buffer));
+                pushed.map_err(|error| match error {
+                    PushError::Encode(error) => error.into(),
+                    PushError::TooLarge(size) => replies.too_large(size),
+                })?;
+                if self.run.framed_bytes() >= RUN_BYTES {
+                    self.flush();
+                }
+            } else {
+                let encoded = codec.to_bytes(&item);
+                drop(item);
+                let message = replies.message(encoding, encoded).await?;
+                self.send(message.into());
+            }
+        }
+    }
+
+    /// Hands over what was gathered.
+    fn flush(&mut self) {
+        if !self.run.is_empty() {
+            let run = self.run.finish();
+            self.send(run.into());
+        }
+    }
+
+    fn send(&mut self, messages: Messages) {
+        self.full |= self.cell.send(Outgoing::Messages(messages)) != Room::Free;
+    }
+}
+
+/// What a stream of responses came to.
+enum Next<T> {
+    Item(T),
+    /// It has nothing now, and there is no room.
+    Full,
+}
+
+/// Encoded responses that are handed over together: two DATA frames of the size that most peers
+/// take.
+const RUN_BYTES: usize = 32 << 10;

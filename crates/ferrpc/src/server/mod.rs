@@ -24,6 +24,7 @@ mod drains;
 mod external;
 mod handle;
 mod handler;
+mod handshakes;
 mod http;
 mod interceptor;
 mod listen;
@@ -40,6 +41,7 @@ use std::pin::Pin;
 
 use futures_core::Stream;
 
+pub use accept::{Accepting, Acceptor};
 pub use builder::ServerBuilder;
 pub use call::{CallFuture, Outcome, Reply, ServerCall};
 pub use dispatch::{Dispatch, DispatchCounters};
@@ -51,7 +53,6 @@ pub use interceptor::{Interceptor, Next};
 pub use listen::{BindError, ListenAddress, Listeners};
 pub use observer::{CallEnded, Observer};
 pub use routes::Routes;
-pub use shared::{Accepting, Acceptor};
 
 use crate::Status;
 

@@ -2,8 +2,6 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::io;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,7 +10,9 @@ use ferrpc_core::transport::Config;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::AbortHandle;
 
+use super::accept::{Door, Entrance};
 use super::connection::{Command, Connection};
+use super::handshakes::Handshakes;
 use super::http::Fallback;
 use super::load::ServerLoad;
 use super::observer::Observer;
@@ -22,19 +22,6 @@ use crate::transport::driver::Driver;
 use crate::transport::mailbox::Mailbox;
 use crate::transport::{ConnectionInfo, Io, clock};
 
-/// Turns an accepted byte stream into the one that calls go over: where TLS comes in.
-///
-/// It is asked for each connection, on a task of the connection's own, so that it may fetch its
-/// configuration (the newest certificate, say) first. A connection whose handshake is not done
-/// in time, or fails, is dropped.
-pub trait Acceptor: Send + Sync + 'static {
-    /// Performs the handshake over `io`.
-    fn accept(&self, io: Box<dyn Io>) -> Accepting;
-}
-
-/// A handshake under way.
-pub type Accepting = Pin<Box<dyn Future<Output = io::Result<Box<dyn Io>>> + Send>>;
-
 /// The constant part of a server, and the list of its connections.
 pub(crate) struct Shared {
     pub(crate) router: Router,
@@ -43,8 +30,9 @@ pub(crate) struct Shared {
     pub(crate) load: Arc<ServerLoad>,
     pub(crate) max_handlers_per_connection: usize,
     pub(crate) config: Config,
-    pub(crate) acceptor: Option<Arc<dyn Acceptor>>,
-    pub(crate) handshake_timeout: Duration,
+    /// What connections pass where nothing else is said.
+    pub(crate) door: Door,
+    pub(crate) handshakes: Arc<Handshakes>,
     /// Connections that may still be accepted; `None`: any number.
     pub(crate) places: Option<Arc<Semaphore>>,
     connections: Mutex<Connections>,
@@ -89,7 +77,8 @@ pub(crate) struct Parts {
     pub(crate) overload_pushback: Duration,
     pub(crate) max_connections: Option<usize>,
     pub(crate) config: Config,
-    pub(crate) acceptor: Option<Arc<dyn Acceptor>>,
+    pub(crate) door: Door,
+    pub(crate) max_handshakes: usize,
     pub(crate) handshake_timeout: Duration,
 }
 
@@ -103,8 +92,8 @@ impl Shared {
             load: ServerLoad::new(parts.max_handlers, parts.overload_pushback),
             max_handlers_per_connection: parts.max_handlers_per_connection,
             config: parts.config,
-            acceptor: parts.acceptor,
-            handshake_timeout: parts.handshake_timeout,
+            door: parts.door,
+            handshakes: Handshakes::new(parts.max_handshakes, parts.handshake_timeout),
             places: parts.max_connections.map(places),
             connections: Mutex::default(),
             census: watch::Sender::default(),
@@ -119,17 +108,16 @@ impl Shared {
         }
     }
 
-    /// Serves one connection on a task of its own, its handshake included.
-    pub(crate) fn serve(self: &Arc<Self>, io: Box<dyn Io>, place: Place) {
-        let Some(acceptor) = &self.acceptor else { return self.connect(io, place) };
-        let (shared, acceptor) = (Arc::clone(self), Arc::clone(acceptor));
+    /// Serves one connection, its handshake included, which has a task of its own.
+    pub(crate) fn serve(self: &Arc<Self>, io: Box<dyn Io>, place: Place, door: Entrance) {
+        let Entrance::Guarded(door, handshake) = door else { return self.connect(io, place) };
+        let shared = Arc::clone(self);
         tokio::spawn(async move {
             let peer = io.peer();
-            match tokio::time::timeout(shared.handshake_timeout, acceptor.accept(io)).await {
+            match handshake.run(door.pass(io, &handshake)).await {
                 // A task of its own: this one would keep the handshake's memory.
-                Ok(Ok(io)) => shared.connect(io, place),
-                Ok(Err(error)) => tracing::debug!(peer, %error, "handshake failed"),
-                Err(_) => tracing::debug!(peer, "handshake took too long"),
+                Ok(io) => shared.connect(io, place),
+                Err(refusal) => shared.handshakes.failed(&peer, &refusal),
             }
         });
     }

@@ -15,9 +15,10 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use ferrpc_core::transport::{CallId, Message};
+use ferrpc_core::transport::{CallId, Messages};
 use ferrpc_core::{Encoding, Metadata, Status};
 
+use super::inbox::{CREDIT_BATCH, Credit, Inbox, Receive, keep_waker};
 use super::mailbox::Mailbox;
 
 /// How a cell makes its connection look at it.
@@ -34,14 +35,11 @@ pub(crate) struct Cell {
 }
 
 struct State {
-    received: VecDeque<Message>,
+    inbox: Inbox,
     /// Nothing is received after what is queued.
     ended: bool,
-    receiver: Option<Waker>,
     /// Nobody reads any more: what comes is dropped.
     discard: bool,
-    /// Bytes consumed and not yet given back to the transport, prefixes included.
-    credit: usize,
     outgoing: VecDeque<Outgoing>,
     /// What `outgoing` weighs, see [`weight`].
     outgoing_weight: usize,
@@ -61,8 +59,8 @@ struct State {
 pub(crate) enum Outgoing {
     /// The initial metadata, and how compressed messages are.
     Headers(Metadata, Encoding),
-    /// A message.
-    Message(Message),
+    /// A message, or several.
+    Messages(Messages),
     /// The end of the call.
     Finish(Status),
 }
@@ -92,11 +90,9 @@ impl<C: Send> Doorbell for Mailbox<C> {
 impl Cell {
     pub(crate) fn new(call: CallId, bell: Arc<dyn Doorbell>) -> Arc<Self> {
         let state = State {
-            received: VecDeque::new(),
+            inbox: Inbox::default(),
             ended: false,
-            receiver: None,
             discard: false,
-            credit: 0,
             outgoing: VecDeque::new(),
             outgoing_weight: 0,
             full: false,
@@ -110,21 +106,24 @@ impl Cell {
 
     // -- the connection's side ------------------------------------------------------------------
 
-    /// A message came.
-    pub(crate) fn push_received(&self, message: Message) {
+    /// Messages came.
+    pub(crate) fn push_received(&self, messages: Messages) {
         let mut state = self.lock();
         if state.over.is_some() || state.discard {
             return;
         }
-        state.received.push_back(message);
-        Self::wake(state, |state| state.receiver.take());
+        let waker = state.inbox.push(messages);
+        drop(state);
+        waker.into_iter().for_each(Waker::wake);
     }
 
     /// Nothing more will come.
     pub(crate) fn end_received(&self) {
         let mut state = self.lock();
         state.ended = true;
-        Self::wake(state, |state| state.receiver.take());
+        let waker = state.inbox.take_receiver();
+        drop(state);
+        waker.into_iter().for_each(Waker::wake);
     }
 
     /// The transport has room again.
@@ -139,8 +138,8 @@ impl Cell {
             return;
         }
         state.over = Some(status);
-        let dropped = (std::mem::take(&mut state.received), std::mem::take(&mut state.outgoing));
-        let wakers = [state.receiver.take(), state.sender.take(), state.watcher.take()];
+        let dropped = (state.inbox.take_unread(), std::mem::take(&mut state.outgoing));
+        let wakers = [state.inbox.take_receiver(), state.sender.take(), state.watcher.take()];
         drop(state);
         drop(dropped);
         wakers.into_iter().flatten().for_each(Waker::wake);
@@ -160,33 +159,6 @@ impl Cell {
     }
 
     // -- the user's side ------------------------------------------------------------------------
-
-    /// The next message as it travelled; `None` after the last.
-    pub(crate) fn poll_received(
-        &self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<Option<Message>, Status>> {
-        let mut state = self.lock();
-        if let Some(message) = state.received.pop_front() {
-            state.credit += message.payload.len() + PREFIX;
-            if state.credit >= CREDIT_BATCH {
-                self.ring(state);
-            }
-            return Poll::Ready(Ok(Some(message)));
-        }
-        if let Some(status) = &state.over {
-            return Poll::Ready(Err(status.clone()));
-        }
-        if state.ended {
-            return Poll::Ready(Ok(None));
-        }
-        keep_waker(&mut state.receiver, cx);
-        if state.credit > 0 {
-            // Whoever waits may wait for what the peer cannot send without this credit.
-            self.ring(state);
-        }
-        Poll::Pending
-    }
 
     /// Ready when a message may be sent; an error when the call is over.
     pub(crate) fn poll_send_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
@@ -223,13 +195,14 @@ impl Cell {
     /// peer stops sending by and by.
     pub(crate) fn stop_receiving(&self) {
         let mut state = self.lock();
-        let dropped = std::mem::take(&mut state.received);
         state.discard = true;
-        let credit: usize = dropped.iter().map(|message| message.payload.len() + PREFIX).sum();
-        state.credit += credit;
-        if credit > 0 && state.over.is_none() {
+        let dropped = state.inbox.discard();
+        if state.inbox.has_credit() && state.over.is_none() {
             self.ring(state);
+        } else {
+            drop(state);
         }
+        drop(dropped);
     }
 
     /// Whether the call is over, as far as the connection has said.
@@ -255,25 +228,53 @@ impl Cell {
         }
     }
 
-    fn wake(mut state: MutexGuard<'_, State>, pick: fn(&mut State) -> Option<Waker>) {
-        let waker = pick(&mut state);
-        drop(state);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-    }
-
     fn lock(&self) -> MutexGuard<'_, State> {
         // No code of users runs under the lock, so that its state is whole even after a panic.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+impl Receive for Cell {
+    /// `None`: all was received. An error: the call is over.
+    type End = Option<Status>;
+
+    fn poll_messages(
+        &self,
+        cx: &Context<'_>,
+        read: Credit,
+    ) -> Poll<Result<Messages, Option<Status>>> {
+        let mut state = self.lock();
+        state.inbox.give(read);
+        if let Some(messages) = state.inbox.pop() {
+            if state.inbox.is_credit_due(CREDIT_BATCH) {
+                self.ring(state);
+            }
+            return Poll::Ready(Ok(messages));
+        }
+        if let Some(status) = &state.over {
+            return Poll::Ready(Err(Some(status.clone())));
+        }
+        if state.ended {
+            return Poll::Ready(Err(None));
+        }
+        state.inbox.wait(cx);
+        if state.inbox.has_credit() {
+            self.ring(state);
+        }
+        Poll::Pending
+    }
+
+    fn give(&self, read: Credit) {
+        let mut state = self.lock();
+        state.inbox.give(read);
+        self.ring(state);
+    }
+}
+
 impl Look<'_> {
-    /// What was consumed since the last look, as the payload of one message.
-    pub(crate) fn take_credit(&mut self) -> Option<usize> {
-        // The transport adds the prefix of the one message that it takes this to be.
-        std::mem::take(&mut self.state.credit).checked_sub(PREFIX)
+    /// What was consumed since the last look.
+    pub(crate) fn take_credit(&mut self) -> Option<Credit> {
+        self.state.inbox.take_credit()
     }
 
     /// The next thing to send, unless the transport is full. The end of the call needs no room.
@@ -316,26 +317,13 @@ impl fmt::Debug for Cell {
     }
 }
 
-fn keep_waker(place: &mut Option<Waker>, cx: &Context<'_>) {
-    match place {
-        Some(waker) => waker.clone_from(cx.waker()),
-        None => *place = Some(cx.waker().clone()),
-    }
-}
-
 /// What an item counts for against [`OUTGOING_LIMIT`]: many empty messages are not free either.
 fn weight(item: &Outgoing) -> usize {
     match item {
-        Outgoing::Message(message) => message.payload.len() + ITEM_OVERHEAD,
+        Outgoing::Messages(messages) => messages.payload_bytes() + ITEM_OVERHEAD,
         _ => ITEM_OVERHEAD,
     }
 }
-
-/// What travels before the payload of each message.
-const PREFIX: usize = 5;
-
-/// Consumed bytes that are given back together.
-const CREDIT_BATCH: usize = 16 << 10;
 
 /// What a call may queue here before it has to wait; one message more may go over it.
 const OUTGOING_LIMIT: usize = 64 << 10;

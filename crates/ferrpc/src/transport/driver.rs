@@ -102,6 +102,8 @@ pub(crate) struct Driver<R: Role> {
     told_closed: bool,
     /// Whether this pass was put off once to gather more mail.
     yielded: bool,
+    /// The stream holds output that it could not pass on yet.
+    unflushed: bool,
     /// When to give memory back, should no stream have been opened since there were so many.
     trim_at: Option<(Time, u64)>,
     /// Streams opened when memory was last given back.
@@ -160,6 +162,7 @@ impl<R: Role> Driver<R> {
             flushed_by: Time::MAX,
             told_closed: false,
             yielded: false,
+            unflushed: false,
             trim_at: None,
             trimmed: 0,
         }
@@ -363,13 +366,17 @@ impl<R: Role> Driver<R> {
             // Also with output left from the last write: that it became less is what the
             // transport judges a stalling peer by.
             if !self.transport.poll_transmit(now, &mut self.transmit, TRANSMIT_BYTES) {
-                // Nothing is flushed that was not written: sockets buffer nothing.
-                let flushed = written == 0 || self.io.poll_flush(cx).is_ready();
-                return (written, if flushed { Output::Done } else { Output::Blocked });
+                // Nothing is flushed that was not written.
+                if written > 0 || self.unflushed {
+                    self.unflushed = self.io.poll_flush(cx).is_pending();
+                }
+                return (written, if self.unflushed { Output::Blocked } else { Output::Done });
             }
             match self.write_some(cx) {
                 Poll::Ready(Ok(count)) => {
                     written += count;
+                    // Also if the pass ends before it is flushed.
+                    self.unflushed = true;
                     if written >= WRITTEN_PER_PASS {
                         return (written, Output::Done);
                     }

@@ -13,10 +13,14 @@ pub(crate) mod cell;
 pub(crate) mod clock;
 pub(crate) mod driver;
 pub(crate) mod in_process;
+pub(crate) mod inbox;
 pub(crate) mod io;
 pub(crate) mod mailbox;
 pub(crate) mod peer;
+pub(crate) mod refusal;
 pub(crate) mod tcp;
+#[cfg(feature = "_rustls")]
+pub(crate) mod tls;
 #[cfg(unix)]
 pub(crate) mod unix;
 

@@ -211,7 +211,7 @@ impl Caller {
                         message.payload
                     };
                     seen.messages.push(payload);
-                    self.transport.release(self.now(), call, size);
+                    self.transport.release(self.now(), call, 1, size);
                 }
                 Event::Finished { call, status, .. } => {
                     self.calls.get_mut(&call).expect("known").status = Some(status);

@@ -48,6 +48,7 @@ pub fn config() -> Config {
         max_age_grace: None,
         max_idle: None,
         max_held_messages: 1 << 20,
+        message_runs: false,
         seed: 1,
     }
 }
@@ -261,7 +262,7 @@ impl Connection {
 
     fn message(&mut self, id: CallId, message: Message) {
         let Some(call) = self.calls.get_mut(&id) else { return };
-        self.transport.release(now(), id, message.payload.len());
+        self.transport.release(now(), id, 1, message.payload.len());
         if call.method == "Chat" {
             call.output.push_back(message);
             self.flush(id);

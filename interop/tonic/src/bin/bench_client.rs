@@ -18,8 +18,24 @@ fn main() -> ExitCode {
     ferrpc_bench_load::main("bench_client", connect)
 }
 
+#[cfg(feature = "tls")]
+fn with_tls(endpoint: Endpoint, roots: &std::path::Path) -> Result<Endpoint, Failure> {
+    use tonic::transport::{Certificate, ClientTlsConfig};
+    let roots = Certificate::from_pem(std::fs::read(roots)?);
+    Ok(endpoint.tls_config(ClientTlsConfig::new().ca_certificate(roots))?)
+}
+
+#[cfg(not(feature = "tls"))]
+fn with_tls(_: Endpoint, _: &std::path::Path) -> Result<Endpoint, Failure> {
+    Err("built without the feature tls".into())
+}
+
 async fn connect(options: Arc<Options>) -> Result<Stubs, Failure> {
-    let mut endpoint = Endpoint::from_shared(format!("http://{}", options.connect))?;
+    let scheme = if options.tls_ca.is_some() { "https" } else { "http" };
+    let mut endpoint = Endpoint::from_shared(format!("{scheme}://{}", options.connect))?;
+    if let Some(roots) = &options.tls_ca {
+        endpoint = with_tls(endpoint, roots)?;
+    }
     if options.big_windows {
         endpoint = endpoint
             .initial_stream_window_size(BIG_WINDOWS.0)
@@ -81,12 +97,7 @@ impl Client for Stubs {
         mut check: impl FnMut(usize) + Send,
     ) -> Result<(), Failure> {
         let request = self.request(asking(messages, payload, 0))?;
-        let mut replies = self
-            .test
-            .clone()
-            .streaming_output_call(request)
-            .await?
-            .into_inner();
+        let mut replies = self.test.clone().streaming_output_call(request).await?.into_inner();
         while let Some(reply) = replies.message().await? {
             check(size(reply.payload.as_ref()));
         }
@@ -101,12 +112,7 @@ impl Client for Stubs {
     ) -> Result<(), Failure> {
         let requests = stream::iter((0..messages).map(move |_| asking(1, payload, payload)));
         let request = self.request(requests)?;
-        let mut replies = self
-            .test
-            .clone()
-            .full_duplex_call(request)
-            .await?
-            .into_inner();
+        let mut replies = self.test.clone().full_duplex_call(request).await?.into_inner();
         while let Some(reply) = replies.message().await? {
             check(size(reply.payload.as_ref()));
         }
@@ -120,10 +126,7 @@ fn size(payload: Option<&Payload>) -> usize {
 
 /// For so many replies, with a payload of its own.
 fn asking(replies: usize, size: usize, payload: usize) -> StreamingOutputCallRequest {
-    let wanted = ResponseParameters {
-        size: size as i32,
-        ..ResponseParameters::default()
-    };
+    let wanted = ResponseParameters { size: size as i32, ..ResponseParameters::default() };
     StreamingOutputCallRequest {
         response_parameters: vec![wanted; replies],
         payload: Some(Payload::of_size(payload)),

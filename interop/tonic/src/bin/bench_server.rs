@@ -15,7 +15,7 @@ use tonic_peer::tutorial::test_service_server::{TestService, TestServiceServer a
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let flags = Flags::parse(
         "bench_server",
-        &["--listen", "--handler"],
+        &["--listen", "--handler", "--tls-cert", "--tls-key"],
         &["--current-thread", "--big-windows"],
     );
     let mut runtime = if flags.has("--current-thread") {
@@ -44,12 +44,27 @@ async fn serve(flags: &Flags) -> Result<(), Box<dyn std::error::Error>> {
             .initial_stream_window_size(BIG_WINDOWS.0)
             .initial_connection_window_size(BIG_WINDOWS.1);
     }
+    if let (Some(chain), Some(key)) = (flags.value("--tls-cert"), flags.value("--tls-key")) {
+        server = with_tls(server, chain, key)?;
+    }
     server
         .add_service(TestServiceServer::new(Test).max_decoding_message_size(MESSAGE_LIMIT))
         .add_service(ExampleServer::new(Working { work }))
         .serve_with_incoming(incoming)
         .await?;
     Ok(())
+}
+
+#[cfg(feature = "tls")]
+fn with_tls(server: Server, chain: &str, key: &str) -> Result<Server, Box<dyn std::error::Error>> {
+    use tonic::transport::{Identity, ServerTlsConfig};
+    let identity = Identity::from_pem(std::fs::read(chain)?, std::fs::read(key)?);
+    Ok(server.tls_config(ServerTlsConfig::new().identity(identity))?)
+}
+
+#[cfg(not(feature = "tls"))]
+fn with_tls(_: Server, _: &str, _: &str) -> Result<Server, Box<dyn std::error::Error>> {
+    Err("built without the feature tls".into())
 }
 
 /// What `example.TestService` does before it answers.

@@ -25,16 +25,9 @@ async fn main() -> ExitCode {
     let done = match (flags.value("--case"), flags.value("--as")) {
         (Some(cases), None) => run_cases(&endpoint, &chosen(cases)).await,
         (None, Some(caller)) => ask(&endpoint, caller).await,
-        _ => usage(
-            "client",
-            "either --case CASE[,CASE...] or --as CALLER is needed",
-        ),
+        _ => usage("client", "either --case CASE[,CASE...] or --as CALLER is needed"),
     };
-    if done {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
+    if done { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn chosen(cases: &str) -> Vec<&str> {
@@ -65,10 +58,8 @@ async fn run_cases(endpoint: &Endpoint, names: &[&str]) -> bool {
 
 async fn ask(endpoint: &Endpoint, caller: &str) -> bool {
     let mut client = TestServiceClient::new(endpoint.connect_lazy());
-    let request = Request {
-        request1: format!("{caller}-request1"),
-        request2: format!("{caller}-request2"),
-    };
+    let request =
+        Request { request1: format!("{caller}-request1"), request2: format!("{caller}-request2") };
     let call = tokio::time::timeout(LIMIT, client.method(request)).await;
     match call.unwrap_or_else(|_| Err(Status::deadline_exceeded("no answer"))) {
         Ok(reply) => {

@@ -23,9 +23,10 @@ public final class Main {
   private static final String USAGE =
       """
       usage:
-        server --listen HOST:PORT
-        client --connect HOST:PORT --case CASE[,CASE...]
-        client --connect HOST:PORT --as CALLER""";
+        server --listen HOST:PORT [TLS]
+        client --connect HOST:PORT --case CASE[,CASE...] [TLS]
+        client --connect HOST:PORT --as CALLER [TLS]
+      where TLS is: [--tls-ca FILE] [--tls-cert FILE --tls-key FILE]""";
 
   private Main() {}
 
@@ -53,17 +54,17 @@ public final class Main {
     String end = args.isEmpty() ? "" : args.get(0);
     switch (end) {
       case "server":
-        Map<String, String> flags = parse(args, Set.of("--listen"));
-        PeerServer.serve(HostPort.parse("--listen", flags.get("--listen")));
+        Map<String, String> flags = parse(args, Set.of("--listen"), TlsFiles.FLAGS);
+        PeerServer.serve(HostPort.parse("--listen", flags.get("--listen")), TlsFiles.of(flags));
         return 0;
       case "client":
-        return client(parse(args, Set.of("--connect", "--case", "--as")));
+        return client(parse(args, Set.of("--connect", "--case", "--as"), TlsFiles.FLAGS));
       default:
         throw new UsageException("server or client? not '" + end + "'");
     }
   }
 
-  private static int client(Map<String, String> flags) throws UsageException {
+  private static int client(Map<String, String> flags) throws UsageException, IOException {
     String names = flags.get("--case");
     String caller = flags.get("--as");
     if ((names == null) == (caller == null)) {
@@ -71,18 +72,20 @@ public final class Main {
     }
     List<Case> cases = names == null ? List.of() : Case.choose(names);
     try (PeerClient client =
-        new PeerClient(HostPort.parse("--connect", flags.get("--connect")))) {
+        new PeerClient(
+            HostPort.parse("--connect", flags.get("--connect")), TlsFiles.of(flags))) {
       boolean good = names == null ? client.askAs(caller) : client.runCases(cases);
       return good ? 0 : 1;
     }
   }
 
-  private static Map<String, String> parse(List<String> args, Set<String> known)
+  private static Map<String, String> parse(
+      List<String> args, Set<String> known, Set<String> more)
       throws UsageException {
     Map<String, String> flags = new HashMap<>();
     for (int i = 1; i < args.size(); i += 2) {
       String flag = args.get(i);
-      if (!known.contains(flag)) {
+      if (!known.contains(flag) && !more.contains(flag)) {
         throw new UsageException("unexpected '" + flag + "'");
       }
       if (i + 1 == args.size()) {

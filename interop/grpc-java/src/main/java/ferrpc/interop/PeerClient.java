@@ -6,6 +6,7 @@ import example.TestServiceOuterClass.Result;
 import io.grpc.ManagedChannel;
 import io.grpc.StatusRuntimeException;
 import io.grpc.netty.shaded.io.grpc.netty.NettyChannelBuilder;
+import java.io.IOException;
 import java.net.InetSocketAddress;
 import java.util.List;
 
@@ -13,10 +14,9 @@ import java.util.List;
 final class PeerClient implements AutoCloseable {
   private final ManagedChannel channel;
 
-  PeerClient(InetSocketAddress address) {
+  PeerClient(InetSocketAddress address, TlsFiles tls) throws IOException {
     channel =
-        NettyChannelBuilder.forAddress(address)
-            .usePlaintext()
+        NettyChannelBuilder.forAddress(address, tls.channel())
             // The peers are on this machine, whatever proxy the JVM is told of.
             .proxyDetector(target -> null)
             .maxInboundMessageSize(Main.MAX_MESSAGE_SIZE)

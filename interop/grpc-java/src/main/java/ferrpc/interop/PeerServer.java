@@ -12,13 +12,13 @@ final class PeerServer {
   private PeerServer() {}
 
   /** Returns when standard input ends: the starter's end closes it also when it cannot kill us. */
-  static void serve(InetSocketAddress address) throws UsageException, IOException {
+  static void serve(InetSocketAddress address, TlsFiles tls) throws UsageException, IOException {
     // A test server with no authentication has no business on other addresses.
     if (!address.getAddress().isLoopbackAddress()) {
       throw new UsageException("--listen: not a loopback address: " + HostPort.format(address));
     }
     Server server =
-        NettyServerBuilder.forAddress(address)
+        NettyServerBuilder.forAddress(address, tls.server())
             .maxInboundMessageSize(Main.MAX_MESSAGE_SIZE)
             .addService(ServerInterceptors.intercept(new InteropService(), new MetadataEcho()))
             .addService(new ExampleService())

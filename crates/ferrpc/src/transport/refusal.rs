@@ -1,0 +1,50 @@
+//! Why a connection was refused before it could carry calls, in words.
+
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+
+/// Why a connection was refused, by either side.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    /// What was expected and what was seen.
+    pub(crate) what: String,
+    /// What to do about it.
+    pub(crate) hint: &'static str,
+    /// What the system said, where it was the system.
+    pub(crate) system: Option<String>,
+    /// Nothing anybody needs to hear of: somebody knocked and left.
+    pub(crate) quiet: bool,
+}
+
+impl Refusal {
+    pub(crate) fn new(what: impl Into<String>, hint: &'static str) -> Self {
+        Self { what: what.into(), hint, system: None, quiet: false }
+    }
+
+    pub(crate) fn quiet(what: impl Into<String>, hint: &'static str) -> Self {
+        Self { what: what.into(), hint, system: None, quiet: true }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}; {}", self.what, self.hint)
+    }
+}
+
+/// Why TLS ended a connection: left by it, found by whoever waits for the connection.
+#[derive(Debug, Default)]
+pub(crate) struct Fault(Mutex<Option<Refusal>>);
+
+impl Fault {
+    /// The first reason stays.
+    #[cfg(feature = "_rustls")]
+    pub(crate) fn set(&self, refusal: Refusal) {
+        let mut fault = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        fault.get_or_insert(refusal);
+    }
+
+    pub(crate) fn take(&self) -> Option<Refusal> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}

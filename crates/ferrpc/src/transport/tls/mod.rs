@@ -1,0 +1,43 @@
+//! TLS over any byte stream, by rustls.
+//!
+//! ```text
+//!   Driver --plaintext--> TlsIo --records--> Io (TCP, unix socket, pipe)
+//!                           ^
+//!        handshake.rs makes one; facts.rs reads what it found out; explain.rs says what failed
+//! ```
+//!
+//! What a handshake goes by (certificates, keys, roots) comes from [`credentials`](crate::credentials).
+
+mod explain;
+mod facts;
+mod handshake;
+mod io;
+mod verify;
+
+use std::sync::{Arc, OnceLock};
+
+pub(crate) use handshake::{accept, connect};
+use rustls::crypto::CryptoProvider;
+pub(crate) use verify::{client_verifier, is_for_name, server_verifier};
+
+/// The one protocol that gRPC is spoken over.
+pub(crate) const ALPN_HTTP2: &[u8] = b"h2";
+
+/// The cryptography that this crate was built with.
+pub(crate) fn crypto() -> Arc<CryptoProvider> {
+    static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
+    #[cfg(feature = "tls")]
+    use rustls::crypto::aws_lc_rs as library;
+    #[cfg(not(feature = "tls"))]
+    use rustls::crypto::ring as library;
+    Arc::clone(PROVIDER.get_or_init(|| Arc::new(library::default_provider())))
+}
+
+/// Makes session tickets that need no memory on the server.
+pub(crate) fn ticketer() -> Result<Arc<dyn rustls::server::ProducesTickets>, rustls::Error> {
+    #[cfg(feature = "tls")]
+    use rustls::crypto::aws_lc_rs::Ticketer;
+    #[cfg(not(feature = "tls"))]
+    use rustls::crypto::ring::Ticketer;
+    Ticketer::new()
+}

@@ -1,0 +1,176 @@
+//! Who is trusted: rustls' verifiers, with two additions.
+//!
+//! A certificate that is itself among the trusted roots is accepted for what it is (its dates and
+//! its names are checked): self-signed certificates are used so, and gRPC's other implementations
+//! take them. And what was refused is noted for the error's text.
+
+use std::sync::Arc;
+
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::server::{ParsedCertificate, VerifierBuilderError, WebPkiClientVerifier};
+use rustls::{
+    CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore,
+    SignatureScheme,
+};
+
+use super::{crypto, explain, facts};
+
+/// Verifies servers by these roots.
+pub(crate) fn server_verifier(
+    roots: &[CertificateDer<'static>],
+) -> Result<Arc<dyn ServerCertVerifier>, VerifierBuilderError> {
+    let inner =
+        WebPkiServerVerifier::builder_with_provider(Arc::new(store(roots)), crypto()).build()?;
+    Ok(Arc::new(Servers { inner, roots: roots.into() }))
+}
+
+/// Verifies clients by these roots; those without a certificate pass unless it is `required`.
+pub(crate) fn client_verifier(
+    roots: &[CertificateDer<'static>],
+    required: bool,
+) -> Result<Arc<dyn ClientCertVerifier>, VerifierBuilderError> {
+    let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(store(roots)), crypto());
+    let builder = if required { builder } else { builder.allow_unauthenticated() };
+    Ok(Arc::new(Clients { inner: builder.build()?, roots: roots.into() }))
+}
+
+/// Whether a certificate is for this host.
+pub(crate) fn is_for_name(certificate: &CertificateDer<'_>, name: &ServerName<'_>) -> bool {
+    ParsedCertificate::try_from(certificate)
+        .is_ok_and(|parsed| rustls::client::verify_server_name(&parsed, name).is_ok())
+}
+
+fn store(roots: &[CertificateDer<'static>]) -> RootCertStore {
+    let mut store = RootCertStore::empty();
+    // A system's collection may have some that nobody can read.
+    store.add_parsable_certificates(roots.iter().cloned());
+    store
+}
+
+#[derive(Debug)]
+struct Servers {
+    inner: Arc<WebPkiServerVerifier>,
+    roots: Box<[CertificateDer<'static>]>,
+}
+
+impl ServerCertVerifier for Servers {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let verified = match self.roots.iter().any(|root| root == end_entity) {
+            true => valid_now(end_entity, now).and_then(|()| {
+                let parsed = ParsedCertificate::try_from(end_entity)?;
+                rustls::client::verify_server_name(&parsed, server_name)?;
+                Ok(ServerCertVerified::assertion())
+            }),
+            false => self.inner.verify_server_cert(
+                end_entity,
+                intermediates,
+                server_name,
+                ocsp_response,
+                now,
+            ),
+        };
+        verified.inspect_err(|_| explain::refused(end_entity, self.roots.len()))
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.inner.verify_tls12_signature(message, cert, dss)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.inner.verify_tls13_signature(message, cert, dss)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.inner.supported_verify_schemes()
+    }
+}
+
+#[derive(Debug)]
+struct Clients {
+    inner: Arc<dyn ClientCertVerifier>,
+    roots: Box<[CertificateDer<'static>]>,
+}
+
+impl ClientCertVerifier for Clients {
+    fn offer_client_auth(&self) -> bool {
+        self.inner.offer_client_auth()
+    }
+
+    fn client_auth_mandatory(&self) -> bool {
+        self.inner.client_auth_mandatory()
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        self.inner.root_hint_subjects()
+    }
+
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        let verified = match self.roots.iter().any(|root| root == end_entity) {
+            true => valid_now(end_entity, now).map(|()| ClientCertVerified::assertion()),
+            false => self.inner.verify_client_cert(end_entity, intermediates, now),
+        };
+        verified.inspect_err(|_| explain::refused(end_entity, self.roots.len()))
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.inner.verify_tls12_signature(message, cert, dss)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.inner.verify_tls13_signature(message, cert, dss)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.inner.supported_verify_schemes()
+    }
+}
+
+/// The dates of a certificate that is trusted as it is.
+fn valid_now(certificate: &CertificateDer<'_>, now: UnixTime) -> Result<(), Error> {
+    let Some((from, until)) = facts::validity(certificate) else {
+        return Err(CertificateError::BadEncoding.into());
+    };
+    let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+    if now < from {
+        return Err(CertificateError::NotValidYet.into());
+    }
+    if now > until {
+        return Err(CertificateError::Expired.into());
+    }
+    Ok(())
+}
