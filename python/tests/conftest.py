@@ -33,6 +33,11 @@ ACTIVE = _distributions()
 def pytest_configure(config):
     if len(ACTIVE) != 1:
         raise pytest.UsageError(f"one gRPC is to be tested at a time, here are {sorted(ACTIVE)}")
+    if "ferrpc" in ACTIVE:
+        # grpcio has threads of its own that end in a traceback; ours shall not.
+        config.addinivalue_line(
+            "filterwarnings", "error::pytest.PytestUnhandledThreadExceptionWarning"
+        )
 
 
 def pytest_collection_modifyitems(config, items):

@@ -25,7 +25,7 @@ struct Generated {
 }
 
 const GENERATED: &[Generated] = &[Generated {
-    what: "testdata/protos/codegen/golden",
+    what: "testdata/protos/{codegen,python}/golden",
     test: &["test", "--quiet", "--all-features", "-p", "ferrpc-codegen", "--test", "golden"],
 }];
 

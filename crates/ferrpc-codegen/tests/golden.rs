@@ -1,4 +1,5 @@
-//! Generated code against what is committed in `testdata/protos/codegen/golden`.
+//! Generated code against what is committed in `testdata/protos/codegen/golden` and
+//! `testdata/protos/python/golden`.
 //!
 //! After a wanted change: `FERRPC_BLESS=1 cargo test -p ferrpc-codegen --all-features`, and read
 //! the difference.
@@ -47,6 +48,49 @@ fn names_that_are_keywords_or_clash() {
     check("buffa", builder, files, "codegen", &["type.async.rs", "_.rs"]);
 }
 
+#[test]
+fn python_modules_and_their_types() {
+    let testdata = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/protos/python");
+    let out = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("golden_python");
+    let _ = fs::remove_dir_all(&out);
+    fs::create_dir_all(&out).expect("can be created");
+    let out_flag = |generator: &str, parameter: &str| {
+        format!("--{generator}_out={parameter}:{}", out.display())
+    };
+    let arguments = [
+        "protoc".to_owned(),
+        format!("-I{}", testdata.display()),
+        out_flag("python", "pyi_out"),
+        out_flag("grpc_python", "pyi_out"),
+        "no_syntax.proto".to_owned(),
+        "tagged.proto".to_owned(),
+        "pkg/class/words.proto".to_owned(),
+    ];
+    let mut said = Vec::new();
+    let status = ferrpc_codegen::protoc::main(
+        &arguments,
+        &mut std::io::empty(),
+        &mut std::io::sink(),
+        &mut said,
+    );
+    assert_eq!((status, String::from_utf8_lossy(&said).as_ref()), (0, ""));
+    for stem in ["no_syntax", "tagged", "pkg/class/words"] {
+        for ending in ["pb2.py", "pb2.pyi", "pb2_grpc.py", "pb2_grpc.pyi"] {
+            let name = format!("{stem}_{ending}");
+            let content = fs::read_to_string(out.join(&name)).expect("was written");
+            compare(&testdata.join("golden").join(&name), &content);
+        }
+    }
+}
+
+#[test]
+fn the_python_package_has_the_same_well_known_files() {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../python/grpc_tools/_proto");
+    for (name, text) in ferrpc_codegen::protoc::well_known_files() {
+        compare(&package.join(name), text);
+    }
+}
+
 /// Services only: what the message libraries make is theirs to test.
 fn services(messages: Messages) -> Builder {
     Builder::new().messages(messages).with_messages(false).descriptors(false)
@@ -62,19 +106,23 @@ fn check(golden: &str, builder: Builder, protos: &[&str], include: &str, expect:
     for name in expect {
         let file = files.iter().find(|file| file.path == *name).expect("the file was generated");
         let path = testdata.join("codegen/golden").join(golden).join(name);
-        if std::env::var_os("FERRPC_BLESS").is_some() {
-            fs::create_dir_all(path.parent().expect("it was joined")).expect("can be created");
-            fs::write(&path, &file.content).expect("can be written");
-            continue;
-        }
-        let golden = fs::read_to_string(&path).unwrap_or_default();
-        let same = golden.lines().zip(file.content.lines()).take_while(|(a, b)| a == b).count();
-        assert!(
-            golden == file.content,
-            "{} differs from line {}; the head of this file says how to renew it.\n{}",
-            path.display(),
-            same + 1,
-            file.content
-        );
+        compare(&path, &file.content);
     }
+}
+
+#[track_caller]
+fn compare(path: &Path, content: &str) {
+    if std::env::var_os("FERRPC_BLESS").is_some() {
+        fs::create_dir_all(path.parent().expect("it was joined")).expect("can be created");
+        fs::write(path, content).expect("can be written");
+        return;
+    }
+    let golden = fs::read_to_string(path).unwrap_or_default();
+    let same = golden.lines().zip(content.lines()).take_while(|(a, b)| a == b).count();
+    assert!(
+        golden == content,
+        "{} differs from line {}; the head of this file says how to renew it.\n{content}",
+        path.display(),
+        same + 1,
+    );
 }

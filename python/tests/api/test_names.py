@@ -1,6 +1,7 @@
 """The names of the public API: what is there, of which shape, and what importing it does."""
 
 import enum
+import importlib
 import logging
 import pickle
 import subprocess
@@ -176,7 +177,7 @@ def test_logger_has_one_handler():
 @pytest.mark.ferrpc_only("grpcio has it")
 def test_asyncio_is_refused_by_name():
     with pytest.raises(ImportError, match="no grpc.aio"):
-        import grpc.aio
+        importlib.import_module("grpc.aio")
     with pytest.raises(AttributeError, match="no grpc.aio"):
         grpc.aio
     assert not hasattr(grpc, "aio")
