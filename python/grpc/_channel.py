@@ -56,7 +56,7 @@ class _MultiCallable:
         self._target = _common.encode(channel._target)
         self._request_serializer = request_serializer
         self._response_deserializer = response_deserializer
-        self._engine_method = _ferrpc.Method(_common.decode(method), *streams)
+        self._engine_method = _ferrpc.ClientMethod(_common.decode(method), *streams)
 
     def _serialized(self, request):
         """The request's bytes, or the end of a call that has none."""
@@ -82,7 +82,7 @@ class _MultiCallable:
         """A call object of this kind for what was started."""
         call, deadline = started
         deserializer = self._response_deserializer
-        if type(call) is _ferrpc.Call:
+        if type(call) is _ferrpc.ClientCall:
             return kind(call, None, deserializer, deadline)
         return kind(None, call, deserializer, deadline)
 
@@ -326,7 +326,7 @@ class Channel(grpc.Channel):
             read.single_threaded or "GRPC_SINGLE_THREADED_UNARY_STREAM" in os.environ
         )
         # Programs ask it for `check_connectivity_state`.
-        self._channel = _ferrpc.Channel(self._target, read.user_agent, read.engine)
+        self._channel = _ferrpc.ClientChannel(self._target, read.user_agent, read.engine)
         self._closed = False
         self._lock = threading.Lock()
         self._subscriptions = []

@@ -16,7 +16,7 @@ use crate::metadata;
 
 /// A call that was begun. Whoever waits gives a limit in seconds (None: without end) and gets None
 /// when that is over. When the last reference goes, the call is cancelled.
-#[pyclass(frozen, module = "grpc._ferrpc")]
+#[pyclass(frozen, name = "ClientCall", module = "grpc._ferrpc")]
 pub(crate) struct Call {
     inner: Local<Inner>,
 }

@@ -19,7 +19,7 @@ use super::waiting;
 use crate::metadata::{self, Refused};
 
 /// A method of a service: its path, and whether requests and responses are streams.
-#[pyclass(frozen, module = "grpc._ferrpc")]
+#[pyclass(frozen, name = "ClientMethod", module = "grpc._ferrpc")]
 pub(crate) struct Method(RawMethod);
 
 #[pymethods]
@@ -37,7 +37,7 @@ impl Method {
 }
 
 /// A channel. It is made anew in the child of a fork, when it is used there.
-#[pyclass(frozen, module = "grpc._ferrpc")]
+#[pyclass(frozen, name = "ClientChannel", module = "grpc._ferrpc")]
 pub(crate) struct Channel {
     settings: Settings,
     /// Locked by threads that are attached, for a moment: at a fork it is free.

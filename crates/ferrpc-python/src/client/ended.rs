@@ -10,7 +10,7 @@ use pyo3::types::{PyBytes, PyTuple};
 use crate::metadata;
 
 /// The end of a call. Metadata becomes tuples when it is asked for.
-#[pyclass(frozen, module = "grpc._ferrpc")]
+#[pyclass(frozen, name = "CallEnd", module = "grpc._ferrpc")]
 pub(crate) struct Ended {
     /// The number of the status code.
     #[pyo3(get)]
