@@ -79,7 +79,7 @@ pub(crate) fn status_details(pairs: Option<&Bound<'_, PyAny>>) -> PyResult<Optio
     let Some(pairs) = pairs.filter(|pairs| !pairs.is_none()) else { return Ok(None) };
     for pair in pairs.try_iter()? {
         let (key, value) = parts(&pair?)?;
-        if key.cast::<PyString>().is_ok_and(|key| key == "grpc-status-details-bin") {
+        if key.cast::<PyString>().is_ok_and(|key| key == STATUS_DETAILS) {
             return Ok(Some(Bytes::copy_from_slice(value.cast::<PyBytes>()?.as_bytes())));
         }
     }
@@ -91,18 +91,31 @@ pub(crate) fn to_python<'py>(
     py: Python<'py>,
     metadata: &Metadata,
 ) -> PyResult<Bound<'py, PyTuple>> {
+    trailing_to_python(py, metadata, &[])
+}
+
+/// The same with the serialised `google.rpc.Status`, unless that is empty: Python's programs look
+/// for it among the trailing metadata.
+pub(crate) fn trailing_to_python<'py>(
+    py: Python<'py>,
+    metadata: &Metadata,
+    details: &[u8],
+) -> PyResult<Bound<'py, PyTuple>> {
     static METADATUM: PyOnceLock<Py<PyType>> = PyOnceLock::new();
-    if metadata.is_empty() {
+    if metadata.is_empty() && details.is_empty() {
         return Ok(PyTuple::empty(py));
     }
     let metadatum = METADATUM.import(py, "grpc._metadatum", "_Metadatum")?;
-    let items = metadata
+    let mut items = metadata
         .iter()
         .map(|(key, value)| match value {
             MetadataValue::Text(value) => metadatum.call1((key, value)),
             MetadataValue::Binary(value) => metadatum.call1((key, PyBytes::new(py, &value))),
         })
         .collect::<PyResult<Vec<_>>>()?;
+    if !details.is_empty() {
+        items.push(metadatum.call1((STATUS_DETAILS, PyBytes::new(py, details)))?);
+    }
     PyTuple::new(py, items)
 }
 
@@ -111,3 +124,6 @@ impl From<PyErr> for Refused {
         Self::Raise(error)
     }
 }
+
+/// Where the details of a status travel.
+const STATUS_DETAILS: &str = "grpc-status-details-bin";

@@ -195,18 +195,22 @@ def test_abort(serve, caplog):
     assert (error.value.code(), error.value.details()) == (Code.ABORTED, "midway")
 
 
+RICH = b"\x08\x0f\x12\x04lost"
+
+
 def test_abort_with_status(serve):
     class Status(grpc.Status):
         code = Code.DATA_LOSS
         details = "lost"
-        trailing_metadata = (("grpc-status-details-bin", b"\x00\xff"), ("key", "value"))
+        # A google.rpc.Status of the same code and text.
+        trailing_metadata = (("grpc-status-details-bin", RICH), ("key", "value"))
 
     ends = serve({"/s/UU": lambda request, context: context.abort_with_status(Status())})
     with pytest.raises(grpc.RpcError) as caught:
         ends.uu("/s/UU")
     assert (caught.value.code(), caught.value.details()) == (Code.DATA_LOSS, "lost")
     trailing = dict(tuple(pair) for pair in caught.value.trailing_metadata())
-    assert trailing["grpc-status-details-bin"] == b"\x00\xff"
+    assert trailing["grpc-status-details-bin"] == RICH
     assert trailing["key"] == "value"
 
 

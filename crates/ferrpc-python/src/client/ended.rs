@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use ferrpc::blocking::{Origin, Outcome, Unary};
 use ferrpc::{Code, Metadata};
 use pyo3::prelude::*;
@@ -20,6 +21,8 @@ pub(crate) struct Ended {
     details: String,
     initial: Metadata,
     trailing: Metadata,
+    /// The serialised `google.rpc.Status`.
+    rich: Bytes,
     message: Option<Py<PyBytes>>,
 }
 
@@ -31,7 +34,7 @@ impl Ended {
     }
 
     fn trailing_metadata<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
-        metadata::to_python(py, &self.trailing)
+        metadata::trailing_to_python(py, &self.trailing, &self.rich)
     }
 
     /// The response of a blocking unary call.
@@ -49,6 +52,7 @@ impl Ended {
             details: details.into(),
             initial: Metadata::new(),
             trailing: Metadata::new(),
+            rich: Bytes::new(),
             message: None,
         }
     }
@@ -77,6 +81,7 @@ impl Ended {
             details,
             initial: Metadata::new(),
             trailing: status.metadata().clone(),
+            rich: status.details().clone(),
             message: None,
         }
     }
