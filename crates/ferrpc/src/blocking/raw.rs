@@ -40,6 +40,8 @@ pub struct RawOptions {
     /// The request where there is one only: it ends the requests. Without it they are
     /// [pushed](RawCall::push).
     pub message: Option<Bytes>,
+    /// Whether it is [watched](RawCall::watch) from its start.
+    pub watched: bool,
 }
 
 /// How a call ended.
@@ -326,7 +328,7 @@ fn begin(
     options: RawOptions,
     unattended: bool,
 ) -> Result<(Arc<Call>, EndHooks), Status> {
-    let RawOptions { metadata, timeout, wait_for_ready, compression, message } = options;
+    let RawOptions { metadata, timeout, wait_for_ready, compression, message, watched } = options;
     let mut request = Request::new(message);
     *request.metadata_mut() = metadata;
     if let Some(timeout) = timeout {
@@ -344,6 +346,9 @@ fn begin(
         check_size(message, head.limits.max_send)
     });
     let call = Call::new(Arc::clone(channel), head, config, message, unattended);
+    if watched {
+        call.watch();
+    }
     if let Err(outcome) = checked {
         call.end(outcome);
     }
