@@ -47,15 +47,17 @@ impl Call {
         };
         let waited = match call.at_hand() {
             Some(waited) => Some(waited),
-            None => waiting::wait(py, waiting::limit(timeout)?, |limit| {
-                match call.message(limit) {
+            None => {
+                waiting::wait(py, waiting::limit(timeout)?, |limit| match call.message(limit) {
                     Waited::Late => None,
                     waited => Some(waited),
-                }
-            })?,
+                })?
+            }
         };
         match waited {
-            Some(Waited::Ready(message)) => Ok(Some(PyBytes::new(py, &message).into_any().unbind())),
+            Some(Waited::Ready(message)) => {
+                Ok(Some(PyBytes::new(py, &message).into_any().unbind()))
+            }
             Some(Waited::Over(outcome)) => {
                 Ok(Some(Py::new(py, Ended::of_call(&outcome))?.into_any()))
             }
@@ -72,12 +74,11 @@ impl Call {
     ) -> PyResult<Option<Bound<'py, PyTuple>>> {
         let Some(call) = self.call() else { return Ok(Some(PyTuple::empty(py))) };
         if call.known_headers().is_none() {
-            let came = waiting::wait(py, waiting::limit(timeout)?, |limit| {
-                match call.headers(limit) {
+            let came =
+                waiting::wait(py, waiting::limit(timeout)?, |limit| match call.headers(limit) {
                     Waited::Late => None,
                     Waited::Ready(_) | Waited::Over(_) => Some(()),
-                }
-            })?;
+                })?;
             if came.is_none() {
                 return Ok(None);
             }

@@ -226,7 +226,8 @@ impl Channel {
 
 impl Settings {
     fn set(&mut self, name: &str, value: &Bound<'_, PyAny>) -> PyResult<()> {
-        let size = || value.extract::<i64>().map(|size| usize::try_from(size).unwrap_or(usize::MAX));
+        let size =
+            || value.extract::<i64>().map(|size| usize::try_from(size).unwrap_or(usize::MAX));
         let time = || value.extract::<i64>().map(|ms| Duration::from_millis(ms.unsigned_abs()));
         match name {
             "authority" => self.authority = Some(value.extract()?),

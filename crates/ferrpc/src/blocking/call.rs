@@ -283,7 +283,8 @@ impl Call {
 
     /// The attempt ended: the call is over, or another attempt is due.
     fn after(&self, state: &mut CallState, ended: Ended) {
-        let Attempt::On { connection, key } = std::mem::replace(&mut state.attempt, Attempt::Moving)
+        let Attempt::On { connection, key } =
+            std::mem::replace(&mut state.attempt, Attempt::Moving)
         else {
             unreachable!("only a running attempt ends");
         };
@@ -493,17 +494,15 @@ impl Call {
         let running = match &state.attempt {
             Attempt::Over(_) => false,
             Attempt::On { connection, key } => {
-                let over = connection
-                    .ended(*key)
-                    .is_some_and(|ended| ended.retry == TransparentRetry::No);
+                let over =
+                    connection.ended(*key).is_some_and(|ended| ended.retry == TransparentRetry::No);
                 if !over {
                     self.after(&mut state, ended);
                 }
                 !over
             }
             Attempt::New(_) | Attempt::Pending(_) | Attempt::Moving => {
-                state.attempt =
-                    Attempt::Over(Arc::new(Outcome::new(ended.status, ended.origin)));
+                state.attempt = Attempt::Over(Arc::new(Outcome::new(ended.status, ended.origin)));
                 self.changed.notify_all();
                 true
             }
@@ -519,11 +518,8 @@ impl Call {
     /// Releases the lock, then does what had to wait for that.
     fn unlock(&self, mut state: Locked<'_>) {
         let later = std::mem::take(&mut state.later);
-        let hook = if state.hook.is_some() && state.is_known_to_end() {
-            state.hook.take()
-        } else {
-            None
-        };
+        let hook =
+            if state.hook.is_some() && state.is_known_to_end() { state.hook.take() } else { None };
         drop(state);
         Wake::all(later);
         if let Some(hook) = hook {

@@ -364,9 +364,7 @@ impl Connection {
             }
             match state.role {
                 Role::Guard => state = self.lead(state, Role::Guard, None),
-                Role::None
-                    if state.watched > 0 || clock::now().since(state.idle_since) >= IDLE =>
-                {
+                Role::None if state.watched > 0 || clock::now().since(state.idle_since) >= IDLE => {
                     state.role = Role::Guard;
                 }
                 Role::None | Role::Caller(_) => {

@@ -342,9 +342,8 @@ fn begin(
     }
     let NewCall { head, config, hooks, message } = maker.make(&method.0, request)?;
     let message = message.map(|message| compression::compress_now(head.encoding, message));
-    let checked = message.as_ref().map_or(Ok(()), |message| {
-        check_size(message, head.limits.max_send)
-    });
+    let checked =
+        message.as_ref().map_or(Ok(()), |message| check_size(message, head.limits.max_send));
     let call = Call::new(Arc::clone(channel), head, config, message, unattended);
     if watched {
         call.watch();
