@@ -67,14 +67,24 @@ class _MultiCallable:
         if self._channel._closed:
             raise ValueError("Cannot invoke RPC: Channel closed!")
 
-    def _start(self, request, timeout, metadata, credentials, wait_for_ready, compression):
-        """The engine's call and the deadline; or how the call ended before it began."""
+    def _start(
+        self,
+        request,
+        timeout,
+        metadata,
+        credentials,
+        wait_for_ready,
+        compression,
+        watched=False,
+    ):
+        """The engine's call and the deadline; or how the call ended before it began. A call that is
+        `watched` gets on without a thread that waits for it."""
         if credentials is not None:
             return End(StatusCode.UNAUTHENTICATED.value[0], _INSECURE), None
         if timeout is None:
             timeout = _DEFAULT_TIMEOUT
         call = self._engine.start(
-            self._engine_method, request, timeout, metadata, wait_for_ready, compression
+            self._engine_method, request, timeout, metadata, wait_for_ready, compression, watched
         )
         return call, None if timeout is None else time.time() + timeout
 
@@ -87,7 +97,7 @@ class _MultiCallable:
         return kind(None, call, deserializer, deadline)
 
     def _requests(self, rendezvous, request_iterator):
-        """Has a thread send the requests."""
+        """Starts a thread that sends the requests."""
         call = rendezvous._call
         if call is None:
             return
@@ -201,12 +211,9 @@ class _UnaryUnaryMultiCallable(_MultiCallable, grpc.UnaryUnaryMultiCallable):
         if type(serialized) is End:
             raise _InactiveRpcError(serialized)
         started = self._start(
-            serialized, timeout, metadata, credentials, wait_for_ready, compression
+            serialized, timeout, metadata, credentials, wait_for_ready, compression, True
         )
-        future = self._rendezvous(_UnaryRendezvous, started)
-        if future._call is not None:
-            future._call.watch()
-        return future
+        return self._rendezvous(_UnaryRendezvous, started)
 
 
 class _UnaryStreamMultiCallable(_MultiCallable, grpc.UnaryStreamMultiCallable):
@@ -278,13 +285,10 @@ class _StreamUnaryMultiCallable(_MultiCallable, grpc.StreamUnaryMultiCallable):
     ):
         self._check_open()
         arguments = (timeout, metadata, credentials, wait_for_ready, compression)
-        future = self._begun(request_iterator, arguments)
-        if future._call is not None:
-            future._call.watch()
-        return future
+        return self._begun(request_iterator, arguments, True)
 
-    def _begun(self, request_iterator, arguments):
-        call = self._rendezvous(_UnaryRendezvous, self._start(None, *arguments))
+    def _begun(self, request_iterator, arguments, watched=False):
+        call = self._rendezvous(_UnaryRendezvous, self._start(None, *arguments, watched))
         self._requests(call, request_iterator)
         return call
 

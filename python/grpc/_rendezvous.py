@@ -126,7 +126,6 @@ class _Rendezvous(grpc.RpcError, grpc.RpcContext):
     __module__ = "grpc._channel"
 
     def __init__(self, call, end, deserializer, deadline, response=None):
-        super().__init__()
         self._call = call
         self._end = end
         self._response_deserializer = deserializer
@@ -134,7 +133,7 @@ class _Rendezvous(grpc.RpcError, grpc.RpcContext):
         self._response = response
         self._cancelled = False
         self._lock = threading.RLock()
-        self._callbacks = []
+        self._callbacks = None
         self._tag = None
 
     # -- the end -----------------------------------------------------------------------------------
@@ -183,10 +182,12 @@ class _Rendezvous(grpc.RpcError, grpc.RpcContext):
 
     def add_callback(self, callback):
         with self._lock:
-            if self._known() is not None and not self._callbacks:
+            if self._known() is not None:
                 return False
-            self._callbacks.append(callback)
-            if self._tag is None:
+            if self._callbacks is not None:
+                self._callbacks.append(callback)
+            else:
+                self._callbacks = [callback]
                 self._tag = _completions.register(self._ended)
                 self._call.on_end(self._tag)
         return True
@@ -195,7 +196,7 @@ class _Rendezvous(grpc.RpcError, grpc.RpcContext):
         _completions.forget(self._tag)
         self._known()
         with self._lock:
-            callbacks, self._callbacks = self._callbacks, []
+            callbacks, self._callbacks = self._callbacks, None
         for callback in callbacks:
             try:
                 callback()

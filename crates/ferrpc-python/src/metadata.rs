@@ -58,12 +58,20 @@ fn push(metadata: &mut Metadata, key: &str, value: &Bound<'_, PyAny>) -> Result<
         return unless_reserved(metadata.append_bin(key, value.as_bytes()));
     }
     if let Ok(text) = value.cast::<PyString>() {
-        return unless_reserved(metadata.append(key, text.to_str()?));
+        return append(metadata, key, text.to_str()?);
     }
     let bytes = value
         .cast::<PyBytes>()
         .map_err(|_| PyTypeError::new_err(format!("Expected str, not {}", value.get_type())))?;
     let text = std::str::from_utf8(bytes.as_bytes()).map_err(|_| Refused::Invalid)?;
+    append(metadata, key, text)
+}
+
+/// The engine trims what surrounds a value; a line's end is refused there as anywhere else in it.
+fn append(metadata: &mut Metadata, key: &str, text: &str) -> Result<(), Refused> {
+    if text.bytes().any(|byte| !(b' '..=b'~').contains(&byte)) {
+        return Err(Refused::Invalid);
+    }
     unless_reserved(metadata.append(key, text))
 }
 

@@ -128,9 +128,9 @@ impl Channel {
         }
     }
 
-    /// Begins a call; `request` is None where requests are a stream. How it ended, if it could not
-    /// even begin.
-    #[pyo3(signature = (method, request, timeout, metadata, wait_for_ready, compression))]
+    /// Begins a call; `request` is None where requests are a stream, `watched` has it get on
+    /// without a thread that waits. How it ended, if it could not even begin.
+    #[pyo3(signature = (method, request, timeout, metadata, wait_for_ready, compression, watched))]
     #[expect(clippy::too_many_arguments, reason = "one crossing")]
     fn start(
         &self,
@@ -141,13 +141,15 @@ impl Channel {
         metadata: Option<&Bound<'_, PyAny>>,
         wait_for_ready: Option<bool>,
         compression: Option<u8>,
+        watched: bool,
     ) -> PyResult<Py<PyAny>> {
         let message = request.map(Bytes::copy_from_slice);
         let options = options(timeout, metadata, wait_for_ready, compression, message)?;
-        let (options, channel) = match (options, self.channel()) {
+        let (mut options, channel) = match (options, self.channel()) {
             (Ok(options), Ok(channel)) => (options, channel),
             (Err(ended), _) | (_, Err(ended)) => return Ok(Py::new(py, ended)?.into_any()),
         };
+        options.watched = watched;
         match channel.start_raw(&method.0, options) {
             Ok(call) => Ok(Py::new(py, Call::new(call, channel))?.into_any()),
             Err(status) => {
@@ -285,6 +287,7 @@ fn options(
         wait_for_ready,
         compression: compression.map(encoding).transpose()?,
         message,
+        watched: false,
     }))
 }
 

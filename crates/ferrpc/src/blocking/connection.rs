@@ -346,6 +346,10 @@ impl Connection {
         let spent = ClientCall::new(slot.call.config());
         let call = mem::replace(&mut slot.call, spent);
         let initial = slot.initial.take();
+        if slot.users > 0 && matches!(state.role, Role::Caller(_)) {
+            // The thread that leads may be one that waits for this attempt.
+            self.kick.kick();
+        }
         state.leave(key, false);
         self.inflight.store(state.slots.len(), Ordering::Relaxed);
         if stream.is_some() {
@@ -373,8 +377,11 @@ impl Connection {
         state.transport.shutdown(now, None);
         state.dirty = true;
         self.dispatch(&mut state);
-        if state.role == Role::None {
-            self.give_to_guard(&mut state);
+        match state.role {
+            Role::None => self.give_to_guard(&mut state),
+            // Its call may be over.
+            Role::Caller(_) => self.kick.kick(),
+            Role::Guard => {}
         }
         self.guard.notify_one();
         state = self.send_out(state, None);

@@ -44,6 +44,8 @@ pub struct RawOptions {
     /// The request where there is one only: it ends the requests. Without it they are
     /// [pushed](RawCall::push).
     pub message: Option<Bytes>,
+    /// Whether it is [watched](RawCall::watch) from its start.
+    pub watched: bool,
 }
 
 /// How a call ended.
@@ -330,8 +332,15 @@ fn begin(
     options: RawOptions,
     unattended: bool,
 ) -> Result<(Arc<Call>, EndHooks), Status> {
-    let RawOptions { metadata, timeout, wait_for_ready, compression, credentials, message } =
-        options;
+    let RawOptions {
+        metadata,
+        timeout,
+        wait_for_ready,
+        compression,
+        credentials,
+        message,
+        watched,
+    } = options;
     let mut request = Request::new(message);
     *request.metadata_mut() = metadata;
     if let Some(credentials) = credentials {
@@ -351,6 +360,9 @@ fn begin(
     let checked =
         message.as_ref().map_or(Ok(()), |message| check_size(message, head.limits.max_send));
     let call = Call::new(Arc::clone(channel), head, config, message, unattended);
+    if watched {
+        call.watch();
+    }
     if let Err(outcome) = checked {
         call.end(*outcome);
     }
