@@ -1,4 +1,5 @@
-//! `.proto` files to Rust for ferrpc, with no `protoc` installed.
+//! `.proto` files to Rust for ferrpc, with no `protoc` installed; and to Python, by [`protoc::main`],
+//! which is protoc's command line.
 //!
 //! In `build.rs`:
 //!
@@ -51,8 +52,8 @@
 //!
 //! # What this crate refuses to do
 //!
-//! It runs no program, reads nothing but the given files and their imports, and writes all of its
-//! files or none.
+//! It reads nothing but the given files and their imports, and writes all of its files or none. It
+//! runs no program, but for the plugins that a command line of protoc names.
 
 mod builder;
 mod comments;

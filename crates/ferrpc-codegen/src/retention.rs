@@ -20,11 +20,12 @@ use crate::python::Index;
 /// A copy of the file without the options that are not kept.
 pub(crate) fn strip(index: &Index<'_>, file: &FileDescriptorProto) -> FileDescriptorProto {
     let mut file = file.clone();
-    Stripper::new(index).file(&mut file);
+    index.retention().file(&mut file);
     file
 }
 
-struct Stripper<'a> {
+/// Which fields of options are for sources only.
+pub(crate) struct Stripper<'a> {
     /// Fields of options messages that are extensions, by extendee and number.
     extensions: HashMap<(&'a str, u64), &'a FieldDescriptorProto>,
     /// Fields of messages, by message and number: for options that are messages.
@@ -34,9 +35,9 @@ struct Stripper<'a> {
 }
 
 impl<'a> Stripper<'a> {
-    fn new(index: &Index<'a>) -> Self {
+    pub(crate) fn new(files: &[&'a FileDescriptorProto]) -> Self {
         let mut stripper = Self { extensions: HashMap::new(), fields: HashMap::new(), any: false };
-        for file in index.files() {
+        for file in files {
             let package = crate::descriptor::package(file);
             let scope = if package.is_empty() { String::new() } else { format!(".{package}") };
             stripper.index_extensions(&file.extension);

@@ -159,6 +159,38 @@ def test_text_to_bytes_and_back(compiler, official, folder):
         ours = (0, b"\n\x04x\n\xc3\xa9\x1a\x02\x01\x02", "")
 
 
+TEXT = b"""
+name: "x" count: 3 text: "q" blob: "\\000\\377" big: 1e300 odd: 0.1 mood: GLAD packed: [1, 2]
+Part { x: 1 } Parts { mood: SAD } Parts { }
+shared { key: "b" value { name: "2" } } shared { key: "a" value { name: "1" } }
+[old.top_extension]: 5 [old.Old.nested_extension] { name: "n" } [old.moods]: SAD
+left: "l"
+"""
+
+
+def test_text_of_all_kinds_of_fields(compiler, official, corpus):
+    folder, files = corpus["edges"]
+    ours, theirs = both(
+        compiler, official, folder,
+        "-I.", "--encode=old.Old", "--deterministic_output", "old.proto", stdin=TEXT,
+    )  # fmt: skip
+    assert ours == theirs
+    assert ours[0] == 0
+    encoded = ours[1]
+    # As the message it is, as another one, and as none that is known.
+    for flag in ("--decode=old.Old", "--decode=old.Note", "--decode_raw"):
+        inputs = [] if flag == "--decode_raw" else ["old.proto"]
+        ours, theirs = both(compiler, official, folder, "-I.", flag, *inputs, stdin=encoded)
+        assert ours == theirs
+
+
+def test_free_numbers(compiler, official, corpus):
+    folder, files = corpus["edges"]
+    printed = both(compiler, official, folder, "-I.", "--print_free_field_numbers", *files)
+    assert printed[0][:2] == printed[1][:2]
+    assert b"old.Old " in printed[0][1]
+
+
 def test_bytes_that_are_no_message(compiler, official, folder):
     for flags in (["-I.", "--decode=a.A", "a.proto"], ["--decode_raw"]):
         ours, theirs = both(compiler, official, folder, *flags, stdin=b"\x0a\xff")

@@ -18,14 +18,12 @@ pub(super) fn text(compiled: &Compiled) -> String {
     out
 }
 
-/// A message after those nested in it. Groups share the numbers of their message.
+/// A message after those nested in it. What groups use counts for their message as well.
 fn print(scope: &str, message: &DescriptorProto, out: &mut String) {
     let own = message.name.as_deref().unwrap_or_default();
     let full = if scope.is_empty() { own.to_owned() } else { format!("{scope}.{own}") };
     for nested in &message.nested_type {
-        if !nested.options.map_entry.unwrap_or(false) && !is_group(message, &full, nested) {
-            print(&full, nested, out);
-        }
+        print(&full, nested, out);
     }
     let mut used: Vec<(i32, i32)> = Vec::new();
     collect(message, &full, &mut used);

@@ -7,12 +7,13 @@ use buffa_codegen::generated::descriptor::{
 };
 
 use crate::descriptor::{name, package};
+use crate::retention::Stripper;
 
 /// All files of a compilation, and what is defined in them.
 pub(crate) struct Index<'a> {
-    files: Vec<&'a FileDescriptorProto>,
     by_name: HashMap<&'a str, &'a FileDescriptorProto>,
     types: HashMap<String, Defined<'a>>,
+    retention: Stripper<'a>,
 }
 
 /// A message or an enum.
@@ -32,9 +33,13 @@ pub(crate) enum DefinedKind<'a> {
 
 impl<'a> Index<'a> {
     pub(crate) fn new(files: impl IntoIterator<Item = &'a FileDescriptorProto>) -> Self {
-        let mut index = Self { files: Vec::new(), by_name: HashMap::new(), types: HashMap::new() };
+        let files: Vec<&'a FileDescriptorProto> = files.into_iter().collect();
+        let mut index = Self {
+            by_name: HashMap::new(),
+            types: HashMap::new(),
+            retention: Stripper::new(&files),
+        };
         for file in files {
-            index.files.push(file);
             index.by_name.insert(name(file), file);
             for message in &file.message_type {
                 index.add_message(file, &mut Vec::new(), message);
@@ -46,9 +51,9 @@ impl<'a> Index<'a> {
         index
     }
 
-    /// In the order they were given.
-    pub(crate) fn files(&self) -> &[&'a FileDescriptorProto] {
-        &self.files
+    /// Which options of these files are for sources only.
+    pub(crate) fn retention(&self) -> &Stripper<'a> {
+        &self.retention
     }
 
     pub(crate) fn file(&self, name: &str) -> Option<&'a FileDescriptorProto> {

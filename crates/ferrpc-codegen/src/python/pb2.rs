@@ -19,11 +19,12 @@ use super::positions::{MessagePositions, Positions};
 use crate::descriptor::name;
 use crate::retention;
 
-pub(crate) fn module_bytes(index: &Index<'_>, file: &FileDescriptorProto) -> Vec<u8> {
+/// The file as programs carry it along.
+fn carried(index: &Index<'_>, file: &FileDescriptorProto) -> FileDescriptorProto {
     let mut file = retention::strip(index, file);
     file.source_code_info = Default::default();
     without_json_names(&mut file);
-    file.encode_to_vec()
+    file
 }
 
 pub(crate) fn module(index: &Index<'_>, file: &FileDescriptorProto, relative: bool) -> String {
@@ -33,7 +34,8 @@ pub(crate) fn module(index: &Index<'_>, file: &FileDescriptorProto, relative: bo
     let _ = writeln!(out, "\"\"\"Messages, enums and extensions of a .proto file.\"\"\"");
     out.push_str(HEAD);
     out.push_str(&imports(index, file, relative));
-    let serialised = module_bytes(index, file);
+    let carried = carried(index, file);
+    let serialised = carried.encode_to_vec();
     let _ = writeln!(
         out,
         "DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile({})\n",
@@ -44,7 +46,7 @@ pub(crate) fn module(index: &Index<'_>, file: &FileDescriptorProto, relative: bo
     let _ = writeln!(out, "_globals = globals()");
     let _ = writeln!(out, "_builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)");
     let _ = writeln!(out, "_builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, {own}, _globals)");
-    out.push_str(&for_pure_python(file, &serialised));
+    out.push_str(&for_pure_python(&carried, &serialised));
     if file.options.py_generic_services.unwrap_or(false) && !file.service.is_empty() {
         let _ = writeln!(out, "_builder.BuildServices(DESCRIPTOR, {own}, _globals)");
     }

@@ -2,7 +2,7 @@
 //!
 //! A stub is generic over its channel: `GreeterStub(grpc.insecure_channel(...))` has synchronous
 //! methods, `GreeterStub(grpc.aio.insecure_channel(...))` asynchronous ones. In annotations
-//! `GreeterStub` is the synchronous one, and `"GreeterStub[grpc.aio.Channel]"` the other; in quotes,
+//! `GreeterStub` is the synchronous one, `"GreeterStub[grpc.aio.Channel]"` the other; in quotes,
 //! since the class is not generic when the program runs.
 
 use std::collections::BTreeSet;
