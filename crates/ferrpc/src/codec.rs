@@ -25,7 +25,12 @@ pub struct Codec<T> {
     /// Reads one whole message. The bytes are shared, not copied, so that a message may keep
     /// parts of them.
     pub decode: fn(Bytes) -> Result<T, CodecError>,
+    /// The same from bytes that are only lent.
+    pub(crate) decode_slice: Option<DecodeSlice<T>>,
 }
+
+/// Reads one whole message, and keeps nothing of its bytes.
+pub(crate) type DecodeSlice<T> = fn(&[u8]) -> Result<T, CodecError>;
 
 /// A message that could not be encoded or decoded.
 ///
@@ -48,7 +53,16 @@ impl<T> Codec<T> {
         encode: fn(&T, &mut BytesMut) -> Result<(), CodecError>,
         decode: fn(Bytes) -> Result<T, CodecError>,
     ) -> Self {
-        Self { encode, decode }
+        Self { encode, decode, decode_slice: None }
+    }
+
+    /// With a third function, that reads a message without keeping a part of its bytes. It is used
+    /// for small messages of streams: they come many in one piece of memory, which is shared for
+    /// each of them, and kept as long as a part of one, where there is no such function.
+    #[must_use]
+    pub const fn from_slices(mut self, decode: fn(&[u8]) -> Result<T, CodecError>) -> Self {
+        self.decode_slice = Some(decode);
+        self
     }
 
     /// The encoded message in a buffer of its own.
@@ -99,7 +113,11 @@ pub const fn buffa<T: buffa::Message>() -> Codec<T> {
         let mut bytes = bytes;
         T::decode(&mut bytes).map_err(CodecError::decode)
     }
-    Codec::new(encode::<T>, decode::<T>)
+    fn decode_slice<T: buffa::Message>(bytes: &[u8]) -> Result<T, CodecError> {
+        let mut bytes = bytes;
+        T::decode(&mut bytes).map_err(CodecError::decode)
+    }
+    Codec::new(encode::<T>, decode::<T>).from_slices(decode_slice::<T>)
 }
 
 /// Messages of the crate `prost`.
@@ -111,7 +129,10 @@ pub const fn prost<T: prost::Message + Default>() -> Codec<T> {
     fn decode<T: prost::Message + Default>(bytes: Bytes) -> Result<T, CodecError> {
         T::decode(bytes).map_err(CodecError::decode)
     }
-    Codec::new(encode::<T>, decode::<T>)
+    fn decode_slice<T: prost::Message + Default>(bytes: &[u8]) -> Result<T, CodecError> {
+        T::decode(bytes).map_err(CodecError::decode)
+    }
+    Codec::new(encode::<T>, decode::<T>).from_slices(decode_slice::<T>)
 }
 
 impl CodecError {

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use ferrpc_core::transport::Messages;
 use futures_core::Stream;
 
-use crate::codec::CodecError;
+use crate::codec::{CodecError, DecodeSlice};
 use crate::compression::{self, Decompress};
 use crate::transport::inbox::{CREDIT_BATCH, Credit, Reader};
 use crate::{Codec, Encoding, Metadata, Status};
@@ -26,6 +26,7 @@ pub struct Streaming<T> {
     source: Box<dyn MessageSource>,
     reader: Reader,
     decode: fn(Bytes) -> Result<T, CodecError>,
+    decode_slice: Option<DecodeSlice<T>>,
     /// How the messages are compressed; unknown until the response begins.
     encoding: Option<Encoding>,
     metadata: Metadata,
@@ -94,6 +95,7 @@ impl<T> Streaming<T> {
             reader: Reader::new(source.credit_batch()),
             source,
             decode: codec.decode,
+            decode_slice: codec.decode_slice,
             encoding: None,
             metadata: Metadata::new(),
             max_receive,
@@ -115,9 +117,14 @@ impl<T> Streaming<T> {
         // The usual case of small messages, with nothing to wait for and little to move.
         if self.pending.is_none()
             && !self.ended
-            && let Some(payload) = self.reader.next_plain()
+            && let Some(decode) = self.decode_slice
+            && let Some(result) = self.reader.read_plain(decode)
         {
-            return self.read(Ok(payload)).map(Some);
+            self.give_due();
+            return match result {
+                Ok(message) => Ok(Some(message)),
+                Err(error) => Err(self.fail(error.into())),
+            };
         }
         poll_fn(|cx| self.poll_message(cx)).await.transpose()
     }
@@ -168,6 +175,12 @@ impl<T> Streaming<T> {
                 self.pending = None;
                 return Poll::Ready(Some(self.read(bytes)));
             }
+            if let Some(decode) = self.decode_slice
+                && let Some(result) = self.reader.read_plain(decode)
+            {
+                self.give_due();
+                return Poll::Ready(Some(result.map_err(|error| self.fail(error.into()))));
+            }
             let message = match self.reader.next() {
                 Some(message) => message,
                 None => match ready!(self.source.poll_messages(cx, self.reader.take_read())) {
@@ -196,15 +209,26 @@ impl<T> Streaming<T> {
 
     #[inline]
     fn read(&mut self, bytes: Result<Bytes, Status>) -> Result<T, Status> {
+        self.give_due();
+        match bytes.and_then(|bytes| Ok((self.decode)(bytes)?)) {
+            Ok(message) => Ok(message),
+            Err(status) => Err(self.fail(status)),
+        }
+    }
+
+    #[inline]
+    fn give_due(&mut self) {
         if let Some(due) = self.reader.take_due() {
             self.source.give(due);
         }
-        let result = bytes.and_then(|bytes| Ok((self.decode)(bytes)?));
-        if let Err(status) = &result {
-            self.ended = true;
-            self.source.fail(status);
-        }
-        result
+    }
+
+    /// A message could not be read.
+    #[cold]
+    fn fail(&mut self, status: Status) -> Status {
+        self.ended = true;
+        self.source.fail(&status);
+        status
     }
 }
 

@@ -15,7 +15,6 @@
 use std::collections::VecDeque;
 use std::task::{Context, Poll, Waker};
 
-use bytes::Bytes;
 use ferrpc_core::transport::{Message, Messages, Run};
 
 /// Messages that were received, and what is known of their consumption.
@@ -169,12 +168,14 @@ impl Reader {
         Some(message)
     }
 
-    /// The next message of the run if it is not compressed.
+    /// Reads the next message of the run where it lies, if it is not compressed.
     #[inline]
-    pub(crate) fn next_plain(&mut self) -> Option<Bytes> {
-        let payload = self.run.next_plain()?;
-        self.read.add(Credit::one(payload.len()));
-        Some(payload)
+    pub(crate) fn read_plain<R>(&mut self, read: impl FnOnce(&[u8]) -> R) -> Option<R> {
+        let credit = &mut self.read;
+        self.run.read_plain(|payload| {
+            credit.add(Credit::one(payload.len()));
+            read(payload)
+        })
     }
 
     /// The credit that is to be given back now, in the middle of a run.
