@@ -85,8 +85,10 @@ impl<'a> Bench<'a> {
         asked
             && match case.kind {
                 Kind::ServerCpu => case.load.fits(program.offers),
-                Kind::IdleConnections => program.offers != Offers::Echo,
-                Kind::CallsInFlight => !matches!(program.offers, Offers::Echo | Offers::SmallUnary),
+                // Who takes small unary calls alone (pajamax) says no settings before the first.
+                Kind::IdleConnections | Kind::CallsInFlight => {
+                    !matches!(program.offers, Offers::Echo | Offers::SmallUnary)
+                }
                 Kind::ServerLatency | Kind::SystemCalls | Kind::ServerWire => {
                     program.offers != Offers::Echo && case.load.fits(program.offers)
                 }
