@@ -10,6 +10,16 @@ pub mod testing {
             Self { body: vec![0; size], ..Self::default() }
         }
     }
+
+    /// For so many replies of a size, with a payload of its own.
+    pub fn asking(replies: usize, size: usize, payload: usize) -> StreamingOutputCallRequest {
+        let wanted = ResponseParameters { size: size as i32, ..Default::default() };
+        StreamingOutputCallRequest {
+            response_parameters: vec![wanted; replies],
+            payload: Payload::of_size(payload).into(),
+            ..Default::default()
+        }
+    }
 }
 
 /// The tutorial's service.

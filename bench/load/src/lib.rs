@@ -2,8 +2,9 @@
 //!
 //! A client implements [`Client`] on its library's stubs; [`main`] does the rest. The calls are
 //! made by as many tasks as calls are to be in flight, each the next one as soon as its last is
-//! answered.
+//! answered. Of a library whose calls block, [`blocking_main`] has threads in place of tasks.
 
+mod blocking;
 mod flags;
 mod measure;
 
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
+pub use self::blocking::blocking_main;
 pub use self::flags::{Mode, Options, Shape};
 use self::measure::{Measured, cpu_time};
 
@@ -50,12 +52,9 @@ pub fn main<C: Client, F>(program: &'static str, connect: impl Fn(Arc<Options>) 
 where
     F: Future<Output = Result<C, Failure>>,
 {
-    let options = match Options::parse(std::env::args().skip(1)) {
-        Ok(options) => Arc::new(options),
-        Err(wrong) => {
-            eprintln!("{program}: {wrong}\n{}", flags::USAGE);
-            return ExitCode::from(2);
-        }
+    let options = match options(program) {
+        Ok(options) => options,
+        Err(status) => return status,
     };
     let mut runtime = if options.current_thread {
         tokio::runtime::Builder::new_current_thread()
@@ -73,9 +72,22 @@ where
             load(&options, &clients, options.calls).await
         })
     });
+    report(program, &options, done)
+}
+
+/// The command line; what is wrong with it is said.
+fn options(program: &str) -> Result<Arc<Options>, ExitCode> {
+    Options::parse(std::env::args().skip(1)).map(Arc::new).map_err(|wrong| {
+        eprintln!("{program}: {wrong}\n{}", flags::USAGE);
+        ExitCode::from(2)
+    })
+}
+
+/// Prints the line of JSON, or what went wrong.
+fn report(program: &str, options: &Options, done: Result<Measured, Failure>) -> ExitCode {
     match done {
         Ok(measured) => {
-            println!("{}", measured.json(&options));
+            println!("{}", measured.json(options));
             ExitCode::SUCCESS
         }
         Err(error) => {

@@ -187,9 +187,11 @@ pub(crate) fn quantile(figures: impl IntoIterator<Item = f64>, share: f64) -> f6
     below + (above - below) * at.fract()
 }
 
-/// Three digits that matter, thousands apart.
+/// Three digits that matter.
 pub(crate) fn shown(value: f64) -> String {
     match value {
+        // A count, or a clock that has no finer ticks.
+        0.0..1000.0 if value.fract() == 0.0 => format!("{value:.0}"),
         1_000_000.0.. => format!("{:.2} M", value / 1e6),
         10_000.0.. => format!("{:.0} k", value / 1e3),
         1_000.0.. => format!("{:.1} k", value / 1e3),
@@ -241,6 +243,7 @@ mod tests {
     #[test]
     fn digits() {
         assert_eq!(shown(0.8349), "0.83");
+        assert_eq!(shown(93.0), "93");
         assert_eq!(shown(43_210.0), "43 k");
         assert_eq!(shown(2_050_000.0), "2.05 M");
     }

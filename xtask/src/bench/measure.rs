@@ -85,12 +85,14 @@ impl<'a> Bench<'a> {
         asked
             && match case.kind {
                 Kind::ServerCpu => case.load.fits(program.offers),
-                Kind::IdleConnections => program.offers != Offers::Echo,
-                Kind::CallsInFlight => !matches!(program.offers, Offers::Echo | Offers::SmallUnary),
+                // Who takes small unary calls alone (pajamax) says no settings before the first.
+                Kind::IdleConnections | Kind::CallsInFlight => {
+                    !matches!(program.offers, Offers::Echo | Offers::SmallUnary)
+                }
                 Kind::ServerLatency | Kind::SystemCalls | Kind::ServerWire => {
                     program.offers != Offers::Echo && case.load.fits(program.offers)
                 }
-                Kind::Pair => self.programs.server(program.name).is_some(),
+                Kind::Pair => self.programs.server(program.own_server()).is_some(),
                 Kind::Client { .. } | Kind::ClientWire { .. } | Kind::Connections { .. } => true,
             }
     }
@@ -164,7 +166,7 @@ impl<'a> Bench<'a> {
 
     /// One case: everyone's number of calls, then the rounds.
     fn case(&mut self, case: &Case) -> Result<()> {
-        self.progress.say(&format!("{:?}, {} at {}", case.kind, case.load.name, case.shape));
+        self.progress.say(&case.to_string());
         let begun = self.servers.len();
         let mut entrants: Vec<(Entrant, usize)> = Vec::new();
         let mut spent = Duration::ZERO;
@@ -179,10 +181,7 @@ impl<'a> Bench<'a> {
             let mut failed = Vec::new();
             for (entrant, calls) in &entrants {
                 let name = self.name(*entrant);
-                self.progress.detail(&format!(
-                    "{} at {}, round {round} of {rounds}: {name}",
-                    case.load.name, case.shape
-                ));
+                self.progress.detail(&format!("{case}, round {round} of {rounds}: {name}"));
                 match self.once(case, *entrant, *calls) {
                     Ok(measured) => self.keep(case, *entrant, *calls, measured),
                     Err(error) => {
@@ -224,7 +223,7 @@ impl<'a> Bench<'a> {
         }
         for program in &self.programs.clients {
             let server = match case.kind {
-                Kind::Pair => program.name,
+                Kind::Pair => program.own_server(),
                 Kind::Client { server }
                 | Kind::ClientWire { server }
                 | Kind::Connections { server } => server,
@@ -435,8 +434,7 @@ impl<'a> Bench<'a> {
     }
 
     fn case_failed(&mut self, case: &Case, entrant: Entrant, error: &anyhow::Error) {
-        let what = format!("{:?}, {} at {}", case.kind, case.load.name, case.shape);
-        self.failed(self.name(entrant), &what, error);
+        self.failed(self.name(entrant), &case.to_string(), error);
     }
 
     fn failed(&mut self, peer: &str, what: &str, error: &anyhow::Error) {

@@ -1,5 +1,6 @@
 //! Which figures a run takes: parts, and the cases of each.
 
+use std::fmt;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
@@ -38,6 +39,27 @@ pub(crate) enum Kind {
     Connections { server: &'static str },
     /// A client on its own library's server.
     Pair,
+}
+
+impl fmt::Display for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kind, load, shape } = self;
+        let what = match kind {
+            Kind::ServerCpu => "servers",
+            Kind::ServerLatency => "latency of servers",
+            Kind::IdleConnections => "memory of idle connections",
+            Kind::CallsInFlight => "memory of calls in flight",
+            Kind::SystemCalls => "system calls of servers",
+            Kind::ServerWire => "bytes of servers",
+            Kind::Client { server } => {
+                return write!(f, "clients on {server}, {} at {shape}", load.name);
+            }
+            Kind::ClientWire { .. } => "bytes of clients",
+            Kind::Connections { .. } => "connections of clients",
+            Kind::Pair => "clients on their own servers",
+        };
+        write!(f, "{what}, {} at {shape}", load.name)
+    }
 }
 
 impl Kind {

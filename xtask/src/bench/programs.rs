@@ -63,6 +63,11 @@ impl Program {
         line
     }
 
+    /// The server of a client's library.
+    pub(crate) fn own_server(&self) -> &'static str {
+        self.name.strip_suffix("-blocking").unwrap_or(self.name)
+    }
+
     /// The command as a reader may type it, from the root.
     pub(crate) fn shown(&self) -> String {
         let begin = match self.source {
@@ -211,6 +216,7 @@ const SERVERS: &[Program] = &[
 
 const CLIENTS: &[Program] = &[
     client("ferrpc", Source::Own("bench_client"), &[]),
+    client("ferrpc-blocking", Source::Own("blocking_client"), &[]),
     client("tonic", Source::Folder(TONIC, "tonic", "bench_client"), &[]),
     client(
         "tonic-current-thread",

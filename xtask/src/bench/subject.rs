@@ -27,7 +27,10 @@ impl Subject {
         handler: Option<&'static str>,
     ) -> Result<Self> {
         let line = program.line(workspace);
-        let mut command = pinned(SERVER_CORE, &line[0]);
+        let pinned = pinned(SERVER_CORE, &line[0]);
+        // Should we be killed, so is the server: few of them look at their standard input.
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL"]).arg(pinned.get_program()).args(pinned.get_args());
         command.args(&line[1..]).args(["--listen", "127.0.0.1:0"]);
         if let Some(handler) = handler {
             command.args(["--handler", handler]);

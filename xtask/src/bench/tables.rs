@@ -316,7 +316,7 @@ mod tests {
         assert_eq!(tables.len(), 1);
         assert_eq!(tables[0].title, "Server CPU per call, by h2load, us");
         assert_eq!(tables[0].header, ["server", "1x1", "1x8"]);
-        assert_eq!(tables[0].lines, [["a", "1.00", "2.00"], ["b", "", "30.0"]]);
+        assert_eq!(tables[0].lines, [["a", "1", "2"], ["b", "", "30"]]);
     }
 
     #[test]

@@ -5,9 +5,7 @@ use std::sync::Arc;
 
 use ferrpc::credentials::{ChannelCredentials, ClientTls, Roots};
 use ferrpc::{Channel, Request};
-use ferrpc_bench::testing::{
-    Payload, ResponseParameters, SimpleRequest, StreamingOutputCallRequest, TestServiceClient,
-};
+use ferrpc_bench::testing::{Payload, SimpleRequest, TestServiceClient, asking};
 use ferrpc_bench::{MESSAGE_LIMIT, tutorial};
 use ferrpc_bench_load::{Client, Failure, Options};
 use futures_util::stream;
@@ -99,15 +97,5 @@ impl Client for Stubs {
             check(reply.payload.body.len());
         }
         Ok(())
-    }
-}
-
-/// For so many replies, with a payload of its own.
-fn asking(replies: usize, size: usize, payload: usize) -> StreamingOutputCallRequest {
-    let wanted = ResponseParameters { size: size as i32, ..Default::default() };
-    StreamingOutputCallRequest {
-        response_parameters: vec![wanted; replies],
-        payload: Payload::of_size(payload).into(),
-        ..Default::default()
     }
 }
