@@ -52,9 +52,9 @@ fn of_connection(tls: &CommonState) -> Vec<(String, Vec<u8>)> {
 fn group_name(group: rustls::NamedGroup) -> String {
     use rustls::NamedGroup::{secp256r1, secp384r1, secp521r1};
     match group {
-        group if group == secp256r1 => "P-256".to_owned(),
-        group if group == secp384r1 => "P-384".to_owned(),
-        group if group == secp521r1 => "P-521".to_owned(),
+        secp256r1 => "P-256".to_owned(),
+        secp384r1 => "P-384".to_owned(),
+        secp521r1 => "P-521".to_owned(),
         other => format!("{other:?}"),
     }
 }
