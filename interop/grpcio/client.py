@@ -5,6 +5,7 @@ import signal
 import sys
 
 import harness
+import lifetime
 import tls
 from cases import CASES, Peer
 from common import OPTIONS
@@ -37,8 +38,10 @@ def ask(channel, caller):
 def main():
     address, names, caller, flags = harness.arguments("client", CASES)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    with tls.channel(grpc, address, flags, OPTIONS) as channel:
-        if caller is not None:
+    with tls.channel(grpc, address, flags, OPTIONS + lifetime.options(flags)) as channel:
+        if flags.hold is not None:
+            done = lifetime.hold(channel, flags)
+        elif caller is not None:
             done = ask(channel, caller)
         else:
             done = all([run_case(channel, name) for name in names])

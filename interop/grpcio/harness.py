@@ -3,6 +3,7 @@
 import argparse
 import time
 
+import lifetime
 import tls
 from common import split_address
 from stubs import grpc
@@ -70,10 +71,11 @@ def arguments(prog, cases):
     """The address, either the cases to run or the caller to be (the other None), the flags."""
     parser = argparse.ArgumentParser(prog=prog)
     parser.add_argument("--connect", required=True, metavar="HOST:PORT")
-    what = parser.add_mutually_exclusive_group(required=True)
+    what = parser.add_mutually_exclusive_group()
     what.add_argument("--case", metavar="CASE[,CASE...]")
     what.add_argument("--as", dest="caller", metavar="CALLER")
     tls.add_flags(parser)
+    lifetime.add_flags(parser)
     parsed = parser.parse_args()
     try:
         split_address(parsed.connect)
@@ -81,6 +83,10 @@ def arguments(prog, cases):
         parser.error(str(error))
     if parsed.caller is not None:
         return parsed.connect, None, parsed.caller, parsed
+    if parsed.case is None:
+        if parsed.hold is None:
+            parser.error("one of --case, --as and --hold is needed")
+        return parsed.connect, None, None, parsed
     names = list(cases) if parsed.case == "all" else parsed.case.split(",")
     for name in names:
         if name not in cases:

@@ -6,6 +6,7 @@ import sys
 import threading
 from concurrent import futures
 
+import lifetime
 import tls
 from common import SERVER_OPTIONS, answer, echoed, payload, split_address, wanted_code
 from stubs import (
@@ -88,6 +89,7 @@ def main():
     parser = argparse.ArgumentParser(prog="server")
     parser.add_argument("--listen", required=True, metavar="HOST:PORT")
     tls.add_flags(parser)
+    lifetime.add_flags(parser)
     flags = parser.parse_args()
     address = flags.listen
     try:
@@ -96,7 +98,7 @@ def main():
         parser.error(str(error))
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
-    server = grpc.server(futures.ThreadPoolExecutor(max_workers=16), options=SERVER_OPTIONS)
+    server = grpc.server(futures.ThreadPoolExecutor(max_workers=16), options=SERVER_OPTIONS + lifetime.options(flags))
     test_pb2_grpc.add_TestServiceServicer_to_server(Test(), server)
     example_pb2_grpc.add_TestServiceServicer_to_server(Example(), server)
     try:

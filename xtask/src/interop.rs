@@ -9,6 +9,7 @@ use anyhow::Result;
 use clap::Args;
 
 use crate::h2spec;
+use crate::lifetime;
 use crate::peers::{self, PEERS, Party, TLS_PEERS, Tls};
 use crate::process::{self, Server};
 use crate::report::{self, Progress, Tally};
@@ -29,6 +30,9 @@ pub(crate) struct Options {
     /// Leave h2spec out.
     #[arg(long)]
     pub(crate) no_h2spec: bool,
+    /// Only keepalive and age, with grpcio, both ways: some minutes.
+    #[arg(long)]
+    pub(crate) keepalive: bool,
     /// The peers among themselves, without ferrpc: shows whether a peer is at fault.
     #[arg(long, hide = true)]
     pub(crate) peers_only: bool,
@@ -42,6 +46,9 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<Tally> {
         .map(|peer| peer.name)
         .filter(|name| options.peer.is_empty() || options.peer.iter().any(|asked| asked == name))
         .collect();
+    if options.keepalive {
+        return lifetime::run(workspace, &progress);
+    }
     let asked: Vec<_> = options.peer.iter().map(String::as_str).collect();
     let wanted = if asked.is_empty() { &names } else { &asked };
     let (parties, skipped) = peers::prepare(workspace, &progress, wanted)?;

@@ -19,6 +19,7 @@ mod gen_code;
 mod h2spec;
 mod interop;
 mod layering;
+mod lifetime;
 mod peers;
 mod process;
 mod python;

@@ -4,12 +4,13 @@ use std::error::Error;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::{ArgGroup, Parser};
 use ferrpc::Channel;
+use ferrpc::client::{ConnectivityState, Keepalive};
 use ferrpc::credentials::{ChannelCredentials, CredentialsError, ServerCredentials, TlsFiles};
-use ferrpc::server::Server;
+use ferrpc::server::{PingPolicy, Server};
 use ferrpc_testing::certificates;
 use ferrpc_testing::interop::client::{CASES, Peer};
 use ferrpc_testing::interop::server::{Example, Test};
@@ -25,6 +26,8 @@ enum Command {
         listen: String,
         #[command(flatten)]
         tls: Tls,
+        #[command(flatten)]
+        lifetime: Lifetime,
     },
     /// Runs cases, or asks example.TestService once.
     #[command(group(ArgGroup::new("what").required(true)))]
@@ -39,14 +42,42 @@ enum Command {
         /// The caller in whose name to ask.
         #[arg(long = "as", value_name = "CALLER", group = "what")]
         caller: Option<String>,
+        /// Holds a connection so long: with --keepalive by a silent stream and by silence, else by
+        /// calls in a row.
+        #[arg(long, value_name = "SECONDS", group = "what")]
+        hold: Option<u64>,
         #[command(flatten)]
         tls: Tls,
+        #[command(flatten)]
+        lifetime: Lifetime,
     },
     /// Makes certificates for TLS: ca.pem, server.pem, server.key, client.pem, client.key.
     Certificates {
         /// Where to write them.
         folder: PathBuf,
     },
+}
+
+/// How connections live.
+#[derive(Clone, Copy, clap::Args)]
+struct Lifetime {
+    /// Ping so often; a server also takes pings so often.
+    #[arg(long, value_name = "SECONDS")]
+    keepalive: Option<u64>,
+    /// Server: the age at which a connection ends.
+    #[arg(long, value_name = "SECONDS")]
+    max_age: Option<u64>,
+}
+
+impl Lifetime {
+    fn keepalive(self) -> Option<Keepalive> {
+        self.keepalive.map(|seconds| Keepalive {
+            interval: Some(Duration::from_secs(seconds)),
+            timeout: Duration::from_secs(2),
+            without_streams: true,
+            max_pings_without_data: 0,
+        })
+    }
 }
 
 /// Files for TLS, all PEM.
@@ -94,11 +125,14 @@ impl Tls {
 #[tokio::main]
 async fn main() -> ExitCode {
     let done = match Command::parse() {
-        Command::Server { listen, tls } => serve(&listen, tls).await,
-        Command::Client { connect, cases, caller, tls } => match caller {
-            Some(caller) => ask(&connect, tls, &caller).await,
-            None => run_cases(&connect, tls, &cases).await,
-        },
+        Command::Server { listen, tls, lifetime } => serve(&listen, tls, lifetime).await,
+        Command::Client { connect, cases, caller, hold: held, tls, lifetime } => {
+            match (caller, held) {
+                (Some(caller), _) => ask(&connect, tls, &caller).await,
+                (None, Some(seconds)) => hold(&connect, tls, lifetime, seconds).await,
+                (None, None) => run_cases(&connect, tls, &cases).await,
+            }
+        }
         Command::Certificates { folder } => {
             certificates::write(&folder).map(|()| true).map_err(Into::into)
         }
@@ -113,8 +147,19 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn serve(listen: &str, tls: Tls) -> Result<bool, Box<dyn Error>> {
-    let server = Server::builder()
+async fn serve(listen: &str, tls: Tls, lifetime: Lifetime) -> Result<bool, Box<dyn Error>> {
+    let mut builder = Server::builder();
+    if let Some(keepalive) = lifetime.keepalive() {
+        builder = builder.keepalive(keepalive).ping_policy(PingPolicy {
+            min_interval: keepalive.interval.unwrap_or_default(),
+            without_streams: true,
+            max_strikes: 2,
+        });
+    }
+    if let Some(seconds) = lifetime.max_age {
+        builder = builder.max_connection_age(Duration::from_secs(seconds), None);
+    }
+    let server = builder
         .credentials(tls.server()?)
         .max_receive_message(MESSAGE_LIMIT)
         .add_service(testing::TestServiceServer::new(Test))
@@ -149,6 +194,57 @@ async fn run_cases(target: &str, tls: Tls, cases: &[String]) -> Result<bool, Box
         }
     }
     Ok(done)
+}
+
+/// Holds a connection; whether nothing was noticed of what keeps it, or ends it.
+async fn hold(
+    target: &str,
+    tls: Tls,
+    lifetime: Lifetime,
+    seconds: u64,
+) -> Result<bool, Box<dyn Error>> {
+    let time = Duration::from_secs(seconds);
+    let mut builder = Channel::builder(target).credentials(tls.channel()?);
+    let Some(keepalive) = lifetime.keepalive() else {
+        let client = testing::TestServiceClient::new(builder.connect_lazy()?);
+        let end = Instant::now() + time;
+        let mut calls = 0;
+        while Instant::now() < end {
+            client.empty_call(testing::Empty::default()).await?;
+            calls += 1;
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        writeln!(io::stdout(), "ok hold: {calls} calls")?;
+        return Ok(true);
+    };
+    builder = builder.keepalive(keepalive);
+    let channel = builder.connect().await?;
+    let watched = channel.clone();
+    let lost = tokio::spawn(async move { watched.state_changed(ConnectivityState::Ready).await });
+    let client = testing::TestServiceClient::new(channel);
+    let requests = futures_util::stream::once(async move {
+        tokio::time::sleep(time).await;
+        testing::StreamingOutputCallRequest {
+            response_parameters: vec![testing::ResponseParameters {
+                size: 1,
+                ..Default::default()
+            }],
+            ..Default::default()
+        }
+    });
+    let mut responses = client.full_duplex_call(ferrpc::Request::new(Box::pin(requests))).await?;
+    let mut got = 0;
+    while responses.message().await?.is_some() {
+        got += 1;
+    }
+    tokio::time::sleep(time).await;
+    client.empty_call(testing::Empty::default()).await?;
+    if got != 1 || lost.is_finished() {
+        writeln!(io::stdout(), "FAIL hold: {got} responses, the connection was lost")?;
+        return Ok(false);
+    }
+    writeln!(io::stdout(), "ok hold: one connection")?;
+    Ok(true)
 }
 
 async fn ask(target: &str, tls: Tls, caller: &str) -> Result<bool, Box<dyn Error>> {

@@ -25,4 +25,6 @@ pub use raw::{
     Origin, Outcome, PushError, RawCall, RawMethod, RawOptions, RawUnary, Unary, Waited,
 };
 pub use streams::{Requests, Responses};
-pub(crate) use wait::{block_on, block_on_until};
+#[cfg(feature = "_rustls")]
+pub(crate) use wait::block_on;
+pub(crate) use wait::block_on_until;

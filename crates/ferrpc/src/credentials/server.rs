@@ -1,6 +1,7 @@
 //! What a server asks of its connections.
 
 use std::fmt;
+#[cfg(feature = "_rustls")]
 use std::sync::Arc;
 
 use super::LocalKind;
@@ -74,6 +75,8 @@ impl ServerCredentials {
         io: Box<dyn Io>,
         hello_came: impl FnOnce() + Send,
     ) -> Result<Box<dyn Io>, Refusal> {
+        #[cfg(not(feature = "_rustls"))]
+        drop(hello_came);
         match &self.kind {
             Kind::Insecure => Ok(io),
             Kind::Local(kind) => kind

@@ -47,6 +47,7 @@ pub use call::{CallFuture, Outcome, Reply, ServerCall};
 pub use dispatch::{Dispatch, DispatchCounters};
 pub use drains::{Drains, Taken, Task, Turn};
 pub use external::{CallLimit, DeferredReply, ExternalCall, ExternalQueue, ExternalReply, Sent};
+pub use ferrpc_core::http2::{Keepalive, PingPolicy};
 pub use handle::Server;
 pub use http::{HttpRequest, HttpResponse};
 pub use interceptor::{Interceptor, Next};

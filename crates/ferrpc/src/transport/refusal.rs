@@ -21,6 +21,7 @@ impl Refusal {
         Self { what: what.into(), hint, system: None, quiet: false }
     }
 
+    #[cfg(feature = "_rustls")]
     pub(crate) fn quiet(what: impl Into<String>, hint: &'static str) -> Self {
         Self { what: what.into(), hint, system: None, quiet: true }
     }
