@@ -241,8 +241,8 @@ def _is_joined_at_exit(serving):
 
 # The interpreter waits for the threads of a ThreadPoolExecutor, and handlers may wait for callers:
 # their calls end first. Other executors may go on until the last thread that is no daemon has
-# ended. Both kinds have to be gone before the interpreter is. (Callbacks run in the reverse order of
-# their registration; that of concurrent.futures.thread, imported above, is so the later one.)
+# ended. Both kinds have to be gone before the interpreter is. (Callbacks run in the reverse order
+# of their registration; that of concurrent.futures.thread, imported above, is so the later one.)
 if hasattr(threading, "_register_atexit"):
     threading._register_atexit(_end, _is_joined_at_exit, 5)
 atexit.register(_end, lambda serving: True, 5)

@@ -27,7 +27,8 @@ def test_metadata_both_ways(serve):
         return b""
 
     ends = serve({"/s/UU": behavior})
-    _, call = ends.uu_call("/s/UU", metadata=(("key", "value"), ("key", "two"), ("k-bin", b"\x01\xfe")))
+    sent = (("key", "value"), ("key", "two"), ("k-bin", b"\x01\xfe"))
+    _, call = ends.uu_call("/s/UU", metadata=sent)
     assert ("first", "1") in pairs(call.initial_metadata())
     assert ("first-bin", b"\x00\x80") in pairs(call.initial_metadata())
     assert ("last", "2") in pairs(call.trailing_metadata())

@@ -1,4 +1,4 @@
-"""Servers and the life of their process: exit, signals, forks. Each runs in a process of its own."""
+"""Servers and the life of their process: exit, signals, forks. Each has a process of its own."""
 
 import signal
 import subprocess
@@ -162,7 +162,8 @@ with grpc.insecure_channel(f"127.0.0.1:{sys.argv[1]}") as channel:
 
 
 def test_nothing_is_said_on_stderr(start, oracle_python):
-    server = start(HEAD.replace("lambda r, c: r)", "lambda r, c: 1 / 0)") + "sys.stdin.readline()\n")
+    failing = HEAD.replace("lambda r, c: r)", "lambda r, c: 1 / 0)")
+    server = start(failing + "sys.stdin.readline()\n")
     port = int(server.stdout.readline())
     call = """
 import grpc, sys
