@@ -321,6 +321,7 @@ impl RawCall {
     }
 }
 
+#[expect(clippy::result_large_err, reason = "the way of a call that fails, once")]
 fn begin(
     channel: &Arc<Shared>,
     maker: &CallMaker,
@@ -354,6 +355,7 @@ fn begin(
     Ok((call, hooks))
 }
 
+#[expect(clippy::result_large_err, reason = "the way of a call that fails, once")]
 fn check_size(message: &Message, limit: usize) -> Result<(), Outcome> {
     let size = message.payload.len();
     if size <= limit {
@@ -364,6 +366,7 @@ fn check_size(message: &Message, limit: usize) -> Result<(), Outcome> {
     Err(Outcome::new(status, Origin::TooLarge { sent: true, size, limit }))
 }
 
+#[expect(clippy::result_large_err, reason = "the way of a call that fails, once")]
 fn decompress(encoding: Encoding, message: Message, limit: usize) -> Result<Bytes, Outcome> {
     compression::decompress_now(encoding, message, limit).map_err(|status| {
         let origin = if status.code() == Code::ResourceExhausted {

@@ -140,11 +140,11 @@ impl Shared {
             return Acquired::Connection(connection);
         } else {
             match &state.failure {
-                Some((failure, retry_at)) if state.failures > began || now < *retry_at => {
-                    if !ask.wait_for_ready {
-                        let origin = Origin::Connect(failure.clone());
-                        return Acquired::Failed(failure.status(), origin);
-                    }
+                Some((failure, retry_at))
+                    if !ask.wait_for_ready && (state.failures > began || now < *retry_at) =>
+                {
+                    let origin = Origin::Connect(failure.clone());
+                    return Acquired::Failed(failure.status(), origin);
                 }
                 _ => {}
             }
