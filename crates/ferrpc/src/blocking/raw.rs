@@ -18,6 +18,7 @@ use ferrpc_core::{Encoding, Metadata, Status, Time};
 use super::call::{Call, Finished, Found, Unsent};
 use super::shared::Shared;
 use crate::client::{CallMaker, ConnectError, NewCall};
+use crate::credentials::{CallCredentials, OfRequest};
 use crate::interceptor::EndHooks;
 use crate::transport::clock;
 use crate::{Code, Method, Request, codec, compression};
@@ -37,6 +38,9 @@ pub struct RawOptions {
     pub wait_for_ready: Option<bool>,
     /// How request messages are compressed; not set: as the channel has it.
     pub compression: Option<Encoding>,
+    /// Who makes the call, beside what the channel's credentials say. They are asked when the call
+    /// begins, by the thread that begins it.
+    pub credentials: Option<Arc<dyn CallCredentials>>,
     /// The request where there is one only: it ends the requests. Without it they are
     /// [pushed](RawCall::push).
     pub message: Option<Bytes>,
@@ -184,7 +188,7 @@ impl RawUnary {
                     let limit = self.call.head.limits.max_receive;
                     match decompress(encoding, message, limit) {
                         Ok(message) => unary.message = Some(message),
-                        Err(outcome) => unary.outcome = outcome,
+                        Err(outcome) => unary.outcome = *outcome,
                     }
                 }
                 unary
@@ -264,8 +268,8 @@ impl RawCall {
         match decompress(encoding, message, limit) {
             Ok(message) => Waited::Ready(message),
             Err(outcome) => {
-                self.call.end(outcome.clone());
-                Waited::Over(Arc::new(outcome))
+                self.call.end((*outcome).clone());
+                Waited::Over(Arc::from(outcome))
             }
         }
     }
@@ -274,8 +278,8 @@ impl RawCall {
     pub fn push(&self, message: Bytes, limit: Option<Instant>) -> Result<(), PushError> {
         let message = compression::compress_now(self.call.head.encoding, message);
         if let Err(outcome) = check_size(&message, self.call.head.limits.max_send) {
-            self.call.end(outcome.clone());
-            return Err(PushError::Over(Arc::new(outcome)));
+            self.call.end((*outcome).clone());
+            return Err(PushError::Over(Arc::from(outcome)));
         }
         self.push_again(message, limit)
     }
@@ -321,7 +325,6 @@ impl RawCall {
     }
 }
 
-#[expect(clippy::result_large_err, reason = "the way of a call that fails, once")]
 fn begin(
     channel: &Arc<Shared>,
     maker: &CallMaker,
@@ -329,9 +332,20 @@ fn begin(
     options: RawOptions,
     unattended: bool,
 ) -> Result<(Arc<Call>, EndHooks), Status> {
-    let RawOptions { metadata, timeout, wait_for_ready, compression, message, watched } = options;
+    let RawOptions {
+        metadata,
+        timeout,
+        wait_for_ready,
+        compression,
+        credentials,
+        message,
+        watched,
+    } = options;
     let mut request = Request::new(message);
     *request.metadata_mut() = metadata;
+    if let Some(credentials) = credentials {
+        request.extensions_mut().insert(OfRequest(credentials));
+    }
     if let Some(timeout) = timeout {
         request.set_timeout(timeout);
     }
@@ -341,7 +355,7 @@ fn begin(
     if let Some(encoding) = compression {
         request.set_compression(encoding);
     }
-    let NewCall { head, config, hooks, message } = maker.make(&method.0, request)?;
+    let NewCall { head, config, hooks, message } = maker.make_blocking(&method.0, request)?;
     let message = message.map(|message| compression::compress_now(head.encoding, message));
     let checked =
         message.as_ref().map_or(Ok(()), |message| check_size(message, head.limits.max_send));
@@ -350,31 +364,29 @@ fn begin(
         call.watch();
     }
     if let Err(outcome) = checked {
-        call.end(outcome);
+        call.end(*outcome);
     }
     Ok((call, hooks))
 }
 
-#[expect(clippy::result_large_err, reason = "the way of a call that fails, once")]
-fn check_size(message: &Message, limit: usize) -> Result<(), Outcome> {
+fn check_size(message: &Message, limit: usize) -> Result<(), Box<Outcome>> {
     let size = message.payload.len();
     if size <= limit {
         return Ok(());
     }
     let text = format!("a request message of {size} bytes exceeds the limit of {limit} bytes");
     let status = Status::new(Code::ResourceExhausted, text);
-    Err(Outcome::new(status, Origin::TooLarge { sent: true, size, limit }))
+    Err(Box::new(Outcome::new(status, Origin::TooLarge { sent: true, size, limit })))
 }
 
-#[expect(clippy::result_large_err, reason = "the way of a call that fails, once")]
-fn decompress(encoding: Encoding, message: Message, limit: usize) -> Result<Bytes, Outcome> {
+fn decompress(encoding: Encoding, message: Message, limit: usize) -> Result<Bytes, Box<Outcome>> {
     compression::decompress_now(encoding, message, limit).map_err(|status| {
         let origin = if status.code() == Code::ResourceExhausted {
             Origin::TooLarge { sent: false, size: limit.saturating_add(1), limit }
         } else {
             Origin::Local
         };
-        Outcome::new(status, origin)
+        Box::new(Outcome::new(status, origin))
     })
 }
 
