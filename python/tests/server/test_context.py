@@ -210,6 +210,7 @@ def test_callbacks(serve):
     assert errors == [False, False, grpc.RpcError]
 
 
+@pytest.mark.ferrpc_only("on grpcio the requests end now and then, as if they were whole")
 def test_requests_of_a_cancelled_call(serve):
     errors, entered, done = [], threading.Event(), threading.Event()
 

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use super::loads::{Load, Shape};
-use super::programs::Program;
+use super::programs::{PROFILE, Program};
 use super::subject::{LOAD_CORE, pinned};
 use crate::process;
 use crate::workspace::Workspace;
@@ -43,7 +43,7 @@ pub(crate) fn echo(
     shape: Shape,
     calls: usize,
 ) -> Result<Done> {
-    let mut command = pinned(LOAD_CORE, workspace.built("release/raw_echo"));
+    let mut command = pinned(LOAD_CORE, workspace.built(PROFILE).join("raw_echo"));
     command.arg("client").args(echo_flags(address, shape, calls));
     done(&mut command, "raw_echo client", calls)
 }
@@ -56,7 +56,7 @@ pub(crate) fn shown(client: &Program, load: &Load, shape: Shape, calls: usize) -
 /// The command line of the floor, for a reader.
 pub(crate) fn echo_shown(shape: Shape, calls: usize) -> String {
     let flags = echo_flags("HOST:PORT", shape, calls).join(" ");
-    format!("target/release/raw_echo client {flags}")
+    format!("target/{PROFILE}/raw_echo client {flags}")
 }
 
 fn flags(address: &str, load: &Load, shape: Shape, calls: usize) -> Vec<String> {

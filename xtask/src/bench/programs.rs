@@ -27,7 +27,7 @@ pub(crate) struct Program {
 
 #[derive(Clone, Copy, Debug)]
 enum Source {
-    /// Built by this workspace: the program in `target/release`.
+    /// Built by this workspace: the program in `target/usual`.
     Own(&'static str),
     /// A folder with `build` and `run`, the folder of `target/peers` that it is built into, and
     /// the program that `run` becomes.
@@ -52,7 +52,7 @@ impl Program {
     pub(crate) fn line(&self, workspace: &Workspace) -> Vec<String> {
         let path = |path: PathBuf| path.to_string_lossy().into_owned();
         let mut line = match self.source {
-            Source::Own(program) => vec![path(workspace.built("release").join(program))],
+            Source::Own(program) => vec![path(workspace.built(PROFILE).join(program))],
             Source::Folder(folder, out, program) => vec![
                 path(workspace.root.join(folder).join("run")),
                 path(workspace.peer(out)),
@@ -71,7 +71,7 @@ impl Program {
     /// The command as a reader may type it, from the root.
     pub(crate) fn shown(&self) -> String {
         let begin = match self.source {
-            Source::Own(program) => format!("target/release/{program}"),
+            Source::Own(program) => format!("target/{PROFILE}/{program}"),
             Source::Folder(folder, out, program) => {
                 format!("{folder}/run target/peers/{out} {program}")
             }
@@ -118,8 +118,8 @@ pub(crate) fn build(
             || names.iter().any(|name| name == program.name)
     };
     let mut programs = Programs { servers: Vec::new(), clients: Vec::new(), skipped: Vec::new() };
-    workspace
-        .build(progress, &["--release", "-p", "ferrpc-bench", "-p", "ferrpc-bench-raw-echo"])?;
+    let own = ["--profile", PROFILE, "-p", "ferrpc-bench", "-p", "ferrpc-bench-raw-echo"];
+    workspace.build(progress, &own)?;
     let mut folders = BTreeMap::new();
     for (list, built) in [(SERVERS, &mut programs.servers), (CLIENTS, &mut programs.clients)] {
         for program in list.iter().filter(wanted) {
@@ -151,9 +151,6 @@ fn build_folder(workspace: &Workspace, progress: &Progress, folder: &str, out: &
     let mut command = Command::new(workspace.root.join(folder).join("build"));
     if folder == TONIC {
         command.arg("--release");
-        // As our own release profile has it, so that the compiler does as much for either.
-        command.env("CARGO_PROFILE_RELEASE_LTO", "fat");
-        command.env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1");
     }
     process::output(command.arg(workspace.peer(out)), &what, process::BUILD)?;
     Ok(())
@@ -171,6 +168,10 @@ const fn server(
 const fn client(name: &'static str, source: Source, arguments: &'static [&'static str]) -> Program {
     Program { name, source, arguments, language: "", offers: Offers::All }
 }
+
+/// What cargo's release profile is where nobody has changed it, as in the peers' own projects: each
+/// Rust program is built as the users of its library get it.
+pub(crate) const PROFILE: &str = "usual";
 
 /// These stand on the other side of every client.
 pub(crate) const NEUTRAL: [&str; 2] = ["ferrpc", "tonic"];
