@@ -82,3 +82,27 @@ impl Connection {
         assert_eq!((queued, held, peers), (self.queued, self.held_headers, self.peer_streams));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{Config, Connection, Fields, Reason, Role, Time};
+
+    /// The memory of a burst of streams is kept while one is open, and given back when none is.
+    #[test]
+    fn a_burst_is_forgotten() {
+        let mut client = Connection::new(Role::Client, Config::default(), Time::ZERO);
+        let mut keys: Vec<_> = (0..100)
+            .map(|_| client.open(Time::ZERO, Fields::new().iter(), false).expect("a stream"))
+            .collect();
+        let last = keys.pop().expect("there are 100");
+        for key in keys {
+            client.reset(key, Reason::CANCEL);
+        }
+        client.trim();
+        assert_eq!(client.streams.slots(), 100, "one is open");
+        client.reset(last, Reason::CANCEL);
+        assert_eq!(client.streams.slots(), 100, "kept for the next burst");
+        client.trim();
+        assert_eq!(client.streams.slots(), 0);
+    }
+}

@@ -80,6 +80,12 @@ impl Store {
         self.by_id.len()
     }
 
+    /// Slots there is memory for.
+    #[cfg(test)]
+    pub(crate) fn slots(&self) -> usize {
+        self.slots.len()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.by_id.is_empty()
     }
