@@ -33,11 +33,12 @@ mod tools;
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use self::figures::Figures;
 use self::h2load::H2load;
 use self::loads::Shape;
+use self::marks::Set;
 use self::measure::Bench;
 use self::plan::Extent;
 use crate::report::{self, Progress, Tally};
@@ -64,9 +65,9 @@ pub(crate) struct Options {
     /// Longer rounds, more of them, and all shapes for clients.
     #[arg(long)]
     full: bool,
-    /// Only what has a mark, and a mark that is missed is a failure.
-    #[arg(long)]
-    marks: bool,
+    /// Only what has a mark of this set, and a mark that is missed is a failure.
+    #[arg(long, value_name = "SET", num_args = 0..=1, default_missing_value = "engine")]
+    marks: Option<Set>,
     /// A peer that cannot be built is a failure; else it is skipped aloud.
     #[arg(long)]
     require_all: bool,
@@ -104,8 +105,11 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<Tally> {
         Some(path) => Figures::read(path)?,
         None => measured(workspace, options)?,
     };
-    let mut verdicts = marks::judge(&figures);
-    if !options.marks {
+    let mut verdicts = match options.marks {
+        Some(set) => marks::judge(&[set], &figures),
+        None => marks::judge(Set::value_variants(), &figures),
+    };
+    if options.marks.is_none() {
         verdicts.retain(|verdict| verdict.met.is_some());
     }
     tables::print(&figures, &verdicts);
@@ -124,7 +128,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<Tally> {
         tally.failed += figures.skipped.len();
     }
     let missed = verdicts.iter().filter(|verdict| verdict.met != Some(true)).count();
-    if options.marks {
+    if options.marks.is_some() {
         tally.passed += verdicts.len() - missed;
         tally.failed += missed;
     } else if missed > 0 {
@@ -134,7 +138,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<Tally> {
 }
 
 fn measured(workspace: &Workspace, options: &Options) -> Result<Figures> {
-    let thorough = options.full || options.marks;
+    let thorough = options.full || options.marks.is_some();
     let rounds = options.rounds.unwrap_or(match (options.quick, thorough) {
         (true, _) => 1,
         (_, true) => 5,
@@ -155,8 +159,8 @@ fn measured(workspace: &Workspace, options: &Options) -> Result<Figures> {
         marks: options.marks,
     };
     let mut peers = options.peers.clone();
-    if options.marks && peers.is_empty() {
-        peers = marks::PEERS.map(str::to_owned).to_vec();
+    if let (Some(set), true) = (options.marks, peers.is_empty()) {
+        peers = set.peers().iter().map(|peer| (*peer).to_owned()).collect();
     }
     let cases = plan::cases(&extent, &options.only, &options.shapes)?;
     let about = machine::describe(workspace);

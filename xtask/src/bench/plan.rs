@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 
 use super::loads::{Load, Shape};
+use super::marks::Set;
 use super::programs::NEUTRAL;
 
 /// One thing that is measured of every peer that offers it.
@@ -98,8 +99,8 @@ pub(crate) struct Extent {
     pub(crate) seconds: f64,
     /// Every shape for clients, too.
     pub(crate) full: bool,
-    /// Only what has a mark.
-    pub(crate) marks: bool,
+    /// Only what these marks are about.
+    pub(crate) marks: Option<Set>,
 }
 
 impl Extent {
@@ -129,6 +130,9 @@ pub(crate) fn cases(extent: &Extent, only: &[String], shapes: &[Shape]) -> Resul
             self::part(part, extent, shapes, &mut cases);
         }
     }
+    if let Some(marks) = extent.marks {
+        cases.retain(|case| marks.needs(case));
+    }
     Ok(cases)
 }
 
@@ -141,26 +145,24 @@ fn part(name: &str, extent: &Extent, shapes: &[Shape], cases: &mut Vec<Case>) {
     let small = Load::small();
     match name {
         "cpu" => {
-            add(Kind::ServerCpu, &small, of(if extent.marks { &MARKED } else { &ALL }));
-            if !extent.marks {
-                add(Kind::ServerCpu, &Load::metadata(), &[MANY]);
-            }
+            add(Kind::ServerCpu, &small, of(&ALL));
+            add(Kind::ServerCpu, &Load::metadata(), &[MANY]);
         }
         "latency" => {
             for load in [small, Load::large()] {
                 add(Kind::ServerLatency, &load, &IN_FLIGHT);
             }
         }
-        "handlers" if !extent.marks => {
+        "handlers" => {
             add(Kind::ServerCpu, &Load::handler("yields"), &[MANY]);
             add(Kind::ServerCpu, &Load::handler("sleeps"), &[MANY]);
             add(Kind::ServerCpu, &Load::handler("computes"), &[FEW]);
         }
-        "streams" if !extent.marks => {
+        "streams" => {
             add(Kind::ServerCpu, &Load::server_stream(), &[ONE]);
             add(Kind::ServerCpu, &Load::bidi(), &[ONE]);
         }
-        "echo" if !extent.marks => {
+        "echo" => {
             add(Kind::ServerCpu, &Load::echo("echo of 1 MiB", MIB), &[ONE, FEW]);
             add(Kind::ServerCpu, &Load::echo(MIB_16_NAME, MIB_16), &[ONE]);
         }
@@ -171,7 +173,7 @@ fn part(name: &str, extent: &Extent, shapes: &[Shape], cases: &mut Vec<Case>) {
             add(Kind::IdleConnections, &small.clone().named("nothing"), &[connections]);
             add(Kind::CallsInFlight, &small.named("headers only"), &[calls]);
         }
-        "wire" if !extent.marks => {
+        "wire" => {
             for load in [small.clone(), Load::metadata()] {
                 add(Kind::ServerWire, &load, &[ONE]);
                 add(Kind::ClientWire { server: NEUTRAL[0] }, &load, &[ONE]);
@@ -180,14 +182,7 @@ fn part(name: &str, extent: &Extent, shapes: &[Shape], cases: &mut Vec<Case>) {
             add(Kind::Connections { server: NEUTRAL[0] }, &small, &[MANY, THOUSAND]);
         }
         "clients" => {
-            let default: &[Shape] = if extent.marks {
-                &[MANY]
-            } else if extent.full {
-                &ALL
-            } else {
-                &[ONE, MANY]
-            };
-            let shapes = if shapes.is_empty() { default } else { shapes };
+            let shapes = of(if extent.full { &ALL } else { &[ONE, MANY] });
             for server in NEUTRAL {
                 add(Kind::Client { server }, &small, shapes);
             }
@@ -199,9 +194,7 @@ fn part(name: &str, extent: &Extent, shapes: &[Shape], cases: &mut Vec<Case>) {
             add(Kind::Pair, &Load::echo("echo of 1 MiB", MIB), &[ONE, FEW]);
             add(Kind::Pair, &Load::echo(MIB_16_NAME, MIB_16), &[ONE]);
             add(Kind::Pair, &Load::server_stream(), &[ONE]);
-            if !extent.marks {
-                add(Kind::Pair, &Load::bidi(), &[ONE]);
-            }
+            add(Kind::Pair, &Load::bidi(), &[ONE]);
         }
         _ => {}
     }
@@ -233,7 +226,6 @@ const MANY: Shape = Shape::new(1, 100);
 const THOUSAND: Shape = Shape::new(1, 1000);
 const ALL: [Shape; 6] =
     [ONE, FEW, Shape::new(1, 64), MANY, Shape::new(10, 100), Shape::new(100, 1)];
-const MARKED: [Shape; 4] = [ONE, MANY, Shape::new(10, 100), Shape::new(100, 1)];
 const IN_FLIGHT: [Shape; 3] = [ONE, FEW, Shape::new(1, 64)];
 const MIB: usize = 1 << 20;
 /// grpc-go and grpc-java take messages of 16 MiB, what is around the payload included.
@@ -245,7 +237,7 @@ mod tests {
     use super::*;
 
     const EXTENT: Extent =
-        Extent { rounds: 3, memory_rounds: 1, seconds: 0.4, full: false, marks: false };
+        Extent { rounds: 3, memory_rounds: 1, seconds: 0.4, full: false, marks: None };
 
     #[test]
     fn every_part_has_cases() {

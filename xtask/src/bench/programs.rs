@@ -211,6 +211,8 @@ const SERVERS: &[Program] = &[
     server("pygrpc-native", GRPCIO, &["--native"], "py"),
     server("pygrpc-native-aio", GRPCIO, &["--native", "--aio"], "py"),
     server("ferrpc-python", OWN_PYTHON, &[], "py"),
+    server("ferrpc-python-aio", OWN_PYTHON, &["--aio"], "py"),
+    server("ferrpc-python-uvloop", OWN_PYTHON, &["--aio", "--uvloop"], "py"),
     Program { offers: Offers::Echo, ..server(FLOOR, Source::Own("raw_echo"), &["server"], "") },
 ];
 
@@ -227,6 +229,8 @@ const CLIENTS: &[Program] = &[
     client("grpcio-aio", GRPCIO_CLIENT, &["--aio"]),
     client("grpcio-uvloop", GRPCIO_CLIENT, &["--aio", "--uvloop"]),
     client("ferrpc-python", OWN_PYTHON_CLIENT, &[]),
+    client("ferrpc-python-aio", OWN_PYTHON_CLIENT, &["--aio"]),
+    client("ferrpc-python-uvloop", OWN_PYTHON_CLIENT, &["--aio", "--uvloop"]),
 ];
 
 #[cfg(test)]
