@@ -100,6 +100,8 @@ pub(crate) enum Figure {
     RepeatedCallBytes,
     SystemCalls,
     Connections,
+    ImportTime,
+    ImportMemory,
 }
 
 impl Figure {
@@ -119,6 +121,8 @@ impl Figure {
             Self::RepeatedCallBytes => "bytes sent for each call after it",
             Self::SystemCalls => "system calls per 1,000 calls",
             Self::Connections => "TCP connections",
+            Self::ImportTime => "time of `import grpc`",
+            Self::ImportMemory => "resident memory of `import grpc`",
         }
     }
 
@@ -131,6 +135,8 @@ impl Figure {
             Self::MemoryPerConnection | Self::MemoryPerCall => "KiB",
             Self::FirstCallBytes | Self::RepeatedCallBytes => "bytes",
             Self::SystemCalls | Self::Connections => "",
+            Self::ImportTime => "ms",
+            Self::ImportMemory => "MiB",
         }
     }
 

@@ -97,6 +97,7 @@ impl Place {
         let side = match case.kind {
             Kind::Pair => Side::Pair,
             Kind::Client { server } if server == self.against => Side::Client,
+            Kind::Import => Side::Client,
             Kind::ServerCpu if self.figure == Figure::CpuPerCall => Side::Server,
             Kind::ServerLatency if self.figure == Figure::P50 => Side::Server,
             Kind::IdleConnections if self.figure == Figure::MemoryPerConnection => Side::Server,
@@ -137,6 +138,7 @@ impl Mark {
         let unit = place.figure.unit();
         let of = match place.side {
             Side::Server => "server".to_owned(),
+            Side::Client if place.against.is_empty() => "client".to_owned(),
             Side::Client => format!("client on {}", place.against),
             Side::Pair => "own server".to_owned(),
         };
@@ -223,6 +225,11 @@ const fn client(server: &'static str) -> Mark {
     Mark { place, own: ENGINE, beside: TONIC, bound: Bound::Ratio(1.0 / 5.0) }
 }
 
+const fn import(figure: Figure) -> Mark {
+    let place = Place { side: Side::Client, against: "", load: "import", shape: "1x1", figure };
+    Mark { place, own: PYTHON, beside: GRPCIO, bound: Bound::Ratio(0.5) }
+}
+
 /// Calls per second of a Python client.
 const fn calls(
     [own, beside]: [&'static str; 2],
@@ -304,6 +311,8 @@ const PYTHON_MARKS: &[Mark] = &[
     calls([PYTHON, GRPCIO], "ferrpc", "1x100", 4.0),
     calls([PYTHON, GRPCIO], "tonic", "1x100", 4.0),
     stream([PYTHON, GRPCIO], "server streaming of 8 bytes", 4.0),
+    import(Figure::ImportTime),
+    import(Figure::ImportMemory),
 ];
 
 const ASYNCIO_MARKS: &[Mark] = &[

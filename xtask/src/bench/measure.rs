@@ -11,6 +11,7 @@ use anyhow::{Context, Result, ensure};
 use super::clients;
 use super::figures::{Figure, Figures, Row, Side, Skipped, Started, median, quantile};
 use super::h2load::{self, H2load};
+use super::imports;
 use super::loads::{Load, Shape};
 use super::memory;
 use super::plan::{self, Case, Extent, Kind};
@@ -93,6 +94,7 @@ impl<'a> Bench<'a> {
                     program.offers != Offers::Echo && case.load.fits(program.offers)
                 }
                 Kind::Pair => self.programs.server(program.own_server()).is_some(),
+                Kind::Import => program.interpreter(self.workspace).is_some(),
                 Kind::Client { .. } | Kind::ClientWire { .. } | Kind::Connections { .. } => true,
             }
     }
@@ -224,6 +226,7 @@ impl<'a> Bench<'a> {
         for program in &self.programs.clients {
             let server = match case.kind {
                 Kind::Pair => program.own_server(),
+                Kind::Import => NEUTRAL[0],
                 Kind::Client { server }
                 | Kind::ClientWire { server }
                 | Kind::Connections { server } => server,
@@ -257,6 +260,7 @@ impl<'a> Bench<'a> {
             Kind::SystemCalls => return Ok(2000),
             Kind::ServerWire | Kind::ClientWire { .. } => return Ok(WIRE_CALLS),
             Kind::Connections { .. } => return Ok(2 * case.shape.in_flight()),
+            Kind::Import => return Ok(1),
             _ => {}
         }
         let seconds = self.extent.seconds;
@@ -361,6 +365,11 @@ impl<'a> Bench<'a> {
         server: &Subject,
         calls: usize,
     ) -> Result<Measured> {
+        if case.kind == Kind::Import {
+            let python = client.interpreter(self.workspace).context("looked for before")?;
+            let [time, memory] = imports::once(&python)?;
+            return Ok(vec![(Figure::ImportTime, time), (Figure::ImportMemory, memory)]);
+        }
         let run = |address: &str| {
             clients::run(self.workspace, client, address, &case.load, case.shape, calls)
         };
@@ -406,6 +415,9 @@ impl<'a> Bench<'a> {
                 let times = case.kind == Kind::ServerLatency;
                 let run = self.h2load_run(&self.servers[place], load, shape, calls, times);
                 (Side::Server, "h2load".to_owned(), H2load::shown(run))
+            }
+            Entrant::Client(..) if case.kind == Kind::Import => {
+                (Side::Client, String::new(), "python -c 'import grpc'".to_owned())
             }
             Entrant::Client(client, place) => {
                 let side = if case.kind == Kind::Pair { Side::Pair } else { Side::Client };

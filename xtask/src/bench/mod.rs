@@ -7,7 +7,7 @@
 //! loads     what is sent, and what a right answer is      marks     what the figures have to be
 //! h2load, clients   who sends it                          machine   what it was measured on
 //! subject   a server's CPU time and memory                counts    --check: instructions
-//! memory, relay, syscalls   what is not time
+//! memory, relay, syscalls, imports   what is not a call's time
 //! ```
 //!
 //! How it measures, and what that does not show: `bench/README.md`.
@@ -17,6 +17,7 @@ mod clients;
 mod counts;
 mod figures;
 mod h2load;
+mod imports;
 mod loads;
 mod machine;
 mod marks;
@@ -53,7 +54,8 @@ pub(crate) struct Options {
     /// Connections x streams of the CPU figures, 10x100 say.
     #[arg(long, value_delimiter = ',', value_name = "CxS")]
     shapes: Vec<Shape>,
-    /// Only these parts: cpu, latency, handlers, streams, echo, memory, wire, clients, pairs.
+    /// Only these parts: cpu, latency, handlers, streams, echo, memory, wire, clients, pairs,
+    /// import.
     #[arg(long, value_delimiter = ',', value_name = "PART")]
     only: Vec<String>,
     /// Rounds; the figures are medians over them. [default: 3; 5 with --full or --marks]

@@ -40,6 +40,8 @@ pub(crate) enum Kind {
     Connections { server: &'static str },
     /// A client on its own library's server.
     Pair,
+    /// `import grpc`, in Python.
+    Import,
 }
 
 impl fmt::Display for Case {
@@ -58,6 +60,7 @@ impl fmt::Display for Case {
             Kind::ClientWire { .. } => "bytes of clients",
             Kind::Connections { .. } => "connections of clients",
             Kind::Pair => "clients on their own servers",
+            Kind::Import => "`import grpc`",
         };
         write!(f, "{what}, {} at {shape}", load.name)
     }
@@ -68,7 +71,11 @@ impl Kind {
     pub(crate) fn is_for_servers(self) -> bool {
         !matches!(
             self,
-            Self::Client { .. } | Self::ClientWire { .. } | Self::Connections { .. } | Self::Pair
+            Self::Client { .. }
+                | Self::ClientWire { .. }
+                | Self::Connections { .. }
+                | Self::Pair
+                | Self::Import
         )
     }
 
@@ -116,8 +123,9 @@ impl Extent {
 }
 
 /// The parts, and what they are for.
-pub(crate) const PARTS: [&str; 9] =
-    ["cpu", "latency", "handlers", "streams", "echo", "memory", "wire", "clients", "pairs"];
+pub(crate) const PARTS: [&str; 10] = [
+    "cpu", "latency", "handlers", "streams", "echo", "memory", "wire", "clients", "pairs", "import",
+];
 
 /// The cases of the parts that are wanted (none named: all), in the order in which they run.
 pub(crate) fn cases(extent: &Extent, only: &[String], shapes: &[Shape]) -> Result<Vec<Case>> {
@@ -196,6 +204,7 @@ fn part(name: &str, extent: &Extent, shapes: &[Shape], cases: &mut Vec<Case>) {
             add(Kind::Pair, &Load::server_stream(), &[ONE]);
             add(Kind::Pair, &Load::bidi(), &[ONE]);
         }
+        "import" => add(Kind::Import, &small.named("import"), &[ONE]),
         _ => {}
     }
 }
@@ -210,6 +219,7 @@ pub(crate) fn cost(case: &Case, extent: &Extent, python: bool) -> Duration {
         Kind::IdleConnections | Kind::CallsInFlight => 2.0,
         Kind::SystemCalls => 1.0,
         Kind::ServerWire => 0.1,
+        Kind::Import => 1.0,
         Kind::ClientWire { .. } | Kind::Connections { .. } => start + 0.2,
     };
     let calibration = match case.kind {

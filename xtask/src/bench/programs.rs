@@ -63,6 +63,17 @@ impl Program {
         line
     }
 
+    /// Clients in Python: the interpreter that has their library. Of each library one has it.
+    pub(crate) fn interpreter(&self, workspace: &Workspace) -> Option<PathBuf> {
+        match self.source {
+            Source::Folder(_, out, "client") => {
+                let python = workspace.peer(out).join("venv/bin/python");
+                (self.arguments.is_empty() && python.exists()).then_some(python)
+            }
+            _ => None,
+        }
+    }
+
     /// The server of a client's library.
     pub(crate) fn own_server(&self) -> &'static str {
         self.name.strip_suffix("-blocking").unwrap_or(self.name)

@@ -260,6 +260,12 @@ const SHEETS: &[Sheet] = &[
         is_any,
     ),
     sheet(
+        "`import grpc`, in a fresh interpreter",
+        Side::Client,
+        &[Figure::ImportTime, Figure::ImportMemory],
+        is_any,
+    ),
+    sheet(
         "Client and server of one library, messages",
         Side::Pair,
         &[Figure::MessagesPerSecond],
