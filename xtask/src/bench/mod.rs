@@ -40,6 +40,7 @@ use self::h2load::H2load;
 use self::loads::Shape;
 use self::measure::Bench;
 use self::plan::Extent;
+pub(crate) use self::relay::Relay;
 use crate::report::{self, Progress, Tally};
 use crate::workspace::Workspace;
 
