@@ -89,6 +89,8 @@ pub(crate) enum Side {
 pub(crate) enum Figure {
     CpuPerCall,
     CallsPerSecond,
+    CpuPerHandshake,
+    HandshakesPerSecond,
     P50,
     P99,
     CpuPerMessage,
@@ -110,6 +112,8 @@ impl Figure {
         match self {
             Self::CpuPerCall => "CPU per call",
             Self::CallsPerSecond => "calls per second",
+            Self::CpuPerHandshake => "CPU per full handshake",
+            Self::HandshakesPerSecond => "full handshakes per second",
             Self::P50 => "p50 latency",
             Self::P99 => "p99 latency",
             Self::CpuPerMessage => "CPU per message",
@@ -129,8 +133,12 @@ impl Figure {
     /// What it is counted in.
     pub(crate) fn unit(self) -> &'static str {
         match self {
-            Self::CpuPerCall | Self::P50 | Self::P99 | Self::CpuPerMessage => "us",
-            Self::CallsPerSecond | Self::MessagesPerSecond => "1/s",
+            Self::CpuPerCall
+            | Self::CpuPerHandshake
+            | Self::P50
+            | Self::P99
+            | Self::CpuPerMessage => "us",
+            Self::CallsPerSecond | Self::HandshakesPerSecond | Self::MessagesPerSecond => "1/s",
             Self::Throughput => "MB/s",
             Self::MemoryPerConnection | Self::MemoryPerCall => "KiB",
             Self::FirstCallBytes | Self::RepeatedCallBytes => "bytes",
@@ -142,7 +150,13 @@ impl Figure {
 
     /// Whether less of it is better.
     pub(crate) fn less_is_better(self) -> bool {
-        !matches!(self, Self::CallsPerSecond | Self::MessagesPerSecond | Self::Throughput)
+        !matches!(
+            self,
+            Self::CallsPerSecond
+                | Self::HandshakesPerSecond
+                | Self::MessagesPerSecond
+                | Self::Throughput
+        )
     }
 }
 

@@ -100,6 +100,7 @@ impl Place {
             Kind::Import => Side::Client,
             Kind::ServerCpu if self.figure == Figure::CpuPerCall => Side::Server,
             Kind::ServerLatency if self.figure == Figure::P50 => Side::Server,
+            Kind::Handshakes => Side::Server,
             Kind::IdleConnections if self.figure == Figure::MemoryPerConnection => Side::Server,
             Kind::CallsInFlight if self.figure == Figure::MemoryPerCall => Side::Server,
             _ => return false,
@@ -195,10 +196,10 @@ impl fmt::Display for Bound {
 }
 
 const fn cpu(shape: &'static str, beside: &'static str, bound: Bound) -> Mark {
-    server(ENGINE, shape, beside, bound)
+    python(ENGINE, shape, beside, bound)
 }
 
-const fn server(
+const fn python(
     own: &'static str,
     shape: &'static str,
     beside: &'static str,
@@ -207,6 +208,11 @@ const fn server(
     let place =
         Place { side: Side::Server, against: "", load: "small", shape, figure: Figure::CpuPerCall };
     Mark { place, own, beside, bound }
+}
+
+const fn server(load: &'static str, shape: &'static str, figure: Figure, bound: Bound) -> Mark {
+    let place = Place { side: Side::Server, against: "", load, shape, figure };
+    Mark { place, own: ENGINE, beside: TONIC, bound }
 }
 
 const fn latency(load: &'static str, shape: &'static str) -> Mark {
@@ -254,11 +260,6 @@ const fn stream([own, beside]: [&'static str; 2], load: &'static str, times: f64
     Mark { place, own, beside, bound: Bound::Times(times) }
 }
 
-const fn memory(load: &'static str, shape: &'static str, figure: Figure, bound: Bound) -> Mark {
-    let place = Place { side: Side::Server, against: "", load, shape, figure };
-    Mark { place, own: ENGINE, beside: TONIC, bound }
-}
-
 const ENGINE: &str = "ferrpc";
 const TONIC: &str = "tonic";
 const PYTHON: &str = "ferrpc-python";
@@ -267,6 +268,8 @@ const NATIVE: &str = "pygrpc-native";
 const ASYNCIO: &str = "ferrpc-python-aio";
 const GRPCIO_AIO: &str = "grpcio-aio";
 const NATIVE_AIO: &str = "pygrpc-native-aio";
+
+const HANDSHAKE: &str = "TLS 1.3, one call a connection";
 
 const ENGINE_MARKS: &[Mark] = &[
     // One call at a time is bound by the kernel: as good as equal counts as equal.
@@ -281,14 +284,17 @@ const ENGINE_MARKS: &[Mark] = &[
     cpu("1x100", FLOOR, Bound::Ratio(2.0)),
     cpu("10x100", FLOOR, Bound::Ratio(2.0)),
     cpu("100x1", FLOOR, Bound::Ratio(2.0)),
+    server("TLS 1.3, small", "10x100", Figure::CpuPerCall, Bound::Ratio(1.0 / 3.0)),
+    server(HANDSHAKE, "100x1", Figure::CpuPerHandshake, Bound::Ratio(1.0)),
+    server(HANDSHAKE, "100x1", Figure::HandshakesPerSecond, Bound::Times(1.0)),
     latency("small", "1x1"),
     latency("small", "1x8"),
     latency("small", "1x64"),
     latency("64 KiB up", "1x1"),
     latency("64 KiB up", "1x8"),
     latency("64 KiB up", "1x64"),
-    memory("nothing", "1000x0", Figure::MemoryPerConnection, Bound::AtMost(16.0)),
-    memory("headers only", "10x100", Figure::MemoryPerCall, Bound::Ratio(0.5)),
+    server("nothing", "1000x0", Figure::MemoryPerConnection, Bound::AtMost(16.0)),
+    server("headers only", "10x100", Figure::MemoryPerCall, Bound::Ratio(0.5)),
     client("ferrpc"),
     client("tonic"),
     pair("echo of 1 MiB", "1x1", Figure::Throughput, 1.3),
@@ -298,14 +304,14 @@ const ENGINE_MARKS: &[Mark] = &[
 ];
 
 const PYTHON_MARKS: &[Mark] = &[
-    server(PYTHON, "1x1", GRPCIO, Bound::Ratio(0.4)),
-    server(PYTHON, "1x100", GRPCIO, Bound::Ratio(1.0 / 12.0)),
-    server(PYTHON, "10x100", GRPCIO, Bound::Ratio(1.0 / 12.0)),
-    server(PYTHON, "100x1", GRPCIO, Bound::Ratio(1.0 / 6.0)),
-    server(PYTHON, "1x1", NATIVE, Bound::Below),
-    server(PYTHON, "1x100", NATIVE, Bound::Below),
-    server(PYTHON, "10x100", NATIVE, Bound::Below),
-    server(PYTHON, "100x1", NATIVE, Bound::Below),
+    python(PYTHON, "1x1", GRPCIO, Bound::Ratio(0.4)),
+    python(PYTHON, "1x100", GRPCIO, Bound::Ratio(1.0 / 12.0)),
+    python(PYTHON, "10x100", GRPCIO, Bound::Ratio(1.0 / 12.0)),
+    python(PYTHON, "100x1", GRPCIO, Bound::Ratio(1.0 / 6.0)),
+    python(PYTHON, "1x1", NATIVE, Bound::Below),
+    python(PYTHON, "1x100", NATIVE, Bound::Below),
+    python(PYTHON, "10x100", NATIVE, Bound::Below),
+    python(PYTHON, "100x1", NATIVE, Bound::Below),
     calls([PYTHON, GRPCIO], "ferrpc", "1x1", 2.5),
     calls([PYTHON, GRPCIO], "tonic", "1x1", 2.5),
     calls([PYTHON, GRPCIO], "ferrpc", "1x100", 4.0),
@@ -316,14 +322,14 @@ const PYTHON_MARKS: &[Mark] = &[
 ];
 
 const ASYNCIO_MARKS: &[Mark] = &[
-    server(ASYNCIO, "1x1", GRPCIO_AIO, Bound::Ratio(0.4)),
-    server(ASYNCIO, "1x100", GRPCIO_AIO, Bound::Ratio(1.0 / 12.0)),
-    server(ASYNCIO, "10x100", GRPCIO_AIO, Bound::Ratio(1.0 / 12.0)),
-    server(ASYNCIO, "100x1", GRPCIO_AIO, Bound::Ratio(1.0 / 8.0)),
-    server(ASYNCIO, "1x1", NATIVE_AIO, Bound::Below),
-    server(ASYNCIO, "1x100", NATIVE_AIO, Bound::Below),
-    server(ASYNCIO, "10x100", NATIVE_AIO, Bound::Below),
-    server(ASYNCIO, "100x1", NATIVE_AIO, Bound::Below),
+    python(ASYNCIO, "1x1", GRPCIO_AIO, Bound::Ratio(0.4)),
+    python(ASYNCIO, "1x100", GRPCIO_AIO, Bound::Ratio(1.0 / 12.0)),
+    python(ASYNCIO, "10x100", GRPCIO_AIO, Bound::Ratio(1.0 / 12.0)),
+    python(ASYNCIO, "100x1", GRPCIO_AIO, Bound::Ratio(1.0 / 8.0)),
+    python(ASYNCIO, "1x1", NATIVE_AIO, Bound::Below),
+    python(ASYNCIO, "1x100", NATIVE_AIO, Bound::Below),
+    python(ASYNCIO, "10x100", NATIVE_AIO, Bound::Below),
+    python(ASYNCIO, "100x1", NATIVE_AIO, Bound::Below),
     calls([ASYNCIO, GRPCIO_AIO], "ferrpc", "1x1", 2.5),
     calls([ASYNCIO, GRPCIO_AIO], "tonic", "1x1", 2.5),
     calls([ASYNCIO, GRPCIO_AIO], "ferrpc", "1x100", 5.0),

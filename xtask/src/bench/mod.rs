@@ -42,6 +42,8 @@ use self::loads::Shape;
 use self::marks::Set;
 use self::measure::Bench;
 use self::plan::Extent;
+pub(crate) use self::relay::Relay;
+use crate::peers;
 use crate::report::{self, Progress, Tally};
 use crate::workspace::Workspace;
 
@@ -54,7 +56,7 @@ pub(crate) struct Options {
     /// Connections x streams of the CPU figures, 10x100 say.
     #[arg(long, value_delimiter = ',', value_name = "CxS")]
     shapes: Vec<Shape>,
-    /// Only these parts: cpu, latency, handlers, streams, echo, memory, wire, clients, pairs,
+    /// Only these parts: cpu, tls, latency, handlers, streams, echo, memory, wire, clients, pairs,
     /// import.
     #[arg(long, value_delimiter = ',', value_name = "PART")]
     only: Vec<String>,
@@ -170,6 +172,10 @@ fn measured(workspace: &Workspace, options: &Options) -> Result<Figures> {
     let h2load = H2load::find(workspace, &progress)?;
     tools::need(&progress, "strace", "strace")?;
     let programs = programs::build(workspace, &progress, &peers)?;
+    if cases.iter().any(|case| case.load.tls) {
+        let folder = workspace.target.join(measure::CERTIFICATES);
+        peers::interop_peer(workspace, &progress)?.make_certificates(&folder)?;
+    }
     drop(progress);
     for skipped in &programs.skipped {
         println!("skipped: {}: {}", skipped.peer, skipped.reason);

@@ -24,6 +24,8 @@ pub(crate) enum Kind {
     ServerCpu,
     /// Each call's time as h2load has it.
     ServerLatency,
+    /// A server's CPU time and rate where each call has a connection of its own, over TLS.
+    Handshakes,
     /// Memory of connections, on a fresh server.
     IdleConnections,
     /// Memory of calls, on a fresh server.
@@ -50,6 +52,7 @@ impl fmt::Display for Case {
         let what = match kind {
             Kind::ServerCpu => "servers",
             Kind::ServerLatency => "latency of servers",
+            Kind::Handshakes => "handshakes",
             Kind::IdleConnections => "memory of idle connections",
             Kind::CallsInFlight => "memory of calls in flight",
             Kind::SystemCalls => "system calls of servers",
@@ -123,8 +126,9 @@ impl Extent {
 }
 
 /// The parts, and what they are for.
-pub(crate) const PARTS: [&str; 10] = [
-    "cpu", "latency", "handlers", "streams", "echo", "memory", "wire", "clients", "pairs", "import",
+pub(crate) const PARTS: [&str; 11] = [
+    "cpu", "tls", "latency", "handlers", "streams", "echo", "memory", "wire", "clients", "pairs",
+    "import",
 ];
 
 /// The cases of the parts that are wanted (none named: all), in the order in which they run.
@@ -155,6 +159,10 @@ fn part(name: &str, extent: &Extent, shapes: &[Shape], cases: &mut Vec<Case>) {
         "cpu" => {
             add(Kind::ServerCpu, &small, of(&ALL));
             add(Kind::ServerCpu, &Load::metadata(), &[MANY]);
+        }
+        "tls" => {
+            add(Kind::ServerCpu, &Load::tls(), &[SEVERAL]);
+            add(Kind::Handshakes, &Load::handshake(), &[HANDSHAKES]);
         }
         "latency" => {
             for load in [small, Load::large()] {
@@ -214,7 +222,7 @@ pub(crate) fn cost(case: &Case, extent: &Extent, python: bool) -> Duration {
     let rounds = extent.rounds(case.kind) as f64;
     let start = if python { 0.6 } else { 0.1 };
     let run = match case.kind {
-        Kind::ServerCpu | Kind::ServerLatency => extent.seconds + 0.1,
+        Kind::ServerCpu | Kind::ServerLatency | Kind::Handshakes => extent.seconds + 0.1,
         Kind::Client { .. } | Kind::Pair => extent.seconds * 1.1 + start,
         Kind::IdleConnections | Kind::CallsInFlight => 2.0,
         Kind::SystemCalls => 1.0,
@@ -223,7 +231,7 @@ pub(crate) fn cost(case: &Case, extent: &Extent, python: bool) -> Duration {
         Kind::ClientWire { .. } | Kind::Connections { .. } => start + 0.2,
     };
     let calibration = match case.kind {
-        Kind::ServerCpu | Kind::ServerLatency => 0.3,
+        Kind::ServerCpu | Kind::ServerLatency | Kind::Handshakes => 0.3,
         Kind::Client { .. } | Kind::Pair => 0.3 + 2.0 * start,
         _ => 0.0,
     };
@@ -234,8 +242,10 @@ const ONE: Shape = Shape::new(1, 1);
 const FEW: Shape = Shape::new(1, 8);
 const MANY: Shape = Shape::new(1, 100);
 const THOUSAND: Shape = Shape::new(1, 1000);
-const ALL: [Shape; 6] =
-    [ONE, FEW, Shape::new(1, 64), MANY, Shape::new(10, 100), Shape::new(100, 1)];
+const SEVERAL: Shape = Shape::new(10, 100);
+/// At once; a server's list of connections that wait has to hold them all.
+const HANDSHAKES: Shape = Shape::new(100, 1);
+const ALL: [Shape; 6] = [ONE, FEW, Shape::new(1, 64), MANY, SEVERAL, Shape::new(100, 1)];
 const IN_FLIGHT: [Shape; 3] = [ONE, FEW, Shape::new(1, 64)];
 const MIB: usize = 1 << 20;
 /// grpc-go and grpc-java take messages of 16 MiB, what is around the payload included.

@@ -37,7 +37,7 @@ enum Source {
 /// What a server can be asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Offers {
-    /// Everything, with each `--handler`.
+    /// Everything, with each `--handler`, and over TLS by aws-lc-rs.
     Handlers,
     /// Everything, with handlers that answer at once.
     All,
