@@ -262,7 +262,7 @@ impl Settings {
             }
             "proxy" => {
                 self.proxy = match value.extract::<Option<String>>()? {
-                    Some(url) => Proxy::http(url),
+                    Some(url) => Proxy::http(url).but_for_exceptions(),
                     None => Proxy::none(),
                 };
             }

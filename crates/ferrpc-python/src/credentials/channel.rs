@@ -122,7 +122,8 @@ fn tls(
     identity: Option<(&[u8], &[u8])>,
     sessions: Option<usize>,
 ) -> Result<ClientTls, CredentialsError> {
-    let mut builder = ClientTls::builder();
+    // As in grpcio.
+    let mut builder = ClientTls::builder().common_names(true);
     if let Some(roots) = roots {
         builder = builder.roots(Roots::from_pem(roots)?);
     }

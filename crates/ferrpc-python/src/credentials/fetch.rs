@@ -96,8 +96,8 @@ impl Fetch {
                 Ok(())
             }
             Err(error) => {
-                self.answer(Err(error.to_string().into()));
-                Err(PyValueError::new_err(error.to_string()))
+                self.answer(Err(error.as_str().into()));
+                Err(PyValueError::new_err(error))
             }
         }
     }

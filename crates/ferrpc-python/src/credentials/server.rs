@@ -86,25 +86,29 @@ pub(super) fn server_tls(
     pairs: &[Pair],
     roots: Option<&[u8]>,
     require_client_auth: bool,
-) -> Result<ServerTls, CredentialsError> {
+) -> Result<ServerTls, String> {
+    let text = |error: CredentialsError| error.to_string();
+    let roots = roots.map(Roots::from_pem).transpose().map_err(text)?;
+    let client_auth = match (roots, require_client_auth) {
+        (Some(roots), true) => ClientAuth::Required(roots),
+        (None, true) => return Err(NO_ROOTS.to_owned()),
+        (_, false) => ClientAuth::None,
+    };
     let mut identities = pairs.iter().map(|(key, chain)| Identity::from_pem(chain, key));
-    let first = identities.next().unwrap_or_else(|| Identity::from_pem("", ""))?;
+    let first = identities.next().unwrap_or_else(|| Identity::from_pem("", "")).map_err(text)?;
     let mut builder = ServerTls::builder(first);
     for identity in identities {
-        builder = builder.identity(identity?);
+        builder = builder.identity(identity.map_err(text)?);
     }
-    if let Some(roots) = roots {
-        let roots = Roots::from_pem(roots)?;
-        if require_client_auth {
-            builder = builder.client_auth(ClientAuth::Required(roots));
-        }
-    }
-    builder.build()
+    builder.client_auth(client_auth).build().map_err(text)
 }
 
-fn unusable(error: CredentialsError) -> PyErr {
+fn unusable(error: impl ToString) -> PyErr {
     PyValueError::new_err(error.to_string())
 }
 
 /// What a handshake is told: a configuration, that there is no new one, or why not.
 pub(super) type Configuration = Result<Option<ServerTls>, Arc<str>>;
+
+const NO_ROOTS: &str = "client certificates are required, and there are no root certificates to \
+     check them by";
