@@ -5,6 +5,7 @@
 //! handlers run on Python's own threads.
 
 mod client;
+mod credentials;
 mod metadata;
 mod protoc;
 mod runtime;
@@ -18,6 +19,8 @@ fn _ferrpc(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     runtime::register(module)?;
     client::register(module)?;
+    credentials::register(module)?;
     server::register(module)?;
+    module.add_function(wrap_pyfunction!(metadata::is_legal_metadata, module)?)?;
     protoc::register(module)
 }
