@@ -6,10 +6,14 @@
 //! ```
 
 mod queue;
+mod server;
 
 use pyo3::prelude::*;
 
+pub(crate) use server::{ENDED, Gathered, MESSAGE, ROOM};
+
 /// Registers this module's items.
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_class::<queue::LoopQueue>()
+    module.add_class::<queue::LoopQueue>()?;
+    server::register(module)
 }
