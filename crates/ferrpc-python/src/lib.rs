@@ -4,6 +4,7 @@
 //! Engine threads never attach to the interpreter: they hand over tags and bytes; serialisers and
 //! handlers run on Python's own threads.
 
+mod aio;
 mod client;
 mod metadata;
 mod protoc;
@@ -17,6 +18,7 @@ use pyo3::prelude::*;
 fn _ferrpc(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     runtime::register(module)?;
+    aio::register(module)?;
     client::register(module)?;
     server::register(module)?;
     protoc::register(module)
