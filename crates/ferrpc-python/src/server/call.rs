@@ -249,9 +249,9 @@ impl Call {
         }
     }
 
-    /// Sends a response. False if the call is over; None if there is no room for another: then
-    /// the event loop is told with this tag that there is. Never waits.
-    fn try_send(&self, message: &Bound<'_, PyBytes>, compress: bool, tag: u64) -> Option<bool> {
+    /// Sends a response. False if the call is over; None if another has to wait for room: see
+    /// `is_full`. Never waits.
+    fn try_send(&self, message: &Bound<'_, PyBytes>, compress: bool) -> Option<bool> {
         let payload = Bytes::copy_from_slice(message.as_bytes());
         let mut call = self.lock();
         if call.is_replied() {
@@ -261,15 +261,16 @@ impl Call {
             if compress { call.send_message(payload) } else { call.send_uncompressed(payload) };
         match sent {
             Sent::Ready => Some(true),
+            Sent::Full => None,
             Sent::Gone => Some(false),
-            Sent::Full => {
-                let waker = self.handlers.waker(tag, ROOM);
-                match call.poll_send_ready(&mut Context::from_waker(&waker)) {
-                    Poll::Ready(ready) => Some(ready.is_ok()),
-                    Poll::Pending => None,
-                }
-            }
         }
+    }
+
+    /// Whether a response would have to wait for room; then the event loop is told with this tag
+    /// when there is some. Never waits.
+    fn is_full(&self, tag: u64) -> bool {
+        let waker = self.handlers.waker(tag, ROOM);
+        self.lock().poll_send_ready(&mut Context::from_waker(&waker)).is_pending()
     }
 
     /// Sends the initial metadata, and says how the messages are compressed. False if the call is
