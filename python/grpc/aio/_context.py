@@ -72,6 +72,8 @@ class _ServicerContext:
         serialize = self._plan.serialize
         if serialize is not None:
             message = serialize(message)
+        elif isinstance(message, str):
+            message = message.encode()
         return message if type(message) is bytes else _as_bytes(message)
 
     async def _receive(self):
@@ -365,11 +367,9 @@ def number(code):
 
 
 def _as_bytes(message):
-    """As grpcio takes them: None is an empty message, a str is UTF-8."""
+    """As grpcio takes them: None is an empty message."""
     if message is None:
         return b""
-    if isinstance(message, str):
-        return message.encode()
     if isinstance(message, (bytes, bytearray, memoryview)):
         return bytes(message)
     raise TypeError(f"Expected bytes, got {type(message).__name__}")
