@@ -12,6 +12,7 @@ use crate::h2spec;
 use crate::lifetime;
 use crate::peers::{self, PEERS, Party, TLS_PEERS, Tls};
 use crate::process::{self, Server};
+use crate::proxies;
 use crate::report::{self, Progress, Tally};
 use crate::workspace::Workspace;
 
@@ -33,6 +34,9 @@ pub(crate) struct Options {
     /// Only keepalive and age, with grpcio, both ways: some minutes.
     #[arg(long)]
     pub(crate) keepalive: bool,
+    /// Only through nginx, HAProxy and Envoy.
+    #[arg(long)]
+    pub(crate) proxies: bool,
     /// The peers among themselves, without ferrpc: shows whether a peer is at fault.
     #[arg(long, hide = true)]
     pub(crate) peers_only: bool,
@@ -48,6 +52,10 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<Tally> {
         .collect();
     if options.keepalive {
         return lifetime::run(workspace, &progress);
+    }
+    let folder = workspace.target.join("interop-certificates");
+    if options.proxies {
+        return proxies::run(workspace, &progress, options.require_all, &folder);
     }
     let asked: Vec<_> = options.peer.iter().map(String::as_str).collect();
     let wanted = if asked.is_empty() { &names } else { &asked };
@@ -79,10 +87,13 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<Tally> {
     tally += matrix(title, &progress, cases, &pairs, |(_, (server, _))| server.name)?;
     drop((own, servers));
 
-    let folder = workspace.target.join("interop-certificates");
     ferrpc[0].make_certificates(&folder)?;
     for tls in [Tls::Server, Tls::Mutual] {
         tally += over_tls(tls, &folder, &ferrpc[0], &parties, &progress)?;
+    }
+
+    if !options.reduced && options.peer.is_empty() {
+        tally += proxies::run(workspace, &progress, options.require_all, &folder)?;
     }
 
     if !options.no_h2spec {
@@ -134,10 +145,10 @@ fn start(parties: &[Party], progress: &Progress) -> Result<Vec<Server>> {
 }
 
 /// A client, and a server with its process.
-type Pair<'a> = (&'a Party, (&'a Party, &'a Server));
+pub(crate) type Pair<'a> = (&'a Party, (&'a Party, &'a Server));
 
 /// Runs the cases of several pairs and prints them: a row a case, a column a pair.
-fn matrix(
+pub(crate) fn matrix(
     title: &str,
     progress: &Progress,
     cases: &[&str],
@@ -213,7 +224,7 @@ const REDUCED: &[&str] =
     &["empty_unary", "large_unary", "client_streaming", "server_streaming", "ping_pong"];
 
 /// All cases of `interop/README.md`, in its order.
-const CASES: &[&str] = &[
+pub(crate) const CASES: &[&str] = &[
     "empty_unary",
     "large_unary",
     "client_streaming",

@@ -11,7 +11,11 @@ use crate::workspace::Workspace;
 use crate::{process, python};
 
 /// The peers that speak TLS.
-pub(crate) const TLS_PEERS: [&str; 5] = ["ferrpc", "grpcio", "grpcio-aio", "grpc-java", "grpc-go"];
+pub(crate) const TLS_PEERS: [&str; 5] = [FERRPC, "grpcio", "grpcio-aio", "grpc-java", "grpc-go"];
+
+/// ferrpc's ends in Rust, and in Python.
+pub(crate) const FERRPC: &str = "ferrpc";
+pub(crate) const PYTHON_PEER: &str = "ferrpc-python";
 
 /// A server and a client with the command lines of `interop/README.md`, built and ready.
 #[derive(Clone)]
@@ -175,7 +179,7 @@ pub(crate) fn examples(workspace: &Workspace, progress: &Progress) -> Result<Par
     workspace.build(progress, &["-p", "ferrpc-examples", "--examples"])?;
     let path = |name| vec![workspace.built("debug/examples").join(name).into_os_string()];
     Ok(Party {
-        name: "ferrpc",
+        name: FERRPC,
         language: "rust",
         server: path("test_service_server"),
         client: path("test_service_client"),
@@ -188,25 +192,40 @@ pub(crate) fn python_examples(
     workspace: &Workspace,
     progress: &Progress,
 ) -> Result<std::result::Result<Party, Skipped>> {
-    const NAME: &str = "ferrpc-python";
+    let programs = ["test_service_server.py", "test_service_client.py"];
+    on_own_python(workspace, progress, "examples/python", programs)
+}
+
+/// The programs of the peer grpcio on ferrpc's Python package.
+pub(crate) fn python_interop_peer(
+    workspace: &Workspace,
+    progress: &Progress,
+) -> Result<std::result::Result<Party, Skipped>> {
+    on_own_python(workspace, progress, "interop/grpcio", ["server.py", "client.py"])
+}
+
+/// A server and a client of a folder, run by the environment that holds this checkout.
+fn on_own_python(
+    workspace: &Workspace,
+    progress: &Progress,
+    folder: &str,
+    [server, client]: [&str; 2],
+) -> Result<std::result::Result<Party, Skipped>> {
     if let Some(tool) = missing(PYTHON)? {
         let reason = format!("{tool} is not there");
-        return Ok(Err(Skipped { name: NAME, reason }));
+        return Ok(Err(Skipped { name: PYTHON_PEER, reason }));
     }
     let python = python::prepare_ferrpc(workspace, progress)?;
     let stubs = python::stubs(workspace, &python)?;
     let mut path = OsString::from("PYTHONPATH=");
     path.push(&stubs);
-    let folder = workspace.root.join("examples/python");
+    let folder = workspace.root.join(folder);
+    // Unbuffered, and no bytecode: the folder is not the interpreter's to write to.
     let line = |program: &str| {
-        vec!["env".into(), path.clone(), python.clone().into(), folder.join(program).into()]
+        let begin = ["env".into(), path.clone(), python.clone().into(), "-uB".into()];
+        begin.into_iter().chain([folder.join(program).into()]).collect()
     };
-    Ok(Ok(Party {
-        name: NAME,
-        language: "py",
-        server: line("test_service_server.py"),
-        client: line("test_service_client.py"),
-    }))
+    Ok(Ok(Party { name: PYTHON_PEER, language: "py", server: line(server), client: line(client) }))
 }
 
 /// ferrpc's ends for the interop cases.
@@ -214,7 +233,7 @@ pub(crate) fn interop_peer(workspace: &Workspace, progress: &Progress) -> Result
     workspace.build(progress, &["-p", "ferrpc-testing", "--bin", "interop_peer"])?;
     let path = workspace.built("debug/interop_peer").into_os_string();
     Ok(Party {
-        name: "ferrpc",
+        name: FERRPC,
         language: "rust",
         server: vec![path.clone(), "server".into()],
         client: vec![path, "client".into()],
