@@ -25,6 +25,7 @@ mod streams;
 mod wait;
 
 pub use channel::Channel;
+pub use ferrpc_core::transport::Message;
 pub use outside::{Driven, Pumped};
 pub use raw::{
     Origin, Outcome, PushError, RawCall, RawMethod, RawOptions, RawUnary, Unary, Waited,

@@ -67,6 +67,11 @@ impl Call {
         }
     }
 
+    /// Whether an attempt runs.
+    pub(super) fn poll_started(&self, waker: &Waker) -> Found<()> {
+        self.poll(Side::Send, waker, |_, _| Some(()))
+    }
+
     /// Takes the end of a call with one response, and all that came with it.
     pub(super) fn poll_finish(&self, waker: &Waker) -> Found<Finished> {
         let mut state = self.lock();

@@ -276,6 +276,15 @@ impl RawCall {
         }
     }
 
+    /// Whether it has a connection, or had one. The waker is that of what is sent.
+    pub fn poll_started(&self, waker: &Waker) -> Waited<()> {
+        match self.call.poll_started(waker) {
+            Found::Done(()) => Waited::Ready(()),
+            Found::Over(outcome) => Waited::Over(self.explained(outcome)),
+            Found::Late => Waited::Late,
+        }
+    }
+
     /// The next message, if it came. All that wait here share one waker: the last.
     pub fn poll_message(&self, waker: &Waker) -> Waited<Bytes> {
         let mut received = self.received.lock().unwrap_or_else(PoisonError::into_inner);
