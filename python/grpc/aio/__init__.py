@@ -42,12 +42,8 @@ from grpc.aio._interceptor import (
     UnaryUnaryClientInterceptor,
 )
 from grpc.aio._metadata import Metadata
+from grpc.aio._server import server
 from grpc.aio._typing import ChannelArgumentType
-
-try:
-    from grpc.aio._server import server
-except ImportError:
-    pass
 
 __all__ = (
     "EOF",

@@ -7,13 +7,17 @@
 
 mod client;
 mod queue;
+mod server;
 
 use pyo3::prelude::*;
+
+pub(crate) use server::{ENDED, Gathered, MESSAGE, ROOM};
 
 /// Registers this module's items.
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<client::LoopCall>()?;
     module.add_class::<client::LoopChannel>()?;
     module.add_class::<client::LoopConnection>()?;
-    module.add_class::<queue::LoopQueue>()
+    module.add_class::<queue::LoopQueue>()?;
+    server::register(module)
 }
