@@ -4,6 +4,7 @@
 //! Engine threads never attach to the interpreter: they hand over tags and bytes; serialisers and
 //! handlers run on Python's own threads.
 
+mod aio;
 mod client;
 mod credentials;
 mod metadata;
@@ -18,6 +19,7 @@ use pyo3::prelude::*;
 fn _ferrpc(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     runtime::register(module)?;
+    aio::register(module)?;
     client::register(module)?;
     credentials::register(module)?;
     server::register(module)?;

@@ -186,14 +186,7 @@ impl Channel {
     /// The number of the connectivity state; begins to connect if asked to.
     #[pyo3(name = "check_connectivity_state")]
     fn state(&self, connect: bool) -> u32 {
-        if self.lock().closed {
-            return number(ConnectivityState::Shutdown);
-        }
-        match self.channel() {
-            Ok(channel) if connect => number(channel.try_to_connect()),
-            Ok(channel) => number(channel.state()),
-            Err(_) => number(ConnectivityState::TransientFailure),
-        }
+        self.connectivity(connect)
     }
 
     /// The completions have this tag with each state from now on, the present one first. Returns
@@ -227,8 +220,26 @@ impl Channel {
     }
 }
 
+impl Method {
+    pub(crate) const fn raw(&self) -> &RawMethod {
+        &self.0
+    }
+}
+
 impl Channel {
-    fn channel(&self) -> Result<blocking::Channel, Ended> {
+    pub(crate) fn connectivity(&self, connect: bool) -> u32 {
+        if self.lock().closed {
+            return number(ConnectivityState::Shutdown);
+        }
+        match self.channel() {
+            Ok(channel) if connect => number(channel.try_to_connect()),
+            Ok(channel) => number(channel.state()),
+            Err(_) => number(ConnectivityState::TransientFailure),
+        }
+    }
+
+    /// The engine's channel of this process, unless it is closed.
+    pub(crate) fn channel(&self) -> Result<blocking::Channel, Ended> {
         let mut state = self.lock();
         if state.closed {
             return Err(Ended::local(Code::Cancelled, "Channel closed!"));
@@ -324,7 +335,7 @@ impl Settings {
 }
 
 /// A call's arguments; an end if they cannot be sent.
-fn options(
+pub(crate) fn options(
     timeout: Option<f64>,
     metadata: Option<&Bound<'_, PyAny>>,
     wait_for_ready: Option<bool>,
@@ -364,7 +375,7 @@ fn encoding(number: u8) -> PyResult<Encoding> {
 }
 
 /// As `grpc.ChannelConnectivity` numbers them.
-fn number(state: ConnectivityState) -> u32 {
+pub(crate) const fn number(state: ConnectivityState) -> u32 {
     match state {
         ConnectivityState::Idle => 0,
         ConnectivityState::Connecting => 1,

@@ -19,6 +19,8 @@ mod waiting;
 
 use pyo3::prelude::*;
 
+pub(crate) use channel::{Channel, Method, number, options};
+pub(crate) use ended::Ended;
 pub(crate) use fork::Local;
 
 /// Registers this module's items.

@@ -14,7 +14,7 @@ use pyo3::exceptions::{PyOSError, PyRuntimeError};
 use pyo3::prelude::*;
 use tokio::runtime::Runtime;
 
-use super::call::Call;
+use super::call::{Call, Handlers};
 use super::options::Options;
 use crate::credentials::ServerCredentials;
 use crate::runtime::{Owned, runtime};
@@ -302,7 +302,7 @@ impl Drain {
 
 impl Drain {
     fn call(&self, call: ExternalCall) -> Call {
-        Call::new(call, &self.drains)
+        Call::new(call, Handlers::Threads(Arc::clone(&self.drains)))
     }
 }
 
