@@ -83,11 +83,19 @@ def echo(channel):
     return channel.unary_unary("/t.T/Echo")(b"x", timeout=20, wait_for_ready=True)
 
 
+#: Silence, and how long the answer to a ping may take: grpcio has a second option for that, with a
+#: minute as its default.
+WATCHFUL = [
+    ("grpc.keepalive_time_ms", 200),
+    ("grpc.keepalive_timeout_ms", 200),
+    ("grpc.http2.ping_timeout_ms", 200),
+]
+
+
 def test_a_channel_gives_up_a_silent_server(holding, relay):
     handler, target = holding()
     between = relay(target)
-    options = [("grpc.keepalive_time_ms", 200), ("grpc.keepalive_timeout_ms", 200)]
-    with grpc.insecure_channel(between.target, options) as channel:
+    with grpc.insecure_channel(between.target, WATCHFUL) as channel:
         call = hold(channel)
         assert handler.begun.wait(20)
         between.freeze()
@@ -98,11 +106,7 @@ def test_a_channel_gives_up_a_silent_server(holding, relay):
 def test_a_channel_without_calls_looks_if_it_is_permitted_to(holding, relay):
     _, target = holding()
     between = relay(target)
-    options = [
-        ("grpc.keepalive_time_ms", 200),
-        ("grpc.keepalive_timeout_ms", 200),
-        ("grpc.keepalive_permit_without_calls", 1),
-    ]
+    options = [*WATCHFUL, ("grpc.keepalive_permit_without_calls", 1)]
     with grpc.insecure_channel(between.target, options) as channel:
         seen = states(channel)
         until(seen, READY)
@@ -111,8 +115,7 @@ def test_a_channel_without_calls_looks_if_it_is_permitted_to(holding, relay):
 
 
 def test_a_server_gives_up_a_silent_channel(holding, relay):
-    options = [("grpc.keepalive_time_ms", 200), ("grpc.keepalive_timeout_ms", 200)]
-    handler, target = holding(*options)
+    handler, target = holding(*WATCHFUL)
     between = relay(target)
     with grpc.insecure_channel(between.target) as channel:
         call = hold(channel)
