@@ -40,6 +40,15 @@ _LOCAL = "transport_security_type"
 _CALLBACKS = threading.Lock()
 
 
+def _identity_key(properties):
+    """The property of an auth context that has the identities of the caller; None without any."""
+    for key in ("x509_subject_alternative_name", "x509_common_name"):
+        if key in properties:
+            return key
+    # A caller on the same machine is known by that alone.
+    return _LOCAL if properties[_LOCAL] == [b"local"] else None
+
+
 class _HandlerCallDetails(
     collections.namedtuple("_HandlerCallDetails", ("method", "invocation_metadata")),
     grpc.HandlerCallDetails,
@@ -184,12 +193,7 @@ class _Context(grpc.ServicerContext):
         return None if key is None else self.auth_context().get(key)
 
     def peer_identity_key(self):
-        properties = self._rpc_event.auth_context()
-        for key in ("x509_subject_alternative_name", "x509_common_name"):
-            if key in properties:
-                return key
-        # A caller on the same machine is known by that alone.
-        return _LOCAL if properties[_LOCAL] == [b"local"] else None
+        return _identity_key(self._rpc_event.auth_context())
 
     def auth_context(self):
         return self._rpc_event.auth_context()

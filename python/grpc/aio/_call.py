@@ -109,7 +109,16 @@ class Call(Generic[RequestType, ResponseType]):
     """What the four kinds share."""
 
     def __init__(
-        self, channel, request, streams, timeout, metadata, wait_for_ready, compression, maker
+        self,
+        channel,
+        request,
+        streams,
+        timeout,
+        metadata,
+        wait_for_ready,
+        compression,
+        maker,
+        authorization=None,
     ):
         driver = channel._driven()
         self._channel = channel
@@ -131,10 +140,13 @@ class Call(Generic[RequestType, ResponseType]):
             if request is None:
                 self._end = End(_INTERNAL, _SERIALIZING)
                 return
+        else:
+            request = None
         events = driver.events
         # Known to the loop once it has begun: it may end at once.
         tag = self._tag = events.register(None)
-        engine = driver.engine.start(
+        start = driver.engine.start if authorization is None else authorization.start
+        engine = start(
             maker._engine_method,
             request,
             timeout,
@@ -144,7 +156,7 @@ class Call(Generic[RequestType, ResponseType]):
             tag,
             not streams[1],
         )
-        if type(engine) is not _ferrpc.LoopCall:
+        if type(engine) in (End, _ferrpc.CallEnd):
             events.forget(tag)
             self._end = engine
             return

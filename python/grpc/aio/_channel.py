@@ -2,11 +2,11 @@
 
 import asyncio
 
-from grpc import _channel_options, _common, _ferrpc
+from grpc import _channel_options, _common, _credentials, _ferrpc
 from grpc._cython.cygrpc import UsageError
 from grpc._enums import ChannelConnectivity
 from grpc._grpcio_metadata import __version__
-from grpc.aio import _base_channel
+from grpc.aio import _authorization, _base_channel
 from grpc.aio._call import (
     StreamStreamCall,
     StreamUnaryCall,
@@ -64,11 +64,12 @@ class _BaseMultiCallable:
     def _start(
         self, request, timeout, metadata, credentials, wait_for_ready, compression, maker
     ):
-        if credentials is not None:
-            # What they say would go over the wire for all to read.
-            raise UsageError("Call credentials are only valid on secure channels")
+        channel = self._channel
+        authorization = None
+        if credentials is not None or channel._call_credentials:
+            authorization = _authorization.of_call(channel, maker._method, credentials)
         call = self._call(
-            self._channel,
+            channel,
             request,
             self._streams,
             timeout,
@@ -76,6 +77,7 @@ class _BaseMultiCallable:
             wait_for_ready,
             None if compression is None else int(compression),
             maker,
+            authorization,
         )
         if self._streams[0]:
             call._send_all(request)
@@ -190,6 +192,9 @@ class Channel(_base_channel.Channel):
         for interceptor in interceptors or ():
             self._add(interceptor)
         read = _channel_options.Options(options or (), compression)
+        read.secure(credentials)
+        self._call_credentials = () if credentials is None else credentials.call_credentials
+        self._is_secure = credentials is not None and credentials.is_secure
         self._target = _common.decode(_common.encode(target))
         user_agent = read.user_agent.replace("grpc-python/", "grpc-python-asyncio/", 1)
         self._channel = _ferrpc.ClientChannel(self._target, user_agent, read.engine)
@@ -359,4 +364,5 @@ def insecure_channel(target, options=None, compression=None, interceptors=None):
 def secure_channel(target, credentials, options=None, compression=None, interceptors=None):
     """A channel to `target` with what `credentials` (`grpc.ChannelCredentials`) say of security;
     the rest as in `insecure_channel`."""
-    raise NotImplementedError("grpc.aio.secure_channel is not there yet: see docs/differences.md")
+    secured = _credentials.for_channel(credentials._credentials)
+    return Channel(target, options, secured, compression, interceptors)
