@@ -159,9 +159,8 @@ impl LoopConnection {
         let Some(driven) = self.driven.get() else { return (OVER, None) };
         self.queue.hold();
         // Attached: it neither waits nor takes long, and whoever gets in between keeps the loop.
-        let pumped = locked(driven)
-            .as_ref()
-            .map(|driven| driven.pump(what & READ != 0, what & WRITE != 0));
+        let pumped =
+            locked(driven).as_ref().map(|driven| driven.pump(what & READ != 0, what & WRITE != 0));
         let Some(pumped) = pumped else { return (OVER, None) };
         let bits = [
             (pumped.read, READ),
@@ -220,10 +219,12 @@ impl LoopCall {
         };
         let Some(mut unary) = inner.call.poll_unary(inner.receive()) else { return Ok(None) };
         let outcome = unary.outcome.status();
-        if outcome.is_ok() && outcome.metadata().is_empty() && unary.initial.is_empty() {
-            if let Some(message) = unary.message.take() {
-                return Ok(Some(PyBytes::new(py, &message).into_any().unbind()));
-            }
+        if outcome.is_ok()
+            && outcome.metadata().is_empty()
+            && unary.initial.is_empty()
+            && let Some(message) = unary.message.take()
+        {
+            return Ok(Some(PyBytes::new(py, &message).into_any().unbind()));
         }
         Ok(Some(Py::new(py, Ended::of_unary(py, unary))?.into_any()))
     }

@@ -30,6 +30,8 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<call::Call>()?;
     module.add_class::<ended::Ended>()?;
     module.add_function(wrap_pyfunction!(completions::take_completions, module)?)?;
+    module.add_function(wrap_pyfunction!(completions::complete, module)?)?;
+    module.add_function(wrap_pyfunction!(completions::complete_later, module)?)?;
     module.add_function(wrap_pyfunction!(completions::stop_completions, module)?)?;
     module.add_function(wrap_pyfunction!(fork::forked, module)?)
 }

@@ -106,7 +106,7 @@ impl Call {
             call.push(message);
             call.half_close();
         }
-        let state = CallState { 
+        let state = CallState {
             attempt: Attempt::New(call),
             hook: None,
             wakers: [None, None],

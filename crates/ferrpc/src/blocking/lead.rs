@@ -219,7 +219,12 @@ impl Connection {
     }
 
     /// Works off what the socket gave, and puts the buffer back.
-    pub(super) fn received(&self, state: &mut State, received: Option<io::Result<usize>>, buffer: Vec<u8>) {
+    pub(super) fn received(
+        &self,
+        state: &mut State,
+        received: Option<io::Result<usize>>,
+        buffer: Vec<u8>,
+    ) {
         match received {
             Some(Ok(count)) if count > 0 => self.feed(state, &buffer[..count]),
             Some(Err(error)) if is_temporary(&error) => {}

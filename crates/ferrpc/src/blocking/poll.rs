@@ -115,11 +115,7 @@ impl Call {
     }
 
     /// All messages that came and were not read, at least one; their credit is given back.
-    pub(super) fn poll_messages(
-        &self,
-        into: &mut VecDeque<Message>,
-        waker: &Waker,
-    ) -> Found<()> {
+    pub(super) fn poll_messages(&self, into: &mut VecDeque<Message>, waker: &Waker) -> Found<()> {
         self.poll(Side::Receive, waker, |state, key| {
             let slot = &mut state.slots[key];
             if slot.received.is_empty() {

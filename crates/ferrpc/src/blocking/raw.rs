@@ -312,7 +312,8 @@ impl RawCall {
             Found::Done(mut finished) => {
                 self.call.keep_initial(finished.initial.take());
                 let limit = self.call.head.limits.max_receive;
-                let encoding = self.call.known_headers().map_or(Encoding::Identity, |known| known.1);
+                let encoding =
+                    self.call.known_headers().map_or(Encoding::Identity, |known| known.1);
                 let unary = Unary::opened(finished, encoding, known(), limit);
                 let mut hooks = self.hooks.lock().unwrap_or_else(PoisonError::into_inner);
                 hooks.end(&unary.outcome.status);
