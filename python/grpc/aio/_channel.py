@@ -2,7 +2,10 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
+from typing import Optional
 
+import grpc
 from grpc import _asking, _authorization, _channel_options, _common, _credentials, _ferrpc
 from grpc._cython.cygrpc import UsageError
 from grpc._enums import ChannelConnectivity, StatusCode
@@ -17,6 +20,7 @@ from grpc.aio._call import (
 from grpc.aio._driver import Driver
 from grpc.aio._errors import AioRpcError
 from grpc.aio._interceptor import (
+    ClientInterceptor,
     InterceptedStreamStreamCall,
     InterceptedStreamUnaryCall,
     InterceptedUnaryStreamCall,
@@ -27,6 +31,7 @@ from grpc.aio._interceptor import (
     UnaryUnaryClientInterceptor,
 )
 from grpc.aio._metadata import Metadata
+from grpc.aio._typing import ChannelArgumentType
 
 _USER_AGENT = f"grpc-python-asyncio/{__version__}"
 
@@ -401,14 +406,25 @@ def _working_loop():
     return asyncio.get_event_loop_policy().get_event_loop() if running is None else running
 
 
-def insecure_channel(target, options=None, compression=None, interceptors=None):
+def insecure_channel(
+    target: str,
+    options: Optional[ChannelArgumentType] = None,
+    compression: Optional[grpc.Compression] = None,
+    interceptors: Optional[Sequence[ClientInterceptor]] = None,
+) -> _base_channel.Channel:
     """A channel without security to `target`. `options` are pairs of a name and a value;
     `compression` is a `grpc.Compression`, for requests; `interceptors` are client interceptors,
     each of one kind. Raises ValueError for one of no kind."""
     return Channel(target, options, None, compression, interceptors)
 
 
-def secure_channel(target, credentials, options=None, compression=None, interceptors=None):
+def secure_channel(
+    target: str,
+    credentials: grpc.ChannelCredentials,
+    options: Optional[ChannelArgumentType] = None,
+    compression: Optional[grpc.Compression] = None,
+    interceptors: Optional[Sequence[ClientInterceptor]] = None,
+) -> _base_channel.Channel:
     """A channel to `target` with what `credentials` (`grpc.ChannelCredentials`) say of security;
     the rest as in `insecure_channel`."""
     secrets = _credentials.for_channel(credentials._credentials)

@@ -175,7 +175,8 @@ def test_logger_has_one_handler():
 
 def test_asyncio_is_there():
     assert importlib.import_module("grpc.aio") is grpc.aio and hasattr(grpc, "aio")
-    assert importlib.import_module("grpc.experimental").aio is grpc.aio
+    experimental = importlib.import_module("grpc.experimental.aio")
+    assert experimental.insecure_channel is grpc.aio.insecure_channel
     assert all(hasattr(grpc.aio, name) for name in grpc.aio.__all__)
     assert len(grpc.aio.__all__) == 33
     with pytest.raises(AttributeError):
