@@ -16,6 +16,7 @@ import weakref
 from typing import Generic
 
 from grpc import _common, _ferrpc
+from grpc._cython import cygrpc
 from grpc._cython.cygrpc import EOF, UsageError
 from grpc._enums import StatusCode
 from grpc.aio import _base_call
@@ -48,6 +49,7 @@ _REPRESENTATION = (
 _CANCELLED = StatusCode.CANCELLED.value[0]
 _INTERNAL = StatusCode.INTERNAL.value[0]
 _SERIALIZING = "Exception serializing request!"
+_INVALID_METADATA = "Invalid metadata"
 _DESERIALIZING = "Exception deserializing response!"
 
 # The events of a call.
@@ -109,16 +111,7 @@ class Call(Generic[RequestType, ResponseType]):
     """What the four kinds share."""
 
     def __init__(
-        self,
-        channel,
-        request,
-        streams,
-        timeout,
-        metadata,
-        wait_for_ready,
-        compression,
-        maker,
-        authorization=None,
+        self, channel, request, streams, timeout, metadata, wait_for_ready, compression, maker
     ):
         driver = channel._driven()
         self._channel = channel
@@ -133,6 +126,7 @@ class Call(Generic[RequestType, ResponseType]):
         self._receivers = ()
         self._senders = ()
         self._consumer = None
+        self._failure = None
         self._engine = None
         self._tag = 0
         if not streams[0]:
@@ -145,8 +139,7 @@ class Call(Generic[RequestType, ResponseType]):
         events = driver.events
         # Known to the loop once it has begun: it may end at once.
         tag = self._tag = events.register(None)
-        start = driver.engine.start if authorization is None else authorization.start
-        engine = start(
+        engine = driver.engine.start(
             maker._engine_method,
             request,
             timeout,
@@ -156,9 +149,11 @@ class Call(Generic[RequestType, ResponseType]):
             tag,
             not streams[1],
         )
-        if type(engine) in (End, _ferrpc.CallEnd):
+        if type(engine) is not _ferrpc.LoopCall:
             events.forget(tag)
             self._end = engine
+            if engine.details == _INVALID_METADATA:
+                self._failure = cygrpc.ExecuteBatchError(_INVALID_METADATA)
             return
         self._engine = engine
         reference = _Reference(self, driver, tag)
@@ -295,8 +290,11 @@ class Call(Generic[RequestType, ResponseType]):
 
     async def wait_for_connection(self):
         while self._engine is not None and self._end is None:
-            if self._engine.is_started():
+            started = self._engine.is_started()
+            if started:
                 return
+            if started is not None:
+                break
             await self._sending()
         await self._raise_for_status()
 
@@ -308,6 +306,8 @@ class Call(Generic[RequestType, ResponseType]):
             raise self._error()
 
     def _error(self):
+        if self._failure is not None:
+            return self._failure
         end = self._end
         initial = self._initial
         if initial is None:

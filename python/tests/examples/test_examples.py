@@ -41,8 +41,8 @@ def server(python, repository, stubs, address="127.0.0.1:0"):
         process.wait()
 
 
-def ask(run, python, repository, stubs, *arguments):
-    program = repository / "examples/python/test_service_client.py"
+def ask(run, python, repository, stubs, *arguments, client="test_service_client.py"):
+    program = repository / "examples/python" / client
     done = run([python, program, *arguments], PYTHONPATH=str(stubs))
     return done.stdout, done.stderr, done.returncode
 
@@ -58,6 +58,31 @@ def test_both_ends_and_real_grpcio_say_the_same(run, repository, stubs, official
                 answers.add(ask(run, asked_by, repository, asked_with, *arguments))
     both = f"res1-{caller}-client->py-server\n" * 2
     assert answers == {("f1\nfn1\n" if caller == "nobody" else both, "", 0)}
+
+
+def test_the_asyncio_client_says_the_same(run, repository, stubs, official_stubs, oracle_python):
+    with server(sys.executable, repository, stubs) as address:
+        for asked_by, asked_with in ((sys.executable, stubs), (oracle_python, official_stubs)):
+            answer = ask(
+                run,
+                asked_by,
+                repository,
+                asked_with,
+                "--connect",
+                address,
+                client="test_service_client_aio.py",
+            )
+            assert answer == ("res1-py-client->py-server\n" * 2, "", 0)
+    answer = ask(
+        run,
+        sys.executable,
+        repository,
+        stubs,
+        "--connect",
+        "127.0.0.1:1",
+        client="test_service_client_aio.py",
+    )
+    assert answer[0] == "" and answer[1].startswith("UNAVAILABLE: ") and answer[2] == 1
 
 
 def test_over_a_unix_socket(run, repository, official_stubs, tmp_path):
