@@ -1,7 +1,8 @@
 //! `cargo xtask interop`: gRPC's interop cases, each peer's client on ferrpc's server and ferrpc's
-//! client on each peer's server, ferrpc on itself; then h2spec. The cases are described in
-//! `interop/README.md`.
+//! client on each peer's server, ferrpc on itself, the same for ferrpc's Python package, on which the
+//! programs of grpcio run; then h2spec. The cases are described in `interop/README.md`.
 
+use std::iter;
 use std::path::Path;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use clap::Args;
 
 use crate::h2spec;
 use crate::lifetime;
-use crate::peers::{self, PEERS, Party, TLS_PEERS, Tls};
+use crate::peers::{self, PEERS, PYTHON_ENDS, Party, TLS_PEERS, Tls};
 use crate::process::{self, Server};
 use crate::proxies;
 use crate::report::{self, Progress, Tally};
@@ -19,7 +20,7 @@ use crate::workspace::Workspace;
 /// What to run.
 #[derive(Args, Default)]
 pub(crate) struct Options {
-    /// Only these peers: grpcio, grpcio-aio, grpc-java, grpc-go, grpc-js, tonic.
+    /// Only these peers: ferrpc-python, grpcio, grpcio-aio, grpc-java, grpc-go, grpc-js, tonic.
     #[arg(long, value_delimiter = ',', value_name = "PEER")]
     pub(crate) peer: Vec<String>,
     /// Only the four kinds of calls.
@@ -45,11 +46,6 @@ pub(crate) struct Options {
 /// Runs the cases; each case of each pair is one check, as is each case of h2spec.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<Tally> {
     let progress = Progress::new();
-    let names: Vec<_> = PEERS
-        .iter()
-        .map(|peer| peer.name)
-        .filter(|name| options.peer.is_empty() || options.peer.iter().any(|asked| asked == name))
-        .collect();
     if options.keepalive {
         return lifetime::run(workspace, &progress);
     }
@@ -57,9 +53,17 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<Tally> {
     if options.proxies {
         return proxies::run(workspace, &progress, options.require_all, &folder);
     }
-    let asked: Vec<_> = options.peer.iter().map(String::as_str).collect();
-    let wanted = if asked.is_empty() { &names } else { &asked };
-    let (parties, skipped) = peers::prepare(workspace, &progress, wanted)?;
+    let is_own = |name: &str| PYTHON_ENDS.iter().any(|(own, _)| *own == name);
+    let names: Vec<_> = if options.peer.is_empty() {
+        PEERS.iter().map(|peer| peer.name).collect()
+    } else {
+        options.peer.iter().map(String::as_str).filter(|name| !is_own(name)).collect()
+    };
+    let (parties, mut skipped) = peers::prepare(workspace, &progress, &names)?;
+    let (python, missing) = peers::python_ends(workspace, &progress, |name| {
+        options.peer.is_empty() || options.peer.iter().any(|asked| asked == name)
+    })?;
+    skipped.extend(missing);
     peers::announce(&skipped, options.require_all)?;
     let cases = if options.reduced { REDUCED } else { CASES };
 
@@ -74,22 +78,21 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<Tally> {
         return Ok(tally);
     }
 
-    let ferrpc = vec![peers::interop_peer(workspace, &progress)?];
-    let own = start(&ferrpc, &progress)?;
-    let pairs: Vec<_> =
-        ferrpc.iter().chain(&parties).map(|client| (client, (&ferrpc[0], &own[0]))).collect();
-    let title = "On ferrpc's server, the client of ...";
-    tally += matrix(title, &progress, cases, &pairs, |(client, _)| client.name)?;
-
+    let ferrpc = peers::interop_peer(workspace, &progress)?;
     let servers = start(&parties, &progress)?;
-    let pairs: Vec<_> = parties.iter().zip(&servers).map(|pair| (&ferrpc[0], pair)).collect();
-    let title = "ferrpc's client on the server of ...";
-    tally += matrix(title, &progress, cases, &pairs, |(_, (server, _))| server.name)?;
-    drop((own, servers));
+    let peers: Vec<_> = parties.iter().zip(&servers).collect();
+    let python_servers = start(&python, &progress)?;
+    let python_ends: Vec<_> = python.iter().zip(&python_servers).collect();
+    tally += both_ways(&ferrpc, &[python_ends, peers.clone()].concat(), cases, "", &progress)?;
+    drop(python_servers);
+    for end in &python {
+        tally += both_ways(end, &peers, cases, "", &progress)?;
+    }
+    drop(servers);
 
-    ferrpc[0].make_certificates(&folder)?;
+    ferrpc.make_certificates(&folder)?;
     for tls in [Tls::Server, Tls::Mutual] {
-        tally += over_tls(tls, &folder, &ferrpc[0], &parties, &progress)?;
+        tally += over_tls(tls, &folder, &ferrpc, &parties, &progress)?;
     }
 
     if !options.reduced && options.peer.is_empty() {
@@ -105,6 +108,26 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<Tally> {
     Ok(tally)
 }
 
+/// The cases of one of ours with itself and with others, in both directions.
+fn both_ways(
+    own: &Party,
+    others: &[(&Party, &Server)],
+    cases: &[&str],
+    how: &str,
+    progress: &Progress,
+) -> Result<Tally> {
+    let server = Server::start(&mut own.server(), own.name)?;
+    let clients = iter::once(own).chain(others.iter().map(|(party, _)| *party));
+    let pairs: Vec<_> = clients.map(|client| (client, (own, &server))).collect();
+    let title = format!("On the server of {}{how}, the client of ...", own.name);
+    let mut tally = matrix(&title, progress, cases, &pairs, |(client, _)| client.name)?;
+
+    let pairs: Vec<_> = others.iter().map(|pair| (own, *pair)).collect();
+    let title = format!("The client of {}{how} on the server of ...", own.name);
+    tally += matrix(&title, progress, cases, &pairs, |(_, (server, _))| server.name)?;
+    Ok(tally)
+}
+
 /// The four kinds of calls over TLS, both ways.
 fn over_tls(
     tls: Tls,
@@ -113,26 +136,18 @@ fn over_tls(
     parties: &[Party],
     progress: &Progress,
 ) -> Result<Tally> {
-    let secured = |party: &Party| party.over_tls(tls, folder);
-    let ferrpc = [secured(ferrpc)];
-    let parties: Vec<_> =
-        parties.iter().filter(|party| TLS_PEERS.contains(&party.name)).map(secured).collect();
-    let what = match tls {
-        Tls::Server => "TLS",
-        Tls::Mutual => "mutual TLS",
-    };
-
-    let own = start(&ferrpc, progress)?;
-    let pairs: Vec<_> =
-        ferrpc.iter().chain(&parties).map(|client| (client, (&ferrpc[0], &own[0]))).collect();
-    let title = format!("On ferrpc's server over {what}, the client of ...");
-    let mut tally = matrix(&title, progress, REDUCED, &pairs, |(client, _)| client.name)?;
-
+    let parties: Vec<_> = parties
+        .iter()
+        .filter(|party| TLS_PEERS.contains(&party.name))
+        .map(|party| party.over_tls(tls, folder))
+        .collect();
     let servers = start(&parties, progress)?;
-    let pairs: Vec<_> = parties.iter().zip(&servers).map(|pair| (&ferrpc[0], pair)).collect();
-    let title = format!("ferrpc's client over {what}, on the server of ...");
-    tally += matrix(&title, progress, REDUCED, &pairs, |(_, (server, _))| server.name)?;
-    Ok(tally)
+    let peers: Vec<_> = parties.iter().zip(&servers).collect();
+    let how = match tls {
+        Tls::Server => " over TLS",
+        Tls::Mutual => " over mutual TLS",
+    };
+    both_ways(&ferrpc.over_tls(tls, folder), &peers, REDUCED, how, progress)
 }
 
 fn start(parties: &[Party], progress: &Progress) -> Result<Vec<Server>> {

@@ -1,7 +1,7 @@
 //! The parties that talk to each other: the real peers of `interop/` and ferrpc's own programs.
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Result, bail};
@@ -192,40 +192,63 @@ pub(crate) fn python_examples(
     workspace: &Workspace,
     progress: &Progress,
 ) -> Result<std::result::Result<Party, Skipped>> {
-    let programs = ["test_service_server.py", "test_service_client.py"];
-    on_own_python(workspace, progress, "examples/python", programs)
-}
-
-/// The programs of the peer grpcio on ferrpc's Python package.
-pub(crate) fn python_interop_peer(
-    workspace: &Workspace,
-    progress: &Progress,
-) -> Result<std::result::Result<Party, Skipped>> {
-    on_own_python(workspace, progress, "interop/grpcio", ["server.py", "client.py"])
-}
-
-/// A server and a client of a folder, run by the environment that holds this checkout.
-fn on_own_python(
-    workspace: &Workspace,
-    progress: &Progress,
-    folder: &str,
-    [server, client]: [&str; 2],
-) -> Result<std::result::Result<Party, Skipped>> {
     if let Some(tool) = missing(PYTHON)? {
         let reason = format!("{tool} is not there");
         return Ok(Err(Skipped { name: PYTHON_PEER, reason }));
     }
-    let python = python::prepare_ferrpc(workspace, progress)?;
-    let stubs = python::stubs(workspace, &python)?;
-    let mut path = OsString::from("PYTHONPATH=");
-    path.push(&stubs);
-    let folder = workspace.root.join(folder);
-    // Unbuffered, and no bytecode: the folder is not the interpreter's to write to.
-    let line = |program: &str| {
-        let begin = ["env".into(), path.clone(), python.clone().into(), "-uB".into()];
-        begin.into_iter().chain([folder.join(program).into()]).collect()
+    let folder = workspace.root.join("examples/python");
+    let line = python_line(workspace, progress)?;
+    Ok(Ok(Party {
+        name: PYTHON_PEER,
+        language: "py",
+        server: line(folder.join("test_service_server.py")),
+        client: line(folder.join("test_service_client.py")),
+    }))
+}
+
+/// What ferrpc's Python package takes part in the interop cases as, and what the names of the
+/// programs in `interop/grpcio` begin with: they are grpcio's and run on ferrpc unchanged.
+pub(crate) const PYTHON_ENDS: [(&str, &str); 1] = [(PYTHON_PEER, "")];
+
+/// Those of `PYTHON_ENDS` with these names; without Python they are skipped like peers.
+pub(crate) fn python_ends(
+    workspace: &Workspace,
+    progress: &Progress,
+    wanted: impl Fn(&str) -> bool,
+) -> Result<(Vec<Party>, Vec<Skipped>)> {
+    let wanted: Vec<_> = PYTHON_ENDS.into_iter().filter(|(name, _)| wanted(name)).collect();
+    if wanted.is_empty() {
+        return Ok((Vec::new(), Vec::new()));
+    }
+    if let Some(tool) = missing(PYTHON)? {
+        let skipped = |(name, _)| Skipped { name, reason: format!("{tool} is not there") };
+        return Ok((Vec::new(), wanted.into_iter().map(skipped).collect()));
+    }
+    let folder = workspace.root.join("interop/grpcio");
+    let line = python_line(workspace, progress)?;
+    let party = |(name, prefix): (&'static str, &str)| Party {
+        name,
+        language: "py",
+        server: line(folder.join(format!("{prefix}server.py"))),
+        client: line(folder.join(format!("{prefix}client.py"))),
     };
-    Ok(Ok(Party { name: PYTHON_PEER, language: "py", server: line(server), client: line(client) }))
+    Ok((wanted.into_iter().map(party).collect(), Vec::new()))
+}
+
+/// Makes the command that runs a program on ferrpc's Python package, with stubs at hand that its
+/// own `grpc_tools` wrote. Output is not buffered: who waits for a line must see it at once.
+fn python_line(
+    workspace: &Workspace,
+    progress: &Progress,
+) -> Result<impl Fn(PathBuf) -> Vec<OsString>> {
+    let python = python::prepare_ferrpc(workspace, progress)?;
+    let mut path = OsString::from("PYTHONPATH=");
+    path.push(python::stubs(workspace, &python)?);
+    Ok(move |program: PathBuf| {
+        let mut line = vec!["env".into(), path.clone(), python.clone().into()];
+        line.extend(["-u".into(), "-B".into(), program.into()]);
+        line
+    })
 }
 
 /// ferrpc's ends for the interop cases.

@@ -47,7 +47,7 @@ pub(crate) fn prepare_ferrpc(workspace: &Workspace, progress: &Progress) -> Resu
     Ok(ferrpc.python())
 }
 
-/// A folder with the modules of the tutorial's and the interop cases' protos, as `grpc_tools` of
+/// A folder with the modules of the tutorial's proto and of the interop cases, as `grpc_tools` of
 /// that interpreter writes them.
 pub(crate) fn stubs(workspace: &Workspace, python: &Path) -> Result<PathBuf> {
     let folder = workspace.peer("python-ferrpc").join("gen");
@@ -59,11 +59,7 @@ pub(crate) fn stubs(workspace: &Workspace, python: &Path) -> Result<PathBuf> {
         option.push(&folder);
         command.arg(option);
     }
-    for proto in
-        ["test_service", "grpc/testing/empty", "grpc/testing/messages", "grpc/testing/test"]
-    {
-        command.arg(format!("testdata/protos/{proto}.proto"));
-    }
+    command.args(STUBS.map(|name| format!("testdata/protos/{name}.proto")));
     command.current_dir(&workspace.root);
     clean(&mut command);
     process::output(&mut command, "grpc_tools.protoc", process::MINUTE)?;
@@ -273,6 +269,9 @@ fn gather(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
     }
     Ok(())
 }
+
+const STUBS: [&str; 4] =
+    ["test_service", "grpc/testing/empty", "grpc/testing/messages", "grpc/testing/test"];
 
 /// For all tests in one environment: each has a limit of its own, which a hang below Python's
 /// reach does not keep.

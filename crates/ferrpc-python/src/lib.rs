@@ -6,6 +6,7 @@
 
 mod aio;
 mod client;
+mod credentials;
 mod metadata;
 mod protoc;
 mod runtime;
@@ -20,6 +21,8 @@ fn _ferrpc(module: &Bound<'_, PyModule>) -> PyResult<()> {
     runtime::register(module)?;
     aio::register(module)?;
     client::register(module)?;
+    credentials::register(module)?;
     server::register(module)?;
+    module.add_function(wrap_pyfunction!(metadata::is_legal_metadata, module)?)?;
     protoc::register(module)
 }

@@ -30,9 +30,11 @@ from grpc.aio._base_channel import (
 )
 from grpc.aio._base_server import Server, ServicerContext
 from grpc.aio._call import AioRpcError
+from grpc.aio._channel import insecure_channel, secure_channel
 from grpc.aio._interceptor import (
     ClientCallDetails,
     ClientInterceptor,
+    InterceptedUnaryUnaryCall,
     ServerInterceptor,
     StreamStreamClientInterceptor,
     StreamUnaryClientInterceptor,
@@ -40,17 +42,8 @@ from grpc.aio._interceptor import (
     UnaryUnaryClientInterceptor,
 )
 from grpc.aio._metadata import Metadata
+from grpc.aio._server import server
 from grpc.aio._typing import ChannelArgumentType
-
-try:
-    from grpc.aio._interceptor import InterceptedUnaryUnaryCall
-    from grpc.aio._channel import insecure_channel, secure_channel
-except ImportError:
-    pass
-try:
-    from grpc.aio._server import server
-except ImportError:
-    pass
 
 __all__ = (
     "EOF",

@@ -41,10 +41,10 @@ pub(crate) fn run(
     let (others, mut skipped) = peers::prepare(workspace, progress, &["grpcio"])?;
     let mut parties = vec![ferrpc];
     parties.extend(others);
-    match peers::python_interop_peer(workspace, progress)? {
-        Ok(python) => parties.push(python),
-        Err(reason) => skipped.push(reason),
-    }
+    let (python, missing) =
+        peers::python_ends(workspace, progress, |name| name == peers::PYTHON_PEER)?;
+    parties.extend(python);
+    skipped.extend(missing);
     let mut proxies = Vec::new();
     for kind in [Kind::Nginx, Kind::Haproxy, Kind::Envoy] {
         match kind.find(workspace, progress) {

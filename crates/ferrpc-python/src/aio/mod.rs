@@ -5,6 +5,7 @@
 //!   push(tag, what), wakers ---> Queue ---> fileno() is readable: drain() --> callbacks by tag
 //! ```
 
+mod client;
 mod queue;
 mod server;
 
@@ -14,6 +15,9 @@ pub(crate) use server::{ENDED, Gathered, MESSAGE, ROOM};
 
 /// Registers this module's items.
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<client::LoopCall>()?;
+    module.add_class::<client::LoopChannel>()?;
+    module.add_class::<client::LoopConnection>()?;
     module.add_class::<queue::LoopQueue>()?;
     server::register(module)
 }

@@ -64,6 +64,11 @@ impl Queue {
         }
     }
 
+    /// The loop is about to drain it: what comes until it is found empty does not wake the loop.
+    pub(crate) fn hold(&self) {
+        self.lock().awake = true;
+    }
+
     /// A waker that pushes this.
     pub(crate) fn waker(self: &Arc<Self>, tag: u64, what: u32) -> Waker {
         Waker::from(Arc::new(Push { queue: Arc::clone(self), tag, what }))

@@ -152,3 +152,250 @@ class ServicerContext(RpcContext):
     @abc.abstractmethod
     def details(self, details):
         raise NotImplementedError
+
+
+class UnaryUnaryMultiCallable(abc.ABC):
+    """Calls a method with one request and one response."""
+
+    @abc.abstractmethod
+    def __call__(self, request, timeout, metadata=None, with_call=False, protocol_options=None):
+        raise NotImplementedError
+
+    @abc.abstractmethod
+    def future(self, request, timeout, metadata=None, protocol_options=None):
+        raise NotImplementedError
+
+    @abc.abstractmethod
+    def event(
+        self, request, receiver, abortion_callback, timeout, metadata=None, protocol_options=None
+    ):
+        raise NotImplementedError
+
+
+class UnaryStreamMultiCallable(abc.ABC):
+    """Calls a method with one request and a stream of responses."""
+
+    @abc.abstractmethod
+    def __call__(self, request, timeout, metadata=None, protocol_options=None):
+        raise NotImplementedError
+
+    @abc.abstractmethod
+    def event(
+        self, request, receiver, abortion_callback, timeout, metadata=None, protocol_options=None
+    ):
+        raise NotImplementedError
+
+
+class StreamUnaryMultiCallable(abc.ABC):
+    """Calls a method with a stream of requests and one response."""
+
+    @abc.abstractmethod
+    def __call__(
+        self, request_iterator, timeout, metadata=None, with_call=False, protocol_options=None
+    ):
+        raise NotImplementedError
+
+    @abc.abstractmethod
+    def future(self, request_iterator, timeout, metadata=None, protocol_options=None):
+        raise NotImplementedError
+
+    @abc.abstractmethod
+    def event(self, receiver, abortion_callback, timeout, metadata=None, protocol_options=None):
+        raise NotImplementedError
+
+
+class StreamStreamMultiCallable(abc.ABC):
+    """Calls a method with streams in both directions."""
+
+    @abc.abstractmethod
+    def __call__(self, request_iterator, timeout, metadata=None, protocol_options=None):
+        raise NotImplementedError
+
+    @abc.abstractmethod
+    def event(self, receiver, abortion_callback, timeout, metadata=None, protocol_options=None):
+        raise NotImplementedError
+
+
+class ResponseReceiver(abc.ABC):
+    """Is given what comes back from a call made with events."""
+
+    @abc.abstractmethod
+    def initial_metadata(self, initial_metadata):
+        raise NotImplementedError
+
+    @abc.abstractmethod
+    def response(self, response):
+        raise NotImplementedError
+
+    @abc.abstractmethod
+    def complete(self, terminal_metadata, code, details):
+        raise NotImplementedError
+
+
+class MethodImplementation(abc.ABC):
+    """A method's implementation; `grpc.framework.interfaces.face.utilities` makes them.
+
+    Attributes: `cardinality`, `style`, and one function, as these two say: `unary_unary_inline` to
+    `stream_stream_event`, the others being None.
+    """
+
+
+class MultiMethodImplementation(abc.ABC):
+    """Answers for any method."""
+
+    @abc.abstractmethod
+    def service(self, group, method, response_consumer, context):
+        """Returns a consumer of requests; raises `NoSuchMethodError`."""
+        raise NotImplementedError
+
+
+class GenericStub(abc.ABC):
+    """Calls methods by name: blocking, by future, by iterators (inline) or by events."""
+
+    @abc.abstractmethod
+    def blocking_unary_unary(
+        self,
+        group,
+        method,
+        request,
+        timeout,
+        metadata=None,
+        with_call=False,
+        protocol_options=None,
+    ):
+        raise NotImplementedError
+
+    @abc.abstractmethod
+    def future_unary_unary(
+        self,
+        group,
+        method,
+        request,
+        timeout,
+        metadata=None,
+        protocol_options=None,
+    ):
+        raise NotImplementedError
+
+    @abc.abstractmethod
+    def inline_unary_stream(
+        self,
+        group,
+        method,
+        request,
+        timeout,
+        metadata=None,
+        protocol_options=None,
+    ):
+        raise NotImplementedError
+
+    @abc.abstractmethod
+    def blocking_stream_unary(
+        self,
+        group,
+        method,
+        request_iterator,
+        timeout,
+        metadata=None,
+        with_call=False,
+        protocol_options=None,
+    ):
+        raise NotImplementedError
+
+    @abc.abstractmethod
+    def future_stream_unary(
+        self,
+        group,
+        method,
+        request_iterator,
+        timeout,
+        metadata=None,
+        protocol_options=None,
+    ):
+        raise NotImplementedError
+
+    @abc.abstractmethod
+    def inline_stream_stream(
+        self,
+        group,
+        method,
+        request_iterator,
+        timeout,
+        metadata=None,
+        protocol_options=None,
+    ):
+        raise NotImplementedError
+
+    @abc.abstractmethod
+    def event_unary_unary(
+        self,
+        group,
+        method,
+        request,
+        receiver,
+        abortion_callback,
+        timeout,
+        metadata=None,
+        protocol_options=None,
+    ):
+        raise NotImplementedError
+
+    @abc.abstractmethod
+    def event_unary_stream(
+        self,
+        group,
+        method,
+        request,
+        receiver,
+        abortion_callback,
+        timeout,
+        metadata=None,
+        protocol_options=None,
+    ):
+        raise NotImplementedError
+
+    @abc.abstractmethod
+    def event_stream_unary(
+        self,
+        group,
+        method,
+        receiver,
+        abortion_callback,
+        timeout,
+        metadata=None,
+        protocol_options=None,
+    ):
+        raise NotImplementedError
+
+    @abc.abstractmethod
+    def event_stream_stream(
+        self,
+        group,
+        method,
+        receiver,
+        abortion_callback,
+        timeout,
+        metadata=None,
+        protocol_options=None,
+    ):
+        raise NotImplementedError
+
+    @abc.abstractmethod
+    def unary_unary(self, group, method):
+        raise NotImplementedError
+
+    @abc.abstractmethod
+    def unary_stream(self, group, method):
+        raise NotImplementedError
+
+    @abc.abstractmethod
+    def stream_unary(self, group, method):
+        raise NotImplementedError
+
+    @abc.abstractmethod
+    def stream_stream(self, group, method):
+        raise NotImplementedError
+
+
+class DynamicStub(abc.ABC):
+    """Has the methods of one group as attributes, each a multicallable."""
