@@ -1,5 +1,5 @@
-"""What is ferrpc's own: its version, and `python -m ferrpc`. The rest of the distribution has the
-names of grpcio's: `grpc` and `grpc_tools`."""
+"""What is ferrpc's own: its version, `ferrpc.credentials`, and `python -m ferrpc`. The rest of the
+distribution has the names of grpcio's: `grpc` and `grpc_tools`."""
 
 __all__ = ("__version__",)
 
@@ -10,4 +10,8 @@ def __getattr__(name):
         import importlib.metadata
 
         return importlib.metadata.version("ferrpc")
+    if name == "credentials":
+        import importlib
+
+        return importlib.import_module("ferrpc.credentials")
     raise AttributeError(f"module 'ferrpc' has no attribute {name!r}")

@@ -9,6 +9,11 @@ class AccessTokenAuthMetadataPlugin(grpc.AuthMetadataPlugin):
     def __init__(self, access_token):
         self._access_token = access_token
 
+    @property
+    def metadata(self):
+        """What it sends with every call."""
+        return _authorization(self._access_token)
+
     def __call__(self, context, callback):
         _send(callback, self._access_token, None)
 
@@ -45,4 +50,8 @@ def _answer(future, callback):
 
 
 def _send(callback, token, error):
-    callback((("authorization", f"Bearer {token}"),), error)
+    callback(_authorization(token), error)
+
+
+def _authorization(token):
+    return (("authorization", f"Bearer {token}"),)

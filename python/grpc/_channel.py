@@ -6,8 +6,7 @@ import threading
 import time
 
 import grpc
-from grpc import _channel_options, _common, _completions, _ferrpc
-from grpc._enums import StatusCode
+from grpc import _authorization, _channel_options, _common, _completions, _ferrpc
 from grpc._rendezvous import (
     _INTERNAL,
     _UNKNOWN,
@@ -36,9 +35,6 @@ _EMPTY_FLAGS = 0
 
 _SERIALIZING = "Exception serializing request!"
 _ITERATING = "Exception iterating requests!"
-_INSECURE = (
-    "Established channel does not have a sufficient security level to transfer call credential."
-)
 
 
 def _default_timeout():
@@ -94,14 +90,24 @@ class _MultiCallable:
     ):
         """The engine's call and the deadline; or how the call ended before it began. A call that is
         `watched` gets on without a thread that waits for it."""
-        if credentials is not None:
-            return End(StatusCode.UNAUTHENTICATED.value[0], _INSECURE), None
         if timeout is None:
             timeout = _DEFAULT_TIMEOUT
-        call = self._engine.start(
-            self._engine_method, request, timeout, metadata, wait_for_ready, compression, watched
+        deadline = None if timeout is None else time.time() + timeout
+        if credentials is None and not self._channel._call_credentials:
+            call = self._engine.start(
+                self._engine_method,
+                request,
+                timeout,
+                metadata,
+                wait_for_ready,
+                compression,
+                watched,
+            )
+            return call, deadline
+        call = _authorization.start(
+            self, credentials, request, timeout, metadata, (wait_for_ready, compression, watched)
         )
-        return call, None if timeout is None else time.time() + timeout
+        return call, deadline
 
     def _rendezvous(self, kind, started):
         """A call object of this kind for what was started."""
@@ -191,10 +197,13 @@ class _UnaryUnaryMultiCallable(_MultiCallable, grpc.UnaryUnaryMultiCallable):
             request = _common.serialize(request, serializer)
         if request is None:
             raise _InactiveRpcError(End(_INTERNAL, _SERIALIZING))
-        if credentials is not None:
-            raise _InactiveRpcError(End(StatusCode.UNAUTHENTICATED.value[0], _INSECURE))
         if timeout is None:
             timeout = _DEFAULT_TIMEOUT
+        if credentials is not None or self._channel._call_credentials:
+            answer = _authorization.wait(self, credentials, metadata, timeout)
+            if type(answer) is End:
+                raise _InactiveRpcError(answer)
+            metadata, timeout = answer
         return self._engine.unary(
             self._engine_method, request, timeout, metadata, wait_for_ready, compression, whole
         )
@@ -350,6 +359,9 @@ class Channel(grpc.Channel):
 
     def __init__(self, target, options, credentials, compression):
         read = _channel_options.Options(options, compression)
+        read.secure(credentials)
+        self._call_credentials = () if credentials is None else credentials.call_credentials
+        self._is_secure = credentials is not None and credentials.is_secure
         self._target = _common.decode(_common.encode(target))
         self._single_threaded = (
             read.single_threaded or "GRPC_SINGLE_THREADED_UNARY_STREAM" in os.environ

@@ -1,5 +1,5 @@
-"""What credentials hold: the objects behind `grpc.ChannelCredentials` and its like, and what of it
-this version can use.
+"""What credentials hold: the objects behind `grpc.ChannelCredentials` and its like, and what the
+engine is given of it.
 
 The public objects carry one of these as `_credentials`. The classes have the names that grpcio's
 have in `grpc._cython.cygrpc`, where other packages look for them. None of them shows its secrets.
@@ -55,6 +55,15 @@ class LocalChannelCredentials(ChannelCredentials):
 
     def __init__(self, kind):
         self.kind = kind
+
+
+class FileChannelCredentials(ChannelCredentials):
+    """TLS from files that may change; `engine` are the engine's credentials."""
+
+    __slots__ = ("engine",)
+
+    def __init__(self, engine):
+        self.engine = engine
 
 
 class CompositeChannelCredentials(ChannelCredentials):
@@ -139,14 +148,23 @@ class ServerCertificateConfig(_Secrets):
 
 
 class ServerCredentials(_Secrets):
-    """What a server's port is secured by. `kind`: `ssl`, `local`, `insecure`, `alts` or `xds`.
+    """What a server's port is secured by. `kind`: `ssl`, `files`, `local`, `insecure`, `alts` or
+    `xds`.
 
     For `ssl`, `certificate_config` is what it begins with, `fetcher` None or a function without
     arguments asked before each handshake for a `grpc.ServerCertificateConfiguration` (None: as it
-    was), `require_client_auth` a bool. For `local`, `local_kind` is a `grpc.LocalConnectionType`.
+    was), `require_client_auth` a bool. For `local`, `local_kind` is a `grpc.LocalConnectionType`. For
+    `files`, `make_engine` makes the engine's credentials for one port.
     """
 
-    __slots__ = ("certificate_config", "fetcher", "kind", "local_kind", "require_client_auth")
+    __slots__ = (
+        "certificate_config",
+        "fetcher",
+        "kind",
+        "local_kind",
+        "make_engine",
+        "require_client_auth",
+    )
 
     def __init__(
         self,
@@ -155,28 +173,97 @@ class ServerCredentials(_Secrets):
         fetcher=None,
         require_client_auth=False,
         local_kind=None,
+        make_engine=None,
     ):
         self.kind = kind
         self.certificate_config = certificate_config
         self.fetcher = fetcher
         self.require_client_auth = require_client_auth
         self.local_kind = local_kind
+        self.make_engine = make_engine
+
+
+class Secured:
+    """What a channel is opened with. `call_credentials` are the plugins of all its calls, in order;
+    `is_secure` says whether it may send what they say."""
+
+    __slots__ = ("_credentials", "call_credentials", "is_secure")
+
+    def __init__(self, credentials, call_credentials):
+        self._credentials = credentials
+        self.call_credentials = call_credentials
+        self.is_secure = not isinstance(credentials, InsecureChannelCredentials)
+
+    def engine(self, session_cache=None):
+        """The engine's credentials; None for no security. Channels with one cache, an object of
+        `grpc.experimental.session_cache`, share their TLS sessions."""
+        from grpc._ferrpc import ChannelCredentials as Engine
+
+        credentials = self._credentials
+        if not self.is_secure:
+            return None
+        if isinstance(credentials, LocalChannelCredentials):
+            return Engine.local(credentials.kind.value)
+        if isinstance(credentials, FileChannelCredentials):
+            return credentials.engine
+        pem = (
+            credentials.pem_root_certificates,
+            credentials.private_key,
+            credentials.certificate_chain,
+        )
+        if session_cache is None:
+            return Engine.tls(*pem, None)
+        return session_cache.shared(pem, lambda capacity: Engine.tls(*pem, capacity))
 
 
 def for_channel(credentials):
-    """What a channel is opened with: None where nothing secures it. Raises NotImplementedError for
-    what this version has no transport for, in the words of that error."""
-    if isinstance(credentials, InsecureChannelCredentials):
+    """What a channel is opened with: a `Secured`; None where nothing secures it. Raises
+    NotImplementedError for what there is no transport for, in the words of that error."""
+    if type(credentials) is InsecureChannelCredentials:
         return None
-    raise NotImplementedError(_REFUSALS.get(type(credentials), _NOT_YET).format("grpc.secure_channel"))
+    call_credentials = ()
+    while isinstance(credentials, CompositeChannelCredentials):
+        mine = [leaf for each in credentials.call_credentialses for leaf in for_call(each)]
+        call_credentials = (*mine, *call_credentials)
+        credentials = credentials.channel_credentials
+    if type(credentials) not in _TRANSPORTS:
+        raise NotImplementedError(_REFUSALS[type(credentials)].format("grpc.secure_channel"))
+    return Secured(credentials, call_credentials)
+
+
+def for_call(credentials):
+    """The plugins behind call credentials, in order."""
+    if isinstance(credentials, CompositeCallCredentials):
+        return tuple(leaf for each in credentials.call_credentialses for leaf in for_call(each))
+    return (credentials,)
 
 
 def for_port(credentials):
-    """As `for_channel`, for the credentials of `Server.add_secure_port`."""
-    if credentials.kind == "insecure":
+    """The engine's credentials for one port; None where nothing secures it. Raises ValueError for
+    PEM of no use, and NotImplementedError as `for_channel` does."""
+    from grpc._ferrpc import ServerCredentials as Engine
+
+    kind = credentials.kind
+    if kind == "insecure":
         return None
-    text = {"alts": _ALTS, "xds": _XDS}.get(credentials.kind, _NOT_YET)
-    raise NotImplementedError(text.format("Server.add_secure_port"))
+    if kind == "local":
+        return Engine.local(credentials.local_kind.value)
+    if kind == "files":
+        return credentials.make_engine()
+    if kind != "ssl":
+        text = {"alts": _ALTS, "xds": _XDS}[kind]
+        raise NotImplementedError(text.format("Server.add_secure_port"))
+    config = credentials.certificate_config
+    pem = (list(config.pem_key_certificate_pairs), config.pem_root_certificates)
+    if credentials.fetcher is None:
+        return Engine.tls(*pem, credentials.require_client_auth, None)
+    from grpc import _certificates
+    from grpc._ferrpc import Fetches
+
+    asked = Fetches()
+    engine = Engine.tls(*pem, credentials.require_client_auth, asked)
+    _certificates.serve(asked, credentials.fetcher)
+    return engine
 
 
 def _check_bytes(argument, value):
@@ -189,16 +276,24 @@ def _check_bytes(argument, value):
         )
 
 
-_NOT_YET = (
-    "{}: this version of ferrpc has no TLS yet; use an insecure channel or port, or a later version"
-)
 _ALTS = "{}: ferrpc has no ALTS, the transport security inside Google's cloud; use TLS"
 _XDS = "{}: ferrpc has no xDS; use TLS credentials and a service config"
 _COMPUTE_ENGINE = (
     "{}: ferrpc has no Compute Engine channel credentials; use grpc.composite_channel_credentials "
     "with TLS and the call credentials of google-auth"
 )
+_CUSTOM_SIGNER = (
+    "{}: ferrpc needs the private key itself and cannot ask a function for signatures; use "
+    "grpc.ssl_channel_credentials"
+)
+_TRANSPORTS = (
+    InsecureChannelCredentials,
+    SSLChannelCredentials,
+    LocalChannelCredentials,
+    FileChannelCredentials,
+)
 _REFUSALS = {
+    SSLCustomSignerChannelCredentials: _CUSTOM_SIGNER,
     ALTSChannelCredentials: _ALTS,
     XDSChannelCredentials: _XDS,
     ComputeEngineChannelCredentials: _COMPUTE_ENGINE,

@@ -6,7 +6,7 @@ import logging
 import threading
 
 import grpc
-from grpc import _common
+from grpc import _auth, _common
 from grpc._credentials import MetadataPluginCallCredentials
 
 _LOGGER = logging.getLogger(__name__)
@@ -23,7 +23,8 @@ class _CallbackState:
     """Whether the plugin has answered, or was given up because it raised."""
 
     def __init__(self):
-        self.lock = threading.Lock()
+        # Its owner may take it again: a callback may be collected at any time.
+        self.lock = threading.RLock()
         self.called = False
         self.exception = None
 
@@ -34,6 +35,14 @@ class _AuthMetadataPluginCallback(grpc.AuthMetadataPluginCallback):
     def __init__(self, state, callback):
         self._state = state
         self._callback = callback
+
+    def __del__(self):
+        state = self._state
+        with state.lock:
+            if state.called or state.exception is not None:
+                return
+            state.called = True
+        self._callback(None, False, "the plugin let go of its callback without an answer")
 
     def __call__(self, metadata, error):
         with self._state.lock:
@@ -57,6 +66,12 @@ class _Plugin:
         self._metadata_plugin = metadata_plugin
         self._stored_ctx = contextvars.copy_context()
 
+    @property
+    def known(self):
+        """The metadata of a plugin that always says the same; None of others."""
+        plugin = self._metadata_plugin
+        return plugin.metadata if type(plugin) is _auth.AccessTokenAuthMetadataPlugin else None
+
     def __call__(self, service_url, method_name, callback):
         """Asks for metadata; `callback(metadata, ok, error)` is called once, with pairs, True and
         None, or with None, False and a str."""
@@ -71,9 +86,9 @@ class _Plugin:
                 'AuthMetadataPluginCallback "%s" raised exception!', self._metadata_plugin
             )
             with state.lock:
-                state.exception = error
                 if state.called:
                     return
+                state.exception = error
             callback(None, False, str(error))
 
 

@@ -20,6 +20,7 @@ import weakref
 
 import grpc
 from grpc import _common
+from grpc import _credentials
 from grpc import _ferrpc
 from grpc import _server
 from grpc import _utilities
@@ -294,12 +295,13 @@ class _Server(grpc.Server):
                 state.registered_handlers[path] = handler
 
     def add_insecure_port(self, address):
-        return self._bind(_common.decode(_common.encode(address)))
+        return self._bind(address, None)
 
     def add_secure_port(self, address, server_credentials):
-        raise NotImplementedError("TLS is not there yet: use add_insecure_port")
+        return self._bind(address, server_credentials._credentials)
 
-    def _bind(self, address):
+    def _bind(self, address, credentials):
+        address = _common.decode(_common.encode(address))
         state = self._state
         state.engine.check_process()
         with state.lock:
@@ -308,8 +310,9 @@ class _Server(grpc.Server):
                     f"Failed to bind to address {address}: the server was stopped; make a new one"
                 )
             try:
-                return state.engine.bind(address)
-            except OSError as error:
+                engine = None if credentials is None else _credentials.for_port(credentials)
+                return state.engine.bind(address, engine)
+            except (OSError, ValueError) as error:
                 raise RuntimeError(
                     f"Failed to bind to address {address}; set GRPC_VERBOSITY=debug environment "
                     f"variable to see detailed error message. ({error})"

@@ -13,6 +13,7 @@ use crate::h2spec;
 use crate::lifetime;
 use crate::peers::{self, PEERS, PYTHON_ENDS, Party, TLS_PEERS, Tls};
 use crate::process::{self, Server};
+use crate::proxies;
 use crate::report::{self, Progress, Tally};
 use crate::workspace::Workspace;
 
@@ -34,6 +35,9 @@ pub(crate) struct Options {
     /// Only keepalive and age, with grpcio, both ways: some minutes.
     #[arg(long)]
     pub(crate) keepalive: bool,
+    /// Only through nginx, HAProxy and Envoy.
+    #[arg(long)]
+    pub(crate) proxies: bool,
     /// The peers among themselves, without ferrpc: shows whether a peer is at fault.
     #[arg(long, hide = true)]
     pub(crate) peers_only: bool,
@@ -44,6 +48,10 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<Tally> {
     let progress = Progress::new();
     if options.keepalive {
         return lifetime::run(workspace, &progress);
+    }
+    let folder = workspace.target.join("interop-certificates");
+    if options.proxies {
+        return proxies::run(workspace, &progress, options.require_all, &folder);
     }
     let is_own = |name: &str| PYTHON_ENDS.iter().any(|(own, _)| *own == name);
     let names: Vec<_> = if options.peer.is_empty() {
@@ -82,10 +90,13 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<Tally> {
     }
     drop(servers);
 
-    let folder = workspace.target.join("interop-certificates");
     ferrpc.make_certificates(&folder)?;
     for tls in [Tls::Server, Tls::Mutual] {
         tally += over_tls(tls, &folder, &ferrpc, &parties, &progress)?;
+    }
+
+    if !options.reduced && options.peer.is_empty() {
+        tally += proxies::run(workspace, &progress, options.require_all, &folder)?;
     }
 
     if !options.no_h2spec {
@@ -149,10 +160,10 @@ fn start(parties: &[Party], progress: &Progress) -> Result<Vec<Server>> {
 }
 
 /// A client, and a server with its process.
-type Pair<'a> = (&'a Party, (&'a Party, &'a Server));
+pub(crate) type Pair<'a> = (&'a Party, (&'a Party, &'a Server));
 
 /// Runs the cases of several pairs and prints them: a row a case, a column a pair.
-fn matrix(
+pub(crate) fn matrix(
     title: &str,
     progress: &Progress,
     cases: &[&str],
@@ -228,7 +239,7 @@ const REDUCED: &[&str] =
     &["empty_unary", "large_unary", "client_streaming", "server_streaming", "ping_pong"];
 
 /// All cases of `interop/README.md`, in its order.
-const CASES: &[&str] = &[
+pub(crate) const CASES: &[&str] = &[
     "empty_unary",
     "large_unary",
     "client_streaming",

@@ -3,7 +3,7 @@
 //! ```text
 //! demo     callers in five languages ask servers in five languages      demo
 //! test     every test of the workspace, in Rust and in Python           testing, python
-//! interop  gRPC's interop cases with real peers, both ways; h2spec      interop, h2spec
+//! interop  gRPC's interop cases with real peers, both ways; h2spec      interop, proxies, h2spec
 //! gen      the generated code that is committed                         gen
 //! ci       all that a change has to pass                                ci, layering
 //! bench    speed and memory beside everyone else; instruction counts    bench
@@ -22,6 +22,7 @@ mod layering;
 mod lifetime;
 mod peers;
 mod process;
+mod proxies;
 mod python;
 mod report;
 mod testing;

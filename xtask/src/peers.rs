@@ -11,7 +11,11 @@ use crate::workspace::Workspace;
 use crate::{process, python};
 
 /// The peers that speak TLS.
-pub(crate) const TLS_PEERS: [&str; 5] = ["ferrpc", "grpcio", "grpcio-aio", "grpc-java", "grpc-go"];
+pub(crate) const TLS_PEERS: [&str; 5] = [FERRPC, "grpcio", "grpcio-aio", "grpc-java", "grpc-go"];
+
+/// ferrpc's ends in Rust, and in Python.
+pub(crate) const FERRPC: &str = "ferrpc";
+pub(crate) const PYTHON_PEER: &str = "ferrpc-python";
 
 /// A server and a client with the command lines of `interop/README.md`, built and ready.
 #[derive(Clone)]
@@ -175,7 +179,7 @@ pub(crate) fn examples(workspace: &Workspace, progress: &Progress) -> Result<Par
     workspace.build(progress, &["-p", "ferrpc-examples", "--examples"])?;
     let path = |name| vec![workspace.built("debug/examples").join(name).into_os_string()];
     Ok(Party {
-        name: "ferrpc",
+        name: FERRPC,
         language: "rust",
         server: path("test_service_server"),
         client: path("test_service_client"),
@@ -188,15 +192,14 @@ pub(crate) fn python_examples(
     workspace: &Workspace,
     progress: &Progress,
 ) -> Result<std::result::Result<Party, Skipped>> {
-    const NAME: &str = "ferrpc-python";
     if let Some(tool) = missing(PYTHON)? {
         let reason = format!("{tool} is not there");
-        return Ok(Err(Skipped { name: NAME, reason }));
+        return Ok(Err(Skipped { name: PYTHON_PEER, reason }));
     }
     let folder = workspace.root.join("examples/python");
     let line = python_line(workspace, progress)?;
     Ok(Ok(Party {
-        name: NAME,
+        name: PYTHON_PEER,
         language: "py",
         server: line(folder.join("test_service_server.py")),
         client: line(folder.join("test_service_client.py")),
@@ -205,7 +208,7 @@ pub(crate) fn python_examples(
 
 /// What ferrpc's Python package takes part in the interop cases as, and what the names of the
 /// programs in `interop/grpcio` begin with: they are grpcio's and run on ferrpc unchanged.
-pub(crate) const PYTHON_ENDS: [(&str, &str); 1] = [("ferrpc-python", "")];
+pub(crate) const PYTHON_ENDS: [(&str, &str); 1] = [(PYTHON_PEER, "")];
 
 /// Those of `PYTHON_ENDS` with these names; without Python they are skipped like peers.
 pub(crate) fn python_ends(
@@ -253,7 +256,7 @@ pub(crate) fn interop_peer(workspace: &Workspace, progress: &Progress) -> Result
     workspace.build(progress, &["-p", "ferrpc-testing", "--bin", "interop_peer"])?;
     let path = workspace.built("debug/interop_peer").into_os_string();
     Ok(Party {
-        name: "ferrpc",
+        name: FERRPC,
         language: "rust",
         server: vec![path.clone(), "server".into()],
         client: vec![path, "client".into()],

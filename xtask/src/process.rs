@@ -114,25 +114,7 @@ pub(crate) struct Server {
 impl Server {
     /// Starts a server and waits for its first line, `listening on HOST:PORT`.
     pub(crate) fn start(command: &mut Command, name: &str) -> Result<Self> {
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .with_context(|| format!("{name}: cannot start {:?}", command.get_program()))?;
-        let stdout = child.stdout.take().context("stdout is a pipe")?;
-        let stderr = child.stderr.take().context("stderr is a pipe")?;
-        let said = Arc::new(Mutex::new(VecDeque::new()));
-        let mut server = Self {
-            _stdin: child.stdin.take(),
-            child,
-            name: name.to_owned(),
-            address: String::new(),
-            said: Arc::clone(&said),
-        };
-        let (sender, first) = mpsc::channel();
-        remember(stdout, Arc::clone(&said), Some(sender));
-        remember(stderr, said, None);
+        let (mut server, first) = Self::spawn(command, name)?;
         let line = first.recv_timeout(MINUTE).ok();
         match line.as_deref().and_then(|line| line.strip_prefix("listening on ")) {
             Some(address) => address.trim().clone_into(&mut server.address),
@@ -144,6 +126,37 @@ impl Server {
             }
         }
         Ok(server)
+    }
+
+    /// Starts a server that was told where to listen and does not say when it does.
+    pub(crate) fn start_at(command: &mut Command, name: &str, address: &str) -> Result<Self> {
+        let (mut server, _) = Self::spawn(command, name)?;
+        address.clone_into(&mut server.address);
+        Ok(server)
+    }
+
+    /// The process, and where its first line will be.
+    fn spawn(command: &mut Command, name: &str) -> Result<(Self, Receiver<String>)> {
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("{name}: cannot start {:?}", command.get_program()))?;
+        let stdout = child.stdout.take().context("stdout is a pipe")?;
+        let stderr = child.stderr.take().context("stderr is a pipe")?;
+        let said = Arc::new(Mutex::new(VecDeque::new()));
+        let server = Self {
+            _stdin: child.stdin.take(),
+            child,
+            name: name.to_owned(),
+            address: String::new(),
+            said: Arc::clone(&said),
+        };
+        let (sender, first) = mpsc::channel();
+        remember(stdout, Arc::clone(&said), Some(sender));
+        remember(stderr, said, None);
+        Ok((server, first))
     }
 
     /// HOST:PORT.

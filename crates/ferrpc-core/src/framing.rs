@@ -5,6 +5,7 @@ use std::mem;
 
 use bytes::Bytes;
 
+use crate::allocator;
 use crate::buffer::Buffer;
 use crate::transport::{Message, Run};
 
@@ -89,6 +90,7 @@ impl Deframer {
         if body.len() < *length {
             return Ok(None);
         }
+        allocator::expect_messages(*length);
         let message = Message { payload: mem::take(body).into_bytes(), compressed: *compressed };
         self.state = State::EMPTY;
         Ok(Some(message))

@@ -4,7 +4,9 @@
 //! Engine threads never attach to the interpreter: they hand over tags and bytes; serialisers and
 //! handlers run on Python's own threads.
 
+mod aio;
 mod client;
+mod credentials;
 mod metadata;
 mod protoc;
 mod runtime;
@@ -17,7 +19,10 @@ use pyo3::prelude::*;
 fn _ferrpc(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     runtime::register(module)?;
+    aio::register(module)?;
     client::register(module)?;
+    credentials::register(module)?;
     server::register(module)?;
+    module.add_function(wrap_pyfunction!(metadata::is_legal_metadata, module)?)?;
     protoc::register(module)
 }

@@ -31,6 +31,16 @@ pub(crate) fn from_python(pairs: Option<&Bound<'_, PyAny>>) -> Result<Metadata, 
     Ok(metadata)
 }
 
+/// Whether these pairs can be sent. Raises TypeError or ValueError for what are none.
+#[pyfunction]
+pub(crate) fn is_legal_metadata(pairs: &Bound<'_, PyAny>) -> PyResult<bool> {
+    match from_python(Some(pairs)) {
+        Ok(_) => Ok(true),
+        Err(Refused::Invalid) => Ok(false),
+        Err(Refused::Raise(error)) => Err(error),
+    }
+}
+
 fn parts<'py>(pair: &Bound<'py, PyAny>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
     if let Ok(tuple) = pair.cast::<PyTuple>()
         && tuple.len() == 2

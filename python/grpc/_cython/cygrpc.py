@@ -174,6 +174,15 @@ class _EOF:
 
 EOF = _EOF()
 
+
+def init_grpc_aio():
+    """Nothing: what asyncio needs is there with the first channel or server."""
+
+
+def shutdown_grpc_aio():
+    """Nothing: there is nothing to end."""
+
+
 _FORK_EPOCH = 0
 
 

@@ -8,9 +8,10 @@ _NUMBERS = itertools.count(1)
 
 
 class _Lru:
-    """How many sessions are kept, and the number that the option carries."""
+    """How many sessions are kept, and the number that the option carries. Sessions are shared by
+    channels whose credentials are the same: others must not be resumed."""
 
-    __slots__ = ("capacity", "number")
+    __slots__ = ("_shared", "capacity", "number")
 
     def __init__(self, capacity: int):
         if not isinstance(capacity, int):
@@ -19,6 +20,13 @@ class _Lru:
             raise OverflowError("can't convert negative value to size_t")
         self.capacity = capacity
         self.number = next(_NUMBERS)
+        self._shared: dict = {}
+
+    def shared(self, pem, make):
+        """What `make(capacity)` made for these credentials."""
+        if pem not in self._shared:
+            self._shared[pem] = make(self.capacity)
+        return self._shared[pem]
 
     def __int__(self) -> int:
         return self.number

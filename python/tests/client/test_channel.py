@@ -147,6 +147,9 @@ def test_the_interpreter_ends_with_calls_in_flight(target):
     assert (ended.returncode, ended.stdout) == (0, "end\n"), ended.stderr
 
 
+@pytest.mark.ferrpc_only(
+    'in grpcio the call now and then ends with "Wrong file descriptor generation"'
+)
 def test_a_child_makes_its_own_connection(target):
     script = f"""{CALL}
     print(echo(b"parent"), flush=True)

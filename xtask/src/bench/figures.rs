@@ -89,6 +89,8 @@ pub(crate) enum Side {
 pub(crate) enum Figure {
     CpuPerCall,
     CallsPerSecond,
+    CpuPerHandshake,
+    HandshakesPerSecond,
     P50,
     P99,
     CpuPerMessage,
@@ -100,6 +102,8 @@ pub(crate) enum Figure {
     RepeatedCallBytes,
     SystemCalls,
     Connections,
+    ImportTime,
+    ImportMemory,
 }
 
 impl Figure {
@@ -108,6 +112,8 @@ impl Figure {
         match self {
             Self::CpuPerCall => "CPU per call",
             Self::CallsPerSecond => "calls per second",
+            Self::CpuPerHandshake => "CPU per full handshake",
+            Self::HandshakesPerSecond => "full handshakes per second",
             Self::P50 => "p50 latency",
             Self::P99 => "p99 latency",
             Self::CpuPerMessage => "CPU per message",
@@ -119,24 +125,38 @@ impl Figure {
             Self::RepeatedCallBytes => "bytes sent for each call after it",
             Self::SystemCalls => "system calls per 1,000 calls",
             Self::Connections => "TCP connections",
+            Self::ImportTime => "time of `import grpc`",
+            Self::ImportMemory => "resident memory of `import grpc`",
         }
     }
 
     /// What it is counted in.
     pub(crate) fn unit(self) -> &'static str {
         match self {
-            Self::CpuPerCall | Self::P50 | Self::P99 | Self::CpuPerMessage => "us",
-            Self::CallsPerSecond | Self::MessagesPerSecond => "1/s",
+            Self::CpuPerCall
+            | Self::CpuPerHandshake
+            | Self::P50
+            | Self::P99
+            | Self::CpuPerMessage => "us",
+            Self::CallsPerSecond | Self::HandshakesPerSecond | Self::MessagesPerSecond => "1/s",
             Self::Throughput => "MB/s",
             Self::MemoryPerConnection | Self::MemoryPerCall => "KiB",
             Self::FirstCallBytes | Self::RepeatedCallBytes => "bytes",
             Self::SystemCalls | Self::Connections => "",
+            Self::ImportTime => "ms",
+            Self::ImportMemory => "MiB",
         }
     }
 
     /// Whether less of it is better.
     pub(crate) fn less_is_better(self) -> bool {
-        !matches!(self, Self::CallsPerSecond | Self::MessagesPerSecond | Self::Throughput)
+        !matches!(
+            self,
+            Self::CallsPerSecond
+                | Self::HandshakesPerSecond
+                | Self::MessagesPerSecond
+                | Self::Throughput
+        )
     }
 }
 

@@ -67,8 +67,12 @@ impl H2load {
         }
         let said = process::output(&mut command, "h2load", LIMIT)?;
         let expected = run.load.answer(run.language);
-        let calls_per_second = verify(&said, run.calls, expected)
-            .with_context(|| format!("{} at {}:\n{said}", run.load.name, run.shape))?;
+        let verified = verify(&said, run.calls, expected).and_then(|calls_per_second| {
+            ensure!(!run.load.tls || speaks_tls_1_3(&said), "h2load names no TLS 1.3");
+            Ok(calls_per_second)
+        });
+        let calls_per_second =
+            verified.with_context(|| format!("{} at {}:\n{said}", run.load.name, run.shape))?;
         let mut done = Done { calls_per_second, times: Vec::new() };
         if run.times {
             let text = fs::read_to_string(&log).with_context(|| log.display().to_string())?;
@@ -105,7 +109,8 @@ fn arguments(run: Run<'_>, body: &str) -> Vec<String> {
         arguments.extend([flag.to_owned(), number.to_string()]);
     }
     arguments.extend(["-d".to_owned(), body.to_owned()]);
-    arguments.push(format!("http://{}{}", run.address, run.load.path));
+    let scheme = if run.load.tls { "https" } else { "http" };
+    arguments.push(format!("{scheme}://{}{}", run.address, run.load.path));
     arguments
 }
 
@@ -134,6 +139,10 @@ fn verify(said: &str, calls: usize, answer: usize) -> Result<f64> {
         .context("h2load says no calls per second")
 }
 
+fn speaks_tls_1_3(said: &str) -> bool {
+    said.lines().any(|line| line == "TLS Protocol: TLSv1.3")
+}
+
 /// The third of three columns: when, status, microseconds.
 fn times(log: &str) -> Option<Vec<f64>> {
     log.lines().map(|line| line.split('\t').nth(2)?.parse().ok()).collect()
@@ -157,6 +166,12 @@ mod tests {
         assert_eq!(verify(SAID, 100, 63).expect("100 answers of 63 bytes"), 38895.37);
         verify(SAID, 101, 63).expect_err("one is missing");
         verify(&SAID.replace("(6300)", "(6237)"), 100, 63).expect_err("one is empty");
+    }
+
+    #[test]
+    fn the_version_of_tls() {
+        assert!(!speaks_tls_1_3(SAID));
+        assert!(speaks_tls_1_3(&format!("TLS Protocol: TLSv1.3\n{SAID}")));
     }
 
     #[test]

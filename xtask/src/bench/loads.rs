@@ -53,6 +53,8 @@ pub(crate) struct Load {
     pub(crate) metadata: usize,
     /// `--handler` of the server.
     pub(crate) handler: Option<&'static str>,
+    /// Over TLS, to a server of that case's own.
+    pub(crate) tls: bool,
     answer: Answer,
     /// Messages that come down in a call.
     pub(crate) messages: usize,
@@ -78,6 +80,7 @@ impl Load {
             body: framed(&request("py-request2")),
             metadata: 0,
             handler: None,
+            tls: false,
             answer: Answer::Signed,
             messages: 1,
             payload: 0,
@@ -99,6 +102,16 @@ impl Load {
             _ => "small, handler computes 1 ms",
         };
         Self { name, handler: Some(handler), ..Self::small() }
+    }
+
+    /// The small call over TLS 1.3.
+    pub(crate) fn tls() -> Self {
+        Self { name: "TLS 1.3, small", tls: true, ..Self::small() }
+    }
+
+    /// One small call on each of many connections: the handshake is what it costs.
+    pub(crate) fn handshake() -> Self {
+        Self { name: "TLS 1.3, one call a connection", ..Self::tls() }
     }
 
     /// A `request2` of 64 KiB. The answer is the short one: 64 KiB go one way only.
@@ -174,9 +187,12 @@ impl Load {
     pub(crate) fn fits(&self, offers: Offers) -> bool {
         match offers {
             Offers::Handlers => true,
-            Offers::All => self.handler.is_none(),
+            Offers::All => self.handler.is_none() && !self.tls,
             Offers::SmallUnary => {
-                self.handler.is_none() && self.messages == 1 && self.body.len() < 16 << 10
+                self.handler.is_none()
+                    && !self.tls
+                    && self.messages == 1
+                    && self.body.len() < 16 << 10
             }
             Offers::Echo => self.name == "small",
         }
@@ -279,6 +295,7 @@ mod tests {
         assert!(Load::metadata().fits(Offers::SmallUnary));
         assert!(!Load::large().fits(Offers::SmallUnary));
         assert!(!Load::handler("sleeps").fits(Offers::All));
+        assert!(!Load::tls().fits(Offers::All) && Load::tls().fits(Offers::Handlers));
     }
 
     #[test]

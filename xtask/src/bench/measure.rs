@@ -11,6 +11,7 @@ use anyhow::{Context, Result, ensure};
 use super::clients;
 use super::figures::{Figure, Figures, Row, Side, Skipped, Started, median, quantile};
 use super::h2load::{self, H2load};
+use super::imports;
 use super::loads::{Load, Shape};
 use super::memory;
 use super::plan::{self, Case, Extent, Kind};
@@ -84,7 +85,7 @@ impl<'a> Bench<'a> {
         let asked = self.peers.is_empty() || self.peers.iter().any(|name| name == program.name);
         asked
             && match case.kind {
-                Kind::ServerCpu => case.load.fits(program.offers),
+                Kind::ServerCpu | Kind::Handshakes => case.load.fits(program.offers),
                 // Who takes small unary calls alone (pajamax) says no settings before the first.
                 Kind::IdleConnections | Kind::CallsInFlight => {
                     !matches!(program.offers, Offers::Echo | Offers::SmallUnary)
@@ -93,6 +94,7 @@ impl<'a> Bench<'a> {
                     program.offers != Offers::Echo && case.load.fits(program.offers)
                 }
                 Kind::Pair => self.programs.server(program.own_server()).is_some(),
+                Kind::Import => program.interpreter(self.workspace).is_some(),
                 Kind::Client { .. } | Kind::ClientWire { .. } | Kind::Connections { .. } => true,
             }
     }
@@ -118,7 +120,7 @@ impl<'a> Bench<'a> {
                 continue;
             }
             self.progress.detail(&format!("starting the server of {}", program.name));
-            let server = Subject::start(self.workspace, program, None).and_then(|server| {
+            let server = Subject::start(self.workspace, program, None, None).and_then(|server| {
                 self.warm_up(&server, verifier)?;
                 Ok(server)
             });
@@ -203,7 +205,7 @@ impl<'a> Bench<'a> {
 
     fn entrants(&mut self, case: &Case) -> Result<Vec<Entrant>> {
         let place = |servers: &[Subject], name: &str| {
-            servers.iter().position(|server| server.name() == name && server.handler.is_none())
+            servers.iter().position(|server| server.name() == name && !server.special)
         };
         let mut entrants = Vec::new();
         if case.kind.is_for_servers() {
@@ -211,9 +213,15 @@ impl<'a> Bench<'a> {
                 if !self.wanted(program, case) {
                     continue;
                 }
-                if let Some(handler) = case.load.handler {
-                    let server = Subject::start(self.workspace, program, Some(handler))?;
-                    self.servers.push(server);
+                if case.load.handler.is_some() || case.load.tls {
+                    let folder = self.workspace.target.join(CERTIFICATES);
+                    let folder = case.load.tls.then_some(&*folder);
+                    self.servers.push(Subject::start(
+                        self.workspace,
+                        program,
+                        case.load.handler,
+                        folder,
+                    )?);
                     entrants.push(Entrant::Server(self.servers.len() - 1));
                 } else if let Some(place) = place(&self.servers, program.name) {
                     entrants.push(Entrant::Server(place));
@@ -224,6 +232,7 @@ impl<'a> Bench<'a> {
         for program in &self.programs.clients {
             let server = match case.kind {
                 Kind::Pair => program.own_server(),
+                Kind::Import => NEUTRAL[0],
                 Kind::Client { server }
                 | Kind::ClientWire { server }
                 | Kind::Connections { server } => server,
@@ -254,9 +263,11 @@ impl<'a> Bench<'a> {
         match case.kind {
             Kind::IdleConnections => return Ok(memory::CONNECTIONS),
             Kind::CallsInFlight => return Ok(case.shape.in_flight()),
+            Kind::Handshakes => return self.handshakes(case, entrant),
             Kind::SystemCalls => return Ok(2000),
             Kind::ServerWire | Kind::ClientWire { .. } => return Ok(WIRE_CALLS),
             Kind::Connections { .. } => return Ok(2 * case.shape.in_flight()),
+            Kind::Import => return Ok(1),
             _ => {}
         }
         let seconds = self.extent.seconds;
@@ -271,6 +282,17 @@ impl<'a> Bench<'a> {
             }
             calls = (wanted / 3).max(calls + 1);
         }
+    }
+
+    /// How many handshakes take as long as a run is to take: whole runs of h2load, each of as many
+    /// connections as the shape has.
+    fn handshakes(&mut self, case: &Case, entrant: Entrant) -> Result<usize> {
+        let connections = case.shape.in_flight();
+        let measured = self.once(case, entrant, 2 * connections)?;
+        let found = measured.iter().find(|(figure, _)| *figure == Figure::HandshakesPerSecond);
+        let rate = found.context("handshakes have a rate")?.1;
+        let runs = (rate * self.extent.seconds / connections as f64).ceil();
+        Ok((runs as usize).max(2) * connections)
     }
 
     fn rate(&mut self, case: &Case, entrant: Entrant, calls: usize) -> Result<f64> {
@@ -306,8 +328,22 @@ impl<'a> Bench<'a> {
                     (Figure::CallsPerSecond, done.calls_per_second),
                 ]
             }
+            Kind::Handshakes => {
+                let connections = case.shape.in_flight();
+                let before = server.cpu()?;
+                let mut seconds = 0.0;
+                for _ in 0..calls / connections {
+                    let run = h2load::Run { calls: connections, ..load() };
+                    seconds += connections as f64 / self.h2load.run(run)?.calls_per_second;
+                }
+                let used = server.cpu()?.saturating_sub(before);
+                vec![
+                    (Figure::CpuPerHandshake, used.as_secs_f64() * 1e6 / calls as f64),
+                    (Figure::HandshakesPerSecond, calls as f64 / seconds),
+                ]
+            }
             Kind::IdleConnections | Kind::CallsInFlight => {
-                let mut fresh = Subject::start(self.workspace, server.program, None)?;
+                let mut fresh = Subject::start(self.workspace, server.program, None, None)?;
                 let memory = if case.kind == Kind::IdleConnections {
                     (Figure::MemoryPerConnection, memory::per_connection(&mut fresh)?)
                 } else {
@@ -361,6 +397,11 @@ impl<'a> Bench<'a> {
         server: &Subject,
         calls: usize,
     ) -> Result<Measured> {
+        if case.kind == Kind::Import {
+            let python = client.interpreter(self.workspace).context("looked for before")?;
+            let [time, memory] = imports::once(&python)?;
+            return Ok(vec![(Figure::ImportTime, time), (Figure::ImportMemory, memory)]);
+        }
         let run = |address: &str| {
             clients::run(self.workspace, client, address, &case.load, case.shape, calls)
         };
@@ -404,8 +445,13 @@ impl<'a> Bench<'a> {
             }
             Entrant::Server(place) => {
                 let times = case.kind == Kind::ServerLatency;
+                // One run of several.
+                let calls = if case.kind == Kind::Handshakes { shape.in_flight() } else { calls };
                 let run = self.h2load_run(&self.servers[place], load, shape, calls, times);
                 (Side::Server, "h2load".to_owned(), H2load::shown(run))
+            }
+            Entrant::Client(..) if case.kind == Kind::Import => {
+                (Side::Client, String::new(), "python -c 'import grpc'".to_owned())
             }
             Entrant::Client(client, place) => {
                 let side = if case.kind == Kind::Pair { Side::Pair } else { Side::Client };
@@ -449,5 +495,7 @@ fn wire(relay: &Relay, sender: Sender, calls: usize) -> Result<Measured> {
     Ok(vec![(Figure::FirstCallBytes, first), (Figure::RepeatedCallBytes, repeated)])
 }
 
+/// Below the target folder: made anew for each run.
+pub(crate) const CERTIFICATES: &str = "bench/certificates";
 const JAVA: &str = "grpc-java";
 const WIRE_CALLS: usize = 1000;

@@ -7,7 +7,7 @@
 //! loads     what is sent, and what a right answer is      marks     what the figures have to be
 //! h2load, clients   who sends it                          machine   what it was measured on
 //! subject   a server's CPU time and memory                counts    --check: instructions
-//! memory, relay, syscalls   what is not time
+//! memory, relay, syscalls, imports   what is not a call's time
 //! ```
 //!
 //! How it measures, and what that does not show: `bench/README.md`.
@@ -17,6 +17,7 @@ mod clients;
 mod counts;
 mod figures;
 mod h2load;
+mod imports;
 mod loads;
 mod machine;
 mod marks;
@@ -33,13 +34,16 @@ mod tools;
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use self::figures::Figures;
 use self::h2load::H2load;
 use self::loads::Shape;
+use self::marks::Set;
 use self::measure::Bench;
 use self::plan::Extent;
+pub(crate) use self::relay::Relay;
+use crate::peers;
 use crate::report::{self, Progress, Tally};
 use crate::workspace::Workspace;
 
@@ -52,7 +56,8 @@ pub(crate) struct Options {
     /// Connections x streams of the CPU figures, 10x100 say.
     #[arg(long, value_delimiter = ',', value_name = "CxS")]
     shapes: Vec<Shape>,
-    /// Only these parts: cpu, latency, handlers, streams, echo, memory, wire, clients, pairs.
+    /// Only these parts: cpu, tls, latency, handlers, streams, echo, memory, wire, clients, pairs,
+    /// import.
     #[arg(long, value_delimiter = ',', value_name = "PART")]
     only: Vec<String>,
     /// Rounds; the figures are medians over them. [default: 3; 5 with --full or --marks]
@@ -64,9 +69,9 @@ pub(crate) struct Options {
     /// Longer rounds, more of them, and all shapes for clients.
     #[arg(long)]
     full: bool,
-    /// Only what has a mark, and a mark that is missed is a failure.
-    #[arg(long)]
-    marks: bool,
+    /// Only what has a mark of this set, and a mark that is missed is a failure.
+    #[arg(long, value_name = "SET", num_args = 0..=1, default_missing_value = "engine")]
+    marks: Option<Set>,
     /// A peer that cannot be built is a failure; else it is skipped aloud.
     #[arg(long)]
     require_all: bool,
@@ -104,8 +109,11 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<Tally> {
         Some(path) => Figures::read(path)?,
         None => measured(workspace, options)?,
     };
-    let mut verdicts = marks::judge(&figures);
-    if !options.marks {
+    let mut verdicts = match options.marks {
+        Some(set) => marks::judge(&[set], &figures),
+        None => marks::judge(Set::value_variants(), &figures),
+    };
+    if options.marks.is_none() {
         verdicts.retain(|verdict| verdict.met.is_some());
     }
     tables::print(&figures, &verdicts);
@@ -124,7 +132,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<Tally> {
         tally.failed += figures.skipped.len();
     }
     let missed = verdicts.iter().filter(|verdict| verdict.met != Some(true)).count();
-    if options.marks {
+    if options.marks.is_some() {
         tally.passed += verdicts.len() - missed;
         tally.failed += missed;
     } else if missed > 0 {
@@ -134,7 +142,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<Tally> {
 }
 
 fn measured(workspace: &Workspace, options: &Options) -> Result<Figures> {
-    let thorough = options.full || options.marks;
+    let thorough = options.full || options.marks.is_some();
     let rounds = options.rounds.unwrap_or(match (options.quick, thorough) {
         (true, _) => 1,
         (_, true) => 5,
@@ -155,8 +163,8 @@ fn measured(workspace: &Workspace, options: &Options) -> Result<Figures> {
         marks: options.marks,
     };
     let mut peers = options.peers.clone();
-    if options.marks && peers.is_empty() {
-        peers = marks::PEERS.map(str::to_owned).to_vec();
+    if let (Some(set), true) = (options.marks, peers.is_empty()) {
+        peers = set.peers().iter().map(|peer| (*peer).to_owned()).collect();
     }
     let cases = plan::cases(&extent, &options.only, &options.shapes)?;
     let about = machine::describe(workspace);
@@ -164,6 +172,10 @@ fn measured(workspace: &Workspace, options: &Options) -> Result<Figures> {
     let h2load = H2load::find(workspace, &progress)?;
     tools::need(&progress, "strace", "strace")?;
     let programs = programs::build(workspace, &progress, &peers)?;
+    if cases.iter().any(|case| case.load.tls) {
+        let folder = workspace.target.join(measure::CERTIFICATES);
+        peers::interop_peer(workspace, &progress)?.make_certificates(&folder)?;
+    }
     drop(progress);
     for skipped in &programs.skipped {
         println!("skipped: {}: {}", skipped.peer, skipped.reason);

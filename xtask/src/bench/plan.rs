@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 
 use super::loads::{Load, Shape};
+use super::marks::Set;
 use super::programs::NEUTRAL;
 
 /// One thing that is measured of every peer that offers it.
@@ -23,6 +24,8 @@ pub(crate) enum Kind {
     ServerCpu,
     /// Each call's time as h2load has it.
     ServerLatency,
+    /// A server's CPU time and rate where each call has a connection of its own, over TLS.
+    Handshakes,
     /// Memory of connections, on a fresh server.
     IdleConnections,
     /// Memory of calls, on a fresh server.
@@ -39,6 +42,8 @@ pub(crate) enum Kind {
     Connections { server: &'static str },
     /// A client on its own library's server.
     Pair,
+    /// `import grpc`, in Python.
+    Import,
 }
 
 impl fmt::Display for Case {
@@ -47,6 +52,7 @@ impl fmt::Display for Case {
         let what = match kind {
             Kind::ServerCpu => "servers",
             Kind::ServerLatency => "latency of servers",
+            Kind::Handshakes => "handshakes",
             Kind::IdleConnections => "memory of idle connections",
             Kind::CallsInFlight => "memory of calls in flight",
             Kind::SystemCalls => "system calls of servers",
@@ -57,6 +63,7 @@ impl fmt::Display for Case {
             Kind::ClientWire { .. } => "bytes of clients",
             Kind::Connections { .. } => "connections of clients",
             Kind::Pair => "clients on their own servers",
+            Kind::Import => "`import grpc`",
         };
         write!(f, "{what}, {} at {shape}", load.name)
     }
@@ -67,7 +74,11 @@ impl Kind {
     pub(crate) fn is_for_servers(self) -> bool {
         !matches!(
             self,
-            Self::Client { .. } | Self::ClientWire { .. } | Self::Connections { .. } | Self::Pair
+            Self::Client { .. }
+                | Self::ClientWire { .. }
+                | Self::Connections { .. }
+                | Self::Pair
+                | Self::Import
         )
     }
 
@@ -98,8 +109,8 @@ pub(crate) struct Extent {
     pub(crate) seconds: f64,
     /// Every shape for clients, too.
     pub(crate) full: bool,
-    /// Only what has a mark.
-    pub(crate) marks: bool,
+    /// Only what these marks are about.
+    pub(crate) marks: Option<Set>,
 }
 
 impl Extent {
@@ -115,8 +126,10 @@ impl Extent {
 }
 
 /// The parts, and what they are for.
-pub(crate) const PARTS: [&str; 9] =
-    ["cpu", "latency", "handlers", "streams", "echo", "memory", "wire", "clients", "pairs"];
+pub(crate) const PARTS: [&str; 11] = [
+    "cpu", "tls", "latency", "handlers", "streams", "echo", "memory", "wire", "clients", "pairs",
+    "import",
+];
 
 /// The cases of the parts that are wanted (none named: all), in the order in which they run.
 pub(crate) fn cases(extent: &Extent, only: &[String], shapes: &[Shape]) -> Result<Vec<Case>> {
@@ -128,6 +141,9 @@ pub(crate) fn cases(extent: &Extent, only: &[String], shapes: &[Shape]) -> Resul
         if only.is_empty() || only.iter().any(|wanted| wanted == part) {
             self::part(part, extent, shapes, &mut cases);
         }
+    }
+    if let Some(marks) = extent.marks {
+        cases.retain(|case| marks.needs(case));
     }
     Ok(cases)
 }
@@ -141,26 +157,28 @@ fn part(name: &str, extent: &Extent, shapes: &[Shape], cases: &mut Vec<Case>) {
     let small = Load::small();
     match name {
         "cpu" => {
-            add(Kind::ServerCpu, &small, of(if extent.marks { &MARKED } else { &ALL }));
-            if !extent.marks {
-                add(Kind::ServerCpu, &Load::metadata(), &[MANY]);
-            }
+            add(Kind::ServerCpu, &small, of(&ALL));
+            add(Kind::ServerCpu, &Load::metadata(), &[MANY]);
+        }
+        "tls" => {
+            add(Kind::ServerCpu, &Load::tls(), &[SEVERAL]);
+            add(Kind::Handshakes, &Load::handshake(), &[HANDSHAKES]);
         }
         "latency" => {
             for load in [small, Load::large()] {
                 add(Kind::ServerLatency, &load, &IN_FLIGHT);
             }
         }
-        "handlers" if !extent.marks => {
+        "handlers" => {
             add(Kind::ServerCpu, &Load::handler("yields"), &[MANY]);
             add(Kind::ServerCpu, &Load::handler("sleeps"), &[MANY]);
             add(Kind::ServerCpu, &Load::handler("computes"), &[FEW]);
         }
-        "streams" if !extent.marks => {
+        "streams" => {
             add(Kind::ServerCpu, &Load::server_stream(), &[ONE]);
             add(Kind::ServerCpu, &Load::bidi(), &[ONE]);
         }
-        "echo" if !extent.marks => {
+        "echo" => {
             add(Kind::ServerCpu, &Load::echo("echo of 1 MiB", MIB), &[ONE, FEW]);
             add(Kind::ServerCpu, &Load::echo(MIB_16_NAME, MIB_16), &[ONE]);
         }
@@ -171,7 +189,7 @@ fn part(name: &str, extent: &Extent, shapes: &[Shape], cases: &mut Vec<Case>) {
             add(Kind::IdleConnections, &small.clone().named("nothing"), &[connections]);
             add(Kind::CallsInFlight, &small.named("headers only"), &[calls]);
         }
-        "wire" if !extent.marks => {
+        "wire" => {
             for load in [small.clone(), Load::metadata()] {
                 add(Kind::ServerWire, &load, &[ONE]);
                 add(Kind::ClientWire { server: NEUTRAL[0] }, &load, &[ONE]);
@@ -180,14 +198,7 @@ fn part(name: &str, extent: &Extent, shapes: &[Shape], cases: &mut Vec<Case>) {
             add(Kind::Connections { server: NEUTRAL[0] }, &small, &[MANY, THOUSAND]);
         }
         "clients" => {
-            let default: &[Shape] = if extent.marks {
-                &[MANY]
-            } else if extent.full {
-                &ALL
-            } else {
-                &[ONE, MANY]
-            };
-            let shapes = if shapes.is_empty() { default } else { shapes };
+            let shapes = of(if extent.full { &ALL } else { &[ONE, MANY] });
             for server in NEUTRAL {
                 add(Kind::Client { server }, &small, shapes);
             }
@@ -199,10 +210,9 @@ fn part(name: &str, extent: &Extent, shapes: &[Shape], cases: &mut Vec<Case>) {
             add(Kind::Pair, &Load::echo("echo of 1 MiB", MIB), &[ONE, FEW]);
             add(Kind::Pair, &Load::echo(MIB_16_NAME, MIB_16), &[ONE]);
             add(Kind::Pair, &Load::server_stream(), &[ONE]);
-            if !extent.marks {
-                add(Kind::Pair, &Load::bidi(), &[ONE]);
-            }
+            add(Kind::Pair, &Load::bidi(), &[ONE]);
         }
+        "import" => add(Kind::Import, &small.named("import"), &[ONE]),
         _ => {}
     }
 }
@@ -212,15 +222,16 @@ pub(crate) fn cost(case: &Case, extent: &Extent, python: bool) -> Duration {
     let rounds = extent.rounds(case.kind) as f64;
     let start = if python { 0.6 } else { 0.1 };
     let run = match case.kind {
-        Kind::ServerCpu | Kind::ServerLatency => extent.seconds + 0.1,
+        Kind::ServerCpu | Kind::ServerLatency | Kind::Handshakes => extent.seconds + 0.1,
         Kind::Client { .. } | Kind::Pair => extent.seconds * 1.1 + start,
         Kind::IdleConnections | Kind::CallsInFlight => 2.0,
         Kind::SystemCalls => 1.0,
         Kind::ServerWire => 0.1,
+        Kind::Import => 1.0,
         Kind::ClientWire { .. } | Kind::Connections { .. } => start + 0.2,
     };
     let calibration = match case.kind {
-        Kind::ServerCpu | Kind::ServerLatency => 0.3,
+        Kind::ServerCpu | Kind::ServerLatency | Kind::Handshakes => 0.3,
         Kind::Client { .. } | Kind::Pair => 0.3 + 2.0 * start,
         _ => 0.0,
     };
@@ -231,9 +242,10 @@ const ONE: Shape = Shape::new(1, 1);
 const FEW: Shape = Shape::new(1, 8);
 const MANY: Shape = Shape::new(1, 100);
 const THOUSAND: Shape = Shape::new(1, 1000);
-const ALL: [Shape; 6] =
-    [ONE, FEW, Shape::new(1, 64), MANY, Shape::new(10, 100), Shape::new(100, 1)];
-const MARKED: [Shape; 4] = [ONE, MANY, Shape::new(10, 100), Shape::new(100, 1)];
+const SEVERAL: Shape = Shape::new(10, 100);
+/// At once; a server's list of connections that wait has to hold them all.
+const HANDSHAKES: Shape = Shape::new(100, 1);
+const ALL: [Shape; 6] = [ONE, FEW, Shape::new(1, 64), MANY, SEVERAL, Shape::new(100, 1)];
 const IN_FLIGHT: [Shape; 3] = [ONE, FEW, Shape::new(1, 64)];
 const MIB: usize = 1 << 20;
 /// grpc-go and grpc-java take messages of 16 MiB, what is around the payload included.
@@ -245,7 +257,7 @@ mod tests {
     use super::*;
 
     const EXTENT: Extent =
-        Extent { rounds: 3, memory_rounds: 1, seconds: 0.4, full: false, marks: false };
+        Extent { rounds: 3, memory_rounds: 1, seconds: 0.4, full: false, marks: None };
 
     #[test]
     fn every_part_has_cases() {

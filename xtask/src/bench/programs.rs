@@ -37,7 +37,7 @@ enum Source {
 /// What a server can be asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Offers {
-    /// Everything, with each `--handler`.
+    /// Everything, with each `--handler`, and over TLS by aws-lc-rs.
     Handlers,
     /// Everything, with handlers that answer at once.
     All,
@@ -61,6 +61,17 @@ impl Program {
         };
         line.extend(self.arguments.iter().map(|argument| (*argument).to_owned()));
         line
+    }
+
+    /// Clients in Python: the interpreter that has their library. Of each library one has it.
+    pub(crate) fn interpreter(&self, workspace: &Workspace) -> Option<PathBuf> {
+        match self.source {
+            Source::Folder(_, out, "client") => {
+                let python = workspace.peer(out).join("venv/bin/python");
+                (self.arguments.is_empty() && python.exists()).then_some(python)
+            }
+            _ => None,
+        }
     }
 
     /// The server of a client's library.
@@ -211,6 +222,8 @@ const SERVERS: &[Program] = &[
     server("pygrpc-native", GRPCIO, &["--native"], "py"),
     server("pygrpc-native-aio", GRPCIO, &["--native", "--aio"], "py"),
     server("ferrpc-python", OWN_PYTHON, &[], "py"),
+    server("ferrpc-python-aio", OWN_PYTHON, &["--aio"], "py"),
+    server("ferrpc-python-uvloop", OWN_PYTHON, &["--aio", "--uvloop"], "py"),
     Program { offers: Offers::Echo, ..server(FLOOR, Source::Own("raw_echo"), &["server"], "") },
 ];
 
@@ -227,6 +240,8 @@ const CLIENTS: &[Program] = &[
     client("grpcio-aio", GRPCIO_CLIENT, &["--aio"]),
     client("grpcio-uvloop", GRPCIO_CLIENT, &["--aio", "--uvloop"]),
     client("ferrpc-python", OWN_PYTHON_CLIENT, &[]),
+    client("ferrpc-python-aio", OWN_PYTHON_CLIENT, &["--aio"]),
+    client("ferrpc-python-uvloop", OWN_PYTHON_CLIENT, &["--aio", "--uvloop"]),
 ];
 
 #[cfg(test)]

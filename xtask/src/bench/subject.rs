@@ -1,6 +1,7 @@
 //! A server under test: pinned to a core, with its CPU time and its memory as the kernel has them.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 use std::thread;
 use std::time::Duration;
@@ -14,17 +15,19 @@ use crate::workspace::Workspace;
 /// A server that is being measured.
 pub(crate) struct Subject {
     pub(crate) program: &'static Program,
-    /// `--handler`, if it was started with one.
-    pub(crate) handler: Option<&'static str>,
+    /// Whether it was started for one case alone.
+    pub(crate) special: bool,
     server: Server,
 }
 
 impl Subject {
-    /// Starts a server that was built before.
+    /// Starts a server that was built before: with `--handler`, or with the certificate in a
+    /// folder, if it is for one case.
     pub(crate) fn start(
         workspace: &Workspace,
         program: &'static Program,
-        handler: Option<&'static str>,
+        handler: Option<&str>,
+        certificates: Option<&Path>,
     ) -> Result<Self> {
         let line = program.line(workspace);
         let pinned = pinned(SERVER_CORE, &line[0]);
@@ -35,8 +38,12 @@ impl Subject {
         if let Some(handler) = handler {
             command.args(["--handler", handler]);
         }
+        if let Some(folder) = certificates {
+            command.arg("--tls-cert").arg(folder.join("server.pem"));
+            command.arg("--tls-key").arg(folder.join("server.key"));
+        }
         let server = Server::start(&mut command, program.name)?;
-        Ok(Self { program, handler, server })
+        Ok(Self { program, special: handler.is_some() || certificates.is_some(), server })
     }
 
     pub(crate) fn name(&self) -> &'static str {

@@ -203,6 +203,10 @@ fn is_handler(row: &Row) -> bool {
     row.load.starts_with("small, handler")
 }
 
+fn is_tls(row: &Row) -> bool {
+    row.load.starts_with("TLS")
+}
+
 fn is_echo(row: &Row) -> bool {
     row.load.starts_with("echo")
 }
@@ -214,6 +218,18 @@ fn is_any(_: &Row) -> bool {
 const SHEETS: &[Sheet] = &[
     sheet("Server CPU per call, by h2load", Side::Server, &[Figure::CpuPerCall], is_small),
     sheet("Server, calls per second, by h2load", Side::Server, &[Figure::CallsPerSecond], is_small),
+    sheet(
+        "Server over TLS 1.3, CPU per call, by h2load",
+        Side::Server,
+        &[Figure::CpuPerCall],
+        is_tls,
+    ),
+    sheet(
+        "Server over TLS 1.3, full handshakes, by h2load",
+        Side::Server,
+        &[Figure::CpuPerHandshake, Figure::HandshakesPerSecond],
+        is_any,
+    ),
     sheet(
         "Server CPU per call, by what the handler does",
         Side::Server,
@@ -257,6 +273,12 @@ const SHEETS: &[Sheet] = &[
         "TCP connections of a client, by calls in flight",
         Side::Client,
         &[Figure::Connections],
+        is_any,
+    ),
+    sheet(
+        "`import grpc`, in a fresh interpreter",
+        Side::Client,
+        &[Figure::ImportTime, Figure::ImportMemory],
         is_any,
     ),
     sheet(

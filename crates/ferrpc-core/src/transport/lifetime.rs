@@ -1,4 +1,4 @@
-//! How long a server's connection may live, and how deadlines end calls.
+//! How long a connection may live, and how deadlines end calls.
 
 use std::time::Duration;
 
@@ -19,11 +19,11 @@ pub(super) struct Lifetime {
 }
 
 impl Lifetime {
-    pub(super) fn unlimited(now: Time) -> Self {
-        Self { max_age_at: None, grace: None, max_idle: None, idle_since: now }
+    pub(super) fn of_client(config: &Config, now: Time) -> Self {
+        Self { max_age_at: None, grace: None, max_idle: config.max_idle, idle_since: now }
     }
 
-    pub(super) fn new(config: &Config, now: Time) -> Self {
+    pub(super) fn of_server(config: &Config, now: Time) -> Self {
         Self {
             max_age_at: config.max_age.map(|age| now + jitter(age, config.seed)),
             grace: config.max_age_grace,

@@ -53,7 +53,7 @@ pub struct Config {
     pub max_age: Option<Duration>,
     /// Server: how long calls may go on after the graceful close began because of age.
     pub max_age_grace: Option<Duration>,
-    /// Server: time without calls after which the connection is closed gracefully.
+    /// Time without calls after which the connection is closed gracefully.
     pub max_idle: Option<Duration>,
     /// Bytes of messages held for the application beyond which messages that are arriving are
     /// completed one at a time: only the call that waits longest gets more credit. While whole
@@ -174,8 +174,8 @@ impl Transport {
 
     fn new(role: Role, config: Config, now: Time) -> Self {
         let lifetime = match role {
-            Role::Client => Lifetime::unlimited(now),
-            Role::Server => Lifetime::new(&config, now),
+            Role::Client => Lifetime::of_client(&config, now),
+            Role::Server => Lifetime::of_server(&config, now),
         };
         Self {
             role,

@@ -2,6 +2,7 @@
 
 use ferrpc_http2::{Reason, Role, Time};
 
+use crate::allocator;
 use crate::framing::prefix;
 use crate::{Encoding, Metadata, Status};
 
@@ -66,6 +67,7 @@ impl Transport {
             }
         };
         self.counters.messages_sent += 1;
+        allocator::expect_messages(size);
         let head = prefix(message.compressed, length);
         self.http2.send_data(now, stream, &head, message.payload, false);
         if self.http2.is_writable(stream) { SendState::Ready } else { SendState::Full }

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ferrpc::blocking::{self, RawMethod, RawOptions};
-use ferrpc::client::{BackoffConfig, ChannelBuilder, ConnectivityState};
+use ferrpc::client::{BackoffConfig, ChannelBuilder, ConnectivityState, Proxy};
+use ferrpc::resolver::Target;
 use ferrpc::{Cardinality, Code, Encoding};
+use ferrpc_core::http2::Keepalive;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
@@ -16,6 +18,7 @@ use super::completions::completions;
 use super::ended::Ended;
 use super::fork::Local;
 use super::waiting;
+use crate::credentials::{ChannelCredentials, Shared};
 use crate::metadata::{self, Refused};
 
 /// A method of a service: its path, and whether requests and responses are streams.
@@ -50,7 +53,7 @@ struct State {
 }
 
 /// What it is made from.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 struct Settings {
     target: String,
     user_agent: String,
@@ -61,6 +64,11 @@ struct Settings {
     compression: Encoding,
     spin: Duration,
     backoff: BackoffConfig,
+    credentials: Option<Arc<Shared>>,
+    server_name: Option<String>,
+    keepalive: Keepalive,
+    proxy: Proxy,
+    idle: Option<Duration>,
 }
 
 #[pymethods]
@@ -79,6 +87,11 @@ impl Channel {
             compression: Encoding::Identity,
             spin: Duration::ZERO,
             backoff: BackoffConfig::default(),
+            credentials: None,
+            server_name: None,
+            keepalive: Keepalive::default(),
+            proxy: Proxy::from_environment(),
+            idle: Some(DEFAULT_IDLE),
         };
         for (name, value) in options {
             settings.set(name.extract()?, &value)?;
@@ -159,17 +172,21 @@ impl Channel {
         }
     }
 
+    /// The authority of its calls; empty where the target is none.
+    #[getter]
+    fn authority(&self) -> String {
+        let settings = &self.settings;
+        let named = settings.authority.as_ref().or(settings.server_name.as_ref());
+        named.cloned().unwrap_or_else(|| {
+            let target: Result<Target, _> = settings.target.parse();
+            target.map_or_else(|_| String::new(), |target| target.authority())
+        })
+    }
+
     /// The number of the connectivity state; begins to connect if asked to.
     #[pyo3(name = "check_connectivity_state")]
     fn state(&self, connect: bool) -> u32 {
-        if self.lock().closed {
-            return number(ConnectivityState::Shutdown);
-        }
-        match self.channel() {
-            Ok(channel) if connect => number(channel.try_to_connect()),
-            Ok(channel) => number(channel.state()),
-            Err(_) => number(ConnectivityState::TransientFailure),
-        }
+        self.connectivity(connect)
     }
 
     /// The completions have this tag with each state from now on, the present one first. Returns
@@ -203,8 +220,26 @@ impl Channel {
     }
 }
 
+impl Method {
+    pub(crate) const fn raw(&self) -> &RawMethod {
+        &self.0
+    }
+}
+
 impl Channel {
-    fn channel(&self) -> Result<blocking::Channel, Ended> {
+    pub(crate) fn connectivity(&self, connect: bool) -> u32 {
+        if self.lock().closed {
+            return number(ConnectivityState::Shutdown);
+        }
+        match self.channel() {
+            Ok(channel) if connect => number(channel.try_to_connect()),
+            Ok(channel) => number(channel.state()),
+            Err(_) => number(ConnectivityState::TransientFailure),
+        }
+    }
+
+    /// The engine's channel of this process, unless it is closed.
+    pub(crate) fn channel(&self) -> Result<blocking::Channel, Ended> {
         let mut state = self.lock();
         if state.closed {
             return Err(Ended::local(Code::Cancelled, "Channel closed!"));
@@ -231,6 +266,27 @@ impl Settings {
         let time = || value.extract::<i64>().map(|ms| Duration::from_millis(ms.unsigned_abs()));
         match name {
             "authority" => self.authority = Some(value.extract()?),
+            "server_name" => self.server_name = Some(value.extract()?),
+            "credentials" => {
+                let credentials = value.cast::<ChannelCredentials>()?;
+                self.credentials = Some(credentials.get().shared());
+            }
+            "proxy" => {
+                self.proxy = match value.extract::<Option<String>>()? {
+                    Some(url) => Proxy::http(url).but_for_exceptions(),
+                    None => Proxy::none(),
+                };
+            }
+            "keepalive_time" => self.keepalive.interval = finite(value)?,
+            "keepalive_timeout" => {
+                self.keepalive.timeout = finite(value)?.unwrap_or(Duration::MAX);
+            }
+            "keepalive_without_calls" => self.keepalive.without_streams = value.is_truthy()?,
+            "max_pings_without_data" => {
+                let pings = value.extract::<i64>()?.max(0);
+                self.keepalive.max_pings_without_data = u32::try_from(pings).unwrap_or(u32::MAX);
+            }
+            "idle_timeout" => self.idle = finite(value)?,
             "max_receive" => self.max_receive = size()?,
             "max_send" => self.max_send = size()?,
             "max_metadata" => {
@@ -256,7 +312,18 @@ impl Settings {
             .max_send_message(self.max_send)
             .compression(self.compression)
             .backoff(self.backoff)
+            .keepalive(self.keepalive)
+            .proxy(self.proxy.clone())
             .spin(self.spin);
+        if let Some(credentials) = &self.credentials {
+            builder = builder.credentials(credentials.engine()?);
+        }
+        if let Some(name) = &self.server_name {
+            builder = builder.server_name(name);
+        }
+        if let Some(idle) = self.idle {
+            builder = builder.idle_timeout(idle);
+        }
         if let Some(authority) = &self.authority {
             builder = builder.authority(authority);
         }
@@ -268,7 +335,7 @@ impl Settings {
 }
 
 /// A call's arguments; an end if they cannot be sent.
-fn options(
+pub(crate) fn options(
     timeout: Option<f64>,
     metadata: Option<&Bound<'_, PyAny>>,
     wait_for_ready: Option<bool>,
@@ -291,6 +358,13 @@ fn options(
     }))
 }
 
+/// Milliseconds; INT_MAX and more stand for never.
+fn finite(value: &Bound<'_, PyAny>) -> PyResult<Option<Duration>> {
+    let milliseconds: i64 = value.extract()?;
+    let time = Duration::from_millis(u64::try_from(milliseconds).unwrap_or(0));
+    Ok((milliseconds < i64::from(i32::MAX)).then_some(time))
+}
+
 fn encoding(number: u8) -> PyResult<Encoding> {
     match number {
         0 => Ok(Encoding::Identity),
@@ -301,7 +375,7 @@ fn encoding(number: u8) -> PyResult<Encoding> {
 }
 
 /// As `grpc.ChannelConnectivity` numbers them.
-fn number(state: ConnectivityState) -> u32 {
+pub(crate) const fn number(state: ConnectivityState) -> u32 {
     match state {
         ConnectivityState::Idle => 0,
         ConnectivityState::Connecting => 1,
@@ -313,6 +387,9 @@ fn number(state: ConnectivityState) -> u32 {
 
 /// gRPC's default in all languages.
 const DEFAULT_MAX_RECEIVE: usize = 4 << 20;
+
+/// As in grpcio: a connection without calls for half an hour is given up.
+const DEFAULT_IDLE: Duration = Duration::from_secs(30 * 60);
 
 /// Microseconds: longer than a core takes to wake from its deepest sleep.
 const MOST_SPIN: u64 = 1000;

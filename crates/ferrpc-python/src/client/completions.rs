@@ -69,3 +69,21 @@ pub(crate) fn stop_completions() {
     drop(queue);
     completions.filled.notify_all();
 }
+
+/// The completions have this tag now.
+#[pyfunction]
+pub(crate) fn complete(tag: u64) {
+    completions().push(tag, 0);
+}
+
+/// The completions have this tag so many seconds from now.
+#[pyfunction]
+pub(crate) fn complete_later(tag: u64, seconds: f64) -> PyResult<()> {
+    let Some(time) = super::waiting::duration(seconds)? else { return Ok(()) };
+    let completions = completions();
+    crate::runtime::runtime()?.spawn(async move {
+        tokio::time::sleep(time).await;
+        completions.push(tag, 0);
+    });
+    Ok(())
+}

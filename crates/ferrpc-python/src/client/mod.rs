@@ -19,6 +19,10 @@ mod waiting;
 
 use pyo3::prelude::*;
 
+pub(crate) use channel::{Channel, Method, number, options};
+pub(crate) use ended::Ended;
+pub(crate) use fork::Local;
+
 /// Registers this module's items.
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<channel::Channel>()?;
@@ -26,6 +30,8 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<call::Call>()?;
     module.add_class::<ended::Ended>()?;
     module.add_function(wrap_pyfunction!(completions::take_completions, module)?)?;
+    module.add_function(wrap_pyfunction!(completions::complete, module)?)?;
+    module.add_function(wrap_pyfunction!(completions::complete_later, module)?)?;
     module.add_function(wrap_pyfunction!(completions::stop_completions, module)?)?;
     module.add_function(wrap_pyfunction!(fork::forked, module)?)
 }

@@ -2,11 +2,11 @@
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use bytes::Bytes;
-use ferrpc::server::{Drains, ExternalCall, ExternalReply, Sent};
+use ferrpc::server::{DeferredReply, Drains, ExternalCall, ExternalReply, Sent};
 use ferrpc::{Cardinality, Code, Metadata, Status};
 use pyo3::create_exception;
 use pyo3::exceptions::{PyException, PyValueError};
@@ -15,6 +15,7 @@ use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
 
 use super::options::encoding;
 use super::wait::wait;
+use crate::aio::{ENDED, Gathered, MESSAGE, ROOM};
 use crate::metadata::{Refused, from_python, status_details, to_python};
 use crate::runtime::Owned;
 
@@ -28,20 +29,47 @@ create_exception!(grpc._ferrpc, InvalidMetadata, PyValueError, "HTTP/2 cannot ca
 pub(crate) struct Call {
     /// No call of the interpreter is made under this lock.
     call: Owned<Mutex<ExternalCall>>,
-    drains: Owned<Arc<Drains>>,
+    handlers: Owned<Handlers>,
     /// The whole request came with the call.
     gathered: bool,
     /// That one request was asked for.
     taken: AtomicBool,
 }
 
+/// Who handles a call: what gathers its replies, and hears of its end.
+pub(crate) enum Handlers {
+    /// The threads of an executor.
+    Threads(Arc<Drains>),
+    /// An event loop.
+    Loop(Arc<Gathered>),
+}
+
+impl Handlers {
+    fn reply(&self, reply: DeferredReply) -> bool {
+        match self {
+            Self::Threads(drains) => {
+                drains.reply(reply);
+                false
+            }
+            Self::Loop(gathered) => gathered.push(reply),
+        }
+    }
+
+    fn waker(&self, id: u64, what: u32) -> Waker {
+        match self {
+            Self::Threads(drains) => drains.watch(id),
+            Self::Loop(gathered) => gathered.queue.waker(id, what),
+        }
+    }
+}
+
 impl Call {
-    pub(super) fn new(call: ExternalCall, drains: &Arc<Drains>) -> Self {
+    pub(crate) fn new(call: ExternalCall, handlers: Handlers) -> Self {
         let gathered =
             matches!(call.cardinality(), Cardinality::Unary | Cardinality::ServerStreaming);
         Self {
             call: Owned::new(Mutex::new(call)),
-            drains: Owned::new(Arc::clone(drains)),
+            handlers: Owned::new(handlers),
             gathered,
             taken: AtomicBool::new(false),
         }
@@ -164,9 +192,10 @@ impl Call {
         self.lock().is_replied()
     }
 
-    /// Makes the serving thread know `id` when the call is cancelled; False if it is already.
+    /// Makes the serving thread, or the event loop, know `id` when the call is cancelled; False if
+    /// it is already.
     fn watch(&self, id: u64) -> bool {
-        let waker = self.drains.watch(id);
+        let waker = self.handlers.waker(id, ENDED);
         let call = self.lock();
         let mut cx = Context::from_waker(&waker);
         !call.is_replied() && call.poll_cancelled(&mut cx).is_pending()
@@ -194,6 +223,56 @@ impl Call {
         }
     }
 
+    /// The next request, None after the last one, or Ellipsis: then the event loop is told that
+    /// there is more, with this tag. Never waits. Raises CallOver.
+    fn try_receive<'py>(&self, py: Python<'py>, tag: u64) -> PyResult<Bound<'py, PyAny>> {
+        if self.gathered {
+            let message = self.receive(py)?;
+            return Ok(message.map_or_else(|| py.None().into_bound(py), Bound::into_any));
+        }
+        let mut call = self.lock();
+        if call.is_replied() {
+            return Err(CallOver::new_err("the call was replied to"));
+        }
+        // Mostly there is something: a waker is made only for those who wait.
+        let mut received = call.poll_message(&mut Context::from_waker(Waker::noop()));
+        if received.is_pending() {
+            let waker = self.handlers.waker(tag, MESSAGE);
+            received = call.poll_message(&mut Context::from_waker(&waker));
+        }
+        drop(call);
+        match received {
+            Poll::Ready(Ok(Some(message))) => Ok(PyBytes::new(py, &message).into_any()),
+            Poll::Ready(Ok(None)) => Ok(py.None().into_bound(py)),
+            Poll::Ready(Err(status)) => Err(self.refuse(status)),
+            Poll::Pending => Ok(py.Ellipsis().into_bound(py)),
+        }
+    }
+
+    /// Sends a response. False if the call is over; None if another has to wait for room: see
+    /// `is_full`. Never waits.
+    fn try_send(&self, message: &Bound<'_, PyBytes>, compress: bool) -> Option<bool> {
+        let payload = Bytes::copy_from_slice(message.as_bytes());
+        let mut call = self.lock();
+        if call.is_replied() {
+            return Some(false);
+        }
+        let sent =
+            if compress { call.send_message(payload) } else { call.send_uncompressed(payload) };
+        match sent {
+            Sent::Ready => Some(true),
+            Sent::Full => None,
+            Sent::Gone => Some(false),
+        }
+    }
+
+    /// Whether a response would have to wait for room; then the event loop is told with this tag
+    /// when there is some. Never waits.
+    fn is_full(&self, tag: u64) -> bool {
+        let waker = self.handlers.waker(tag, ROOM);
+        self.lock().poll_send_ready(&mut Context::from_waker(&waker)).is_pending()
+    }
+
     /// Sends the initial metadata, and says how the messages are compressed. False if the call is
     /// over. Raises TypeError or ValueError for what is no metadata, InvalidMetadata for what cannot
     /// be sent.
@@ -219,13 +298,14 @@ impl Call {
     }
 
     /// Ends the call with its only response and status OK. Nothing may have been sent but the
-    /// initial metadata. The reply goes out with others, see `Drain.take` and `Server.flush`.
+    /// initial metadata. The reply goes out with others, see `Drain.take` and `flush` of the
+    /// servers; it is the first of them that have to be flushed if this returns True.
     fn reply(
         &self,
         message: &Bound<'_, PyBytes>,
         compression: Option<i64>,
         trailing: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<()> {
+    ) -> PyResult<bool> {
         let reply = ExternalReply::Message {
             initial: Metadata::new(),
             message: Bytes::copy_from_slice(message.as_bytes()),
@@ -233,10 +313,7 @@ impl Call {
             trailing: read(trailing)?,
         };
         let deferred = self.lock().reply_later(reply);
-        if let Some(deferred) = deferred {
-            self.drains.reply(deferred);
-        }
-        Ok(())
+        Ok(deferred.is_some_and(|deferred| self.handlers.reply(deferred)))
     }
 
     /// Ends the call with a status, after what was sent before.

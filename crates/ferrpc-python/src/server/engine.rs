@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use ferrpc::credentials::ServerCredentials as EngineCredentials;
 use ferrpc::server::{
     CallLimit, Drains, ExternalCall, ListenAddress, Listeners, Routes, ServerBuilder, Taken, Task,
     Turn,
@@ -13,8 +14,9 @@ use pyo3::exceptions::{PyOSError, PyRuntimeError};
 use pyo3::prelude::*;
 use tokio::runtime::Runtime;
 
-use super::call::Call;
+use super::call::{Call, Handlers};
 use super::options::Options;
+use crate::credentials::ServerCredentials;
 use crate::runtime::{Owned, runtime};
 
 /// The engine of a `grpc.Server`.
@@ -37,7 +39,7 @@ struct Inner {
 struct State {
     runtime: Option<Arc<Runtime>>,
     /// Bound before the start.
-    listeners: Vec<Listeners>,
+    listeners: Vec<(Listeners, Option<EngineCredentials>)>,
     running: Option<(ferrpc::server::Server, Arc<Drains>)>,
     stopping: bool,
 }
@@ -69,10 +71,17 @@ impl Server {
         self.inner().map(|_| ())
     }
 
-    /// Listens on an address. Returns the port, or 1 for a unix socket. Raises OSError.
-    fn bind(&self, py: Python<'_>, address: String) -> PyResult<u16> {
+    /// Listens on an address, secured by `credentials` (None: by nothing). Returns the port, or 1
+    /// for a unix socket. Raises OSError.
+    fn bind(
+        &self,
+        py: Python<'_>,
+        address: String,
+        credentials: Option<&ServerCredentials>,
+    ) -> PyResult<u16> {
         let inner = self.inner()?;
-        py.detach(|| inner.bind(&address))
+        let credentials = credentials.map(ServerCredentials::engine);
+        py.detach(|| inner.bind(&address, credentials))
     }
 
     /// Takes calls of these routes, and of unknown methods in lane 0; and those of the listeners.
@@ -155,7 +164,7 @@ impl Server {
 }
 
 impl Inner {
-    fn bind(&self, address: &str) -> PyResult<u16> {
+    fn bind(&self, address: &str, credentials: Option<EngineCredentials>) -> PyResult<u16> {
         let runtime = self.runtime()?;
         let listening = runtime.block_on(self.builder().listen(address));
         let listeners = listening.map_err(|error| PyOSError::new_err(error.to_string()))?;
@@ -170,9 +179,9 @@ impl Inner {
         match &state.running {
             Some((server, _)) => {
                 let _runtime = runtime.enter();
-                server.serve_listeners(listeners);
+                serve(server, listeners, credentials);
             }
-            None => state.listeners.push(listeners),
+            None => state.listeners.push((listeners, credentials)),
         }
         Ok(port.unwrap_or(UNIX_PORT))
     }
@@ -197,8 +206,8 @@ impl Inner {
             return Err(PyRuntimeError::new_err("the server was started before"));
         }
         let _runtime = runtime.enter();
-        for listeners in state.listeners.drain(..) {
-            server.serve_listeners(listeners);
+        for (listeners, credentials) in state.listeners.drain(..) {
+            serve(&server, listeners, credentials);
         }
         state.running = Some((server, drains));
         Ok(())
@@ -237,6 +246,17 @@ impl Inner {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn serve(
+    server: &ferrpc::server::Server,
+    listeners: Listeners,
+    credentials: Option<EngineCredentials>,
+) {
+    match credentials {
+        Some(credentials) => server.serve_listeners_with(listeners, credentials),
+        None => server.serve_listeners(listeners),
+    };
 }
 
 fn apply(options: &[(String, i64)]) -> Options {
@@ -282,7 +302,7 @@ impl Drain {
 
 impl Drain {
     fn call(&self, call: ExternalCall) -> Call {
-        Call::new(call, &self.drains)
+        Call::new(call, Handlers::Threads(Arc::clone(&self.drains)))
     }
 }
 

@@ -9,9 +9,9 @@
 //! Calls cross as a [`Call`](call::Call) each, in and out; no engine thread attaches to the
 //! interpreter. Whatever may wait does so detached from it.
 
-mod call;
+pub(crate) mod call;
 mod engine;
-mod options;
+pub(crate) mod options;
 mod wait;
 
 use pyo3::prelude::*;

@@ -7,18 +7,18 @@ use ferrpc::server::ServerBuilder;
 use ferrpc_core::http2::{Keepalive, PingPolicy};
 
 /// One option: the arguments that are numbers.
-pub(super) struct Options {
+pub(crate) struct Options {
     builder: ServerBuilder,
     keepalive: Keepalive,
     pings: PingPolicy,
     age: Option<Duration>,
     age_grace: Option<Duration>,
     /// One submission per call.
-    pub(super) submit_per_call: bool,
+    pub(crate) submit_per_call: bool,
 }
 
 impl Options {
-    pub(super) fn new(builder: ServerBuilder) -> Self {
+    pub(crate) fn new(builder: ServerBuilder) -> Self {
         Self {
             // As grpcio has it: two servers may share a port unless an option says otherwise.
             builder: builder.reuse_port(true),
@@ -31,7 +31,7 @@ impl Options {
     }
 
     /// Applies an option; those that mean nothing here change nothing.
-    pub(super) fn apply(mut self, key: &str, value: i64) -> Self {
+    pub(crate) fn apply(mut self, key: &str, value: i64) -> Self {
         match key {
             "grpc.keepalive_time_ms" => self.keepalive.interval = finite(value),
             "grpc.keepalive_timeout_ms" => self.keepalive.timeout = milliseconds(value),
@@ -55,12 +55,12 @@ impl Options {
     }
 
     /// Whether an option means something here.
-    pub(super) fn knows(key: &str) -> bool {
+    pub(crate) fn knows(key: &str) -> bool {
         KNOWN.contains(&key)
     }
 
     /// The builder with all of them.
-    pub(super) fn finish(self) -> ServerBuilder {
+    pub(crate) fn finish(self) -> ServerBuilder {
         let builder = self.builder.keepalive(self.keepalive).ping_policy(self.pings);
         match self.age {
             Some(age) => builder.max_connection_age(age, self.age_grace),
@@ -93,7 +93,7 @@ fn built(builder: ServerBuilder, key: &str, value: i64) -> ServerBuilder {
 }
 
 /// The algorithm of `grpc.Compression`.
-pub(super) const fn encoding(algorithm: i64) -> Encoding {
+pub(crate) const fn encoding(algorithm: i64) -> Encoding {
     match algorithm {
         1 => Encoding::Deflate,
         2 => Encoding::Gzip,

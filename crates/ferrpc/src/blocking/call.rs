@@ -10,13 +10,14 @@
 //!                       +--------- transparent retry ----------+
 //! ```
 //!
-//! Nothing here waits but [`Call::wait`]: a pending call is taken further by whoever learns of
+//! Nothing here waits but [`Call::wait`] (`poll.rs` is for those who do not): a pending call is taken further by whoever learns of
 //! something ([`Call::resume`]), so that calls without a waiting thread get on, too. Order of
 //! locks: a call's, then the channel's or a connection's. What those want woken is woken after
 //! the call's own lock is released, since it may be another call.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::task::Waker;
 
 use ferrpc_core::call::{CallConfig, ClientCall, Next};
 use ferrpc_core::transport::{Message, TransparentRetry};
@@ -36,26 +37,28 @@ pub(super) struct Call {
     unattended: bool,
     /// Whether it is to get on even so: the guard then works for it.
     watched: AtomicBool,
-    state: Mutex<CallState>,
+    pub(super) state: Mutex<CallState>,
     /// A pending call got on.
     changed: Condvar,
     /// The response's headers, once somebody looked or the call was over.
-    initial: OnceLock<(Metadata, Encoding)>,
+    pub(super) initial: OnceLock<(Metadata, Encoding)>,
     me: Weak<Call>,
 }
 
-struct CallState {
-    attempt: Attempt,
+pub(super) struct CallState {
+    pub(super) attempt: Attempt,
     /// Runs when the end is known, once.
     hook: Option<Hook>,
+    /// Who polled a side in vain while no attempt ran.
+    pub(super) wakers: [Option<Waker>; 2],
     /// For when the lock is released.
-    later: Vec<Wake>,
+    pub(super) later: Vec<Wake>,
 }
 
 type Hook = Box<dyn FnOnce() + Send>;
-type Locked<'a> = MutexGuard<'a, CallState>;
+pub(super) type Locked<'a> = MutexGuard<'a, CallState>;
 
-enum Attempt {
+pub(super) enum Attempt {
     /// It was not begun.
     New(ClientCall),
     /// It waits for a connection.
@@ -68,7 +71,7 @@ enum Attempt {
     Over(Arc<Outcome>),
 }
 
-struct Pending {
+pub(super) struct Pending {
     call: ClientCall,
     /// The channel's failures when the call began: older ones are not its own.
     began: Option<u64>,
@@ -103,7 +106,12 @@ impl Call {
             call.push(message);
             call.half_close();
         }
-        let state = CallState { attempt: Attempt::New(call), hook: None, later: Vec::new() };
+        let state = CallState {
+            attempt: Attempt::New(call),
+            hook: None,
+            wakers: [None, None],
+            later: Vec::new(),
+        };
         Arc::new_cyclic(|me| Self {
             channel,
             head: Arc::new(head),
@@ -261,6 +269,10 @@ impl Call {
             registered: pending.registered,
             unattended: self.unattended,
         });
+        if !matches!(acquired, Acquired::Wait(_)) {
+            // They poll again.
+            state.wake_pollers();
+        }
         state.attempt = match acquired {
             Acquired::Connection(connection) => {
                 let owner = self.unattended.then(|| Weak::clone(&self.me));
@@ -282,7 +294,7 @@ impl Call {
     }
 
     /// The attempt ended: the call is over, or another attempt is due.
-    fn after(&self, state: &mut CallState, ended: Ended) {
+    pub(super) fn after(&self, state: &mut CallState, ended: Ended) {
         let Attempt::On { connection, key } =
             std::mem::replace(&mut state.attempt, Attempt::Moving)
         else {
@@ -304,6 +316,7 @@ impl Call {
         } else {
             self.keep_initial(initial);
             state.attempt = Attempt::Over(Arc::new(Outcome::new(ended.status, ended.origin)));
+            state.wake_pollers();
         }
         self.changed.notify_all();
     }
@@ -434,7 +447,7 @@ impl Call {
         self.initial.get()
     }
 
-    fn keep_initial(&self, initial: Option<(Metadata, Encoding)>) {
+    pub(super) fn keep_initial(&self, initial: Option<(Metadata, Encoding)>) {
         if let Some(initial) = initial {
             // Only the attempt that brought headers has them, and it is the last.
             let _ = self.initial.set(initial);
@@ -503,6 +516,7 @@ impl Call {
             }
             Attempt::New(_) | Attempt::Pending(_) | Attempt::Moving => {
                 state.attempt = Attempt::Over(Arc::new(Outcome::new(ended.status, ended.origin)));
+                state.wake_pollers();
                 self.changed.notify_all();
                 true
             }
@@ -511,12 +525,12 @@ impl Call {
         running
     }
 
-    fn lock(&self) -> Locked<'_> {
+    pub(super) fn lock(&self) -> Locked<'_> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Releases the lock, then does what had to wait for that.
-    fn unlock(&self, mut state: Locked<'_>) {
+    pub(super) fn unlock(&self, mut state: Locked<'_>) {
         let later = std::mem::take(&mut state.later);
         let hook =
             if state.hook.is_some() && state.is_known_to_end() { state.hook.take() } else { None };
@@ -529,7 +543,11 @@ impl Call {
 }
 
 impl CallState {
-    fn over(&self) -> Option<Arc<Outcome>> {
+    fn wake_pollers(&mut self) {
+        self.later.extend(self.wakers.iter_mut().filter_map(Option::take).map(Wake::Waker));
+    }
+
+    pub(super) fn over(&self) -> Option<Arc<Outcome>> {
         match &self.attempt {
             Attempt::Over(outcome) => Some(Arc::clone(outcome)),
             _ => None,

@@ -2,12 +2,14 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::task::Waker;
 
 use bytes::Bytes;
 use ferrpc_core::channel::ConnectivityState;
 use ferrpc_core::{Code, Status};
 
 use super::call::{Call, Finished, Found};
+use super::outside::{Driven, Driver};
 use super::raw::{RawCall, RawMethod, RawOptions, RawUnary};
 use super::shared::Shared;
 use super::streams::{Requests, Responses, encode};
@@ -177,6 +179,25 @@ impl Channel {
     /// then the call is given back, to be waited for again with [`RawUnary::wait`].
     pub fn raw_unary(&self, method: &RawMethod, options: RawOptions) -> Result<RawUnary, Status> {
         RawUnary::new(&self.handle.shared, &self.handle.maker, method, options)
+    }
+
+    /// From now on an event loop drives the channel's new connections, in place of the threads that
+    /// wait: `waker` tells it of a connection to [`adopt`](Self::adopt), and that an adopted one has
+    /// something to send. To be called in the loop's thread.
+    pub fn drive(&self, waker: Waker) {
+        self.handle.shared.drive(Some(Driver::new(waker)));
+    }
+
+    /// The loop is at its end: the channel's own thread does the work. Those connections that were
+    /// adopted are to be dropped.
+    pub fn stop_driving(&self) {
+        self.handle.shared.drive(None);
+    }
+
+    /// A connection for the loop that [drives](Self::drive) the channel; until it is adopted it does
+    /// nothing.
+    pub fn adopt(&self) -> Option<Driven> {
+        self.handle.shared.adopt().map(Driven::new)
     }
 
     /// Ends the connection and all calls: they, and later ones, fail with CANCELLED. For all

@@ -12,12 +12,14 @@
 //! socket and receives, outside of the lock; everybody may send, one at a time. The role lives in
 //! the locked state: a thread that is woken looks there for what it is to do, so that no wake-up
 //! that goes astray can lose it. A thread that stops waiting gives the role on in the same breath
-//! ([`Connection::step_down`]).
+//! ([`Connection::step_down`]). Where an event loop drives the channel, the role is the loop's
+//! (`Outside`) for as long as that lives.
 
 use std::collections::VecDeque;
 use std::mem;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::Waker;
 use std::thread::{self, Thread};
 use std::time::Duration;
 
@@ -30,6 +32,7 @@ use ferrpc_core::{Code, Encoding, Metadata, Status, Time, Transport};
 use slab::Slab;
 
 use super::call::Call;
+use super::outside::Driver;
 use super::raw::Origin;
 use super::shared::Shared;
 use super::socket::{Kick, Socket};
@@ -54,6 +57,8 @@ pub(super) struct Connection {
 pub(super) struct State {
     pub(super) transport: Transport,
     pub(super) role: Role,
+    /// The event loop that has the role, if one has.
+    pub(super) driver: Option<Arc<Driver>>,
     /// The guard receives just now: its role cannot be taken.
     pub(super) reading: bool,
     /// The guard waits for the socket, with the role or because it had it before.
@@ -93,6 +98,8 @@ pub(super) struct State {
 /// Somebody to be told that there is something.
 pub(super) enum Wake {
     Thread(Thread),
+    /// Whoever polled.
+    Waker(Waker),
     /// A call that may have no thread: its attempt ended.
     Call(Weak<Call>),
     /// No more calls are taken here.
@@ -113,6 +120,8 @@ pub(super) enum Role {
     /// The thread that waits with this ticket.
     Caller(u64),
     Guard,
+    /// An event loop of the program's: [`State::driver`].
+    Outside,
 }
 
 /// One attempt of a call.
@@ -126,6 +135,8 @@ pub(super) struct Slot {
     pub(super) received: VecDeque<Message>,
     pub(super) ended: Option<Ended>,
     pub(super) waiting: Vec<Waiting>,
+    /// Who polled a side in vain.
+    pub(super) wakers: [Option<Waker>; 2],
     /// Waits that use the slot: it stays until they have left.
     users: u32,
     abandoned: bool,
@@ -172,6 +183,7 @@ impl Connection {
         let state = State {
             transport: Transport::client(config, now),
             role: Role::Guard,
+            driver: None,
             reading: false,
             guard_waits: false,
             writing: false,
@@ -252,6 +264,7 @@ impl Connection {
             received: VecDeque::new(),
             ended: None,
             waiting: Vec::new(),
+            wakers: [None, None],
             users: 0,
             abandoned: false,
             owner,
@@ -381,6 +394,8 @@ impl Connection {
             Role::None => self.give_to_guard(&mut state),
             // Its call may be over.
             Role::Caller(_) => self.kick.kick(),
+            // The loop may be about to end, too.
+            Role::Outside => self.take_back(&mut state),
             Role::Guard => {}
         }
         self.guard.notify_one();
@@ -625,9 +640,11 @@ impl Slot {
     fn wake(&mut self, side: Side, wakes: &mut Vec<Wake>) {
         let woken = self.waiting.extract_if(.., |waiting| waiting.side == side);
         wakes.extend(woken.map(|waiting| Wake::Thread(waiting.thread)));
+        wakes.extend(self.wakers[side as usize].take().map(Wake::Waker));
     }
 
     fn wake_all(&mut self, wakes: &mut Vec<Wake>) {
+        wakes.extend(self.wakers.iter_mut().filter_map(Option::take).map(Wake::Waker));
         wakes.extend(self.waiting.drain(..).map(|waiting| Wake::Thread(waiting.thread)));
     }
 }
@@ -638,6 +655,7 @@ impl Wake {
         for wake in wakes {
             match wake {
                 Self::Thread(thread) => thread.unpark(),
+                Self::Waker(waker) => waker.wake(),
                 Self::Call(call) => {
                     if let Some(call) = call.upgrade() {
                         call.settle();

@@ -148,6 +148,10 @@ impl Connection {
             }
             return state;
         }
+        if state.role == Role::Outside {
+            self.tell_driver(&mut state);
+            return state;
+        }
         self.flush(state, me)
     }
 
@@ -215,7 +219,12 @@ impl Connection {
     }
 
     /// Works off what the socket gave, and puts the buffer back.
-    fn received(&self, state: &mut State, received: Option<io::Result<usize>>, buffer: Vec<u8>) {
+    pub(super) fn received(
+        &self,
+        state: &mut State,
+        received: Option<io::Result<usize>>,
+        buffer: Vec<u8>,
+    ) {
         match received {
             Some(Ok(count)) if count > 0 => self.feed(state, &buffer[..count]),
             Some(Err(error)) if is_temporary(&error) => {}
@@ -246,7 +255,7 @@ impl Connection {
         }
     }
 
-    fn fire_timers(&self, state: &mut State) {
+    pub(super) fn fire_timers(&self, state: &mut State) {
         if !state.queue_is_empty() {
             state.expire_queued(clock::now());
         }
@@ -260,7 +269,7 @@ impl Connection {
     }
 
     /// Hands received bytes to the transport.
-    fn feed(&self, state: &mut State, mut bytes: &[u8]) {
+    pub(super) fn feed(&self, state: &mut State, mut bytes: &[u8]) {
         let now = clock::now();
         while !bytes.is_empty() && state.transport.close_cause().is_none() {
             let events = state.events;
@@ -276,7 +285,7 @@ impl Connection {
     }
 
     /// Writes what there is, outside of the lock. If somebody writes already, they do it.
-    fn flush<'a>(&'a self, mut state: Locked<'a>, me: Option<Role>) -> Locked<'a> {
+    pub(super) fn flush<'a>(&'a self, mut state: Locked<'a>, me: Option<Role>) -> Locked<'a> {
         state.dirty = false;
         // Without an owner of the role nobody waits for the socket: trying is the way to know.
         while !state.writing && (!state.blocked || state.role == Role::None) {
@@ -367,6 +376,11 @@ impl Connection {
                 Role::None if state.watched > 0 || clock::now().since(state.idle_since) >= IDLE => {
                     state.role = Role::Guard;
                 }
+                // It is told when it is needed again.
+                Role::Outside => {
+                    let wait = self.guard.wait(state);
+                    state = wait.unwrap_or_else(std::sync::PoisonError::into_inner);
+                }
                 Role::None | Role::Caller(_) => {
                     let wait = self.guard.wait_timeout(state, IDLE);
                     state = wait.unwrap_or_else(std::sync::PoisonError::into_inner).0;
@@ -390,7 +404,7 @@ fn is_temporary(error: &io::Error) -> bool {
 const IDLE: Duration = Duration::from_secs(1);
 
 /// Received at once: as much as a socket's buffer holds by default.
-const BUFFER_BYTES: usize = 64 << 10;
+pub(super) const BUFFER_BYTES: usize = 64 << 10;
 
 /// Taken from the transport at once.
 const TRANSMIT_BYTES: usize = 256 << 10;

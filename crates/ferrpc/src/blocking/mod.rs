@@ -6,6 +6,8 @@
 //!                                     whoever has it: socket <-> core's Transport
 //! ```
 //!
+//! An event loop of the program's may take the place of the waiting threads: [`Channel::drive`].
+//!
 //! See [`Channel`]. The calls are those of the asynchronous [`Channel`](crate::Channel), with
 //! iterators in place of streams.
 
@@ -14,6 +16,8 @@ mod channel;
 mod connection;
 mod dial;
 mod lead;
+mod outside;
+mod poll;
 mod raw;
 mod shared;
 mod socket;
@@ -21,6 +25,8 @@ mod streams;
 mod wait;
 
 pub use channel::Channel;
+pub use ferrpc_core::transport::Message;
+pub use outside::{Driven, Pumped};
 pub use raw::{
     Origin, Outcome, PushError, RawCall, RawMethod, RawOptions, RawUnary, Unary, Waited,
 };

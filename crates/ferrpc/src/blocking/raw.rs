@@ -9,6 +9,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -179,19 +180,10 @@ impl RawUnary {
                 let outcome = Outcome::clone(&outcome);
                 Unary { outcome, initial: Metadata::new(), message: None }
             }
-            Found::Done(Finished { outcome, initial, message }) => {
-                let (initial, encoding) = initial.unwrap_or_default();
-                let mut unary = Unary { outcome, initial, message: None };
-                if unary.outcome.status.is_ok()
-                    && let Some(message) = message
-                {
-                    let limit = self.call.head.limits.max_receive;
-                    match decompress(encoding, message, limit) {
-                        Ok(message) => unary.message = Some(message),
-                        Err(outcome) => unary.outcome = *outcome,
-                    }
-                }
-                unary
+            Found::Done(mut finished) => {
+                let (initial, encoding) = finished.initial.take().unwrap_or_default();
+                let limit = self.call.head.limits.max_receive;
+                Unary::opened(finished, encoding, initial, limit)
             }
         };
         self.hooks.end(&unary.outcome.status);
@@ -200,6 +192,21 @@ impl RawUnary {
 
     /// Ends it from this side.
     pub fn cancel(self) {}
+}
+
+impl Unary {
+    fn opened(finished: Finished, encoding: Encoding, initial: Metadata, limit: usize) -> Self {
+        let mut unary = Self { outcome: finished.outcome, initial, message: None };
+        if unary.outcome.status.is_ok()
+            && let Some(message) = finished.message
+        {
+            match decompress(encoding, message, limit) {
+                Ok(message) => unary.message = Some(message),
+                Err(outcome) => unary.outcome = *outcome,
+            }
+        }
+        unary
+    }
 }
 
 impl RawCall {
@@ -252,6 +259,85 @@ impl RawCall {
     pub fn at_hand(&self) -> Option<Waited<Bytes>> {
         let message = self.received.try_lock().ok()?.pop_front()?;
         Some(self.opened(message))
+    }
+
+    // -- without waiting: Late is to be asked again when the waker was woken ------------------------
+
+    /// The response's headers, if they came.
+    pub fn poll_headers(&self, waker: &Waker) -> Waited<&Metadata> {
+        match self.call.poll_headers(waker) {
+            Found::Done(()) => match (self.known_headers(), self.call.outcome()) {
+                (Some(metadata), _) => Waited::Ready(metadata),
+                (None, Some(outcome)) => Waited::Over(self.explained(outcome)),
+                (None, None) => Waited::Late,
+            },
+            Found::Over(outcome) => Waited::Over(self.explained(outcome)),
+            Found::Late => Waited::Late,
+        }
+    }
+
+    /// Whether it has a connection, or had one. The waker is that of what is sent.
+    pub fn poll_started(&self, waker: &Waker) -> Waited<()> {
+        match self.call.poll_started(waker) {
+            Found::Done(()) => Waited::Ready(()),
+            Found::Over(outcome) => Waited::Over(self.explained(outcome)),
+            Found::Late => Waited::Late,
+        }
+    }
+
+    /// The next message, if it came. All that wait here share one waker: the last.
+    pub fn poll_message(&self, waker: &Waker) -> Waited<Bytes> {
+        let mut received = self.received.lock().unwrap_or_else(PoisonError::into_inner);
+        if received.is_empty() {
+            match self.call.poll_messages(&mut received, waker) {
+                Found::Done(()) => {}
+                Found::Over(outcome) => return Waited::Over(self.explained(outcome)),
+                Found::Late => return Waited::Late,
+            }
+        }
+        let message = received.pop_front().expect("a poll that succeeds brings one");
+        drop(received);
+        self.opened(message)
+    }
+
+    /// The end of a call with one response, with all that came. To be taken once.
+    pub fn poll_unary(&self, waker: &Waker) -> Option<Unary> {
+        let known = || self.known_headers().cloned().unwrap_or_default();
+        match self.call.poll_finish(waker) {
+            Found::Late => None,
+            Found::Over(outcome) => {
+                let outcome = Outcome::clone(&self.explained(outcome));
+                Some(Unary { outcome, initial: known(), message: None })
+            }
+            Found::Done(mut finished) => {
+                self.call.keep_initial(finished.initial.take());
+                let limit = self.call.head.limits.max_receive;
+                let encoding =
+                    self.call.known_headers().map_or(Encoding::Identity, |known| known.1);
+                let unary = Unary::opened(finished, encoding, known(), limit);
+                let mut hooks = self.hooks.lock().unwrap_or_else(PoisonError::into_inner);
+                hooks.end(&unary.outcome.status);
+                Some(unary)
+            }
+        }
+    }
+
+    /// Sends a message if there is room for it. One that is too large ends the call.
+    pub fn poll_push(&self, message: Bytes, waker: &Waker) -> Result<(), PushError> {
+        let message = compression::compress_now(self.call.head.encoding, message);
+        if let Err(outcome) = check_size(&message, self.call.head.limits.max_send) {
+            self.call.end((*outcome).clone());
+            return Err(PushError::Over(Arc::from(outcome)));
+        }
+        self.poll_push_again(message, waker)
+    }
+
+    /// Sends a message that there was no room for, if there is now.
+    pub fn poll_push_again(&self, message: Message, waker: &Waker) -> Result<(), PushError> {
+        self.call.poll_push(message, waker).map_err(|unsent| match unsent {
+            Unsent::Over(outcome) => PushError::Over(self.explained(outcome)),
+            Unsent::Late(message) => PushError::Late(message),
+        })
     }
 
     /// Waits for the end of the call, and reads nothing: unread messages remain.
@@ -408,6 +494,6 @@ impl fmt::Debug for RawUnary {
 
 impl Drop for RawCall {
     fn drop(&mut self) {
-        self.call.cancel(Status::new(Code::Cancelled, "the call was dropped"));
+        self.call.drop_from_anywhere();
     }
 }

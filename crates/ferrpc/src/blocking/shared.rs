@@ -23,6 +23,7 @@ use ferrpc_core::{Code, Status, Time};
 use super::call::Call;
 use super::connection::Connection;
 use super::dial;
+use super::outside::Driver;
 use super::raw::Origin;
 use crate::client::{Config, ConnectError, Pacing, seed};
 use crate::resolver::Target;
@@ -60,6 +61,10 @@ struct State {
     /// The thread that keeps time runs.
     timer: bool,
     closed: bool,
+    /// The event loop that drives connections, if one does.
+    driver: Option<Arc<Driver>>,
+    /// Connections that it has not adopted yet.
+    handed_out: Vec<Arc<Connection>>,
 }
 
 /// Told of each state. Runs under the channel's lock: it must neither block nor call the channel.
@@ -110,6 +115,8 @@ impl Shared {
             told: ConnectivityState::Idle,
             timer: false,
             closed: false,
+            driver: None,
+            handed_out: Vec::new(),
         };
         Arc::new_cyclic(|me| Self {
             target,
@@ -229,6 +236,10 @@ impl Shared {
                 state.backoff.reset();
                 state.failure = None;
                 state.wanted = false;
+                if let Some(driver) = state.driver.clone().filter(|_| !state.closed) {
+                    state.handed_out.push(Arc::clone(&connection));
+                    connection.hand_out(driver);
+                }
                 connection.watch(!state.watchers.is_empty());
                 state.current = Some(Arc::clone(&connection));
                 Some(connection)
@@ -379,11 +390,31 @@ impl Shared {
         }
     }
 
+    // -- an event loop ---------------------------------------------------------------------------
+
+    /// New connections are the loop's, or (None) no connection is any more.
+    pub(super) fn drive(&self, driver: Option<Driver>) {
+        let mut state = self.lock();
+        state.driver = driver.map(Arc::new);
+        if state.driver.is_none() {
+            // Those that were adopted go back when the loop drops them.
+            for connection in std::mem::take(&mut state.handed_out) {
+                connection.let_go();
+            }
+        }
+    }
+
+    /// A connection for the loop.
+    pub(super) fn adopt(&self) -> Option<Arc<Connection>> {
+        self.lock().handed_out.pop()
+    }
+
     // -- the end ---------------------------------------------------------------------------------
 
     pub(super) fn shut_down(&self, status: Option<&Status>) {
         let mut state = self.lock();
         state.closed = true;
+        state.handed_out.clear();
         let old = std::mem::take(&mut state.old);
         let connections: Vec<_> =
             old.iter().filter_map(Weak::upgrade).chain(state.current.take()).collect();

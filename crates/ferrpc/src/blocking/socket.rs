@@ -148,7 +148,7 @@ impl Socket {
     }
 
     /// Whether TLS has records that the socket did not take yet.
-    fn owes(&self) -> bool {
+    pub(super) fn owes(&self) -> bool {
         #[cfg(feature = "_rustls")]
         if let Some(tls) = &self.tls {
             return locked(tls).owes();
@@ -157,7 +157,7 @@ impl Socket {
     }
 
     /// Whether there is something to read that the socket knows nothing of.
-    fn holds_input(&self) -> bool {
+    pub(super) fn holds_input(&self) -> bool {
         #[cfg(feature = "_rustls")]
         if let Some(tls) = &self.tls {
             return locked(tls).holds_input();
@@ -166,7 +166,7 @@ impl Socket {
     }
 
     /// Writes what TLS owes. An error is found by the next read as well.
-    fn settle(&self) {
+    pub(super) fn settle(&self) {
         #[cfg(feature = "_rustls")]
         if let Some(tls) = &self.tls {
             let _ = locked(tls).flush(&mut &self.stream);

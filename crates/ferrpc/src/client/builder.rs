@@ -168,6 +168,13 @@ impl ChannelBuilder {
         self
     }
 
+    /// How long a connection may be without calls before it is closed: the next call makes another.
+    /// By default for ever.
+    pub const fn idle_timeout(mut self, idle: Duration) -> Self {
+        self.config.transport.max_idle = Some(idle);
+        self
+    }
+
     /// The largest response message taken, in bytes, before and after decompression; larger ones
     /// end their call with RESOURCE_EXHAUSTED. By default 4 MiB.
     pub const fn max_receive_message(mut self, bytes: usize) -> Self {

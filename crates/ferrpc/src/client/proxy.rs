@@ -28,14 +28,15 @@ use crate::resolver::{Scheme, Target};
 use crate::transport::refusal::Refusal;
 
 /// Which proxy a channel goes through, if any.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Proxy {
     choice: Choice,
+    /// A proxy that was chosen here is not used for what the environment excepts.
+    heeds_exceptions: bool,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 enum Choice {
-    #[default]
     Environment,
     None,
     Url(String),
@@ -54,22 +55,34 @@ pub(crate) struct Route {
     destinations: Arc<[String]>,
 }
 
+impl Default for Proxy {
+    fn default() -> Self {
+        Self::from_environment()
+    }
+}
+
 impl Proxy {
     /// What the environment says, as all gRPC implementations read it: `grpc_proxy`, `https_proxy`
     /// or `http_proxy`, whichever is set first, names a proxy, and `no_grpc_proxy` or else
     /// `no_proxy` lists the ends of host names, addresses and networks that are reached without.
     pub const fn from_environment() -> Self {
-        Self { choice: Choice::Environment }
+        Self { choice: Choice::Environment, heeds_exceptions: true }
     }
 
     /// None, whatever the environment says.
     pub const fn none() -> Self {
-        Self { choice: Choice::None }
+        Self { choice: Choice::None, heeds_exceptions: false }
     }
 
     /// The proxy of this URL, `http://[USER:PASSWORD@]HOST[:PORT]`, whatever the environment says.
     pub fn http(url: impl Into<String>) -> Self {
-        Self { choice: Choice::Url(url.into()) }
+        Self { choice: Choice::Url(url.into()), heeds_exceptions: false }
+    }
+
+    /// The same, but for targets that `no_grpc_proxy` or `no_proxy` lists.
+    pub const fn but_for_exceptions(mut self) -> Self {
+        self.heeds_exceptions = true;
+        self
     }
 
     /// The way to `target`; `None` if it leads through no proxy.
@@ -87,20 +100,15 @@ impl Proxy {
                 let Some(found) = variable(&["grpc_proxy", "https_proxy", "http_proxy"]) else {
                     return Ok(None);
                 };
-                let exceptions = variable(&["no_grpc_proxy", "no_proxy"]);
-                let host = match target.scheme() {
-                    Scheme::Dns { host, .. } => host.to_string(),
-                    Scheme::Addresses(addresses) => {
-                        addresses.first().map_or_else(String::new, |first| first.ip().to_string())
-                    }
-                    _ => String::new(),
-                };
-                if exceptions.is_some_and(|(list, _)| is_excepted(&host, &list)) {
-                    return Ok(None);
-                }
                 found
             }
         };
+        if self.heeds_exceptions
+            && let Some((list, _)) = variable(&["no_grpc_proxy", "no_proxy"])
+            && is_excepted(&host_of(target), &list)
+        {
+            return Ok(None);
+        }
         let (address, authorization) = parse(&url)
             .map_err(|problem| ConnectError::proxy(target, source, &without_user(&url), problem))?;
         Ok(Some(Route {
@@ -109,6 +117,17 @@ impl Proxy {
             source,
             destinations: destinations.into(),
         }))
+    }
+}
+
+/// The host that exceptions are compared with.
+fn host_of(target: &Target) -> String {
+    match target.scheme() {
+        Scheme::Dns { host, .. } => host.to_string(),
+        Scheme::Addresses(addresses) => {
+            addresses.first().map_or_else(String::new, |first| first.ip().to_string())
+        }
+        _ => String::new(),
     }
 }
 

@@ -23,6 +23,7 @@ pub struct ClientTlsBuilder {
     roots: Option<Roots>,
     identity: Option<Identity>,
     sessions: Option<SessionCache>,
+    common_names: bool,
 }
 
 /// Sessions that were had with servers, for those who come back to save most of the handshake.
@@ -62,6 +63,13 @@ impl ClientTlsBuilder {
         self
     }
 
+    /// Whether a server's name may be its certificate's common name where that has no alternative
+    /// names. By default not: certificates of that kind have not been issued in public since 2017.
+    pub const fn common_names(mut self, accepted: bool) -> Self {
+        self.common_names = accepted;
+        self
+    }
+
     /// The whole.
     ///
     /// # Errors
@@ -71,7 +79,7 @@ impl ClientTlsBuilder {
             Some(roots) => roots,
             None => Roots::from_environment()?,
         };
-        let verifier = tls::server_verifier(roots.certificates())
+        let verifier = tls::server_verifier(roots.certificates(), self.common_names)
             .map_err(|error| CredentialsError::new(format!("the root certificates: {error}")))?;
         let builder = ClientConfig::builder_with_provider(tls::crypto())
             .with_protocol_versions(&[&version::TLS13, &version::TLS12])

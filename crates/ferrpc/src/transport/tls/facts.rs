@@ -160,6 +160,19 @@ fn pem(certificate: &CertificateDer<'_>) -> String {
     out
 }
 
+/// The common name of a certificate that has no alternative names, if there is just one.
+pub(super) fn common_name(certificate: &CertificateDer<'_>) -> Option<String> {
+    let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
+    if !matches!(parsed.subject_alternative_name(), Ok(None)) {
+        return None;
+    }
+    let mut names = parsed.subject().iter_common_name();
+    match (names.next(), names.next()) {
+        (Some(only), None) => only.as_str().ok().map(str::to_owned),
+        _ => None,
+    }
+}
+
 /// From when to when a certificate is valid, in seconds since 1970.
 pub(super) fn validity(certificate: &CertificateDer<'_>) -> Option<(i64, i64)> {
     let (_, parsed) = X509Certificate::from_der(certificate).ok()?;

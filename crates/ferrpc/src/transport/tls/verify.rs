@@ -18,13 +18,15 @@ use rustls::{
 
 use super::{crypto, explain, facts};
 
-/// Verifies servers by these roots.
+/// Verifies servers by these roots; with `common_names`, one whose certificate has no alternative
+/// names may have its name there.
 pub(crate) fn server_verifier(
     roots: &[CertificateDer<'static>],
+    common_names: bool,
 ) -> Result<Arc<dyn ServerCertVerifier>, VerifierBuilderError> {
     let inner =
         WebPkiServerVerifier::builder_with_provider(Arc::new(store(roots)), crypto()).build()?;
-    Ok(Arc::new(Servers { inner, roots: roots.into() }))
+    Ok(Arc::new(Servers { inner, roots: roots.into(), common_names }))
 }
 
 /// Verifies clients by these roots; those without a certificate pass unless it is `required`.
@@ -43,6 +45,20 @@ pub(crate) fn is_for_name(certificate: &CertificateDer<'_>, name: &ServerName<'_
         .is_ok_and(|parsed| rustls::client::verify_server_name(&parsed, name).is_ok())
 }
 
+/// Whether a common name is this host's: the same, or "*." in place of its first label.
+fn fits(own: &str, host: &str) -> bool {
+    let same = |one: &str, other: &str| !one.is_empty() && one.eq_ignore_ascii_case(other);
+    let host = host.strip_suffix('.').unwrap_or(host);
+    same(own, host)
+        || own.strip_prefix("*.").is_some_and(|parent| {
+            // A star for a whole top-level domain is nobody's name.
+            parent.contains('.')
+                && host
+                    .split_once('.')
+                    .is_some_and(|(first, rest)| !first.is_empty() && same(parent, rest))
+        })
+}
+
 fn store(roots: &[CertificateDer<'static>]) -> RootCertStore {
     let mut store = RootCertStore::empty();
     // A system's collection may have some that nobody can read.
@@ -54,6 +70,23 @@ fn store(roots: &[CertificateDer<'static>]) -> RootCertStore {
 struct Servers {
     inner: Arc<WebPkiServerVerifier>,
     roots: Box<[CertificateDer<'static>]>,
+    common_names: bool,
+}
+
+impl Servers {
+    /// Names are looked at last: all else was in order.
+    fn has_common_name(
+        &self,
+        error: &Error,
+        certificate: &CertificateDer<'_>,
+        name: &ServerName<'_>,
+    ) -> bool {
+        use CertificateError::{NotValidForName, NotValidForNameContext};
+        matches!(error, Error::InvalidCertificate(NotValidForName | NotValidForNameContext { .. }))
+            && self.common_names
+            && matches!(name, ServerName::DnsName(_))
+            && facts::common_name(certificate).is_some_and(|own| fits(&own, &name.to_str()))
+    }
 }
 
 impl ServerCertVerifier for Servers {
@@ -79,7 +112,12 @@ impl ServerCertVerifier for Servers {
                 now,
             ),
         };
-        verified.inspect_err(|_| explain::refused(end_entity, self.roots.len()))
+        match verified {
+            Err(error) if self.has_common_name(&error, end_entity, server_name) => {
+                Ok(ServerCertVerified::assertion())
+            }
+            verified => verified.inspect_err(|_| explain::refused(end_entity, self.roots.len())),
+        }
     }
 
     fn verify_tls12_signature(
@@ -173,4 +211,26 @@ fn valid_now(certificate: &CertificateDer<'_>, now: UnixTime) -> Result<(), Erro
         return Err(CertificateError::Expired.into());
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn common_names() {
+        let check = |own: &str, host: &str, expect: bool| {
+            assert_eq!(fits(own, host), expect, "{own} {host}");
+        };
+        check("a.example", "A.example", true);
+        check("a.example", "a.example.", true);
+        check("*.test.example", "a.test.example", true);
+        check("*.test.example", "a.b.test.example", false);
+        check("*.test.example", "test.example", false);
+        check("*.test.example", ".test.example", false);
+        check("*.example", "a.example", false);
+        check("*", "a", false);
+        check("", "", false);
+        check("a.example", "b.example", false);
+    }
 }

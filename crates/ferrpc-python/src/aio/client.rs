@@ -1,0 +1,340 @@
+//! Channels and calls whose event loop does their work: nothing here waits.
+//!
+//! ```text
+//!   LoopChannel: start -> LoopCall: take, next, send ...   None: not yet, the queue will tell
+//!        \-- adopt -> LoopConnection: the loop waits for its socket and pumps
+//! ```
+//!
+//! What happens comes through the loop's queue: the channel's tag with [`CONNECTION`], a call's
+//! with what of it is to be looked at.
+
+use std::os::fd::{IntoRawFd, RawFd};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::Waker;
+
+use bytes::Bytes;
+use ferrpc::blocking::{self, Driven, Message, PushError, RawCall, Waited};
+use ferrpc::{Code, Status};
+use pyo3::exceptions::PyOSError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyTuple};
+
+use super::queue::{LoopQueue, Queue};
+use crate::client::{Channel, Ended, Local, Method, number, options};
+use crate::metadata;
+
+/// A channel as an event loop holds it. Made and used in the loop's thread.
+#[pyclass(frozen, module = "grpc._ferrpc")]
+pub(super) struct LoopChannel {
+    channel: Py<Channel>,
+    queue: Local<Arc<Queue>>,
+    tag: u64,
+    /// The engine's channel that was told of the loop.
+    driven: Mutex<Option<Local<blocking::Channel>>>,
+}
+
+#[pymethods]
+impl LoopChannel {
+    #[new]
+    fn new(channel: Py<Channel>, queue: &LoopQueue, tag: u64) -> Self {
+        Self { channel, queue: Local::new(queue.queue()), tag, driven: Mutex::new(None) }
+    }
+
+    /// Has the loop of this thread drive the channel. Connections are announced by the channel's
+    /// tag.
+    fn drive(&self) {
+        let (Some(queue), Ok(channel)) = (self.queue.get(), self.channel.get().channel()) else {
+            return;
+        };
+        channel.drive(queue.waker(self.tag, CONNECTION));
+        *locked(&self.driven) = Some(Local::new(channel));
+    }
+
+    /// The loop is gone: the channel's own thread does the work.
+    fn stop_driving(&self, py: Python<'_>) {
+        let driven = locked(&self.driven).take();
+        if let Some(channel) = driven.as_ref().and_then(Local::get) {
+            py.detach(|| channel.stop_driving());
+        }
+    }
+
+    /// A connection that the loop is to drive; None if there is none that it does not.
+    fn adopt(&self) -> Option<LoopConnection> {
+        let driven = locked(&self.driven);
+        let connection = driven.as_ref()?.get()?.adopt()?;
+        let driven = Local::new(Mutex::new(Some(connection)));
+        Some(LoopConnection { driven, queue: Arc::clone(self.queue.get()?) })
+    }
+
+    /// Begins a call, for which the queue has `tag`; `request` is None where requests are a stream,
+    /// `unary` says that there is one response, for `take`. How it ended, if it could not begin.
+    #[pyo3(signature = (method, request, timeout, metadata, wait_for_ready, compression, tag, unary))]
+    #[expect(clippy::too_many_arguments, reason = "one crossing")]
+    fn start(
+        &self,
+        py: Python<'_>,
+        method: &Method,
+        request: Option<&[u8]>,
+        timeout: Option<f64>,
+        metadata: Option<&Bound<'_, PyAny>>,
+        wait_for_ready: Option<bool>,
+        compression: Option<u8>,
+        tag: u64,
+        unary: bool,
+    ) -> PyResult<Py<PyAny>> {
+        let message = request.map(Bytes::copy_from_slice);
+        let options = options(timeout, metadata, wait_for_ready, compression, message)?;
+        let (mut options, channel) = match (options, self.channel.get().channel()) {
+            (Ok(options), Ok(channel)) => (options, channel),
+            (Err(ended), _) | (_, Err(ended)) => return Ok(Py::new(py, ended)?.into_any()),
+        };
+        let Some(queue) = self.queue.get() else {
+            return Ok(Py::new(py, in_child())?.into_any());
+        };
+        options.watched = true;
+        let call = match channel.start_raw(method.raw(), options) {
+            Ok(call) => call,
+            Err(status) => {
+                let ended = Ended::local(status.code(), status.message());
+                return Ok(Py::new(py, ended)?.into_any());
+            }
+        };
+        let told = Arc::clone(queue);
+        call.on_end(move || told.push(tag, ENDED));
+        let inner = Inner {
+            call,
+            _channel: channel,
+            queue: Arc::clone(queue),
+            tag,
+            unary,
+            receive: OnceLock::new(),
+            send: OnceLock::new(),
+            unsent: Mutex::new(None),
+        };
+        Ok(Py::new(py, LoopCall { inner: Local::new(inner) })?.into_any())
+    }
+
+    /// The number of the connectivity state; begins to connect if asked to.
+    fn state(&self, connect: bool) -> u32 {
+        self.channel.get().connectivity(connect)
+    }
+
+    /// The queue has this tag with each state from now on. Returns what `unwatch` takes.
+    fn watch(&self, tag: u64, connect: bool) -> u64 {
+        let (Some(queue), Ok(channel)) = (self.queue.get(), self.channel.get().channel()) else {
+            return 0;
+        };
+        let queue = Arc::clone(queue);
+        channel.watch(move |state| queue.push(tag, number(state)), connect)
+    }
+
+    fn unwatch(&self, watcher: u64) {
+        if let Ok(channel) = self.channel.get().channel() {
+            channel.unwatch(watcher);
+        }
+    }
+}
+
+/// A connection that a loop drives.
+#[pyclass(frozen, module = "grpc._ferrpc")]
+pub(super) struct LoopConnection {
+    driven: Local<Mutex<Option<Driven>>>,
+    queue: Arc<Queue>,
+}
+
+#[pymethods]
+impl LoopConnection {
+    /// A descriptor of its socket, which the caller closes. Raises OSError.
+    fn socket(&self) -> PyResult<RawFd> {
+        let driven = self.driven.get().map(locked);
+        let Some(driven) = driven.as_ref().and_then(|driven| driven.as_ref()) else {
+            return Err(PyOSError::new_err("the connection is gone"));
+        };
+        Ok(driven.socket()?.into_raw_fd())
+    }
+
+    /// Does what there is to do. What it waits for, as bits, and in seconds. What happened is in
+    /// the queue, which does not wake the loop for it: it is to be drained now.
+    fn pump(&self, what: u32) -> (u32, Option<f64>) {
+        let Some(driven) = self.driven.get() else { return (OVER, None) };
+        self.queue.hold();
+        // Attached: it neither waits nor takes long, and whoever gets in between keeps the loop.
+        let pumped =
+            locked(driven).as_ref().map(|driven| driven.pump(what & READ != 0, what & WRITE != 0));
+        let Some(pumped) = pumped else { return (OVER, None) };
+        let bits = [
+            (pumped.read, READ),
+            (pumped.write, WRITE),
+            (pumped.again, AGAIN),
+            (pumped.over, OVER),
+        ];
+        let bits = bits.iter().filter(|(set, _)| *set).fold(0, |bits, (_, bit)| bits | bit);
+        (bits, pumped.after.map(|after| after.as_secs_f64()))
+    }
+
+    /// The loop lets go of it.
+    fn close(&self, py: Python<'_>) {
+        if let Some(driven) = self.driven.get() {
+            py.detach(|| drop(locked(driven).take()));
+        }
+    }
+}
+
+/// A call that was begun. When the last reference goes, it is cancelled.
+#[pyclass(frozen, module = "grpc._ferrpc")]
+pub(super) struct LoopCall {
+    inner: Local<Inner>,
+}
+
+struct Inner {
+    call: RawCall,
+    /// A channel lives as long as its calls.
+    _channel: blocking::Channel,
+    queue: Arc<Queue>,
+    tag: u64,
+    unary: bool,
+    receive: OnceLock<Waker>,
+    send: OnceLock<Waker>,
+    /// A message that there was no room for.
+    unsent: Mutex<Option<Message>>,
+}
+
+impl Inner {
+    fn receive(&self) -> &Waker {
+        self.receive.get_or_init(|| self.queue.waker(self.tag, RECEIVED))
+    }
+
+    fn send(&self) -> &Waker {
+        self.send.get_or_init(|| self.queue.waker(self.tag, ROOM))
+    }
+}
+
+#[pymethods]
+impl LoopCall {
+    /// The end of a call with one response: its bytes if all went well (then ask `initial_metadata`
+    /// and `end` for the rest), else how it ended; None: not yet. To be called once it has ended.
+    fn take(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        let Some(inner) = self.inner.get() else {
+            return Ok(Some(Py::new(py, in_child())?.into_any()));
+        };
+        let Some(mut unary) = inner.call.poll_unary(inner.receive()) else { return Ok(None) };
+        let outcome = unary.outcome.status();
+        if outcome.is_ok()
+            && outcome.metadata().is_empty()
+            && unary.initial.is_empty()
+            && let Some(message) = unary.message.take()
+        {
+            return Ok(Some(PyBytes::new(py, &message).into_any().unbind()));
+        }
+        Ok(Some(Py::new(py, Ended::of_unary(py, unary))?.into_any()))
+    }
+
+    /// Whether it is on its way; if not, the queue will tell as it does of room.
+    fn is_started(&self) -> bool {
+        let Some(inner) = self.inner.get() else { return true };
+        !matches!(inner.call.poll_started(inner.send()), Waited::Late)
+    }
+
+    /// The next message: bytes; or how the call ended, if there is none; None: not yet.
+    fn next(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        let Some(inner) = self.inner.get() else {
+            return Ok(Some(Py::new(py, in_child())?.into_any()));
+        };
+        let waited = match inner.call.at_hand() {
+            Some(waited) => waited,
+            None => inner.call.poll_message(inner.receive()),
+        };
+        match waited {
+            Waited::Ready(message) => Ok(Some(PyBytes::new(py, &message).into_any().unbind())),
+            Waited::Over(outcome) => Ok(Some(Py::new(py, Ended::of_call(&outcome))?.into_any())),
+            Waited::Late => Ok(None),
+        }
+    }
+
+    /// The initial metadata: empty if the call ended without; None: not yet.
+    fn initial_metadata<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyTuple>>> {
+        let Some(inner) = self.inner.get() else { return Ok(Some(PyTuple::empty(py))) };
+        match inner.call.poll_headers(inner.receive()) {
+            Waited::Ready(headers) => metadata::to_python(py, headers).map(Some),
+            Waited::Over(_) => Ok(Some(PyTuple::empty(py))),
+            Waited::Late => Ok(None),
+        }
+    }
+
+    /// How the call ended; None: not yet.
+    fn end(&self) -> Option<Ended> {
+        let Some(inner) = self.inner.get() else { return Some(in_child()) };
+        inner.call.outcome().as_ref().map(Ended::of_call)
+    }
+
+    /// Sends a message: True if it went, False if the call is over, None if there is no room yet:
+    /// then `send_again` is to be called when there is.
+    fn send(&self, message: &[u8]) -> Option<bool> {
+        let Some(inner) = self.inner.get() else { return Some(false) };
+        inner.sent(inner.call.poll_push(Bytes::copy_from_slice(message), inner.send()))
+    }
+
+    fn send_again(&self) -> Option<bool> {
+        let Some(inner) = self.inner.get() else { return Some(false) };
+        let Some(message) = locked(&inner.unsent).take() else { return Some(true) };
+        inner.sent(inner.call.poll_push_again(message, inner.send()))
+    }
+
+    /// No more messages follow.
+    fn half_close(&self) {
+        if let Some(inner) = self.inner.get() {
+            inner.call.half_close();
+        }
+    }
+
+    /// Ends the call; false if it was over.
+    fn cancel(&self, code: u32, details: String) -> bool {
+        let Some(inner) = self.inner.get() else { return false };
+        let code = i32::try_from(code).ok().and_then(|code| Code::try_from(code).ok());
+        inner.call.cancel(Status::new(code.unwrap_or(Code::Unknown), details))
+    }
+
+    /// Whether it has one response.
+    #[getter]
+    fn unary(&self) -> bool {
+        self.inner.get().is_some_and(|inner| inner.unary)
+    }
+}
+
+impl Inner {
+    fn sent(&self, result: Result<(), PushError>) -> Option<bool> {
+        match result {
+            Ok(()) => Some(true),
+            Err(PushError::Over(_)) => Some(false),
+            Err(PushError::Late(message)) => {
+                *locked(&self.unsent) = Some(message);
+                None
+            }
+        }
+    }
+}
+
+fn in_child() -> Ended {
+    Ended::local(Code::Cancelled, "Call cancelled in fork child")
+}
+
+/// Held for moments only, by threads that are attached or do not become so under it.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// With a channel's tag.
+const CONNECTION: u32 = 0;
+
+/// With a call's tag: it ended.
+const ENDED: u32 = 0;
+/// There is something received, perhaps.
+const RECEIVED: u32 = 1;
+/// There is room for a message, perhaps.
+const ROOM: u32 = 2;
+
+/// What a connection waits for, and what it got, in bits.
+const READ: u32 = 1;
+const WRITE: u32 = 2;
+const AGAIN: u32 = 4;
+const OVER: u32 = 8;

@@ -1,0 +1,37 @@
+//! Credentials as Python hands them to the engine's channels and ports.
+//!
+//! A channel is made anew in the child of a fork; so its credentials remember what they were made
+//! from. Those of a port belong to the process of its server.
+//!
+//! ```text
+//!   a handshake begins --> Fetches (queue) --> a Python thread: the user's fetcher
+//!   (engine's threads) <------ Fetch.keep | replace | fail
+//! ```
+
+mod channel;
+mod fetch;
+mod server;
+
+use ferrpc::credentials::LocalKind;
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+
+pub(crate) use channel::{ChannelCredentials, Shared};
+pub(crate) use server::ServerCredentials;
+
+/// Registers this module's items.
+pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<ChannelCredentials>()?;
+    module.add_class::<ServerCredentials>()?;
+    module.add_class::<fetch::Fetches>()?;
+    module.add_class::<fetch::Fetch>()
+}
+
+/// As `grpc.LocalConnectionType` numbers them.
+fn local_kind(number: u8) -> PyResult<LocalKind> {
+    match number {
+        0 => Ok(LocalKind::Unix),
+        1 => Ok(LocalKind::Tcp),
+        other => Err(PyValueError::new_err(format!("{other} is no grpc.LocalConnectionType"))),
+    }
+}

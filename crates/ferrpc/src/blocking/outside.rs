@@ -1,0 +1,199 @@
+//! A connection in the hands of an event loop of the program's.
+//!
+//! ```text
+//!   guard: shakes hands --> Outside: the loop waits for the socket and calls `pump`
+//!                              |
+//!                              v  the loop lets go of it, the channel is shut down
+//!                            Guard, as if there had been no loop
+//! ```
+//!
+//! Without a loop's thread there is no hop between threads: what its calls send goes out, and what
+//! comes is handed on, where the calls are. Other threads that have something to send wake the
+//! loop. The guard sleeps meanwhile.
+
+use std::mem;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::task::Waker;
+use std::thread::{self, ThreadId};
+use std::time::Duration;
+use std::{fmt, io};
+
+use super::connection::{Connection, Role, State, Wake};
+use super::lead::BUFFER_BYTES;
+use crate::transport::clock;
+
+/// The event loop that drives a channel's connections.
+pub(super) struct Driver {
+    /// Wakes the loop: there is a connection to adopt, or something to send.
+    pub(super) waker: Waker,
+    /// Its calls need not wake it: it pumps behind them.
+    thread: ThreadId,
+}
+
+/// A connection that an event loop drives, adopted from a [`Channel`](super::Channel). Dropped, it
+/// goes back to the channel's own thread.
+pub struct Driven {
+    connection: Arc<Connection>,
+}
+
+/// What a connection waits for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pumped {
+    /// Pump again when the socket is readable.
+    pub read: bool,
+    /// Pump again when the socket is writable.
+    pub write: bool,
+    /// Pump again after that time at the latest.
+    pub after: Option<Duration>,
+    /// There is more to read, which the socket may not know of: pump again soon.
+    pub again: bool,
+    /// It ended, or is the loop's no more: to be dropped.
+    pub over: bool,
+}
+
+impl Driver {
+    /// For the loop of this thread.
+    pub(super) fn new(waker: Waker) -> Self {
+        Self { waker, thread: thread::current().id() }
+    }
+}
+
+impl Connection {
+    /// Gives a connection that nobody else knows yet to an event loop.
+    pub(super) fn hand_out(&self, driver: Arc<Driver>) {
+        let mut state = self.lock();
+        state.role = Role::Outside;
+        // What is to be sent goes out with the first pump.
+        state.kicked = true;
+        state.wakes.push(Wake::Waker(driver.waker.clone()));
+        state.driver = Some(driver);
+        Self::unlock(state);
+    }
+
+    /// The loop does not work any more, or need not: the guard does.
+    pub(super) fn take_back(&self, state: &mut State) {
+        if state.role == Role::Outside {
+            state.driver = None;
+            state.dirty = true;
+            self.give_to_guard(state);
+        }
+    }
+
+    pub(super) fn let_go(&self) {
+        let mut state = self.lock();
+        self.take_back(&mut state);
+        Self::unlock(state);
+    }
+
+    /// Something is to be sent: wakes the loop, unless it is where that came from.
+    pub(super) fn tell_driver(&self, state: &mut State) {
+        if let Some(driver) = &state.driver
+            && driver.thread != thread::current().id()
+        {
+            self.ring(state);
+        }
+    }
+
+    fn ring(&self, state: &mut State) {
+        if let Some(driver) = &state.driver
+            && !mem::replace(&mut state.kicked, true)
+        {
+            state.wakes.push(Wake::Waker(driver.waker.clone()));
+        }
+    }
+
+    /// Wakes the loop if there is something to send that it may not know of.
+    pub(super) fn ring_if_dirty(&self) {
+        let mut state = self.lock();
+        if state.dirty && state.role == Role::Outside {
+            self.ring(&mut state);
+        }
+        Self::unlock(state);
+    }
+
+    fn pump(&self, readable: bool, writable: bool) -> Pumped {
+        let mine = Some(Role::Outside);
+        let mut state = self.lock();
+        if mine != Some(state.role) {
+            return Pumped { over: true, ..Pumped::default() };
+        }
+        state.kicked = false;
+        if writable {
+            state.blocked = false;
+            self.socket.settle();
+        }
+        self.fire_timers(&mut state);
+        let mut again = false;
+        if readable {
+            for round in 0..ROUNDS {
+                if !state.transport.wants_read() || state.closed.is_some() {
+                    break;
+                }
+                let mut buffer = mem::take(&mut state.buffer);
+                buffer.resize(BUFFER_BYTES, 0);
+                let received = self.socket.read(&mut buffer);
+                let whole = matches!(received, Ok(count) if count == buffer.len());
+                let failed = received.is_err();
+                self.received(&mut state, Some(received), buffer);
+                again = !failed && (whole || self.socket.holds_input());
+                if !again {
+                    break;
+                }
+                if round + 1 < ROUNDS {
+                    // Credit for what came, so that more can.
+                    state = self.flush(state, mine);
+                }
+            }
+        }
+        if state.dirty {
+            state = self.flush(state, mine);
+        }
+        let timers = state.transport.poll_timeout().into_iter().chain(state.queue_deadline());
+        let pumped = Pumped {
+            read: state.transport.wants_read(),
+            write: state.blocked || self.socket.owes(),
+            after: timers.min().map(|until| until.since(clock::now())),
+            again,
+            over: state.closed.is_some() || state.role != Role::Outside,
+        };
+        Self::unlock(state);
+        pumped
+    }
+}
+
+impl Driven {
+    pub(super) const fn new(connection: Arc<Connection>) -> Self {
+        Self { connection }
+    }
+
+    /// The socket, for its loop to wait for. It is another descriptor than the connection's own, so
+    /// that its number stays this socket's until it is closed.
+    pub fn socket(&self) -> io::Result<OwnedFd> {
+        self.connection.socket.as_fd().try_clone_to_owned()
+    }
+
+    /// Does what there is to do, and never waits: times, what the socket received (only if
+    /// `readable`), what is to be sent. To be called in the loop's thread, whenever what it last
+    /// returned says so and after whatever calls of the channel did there.
+    ///
+    /// Wakers and hooks of calls run meanwhile.
+    pub fn pump(&self, readable: bool, writable: bool) -> Pumped {
+        self.connection.pump(readable, writable)
+    }
+}
+
+impl Drop for Driven {
+    fn drop(&mut self) {
+        self.connection.let_go();
+    }
+}
+
+impl fmt::Debug for Driven {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Driven").finish_non_exhaustive()
+    }
+}
+
+/// Reads of one pump, before the loop has its turn.
+const ROUNDS: u32 = 4;

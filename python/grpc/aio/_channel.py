@@ -1,0 +1,362 @@
+"""Channels and their multicallables."""
+
+import asyncio
+
+from grpc import _channel_options, _common, _ferrpc
+from grpc._cython.cygrpc import UsageError
+from grpc._enums import ChannelConnectivity
+from grpc._grpcio_metadata import __version__
+from grpc.aio import _base_channel
+from grpc.aio._call import (
+    StreamStreamCall,
+    StreamUnaryCall,
+    UnaryStreamCall,
+    UnaryUnaryCall,
+)
+from grpc.aio._driver import Driver
+from grpc.aio._interceptor import (
+    InterceptedStreamStreamCall,
+    InterceptedStreamUnaryCall,
+    InterceptedUnaryStreamCall,
+    InterceptedUnaryUnaryCall,
+    StreamStreamClientInterceptor,
+    StreamUnaryClientInterceptor,
+    UnaryStreamClientInterceptor,
+    UnaryUnaryClientInterceptor,
+)
+
+_USER_AGENT = f"grpc-python-asyncio/{__version__}"
+
+
+class _BaseMultiCallable:
+    """What the four kinds share: the method, its (de)serialisers, and how a call begins."""
+
+    _streams = (False, False)
+    _call = None
+    _intercepted = None
+
+    def __init__(self, channel, method, request_serializer, response_deserializer, interceptors):
+        self._channel = channel
+        self._method = _common.encode(method)
+        self._request_serializer = request_serializer
+        self._response_deserializer = response_deserializer
+        # The channel's own list: what is added to it later counts.
+        self._interceptors = interceptors
+        self._engine_method = _ferrpc.ClientMethod(_common.decode(method), *self._streams)
+
+    def _begin(
+        self, request, timeout, metadata, credentials, wait_for_ready, compression
+    ):
+        """A call; through the interceptors, if there are any."""
+        channel = self._channel
+        if channel._closed:
+            raise UsageError("Channel is closed.")
+        interceptors = getattr(channel, self._interceptors)
+        if interceptors:
+            return self._intercepted(
+                self, interceptors, request, timeout, metadata, credentials, wait_for_ready,
+                compression,
+            )
+        return self._start(
+            request, timeout, metadata, credentials, wait_for_ready, compression, self
+        )
+
+    def _start(
+        self, request, timeout, metadata, credentials, wait_for_ready, compression, maker
+    ):
+        if credentials is not None:
+            # What they say would go over the wire for all to read.
+            raise UsageError("Call credentials are only valid on secure channels")
+        call = self._call(
+            self._channel,
+            request,
+            self._streams,
+            timeout,
+            metadata,
+            wait_for_ready,
+            None if compression is None else int(compression),
+            maker,
+        )
+        if self._streams[0]:
+            call._send_all(request)
+        return call
+
+
+    def _start_with(self, details, request, compression):
+        """What interceptors made of a call."""
+        maker = self
+        method = _common.encode(details.method)
+        if method != self._method:
+            maker = type(self)(
+                self._channel,
+                method,
+                self._request_serializer,
+                self._response_deserializer,
+                self._interceptors,
+            )
+        return self._start(
+            request,
+            details.timeout,
+            details.metadata,
+            details.credentials,
+            details.wait_for_ready,
+            compression,
+            maker,
+        )
+
+
+class UnaryUnaryMultiCallable(_BaseMultiCallable, _base_channel.UnaryUnaryMultiCallable):
+    _call = UnaryUnaryCall
+    _intercepted = InterceptedUnaryUnaryCall
+
+    def __call__(
+        self,
+        request,
+        *,
+        timeout=None,
+        metadata=None,
+        credentials=None,
+        wait_for_ready=None,
+        compression=None,
+    ):
+        return self._begin(request, timeout, metadata, credentials, wait_for_ready, compression)
+
+
+class UnaryStreamMultiCallable(_BaseMultiCallable, _base_channel.UnaryStreamMultiCallable):
+    _streams = (False, True)
+    _call = UnaryStreamCall
+    _intercepted = InterceptedUnaryStreamCall
+
+    def __call__(
+        self,
+        request,
+        *,
+        timeout=None,
+        metadata=None,
+        credentials=None,
+        wait_for_ready=None,
+        compression=None,
+    ):
+        return self._begin(request, timeout, metadata, credentials, wait_for_ready, compression)
+
+
+class StreamUnaryMultiCallable(_BaseMultiCallable, _base_channel.StreamUnaryMultiCallable):
+    _streams = (True, False)
+    _call = StreamUnaryCall
+    _intercepted = InterceptedStreamUnaryCall
+
+    def __call__(
+        self,
+        request_iterator=None,
+        timeout=None,
+        metadata=None,
+        credentials=None,
+        wait_for_ready=None,
+        compression=None,
+    ):
+        return self._begin(
+            request_iterator, timeout, metadata, credentials, wait_for_ready, compression
+        )
+
+
+class StreamStreamMultiCallable(_BaseMultiCallable, _base_channel.StreamStreamMultiCallable):
+    _streams = (True, True)
+    _call = StreamStreamCall
+    _intercepted = InterceptedStreamStreamCall
+
+    def __call__(
+        self,
+        request_iterator=None,
+        timeout=None,
+        metadata=None,
+        credentials=None,
+        wait_for_ready=None,
+        compression=None,
+    ):
+        return self._begin(
+            request_iterator, timeout, metadata, credentials, wait_for_ready, compression
+        )
+
+
+class Channel(_base_channel.Channel):
+    """A channel to a target, for the event loop it is made on or, if none runs then, the first that
+    uses it. It connects when a call or somebody who asks for its state wants that."""
+
+    def __init__(self, target, options, credentials, compression, interceptors):
+        self._unary_unary_interceptors = []
+        self._unary_stream_interceptors = []
+        self._stream_unary_interceptors = []
+        self._stream_stream_interceptors = []
+        for interceptor in interceptors or ():
+            self._add(interceptor)
+        read = _channel_options.Options(options or (), compression)
+        self._target = _common.decode(_common.encode(target))
+        user_agent = read.user_agent.replace("grpc-python/", "grpc-python-asyncio/", 1)
+        self._channel = _ferrpc.ClientChannel(self._target, user_agent, read.engine)
+        self._loop = _working_loop()
+        self._driver = None
+        self._closed = False
+
+    def _add(self, interceptor):
+        for kind, known in (
+            (UnaryUnaryClientInterceptor, self._unary_unary_interceptors),
+            (UnaryStreamClientInterceptor, self._unary_stream_interceptors),
+            (StreamUnaryClientInterceptor, self._stream_unary_interceptors),
+            (StreamStreamClientInterceptor, self._stream_stream_interceptors),
+        ):
+            if isinstance(interceptor, kind):
+                known.append(interceptor)
+                return
+        raise ValueError(
+            f"Interceptor {interceptor} must be UnaryUnaryClientInterceptor or "
+            "UnaryStreamClientInterceptor or StreamUnaryClientInterceptor or "
+            "StreamStreamClientInterceptor."
+        )
+
+    def _driven(self):
+        """The channel in its loop."""
+        driver = self._driver
+        if driver is None:
+            running = asyncio._get_running_loop()
+            if running is not None:
+                self._loop = running
+            if self._loop.is_closed():
+                raise RuntimeError("Event loop is closed")
+            driver = self._driver = Driver(self._channel, self._loop)
+        elif driver.events.closed:
+            raise RuntimeError("Event loop is closed")
+        return driver
+
+    async def __aenter__(self):
+        return self
+
+    async def __aexit__(self, exc_type, exc_val, exc_tb):
+        await self._close(None)
+
+    async def close(self, grace=None):
+        await self._close(grace)
+
+    async def _close(self, grace):
+        if grace is not None and grace < 0:
+            raise ValueError("Grace period should be positive.")
+        if self._closed:
+            return
+        self._closed = True
+        driver = self._driver
+        if driver is None:
+            self._channel.close()
+            return
+        try:
+            if grace:
+                await self._leave_time(driver, grace)
+        finally:
+            for call in _living(driver):
+                call.cancel()
+            # Before the sockets are left, so that what is cancelled is said.
+            driver.close()
+            self._channel.close()
+
+    async def _leave_time(self, driver, grace):
+        ends = [asyncio.ensure_future(call._until_ended()) for call in _living(driver)]
+        if ends:
+            _, late = await asyncio.wait(ends, timeout=grace)
+            for end in late:
+                end.cancel()
+
+    def __del__(self):
+        driver = getattr(self, "_driver", None)
+        if driver is None or self._closed or driver.events.closed:
+            return
+        try:
+            driver.loop.call_soon_threadsafe(driver.close)
+        except RuntimeError:
+            # The loop was closed this moment.
+            pass
+
+    # -- states ------------------------------------------------------------------------------------
+
+    def get_state(self, try_to_connect=False):
+        if self._closed:
+            return ChannelConnectivity.SHUTDOWN
+        number = self._driven().engine.state(bool(try_to_connect))
+        return _common.CONNECTIVITY_BY_NUMBER[number]
+
+    async def wait_for_state_change(self, last_observed_state):
+        if self._closed:
+            raise UsageError("Channel is closed.")
+        driver = self._driven()
+        changed = driver.loop.create_future()
+
+        def look(number):
+            state = _common.CONNECTIVITY_BY_NUMBER[number]
+            if state is not last_observed_state and not changed.done():
+                changed.set_result(state)
+
+        tag = driver.events.register(look)
+        watcher = driver.engine.watch(tag, False)
+        try:
+            state = await changed
+        finally:
+            driver.events.forget(tag)
+            driver.engine.unwatch(watcher)
+        if state is ChannelConnectivity.SHUTDOWN:
+            raise UsageError("Channel is closed.")
+
+    async def channel_ready(self):
+        state = self.get_state(try_to_connect=True)
+        while state is not ChannelConnectivity.READY:
+            await self.wait_for_state_change(state)
+            state = self.get_state(try_to_connect=True)
+
+    # -- calls -------------------------------------------------------------------------------------
+
+    def unary_unary(
+        self, method, request_serializer=None, response_deserializer=None, _registered_method=False
+    ):
+        return UnaryUnaryMultiCallable(
+            self, method, request_serializer, response_deserializer, "_unary_unary_interceptors"
+        )
+
+    def unary_stream(
+        self, method, request_serializer=None, response_deserializer=None, _registered_method=False
+    ):
+        return UnaryStreamMultiCallable(
+            self, method, request_serializer, response_deserializer, "_unary_stream_interceptors"
+        )
+
+    def stream_unary(
+        self, method, request_serializer=None, response_deserializer=None, _registered_method=False
+    ):
+        return StreamUnaryMultiCallable(
+            self, method, request_serializer, response_deserializer, "_stream_unary_interceptors"
+        )
+
+    def stream_stream(
+        self, method, request_serializer=None, response_deserializer=None, _registered_method=False
+    ):
+        return StreamStreamMultiCallable(
+            self, method, request_serializer, response_deserializer, "_stream_stream_interceptors"
+        )
+
+
+def _living(driver):
+    calls = [reference.call() for reference in list(driver.calls.values())]
+    return [call for call in calls if call is not None]
+
+
+def _working_loop():
+    running = asyncio._get_running_loop()
+    return asyncio.get_event_loop_policy().get_event_loop() if running is None else running
+
+
+def insecure_channel(target, options=None, compression=None, interceptors=None):
+    """A channel without security to `target`. `options` are pairs of a name and a value;
+    `compression` is a `grpc.Compression`, for requests; `interceptors` are client interceptors,
+    each of one kind. Raises ValueError for one of no kind."""
+    return Channel(target, options, None, compression, interceptors)
+
+
+def secure_channel(target, credentials, options=None, compression=None, interceptors=None):
+    """A channel to `target` with what `credentials` (`grpc.ChannelCredentials`) say of security;
+    the rest as in `insecure_channel`."""
+    raise NotImplementedError("grpc.aio.secure_channel is not there yet: see docs/differences.md")

@@ -1,0 +1,173 @@
+"""A channel's connections in the hands of its event loop.
+
+    loop: socket readable --> Connection.pump --> engine --> queue --> callbacks of calls
+          calls did something --> Driver.soon --> pump, behind what the loop is at
+
+Where a loop cannot wait for sockets, the channel's own thread does the work; what happens comes
+through the loop's queue then, too.
+"""
+
+import os
+
+from grpc import _ferrpc
+from grpc.aio import _loop
+
+_READ = 1
+_WRITE = 2
+_AGAIN = 4
+_OVER = 8
+
+
+class Driver:
+    """Of one channel in one loop. Made and used in the loop's thread."""
+
+    def __init__(self, engine, loop):
+        self.loop = loop
+        self.events = _loop.of(loop)
+        #: The running calls, by their tags: weak references that can be called with an event.
+        self.calls = {}
+        #: Those that somebody waits for, which are kept alive.
+        self.waited = {}
+        self._connections = []
+        self._scheduled = False
+        self._tag = self.events.register(self._announced)
+        self.engine = _ferrpc.LoopChannel(engine, self.events.queue, self._tag)
+        if self._can_wait():
+            self.engine.drive()
+        self.events.at_close(self._lost)
+
+    def _can_wait(self):
+        try:
+            self.events.queue.fileno()
+        except OSError:
+            return False
+        return True
+
+    def soon(self):
+        """The engine has something to send: does that behind what the loop is at."""
+        if not self._scheduled:
+            self._scheduled = True
+            self.events.afterwards(self._flush)
+
+    def close(self):
+        """Leaves the connections to the channel's own thread. In the loop."""
+        self.events.not_at_close(self._lost)
+        self.events.forget(self._tag)
+        self.engine.stop_driving()
+        for connection in list(self._connections):
+            connection.close()
+
+    def _flush(self):
+        self._scheduled = False
+        for connection in self._connections:
+            connection.pump(0)
+            if connection.over:
+                # The list is another one now.
+                self.soon()
+                return
+
+    def _announced(self, _what):
+        while (adopted := self.engine.adopt()) is not None:
+            try:
+                self._connections.append(_Connection(self, adopted))
+            except OSError:
+                # No more descriptors: the channel's own thread does it.
+                adopted.close()
+        self._flush()
+
+    def forget_connection(self, connection):
+        self._connections.remove(connection)
+
+    def _lost(self):
+        # The loop is closed, in whichever thread this is: its calls have nobody to wait for them.
+        self.engine.stop_driving()
+        for connection in list(self._connections):
+            connection.abandon()
+        self._connections.clear()
+        self.waited.clear()
+        for reference in list(self.calls.values()):
+            call = reference.call()
+            if call is not None:
+                call._lost()
+        self.calls.clear()
+
+
+class _Connection:
+    """One socket that the loop waits for."""
+
+    __slots__ = ("_driver", "_due", "_engine", "_reading", "_socket", "_timer", "_writing", "over")
+
+    def __init__(self, driver, engine):
+        self._driver = driver
+        self._engine = engine
+        self._socket = engine.socket()
+        self._reading = self._writing = False
+        self._timer = None
+        self._due = 0.0
+        self.over = False
+        self._wait_for(_READ)
+
+    def pump(self, what):
+        if self.over:
+            return
+        bits, after = self._engine.pump(what)
+        self._driver.events.drain(False)
+        if self.over:
+            return
+        if bits != _READ or self._writing or not self._reading:
+            if bits & _OVER:
+                self.close()
+                return
+            self._wait_for(bits)
+        if after is not None:
+            self._wake_after(after)
+
+    def _wait_for(self, bits):
+        loop = self._driver.loop
+        reading, writing = bool(bits & _READ), bool(bits & _WRITE)
+        if reading != self._reading:
+            self._reading = reading
+            if reading:
+                loop.add_reader(self._socket, self.pump, _READ)
+            else:
+                loop.remove_reader(self._socket)
+        if writing != self._writing:
+            self._writing = writing
+            if writing:
+                loop.add_writer(self._socket, self.pump, _WRITE)
+            else:
+                loop.remove_writer(self._socket)
+        if bits & _AGAIN:
+            loop.call_soon(self.pump, _READ)
+
+    def _wake_after(self, seconds):
+        """At the latest. A timer that is set is left until it is due: times mostly move on."""
+        loop = self._driver.loop
+        due = loop.time() + seconds
+        if self._timer is not None:
+            if self._due <= due:
+                return
+            self._timer.cancel()
+        self._due = due
+        self._timer = loop.call_at(due, self._timed)
+
+    def _timed(self):
+        self._timer = None
+        self.pump(0)
+
+    def close(self):
+        """In the loop."""
+        if self.over:
+            return
+        self._wait_for(0)
+        if self._timer is not None:
+            self._timer.cancel()
+        self.abandon()
+        self._driver.forget_connection(self)
+
+    def abandon(self):
+        """In any thread."""
+        if not self.over:
+            self.over = True
+            os.close(self._socket)
+            self._engine.close()

@@ -1,0 +1,198 @@
+"""What the engine tells an event loop: one queue for each loop, drained in one callback.
+
+    engine's threads --> LoopQueue (grpc._ferrpc) --> _Reader, in the loop --> callbacks by tag
+
+The queue's descriptor is one more that the loop waits for. Where a loop cannot wait for one, a
+thread of its own waits for the queue and wakes the loop. A loop does not say when it is closed, but
+it forgets its readers: whatever belongs to it hears of that through `at_close`.
+"""
+
+import asyncio
+import collections
+import itertools
+import os
+import threading
+import weakref
+
+from grpc import _ferrpc
+
+# Batches that are taken in one callback, before others of the loop have their turn.
+_ROUNDS = 4
+
+_lock = threading.Lock()
+_known = weakref.WeakKeyDictionary()
+
+
+def current():
+    """The `Events` of the running loop. Raises RuntimeError if none runs in this thread."""
+    return of(asyncio.get_running_loop())
+
+
+def of(loop):
+    """The `Events` of a loop; made with the first question. May be asked in any thread."""
+    events = _known.get(loop)
+    if events is None:
+        with _lock:
+            events = _known.get(loop)
+            if events is None:
+                events = _known[loop] = Events(loop)
+    return events
+
+
+class Events:
+    """What happens in the engine, for the objects of one loop.
+
+    `queue` is for the engine: `queue.push(tag, what)` there makes the callback of `tag` be called
+    with `what` here. Made by `of`.
+    """
+
+    def __init__(self, loop):
+        self.closed = False
+        self._callbacks = {}
+        self._tags = itertools.count(1)
+        self._at_close = set()
+        self._left = None
+        self._draining = False
+        self._afterwards = collections.deque()
+        # Weak, because the loop is what keeps these events.
+        self._loop = weakref.ref(loop)
+        self.queue = None
+        try:
+            self.queue = _ferrpc.LoopQueue(True)
+            _call_in(loop, loop.add_reader, self.queue.fileno(), _Reader(self))
+        except (NotImplementedError, OSError):
+            self.queue = _ferrpc.LoopQueue(False)
+            threading.Thread(
+                target=_wake, args=(self.queue, self._loop, self), name="grpc-aio", daemon=True
+            ).start()
+
+    def register(self, callback):
+        """A tag; `callback(what)` is called in the loop for each entry that has it."""
+        tag = next(self._tags)
+        self._callbacks[tag] = callback
+        return tag
+
+    def forget(self, tag):
+        """No more entries for this tag."""
+        self._callbacks.pop(tag, None)
+
+    def at_close(self, callback):
+        """`callback()` is called, in any thread, when the loop is closed or gone."""
+        if self.closed:
+            callback()
+        else:
+            self._at_close.add(callback)
+
+    def not_at_close(self, callback):
+        """Takes a callback of `at_close` back."""
+        self._at_close.discard(callback)
+
+    def afterwards(self, callback):
+        """Calls `callback()` once: behind the entries that are being handled, or, where none are,
+        in the loop's next turn. To be called in the loop."""
+        if not (self._draining or self._afterwards):
+            self._loop().call_soon(self._run_afterwards)
+        self._afterwards.append(callback)
+
+    def drain(self, rung):
+        """Takes what there is. To be called in the loop."""
+        loop = self._loop()
+        if self._draining or self.closed or loop is None:
+            return
+        drain = self.queue.drain
+        callbacks = self._callbacks
+        self._draining = True
+        try:
+            for _ in range(_ROUNDS):
+                if self._left is None:
+                    entries = drain(rung)
+                    rung = False
+                    if not entries:
+                        return
+                    self._left = iter(entries)
+                for tag, what in self._left:
+                    callback = callbacks.get(tag)
+                    if callback is not None:
+                        _guarded(loop, callback, what)
+                self._left = None
+                if self._afterwards:
+                    self._run_afterwards()
+            loop.call_soon(self.drain, False)
+        except BaseException:
+            # It ends the loop, most likely. If not, what is left has its turn.
+            loop.call_soon(self.drain, False)
+            raise
+        finally:
+            self._draining = False
+
+    def close(self):
+        """The loop is gone."""
+        if self.closed:
+            return
+        self.closed = True
+        if self.queue is not None:
+            self.queue.close()
+        self._callbacks.clear()
+        self._afterwards.clear()
+        while self._at_close:
+            try:
+                self._at_close.pop()()
+            except Exception:
+                # In the child of a fork, or while the interpreter ends: nothing is left to end.
+                pass
+
+    def _run_afterwards(self):
+        while self._afterwards:
+            _guarded(self._loop(), self._afterwards.popleft())
+
+
+class _Reader:
+    """Is called when the queue's descriptor is readable. Only the loop holds it."""
+
+    def __init__(self, events):
+        self._events = events
+
+    def __call__(self):
+        self._events.drain(True)
+
+    def __del__(self):
+        self._events.close()
+
+
+def _guarded(loop, callback, *arguments):
+    try:
+        callback(*arguments)
+    except Exception as error:
+        loop.call_exception_handler(
+            {"message": f"Exception in {callback!r} of grpc.aio", "exception": error}
+        )
+
+
+def _call_in(loop, function, *arguments):
+    """Calls a function in the loop: now, unless another thread runs it."""
+    if loop.is_running() and asyncio._get_running_loop() is not loop:
+        loop.call_soon_threadsafe(function, *arguments)
+    else:
+        function(*arguments)
+
+
+def _wake(queue, loop_of, events):
+    """Waits for a queue in place of a loop that cannot."""
+    while queue.wait():
+        loop = loop_of()
+        try:
+            loop.call_soon_threadsafe(events.drain, False)
+        except (AttributeError, RuntimeError):
+            # It is gone, or closed.
+            events.close()
+        del loop
+
+
+def _forked():
+    global _lock, _known
+    _lock = threading.Lock()
+    _known = weakref.WeakKeyDictionary()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)

@@ -1,0 +1,307 @@
+"""The server of `grpc.aio`: its ports, its life, and who takes the calls.
+
+    Server --- _Serving --- grpc._ferrpc.LoopServer (the engine)
+                  |
+                  +-- in the loop: takes calls in batches, runs their first steps at once
+
+What the loop holds is the `_Serving`, so that the server ends when its user forgets it.
+"""
+
+import asyncio
+import contextvars
+import time
+
+import grpc
+from grpc import _common
+from grpc import _ferrpc
+from grpc import _server
+from grpc import _serving
+from grpc import _utilities
+from grpc._cython import cygrpc
+from grpc.aio import _base_server
+from grpc.aio import _loop
+from grpc.aio._context import _ServicerContext
+from grpc.aio._handling import Plan, handle
+from grpc.aio._interceptor import ServerInterceptor
+from grpc.aio._steps import Steps
+
+# What the engine says of a server.
+_ARRIVED = 0
+
+# Calls that are taken at once, before others of the loop have their turn.
+_BATCH = 64
+
+_NEW = "new"
+_STARTED = "started"
+_STOPPING = "stopping"
+_STOPPED = "stopped"
+
+
+class _Serving:
+    """What a server, its calls and the loop share."""
+
+    def __init__(self, loop, thread_pool, interceptors, options, limit):
+        self.stage = _NEW
+        self.events = _loop.of(loop)
+        self.tag = self.events.register(self._happened)
+        self.engine = _ferrpc.LoopServer(options, self.events.queue, self.tag)
+        self.thread_pool = thread_pool
+        self.interceptors = tuple(interceptors)
+        self.generic_handlers = []
+        self.registered_handlers = {}
+        self.limit = limit
+        self.active = 0
+        self.plans = {}
+        self.deadline = None
+        self._steps = Steps(loop)
+        self._context = None
+        self._running = set()
+        self._waiters = set()
+        self._query = None
+        self.events.at_close(self.loop_closed)
+
+    # -- handlers -------------------------------------------------------------------------------
+
+    def known_methods(self):
+        """Handlers by path, as far as that is known before a call comes."""
+        known = dict(self.registered_handlers)
+        for handler in self.generic_handlers:
+            if type(handler) is not _utilities.DictionaryGenericHandler:
+                # It may answer for anything that stands behind it.
+                break
+            for path, method_handler in handler._method_handlers.items():
+                known.setdefault(path, method_handler)
+        return known
+
+    async def find(self, call):
+        """The `Plan` for a call, through the interceptors; None if there is no handler."""
+        details = _server._HandlerCallDetails(call.path, call.invocation_metadata)
+        handler = await self._query(details)
+        if handler is None:
+            return None
+        plan = self.plans.get(call.path)
+        return plan if plan is not None and plan.handler is handler else Plan(handler)
+
+    async def _lookup(self, details):
+        plan = self.plans.get(details.method)
+        if plan is not None:
+            return plan.handler
+        for candidate in self.generic_handlers:
+            handler = candidate.service(details)
+            if handler is not None:
+                return handler
+        return None
+
+    # -- life -----------------------------------------------------------------------------------
+
+    def start(self):
+        self.plans = {path: Plan(handler) for path, handler in self.known_methods().items()}
+        self._query = self._lookup
+        for interceptor in reversed(self.interceptors):
+            self._query = _intercepted(interceptor, self._query)
+        self._context = contextvars.copy_context()
+        routes = [
+            (path, plan.request_streaming, plan.response_streaming)
+            for path, plan in self.plans.items()
+        ]
+        self.engine.start(routes)
+        self.stage = _STARTED
+
+    def shutdown(self, grace):
+        """Ends the server within so many seconds; at once, if it has not been started. May be
+        called in any thread."""
+        end = time.monotonic() + (grace or 0)
+        self.stage = _STOPPING
+        if self.deadline is None or end < self.deadline:
+            self.deadline = end
+            self.engine.shutdown(max(end - time.monotonic(), 0.0))
+
+    async def ended(self, timeout):
+        """Waits for the server's end. Whether the time was over first."""
+        if self.stage == _STOPPED:
+            return False
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiters.add(waiter)
+        try:
+            done, _ = await asyncio.wait((waiter,), timeout=timeout)
+        finally:
+            self._waiters.discard(waiter)
+        return not done
+
+    def loop_closed(self):
+        """Nobody is there to handle calls: their callers shall hear of it."""
+        self.engine.shutdown(0.0)
+
+    # -- calls ----------------------------------------------------------------------------------
+
+    def _happened(self, what):
+        if what == _ARRIVED:
+            self._take()
+        elif self.stage != _STOPPED:
+            self.stage = _STOPPED
+            self.events.forget(self.tag)
+            self.events.not_at_close(self.loop_closed)
+            self._steps.close()
+            for waiter in self._waiters:
+                if not waiter.done():
+                    waiter.set_result(None)
+
+    def _take(self):
+        calls, more = self.engine.take(_BATCH)
+        if more:
+            self.events.queue.push(self.tag, _ARRIVED)
+        calls.reverse()
+        start = self._steps.start
+        try:
+            while calls:
+                call = calls.pop()
+                context = _ServicerContext(call, self)
+                task = start(
+                    handle(self, call, context),
+                    self._context.copy(),
+                    f"HandleExceptions[{call.path}]",
+                )
+                if task is not None:
+                    # The loop itself holds tasks weakly.
+                    self._running.add(task)
+                    task.add_done_callback(self._running.discard)
+                    context._goes_on(task)
+        finally:
+            # Whatever one of them raised, which ends the loop: the others are not lost in silence.
+            for call in calls:
+                call.finish(2, "The server's event loop was interrupted", None)
+
+    def in_thread(self, function, *arguments):
+        """A future of a function that runs on a thread, in the context of who asks."""
+        run = contextvars.copy_context().run
+        loop = asyncio.get_running_loop()
+        return loop.run_in_executor(self.thread_pool, run, function, *arguments)
+
+    def flush_later(self):
+        """The replies that were made are sent soon, together."""
+        self.events.afterwards(self.engine.flush)
+
+
+def _intercepted(interceptor, continuation):
+    return lambda details: interceptor.intercept_service(continuation, details)
+
+
+class Server(_base_server.Server):
+    """See `grpc.aio.server`."""
+
+    def __init__(
+        self,
+        thread_pool,
+        generic_handlers,
+        interceptors,
+        options,
+        maximum_concurrent_rpcs,
+        compression,
+    ):
+        invalid = [one for one in interceptors or () if not isinstance(one, ServerInterceptor)]
+        if invalid:
+            raise ValueError(
+                f"Interceptor must be ServerInterceptor, the following are invalid: {invalid}"
+            )
+        if maximum_concurrent_rpcs is not None and maximum_concurrent_rpcs <= 0:
+            raise ValueError("maximum_concurrent_rpcs should be a positive integer")
+        numbers = _serving._numbers(options or ())
+        if compression is not None:
+            numbers.append(("grpc.default_compression_algorithm", int(compression)))
+        self._loop = _working_loop()
+        self._serving = _Serving(
+            self._loop, thread_pool, interceptors or (), numbers, maximum_concurrent_rpcs
+        )
+        self._serving.generic_handlers.extend(generic_handlers or ())
+
+    def add_generic_rpc_handlers(self, generic_rpc_handlers):
+        self._serving.generic_handlers.extend(generic_rpc_handlers)
+
+    def add_registered_method_handlers(self, service_name, method_handlers):
+        for method, handler in method_handlers.items():
+            path = _common.fully_qualified_method(service_name, method)
+            self._serving.registered_handlers[path] = handler
+
+    def add_insecure_port(self, address):
+        return self._bind(_common.decode(_common.encode(address)))
+
+    def add_secure_port(self, address, server_credentials):
+        raise NotImplementedError("TLS is not there yet: use add_insecure_port")
+
+    def _bind(self, address):
+        serving = self._serving
+        serving.engine.check_process()
+        if serving.stage in (_STOPPING, _STOPPED):
+            raise cygrpc.UsageError(
+                f"Failed to bind to address {address}: the server was stopped; make a new one"
+            )
+        try:
+            return serving.engine.bind(address)
+        except OSError as error:
+            raise RuntimeError(
+                f"Failed to bind to address {address}; set GRPC_VERBOSITY=debug environment "
+                f"variable to see detailed error message. ({error})"
+            ) from error
+
+    async def start(self):
+        serving = self._serving
+        serving.engine.check_process()
+        if serving.stage in (_STOPPING, _STOPPED):
+            raise cygrpc.UsageError("Server not in ready state")
+        if serving.stage == _NEW:
+            serving.start()
+
+    async def stop(self, grace):
+        serving = self._serving
+        serving.engine.check_process()
+        if serving.stage in (_NEW, _STOPPED):
+            return
+        serving.shutdown(grace)
+        await serving.ended(None)
+
+    async def wait_for_termination(self, timeout=None):
+        self._serving.engine.check_process()
+        return await self._serving.ended(timeout)
+
+    def __del__(self):
+        serving = getattr(self, "_serving", None)
+        if serving is not None and serving.stage != _STOPPED:
+            try:
+                serving.shutdown(0)
+            except Exception:
+                # In the child of a fork, or while the interpreter ends: there is nothing to stop.
+                pass
+
+
+def _working_loop():
+    """The running loop, or the one that will run in this thread."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.get_event_loop_policy().get_event_loop()
+
+
+def server(
+    migration_thread_pool=None,
+    handlers=None,
+    interceptors=None,
+    options=None,
+    maximum_concurrent_rpcs=None,
+    compression=None,
+):
+    """A new server, of the running event loop or the one that will run in this thread.
+
+    `migration_thread_pool` (`concurrent.futures.Executor`, or None for the loop's) runs handlers
+    that are plain functions; `handlers` are `grpc.GenericRpcHandler`s; `interceptors`
+    `grpc.aio.ServerInterceptor`s, the first outermost; `options` pairs of channel arguments.
+    More than `maximum_concurrent_rpcs` calls end with RESOURCE_EXHAUSTED. `compression`
+    (`grpc.Compression`) is that of all responses. Raises ValueError for what is no such thing.
+    """
+    return Server(
+        migration_thread_pool,
+        handlers,
+        interceptors,
+        options,
+        maximum_concurrent_rpcs,
+        compression,
+    )

@@ -1,0 +1,68 @@
+"""Certificates for tests, made when they are asked for."""
+
+import datetime
+import ipaddress
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+DAY = datetime.timedelta(days=1)
+
+
+class Authority:
+    """Issues certificates; `pem` is its own. All PEM is bytes."""
+
+    def __init__(self, name="ferrpc test root"):
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._name = _name(name)
+        builder = _builder(self._name, self._name, self._key.public_key(), -DAY, 365 * DAY)
+        builder = builder.add_extension(x509.BasicConstraints(True, None), critical=True)
+        self._certificate = builder.sign(self._key, hashes.SHA256())
+        self.pem = _pem(self._certificate)
+
+    def issue(self, *names, common_name=None, since=-DAY, until=30 * DAY):
+        """A pair of private key and chain, the order in which servers take them. Names are of
+        hosts, addresses, URIs (with "://") or mailboxes (with "@")."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([]) if common_name is None else _name(common_name)
+        builder = _builder(subject, self._name, key.public_key(), since, until)
+        if names:
+            alternatives = x509.SubjectAlternativeName([_general(name) for name in names])
+            builder = builder.add_extension(alternatives, critical=common_name is None)
+        both = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
+        builder = builder.add_extension(x509.ExtendedKeyUsage(both), critical=False)
+        certificate = builder.sign(self._key, hashes.SHA256())
+        private = key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+        return private, _pem(certificate)
+
+
+def _builder(subject, issuer, public_key, since, until):
+    now = datetime.datetime.now(datetime.timezone.utc)
+    builder = x509.CertificateBuilder().subject_name(subject).issuer_name(issuer)
+    builder = builder.public_key(public_key).serial_number(x509.random_serial_number())
+    return builder.not_valid_before(now + since).not_valid_after(now + until)
+
+
+def _name(common_name):
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+
+
+def _general(name):
+    if "://" in name:
+        return x509.UniformResourceIdentifier(name)
+    if "@" in name:
+        return x509.RFC822Name(name)
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
+
+
+def _pem(certificate):
+    return certificate.public_bytes(serialization.Encoding.PEM)
