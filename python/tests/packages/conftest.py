@@ -8,13 +8,6 @@ LIMIT = 30
 
 Text = wrappers_pb2.StringValue
 
-collect_ignore = []
-try:
-    import grpc.aio  # noqa: F401
-except ImportError:
-    # These packages import it.
-    collect_ignore.append("test_with_asyncio.py")
-
 
 def _refuse(request, context):
     context.abort(grpc.StatusCode.NOT_FOUND, f"no {request.value}")

@@ -1,4 +1,4 @@
-"""Packages made for grpcio that import grpc.aio, used with the synchronous API."""
+"""Packages made for grpcio that import grpc.aio too, used with the synchronous API."""
 
 import sys
 
