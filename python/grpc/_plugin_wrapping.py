@@ -77,7 +77,7 @@ class _Plugin:
     def known(self):
         """The metadata of a plugin that always says the same; None of others."""
         plugin = self._metadata_plugin
-        return plugin.metadata if type(plugin) is _auth.AccessTokenAuthMetadataPlugin else None
+        return plugin._metadata if type(plugin) is _auth.AccessTokenAuthMetadataPlugin else None
 
     def __call__(self, service_url, method_name, callback):
         """Asks for metadata; `callback(metadata, ok, error)` is called once, with pairs, True and

@@ -30,6 +30,10 @@ _INTERNAL = grpc.StatusCode.INTERNAL.value[0]
 _UNIMPLEMENTED = grpc.StatusCode.UNIMPLEMENTED.value[0]
 _CANCELLED_CODE = grpc.StatusCode.CANCELLED.value[0]
 
+_CALLING = "Exception calling application: "
+_ITERATING = "Exception iterating responses: "
+_UNPRINTABLE = {_CALLING: "Calling application", _ITERATING: "Iterating responses"}
+
 # What a call without a deadline has left, roughly: the seconds that fit into 64 bits.
 _NO_DEADLINE = float(2**63 - 1)
 
@@ -361,7 +365,7 @@ def _call_behavior(rpc_event, state, behavior, argument, request_deserializer, *
     try:
         return behavior(argument, context, *callback), True
     except Exception as exception:
-        _behavior_failed(state, rpc_event, "Exception calling application: ", exception)
+        _behavior_failed(state, rpc_event, _CALLING, exception)
         return None, False
 
 
@@ -369,7 +373,11 @@ def _behavior_failed(state, call, prefix, exception):
     if state.aborted:
         _abort(state, call, _UNKNOWN, b"RPC Aborted")
     elif not _is_rpc_error(state, exception):
-        details = f"{prefix}{exception}"
+        try:
+            details = f"{prefix}{exception}"
+        except Exception:
+            # Its own __str__ fails.
+            details = f"{_UNPRINTABLE[prefix]} raised unprintable Exception!"
         _LOGGER.exception(details)
         _abort(state, call, _UNKNOWN, _common.encode(details))
     elif not call.is_cancelled():
@@ -383,7 +391,7 @@ def _take_response_from_response_iterator(rpc_event, state, response_iterator):
     except StopIteration:
         return None, True
     except Exception as exception:
-        _behavior_failed(state, rpc_event, "Exception iterating responses: ", exception)
+        _behavior_failed(state, rpc_event, _ITERATING, exception)
         return None, False
 
 
@@ -497,13 +505,22 @@ def _handle_call(find_handler, call):
         call.finish(_UNIMPLEMENTED, "Method not found!", None)
         return
     state = _RPCState(call)
-    if handler.request_streaming:
-        thunk = _stream_request(call, state, handler.request_deserializer)
-        behavior = handler.stream_stream if handler.response_streaming else handler.stream_unary
-    else:
-        thunk = _unary_request(call, state, handler.request_deserializer)
-        behavior = handler.unary_stream if handler.response_streaming else handler.unary_unary
-    handle = _stream_response_in_pool if handler.response_streaming else _unary_response_in_pool
+    try:
+        if handler.request_streaming:
+            thunk = _stream_request(call, state, handler.request_deserializer)
+            behavior = (
+                handler.stream_stream if handler.response_streaming else handler.stream_unary
+            )
+        else:
+            thunk = _unary_request(call, state, handler.request_deserializer)
+            behavior = handler.unary_stream if handler.response_streaming else handler.unary_unary
+        handle = (
+            _stream_response_in_pool if handler.response_streaming else _unary_response_in_pool
+        )
+    except AttributeError as exception:
+        _LOGGER.exception("What an interceptor returned is no handler: %s", exception)
+        call.finish(_UNKNOWN, "Error in service handler!", None)
+        return
     try:
         handle(
             call,
