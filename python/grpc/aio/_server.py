@@ -10,6 +10,9 @@ What the loop holds is the `_Serving`, so that the server ends when its user for
 import asyncio
 import contextvars
 import time
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from typing import Optional
 
 import grpc
 from grpc import _common
@@ -25,6 +28,7 @@ from grpc.aio._context import _ServicerContext
 from grpc.aio._handling import Plan, handle
 from grpc.aio._interceptor import ServerInterceptor
 from grpc.aio._steps import Steps
+from grpc.aio._typing import ChannelArgumentType
 
 # What the engine says of a server.
 _ARRIVED = 0
@@ -285,13 +289,13 @@ def _working_loop():
 
 
 def server(
-    migration_thread_pool=None,
-    handlers=None,
-    interceptors=None,
-    options=None,
-    maximum_concurrent_rpcs=None,
-    compression=None,
-):
+    migration_thread_pool: Optional[Executor] = None,
+    handlers: Optional[Sequence[grpc.GenericRpcHandler]] = None,
+    interceptors: Optional[Sequence[ServerInterceptor]] = None,
+    options: Optional[ChannelArgumentType] = None,
+    maximum_concurrent_rpcs: Optional[int] = None,
+    compression: Optional[grpc.Compression] = None,
+) -> _base_server.Server:
     """A new server, of the running event loop or the one that will run in this thread.
 
     `migration_thread_pool` (`concurrent.futures.Executor`, or None for the loop's) runs handlers
