@@ -92,6 +92,8 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<Tally> {
         tally += over_tls(tls, &folder, &ferrpc[0], &parties, &progress)?;
     }
 
+    tally += with_optional_certificates(&folder, &ferrpc[0], &parties, &progress)?;
+
     if !options.reduced && options.peer.is_empty() {
         tally += proxies::run(workspace, &progress, options.require_all, &folder)?;
     }
@@ -132,6 +134,30 @@ fn over_tls(
     let pairs: Vec<_> = parties.iter().zip(&servers).map(|pair| (&ferrpc[0], pair)).collect();
     let title = format!("ferrpc's client over {what}, on the server of ...");
     tally += matrix(&title, progress, REDUCED, &pairs, |(_, (server, _))| server.name)?;
+    Ok(tally)
+}
+
+/// On ferrpc's server that asks for certificates and does not insist: everyone with one, and
+/// everyone without.
+fn with_optional_certificates(
+    folder: &Path,
+    ferrpc: &Party,
+    parties: &[Party],
+    progress: &Progress,
+) -> Result<Tally> {
+    let own = [ferrpc.over_tls(Tls::Mutual, folder).taking_all()];
+    let servers = start(&own, progress)?;
+    let mut tally = Tally::default();
+    for (tls, what) in [(Tls::Mutual, "with"), (Tls::Server, "without")] {
+        let clients: Vec<_> = [ferrpc]
+            .into_iter()
+            .chain(parties.iter().filter(|party| TLS_PEERS.contains(&party.name)))
+            .map(|party| party.over_tls(tls, folder))
+            .collect();
+        let pairs: Vec<_> = clients.iter().map(|client| (client, (&own[0], &servers[0]))).collect();
+        let title = format!("On ferrpc's server, {what} the certificate it asks for, ...");
+        tally += matrix(&title, progress, REDUCED, &pairs, |(client, _)| client.name)?;
+    }
     Ok(tally)
 }
 

@@ -9,7 +9,10 @@ use std::time::{Duration, Instant};
 use clap::{ArgGroup, Parser};
 use ferrpc::Channel;
 use ferrpc::client::{ConnectivityState, Keepalive};
-use ferrpc::credentials::{ChannelCredentials, CredentialsError, ServerCredentials, TlsFiles};
+use ferrpc::credentials::{
+    ChannelCredentials, ClientAuth, CredentialsError, Identity, Roots, ServerCredentials,
+    ServerTls, TlsFiles,
+};
 use ferrpc::server::{PingPolicy, Server};
 use ferrpc_testing::certificates;
 use ferrpc_testing::interop::client::{CASES, Peer};
@@ -93,6 +96,9 @@ struct Tls {
     /// Its private key.
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
+    /// Server: clients may come without a certificate.
+    #[arg(long, requires = "tls_ca", requires = "tls_cert")]
+    tls_optional: bool,
 }
 
 impl Tls {
@@ -108,9 +114,10 @@ impl Tls {
     }
 
     fn server(self) -> Result<ServerCredentials, CredentialsError> {
-        match self.tls_cert {
-            Some(_) => self.files().into_server(),
-            None => Ok(ServerCredentials::insecure()),
+        match (&self.tls_cert, self.tls_optional) {
+            (Some(_), true) => self.files().optional_client_auth().into_server(),
+            (Some(_), false) => self.files().into_server(),
+            (None, _) => Ok(ServerCredentials::insecure()),
         }
     }
 
