@@ -9,10 +9,7 @@ use std::time::{Duration, Instant};
 use clap::{ArgGroup, Parser};
 use ferrpc::Channel;
 use ferrpc::client::{ConnectivityState, Keepalive};
-use ferrpc::credentials::{
-    ChannelCredentials, ClientAuth, CredentialsError, Identity, Roots, ServerCredentials,
-    ServerTls, TlsFiles,
-};
+use ferrpc::credentials::{ChannelCredentials, CredentialsError, ServerCredentials, TlsFiles};
 use ferrpc::server::{PingPolicy, Server};
 use ferrpc_testing::certificates;
 use ferrpc_testing::interop::client::{CASES, Peer};
