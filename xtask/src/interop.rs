@@ -97,6 +97,8 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<Tally> {
         tally += over_tls(tls, &folder, &ferrpc, &parties, &progress)?;
     }
 
+    tally += with_optional_certificates(&folder, &ferrpc[0], &parties, &progress)?;
+
     if !options.reduced && options.peer.is_empty() {
         tally += proxies::run(workspace, &progress, options.require_all, &folder)?;
     }
@@ -150,6 +152,30 @@ fn over_tls(
         Tls::Mutual => " over mutual TLS",
     };
     both_ways(&ferrpc.over_tls(tls, folder), &peers, REDUCED, how, progress)
+}
+
+/// On ferrpc's server that asks for certificates and does not insist: everyone with one, and
+/// everyone without.
+fn with_optional_certificates(
+    folder: &Path,
+    ferrpc: &Party,
+    parties: &[Party],
+    progress: &Progress,
+) -> Result<Tally> {
+    let own = [ferrpc.over_tls(Tls::Mutual, folder).taking_all()];
+    let servers = start(&own, progress)?;
+    let mut tally = Tally::default();
+    for (tls, what) in [(Tls::Mutual, "with"), (Tls::Server, "without")] {
+        let clients: Vec<_> = [ferrpc]
+            .into_iter()
+            .chain(parties.iter().filter(|party| TLS_PEERS.contains(&party.name)))
+            .map(|party| party.over_tls(tls, folder))
+            .collect();
+        let pairs: Vec<_> = clients.iter().map(|client| (client, (&own[0], &servers[0]))).collect();
+        let title = format!("On ferrpc's server, {what} the certificate it asks for, ...");
+        tally += matrix(&title, progress, REDUCED, &pairs, |(client, _)| client.name)?;
+    }
+    Ok(tally)
 }
 
 fn start(parties: &[Party], progress: &Progress) -> Result<Vec<Server>> {

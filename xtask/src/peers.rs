@@ -64,6 +64,12 @@ impl Party {
         Ok(())
     }
 
+    /// The same, whose server with roots takes callers without a certificate, too: ferrpc's own.
+    pub(crate) fn taking_all(mut self) -> Self {
+        self.server.push("--tls-optional".into());
+        self
+    }
+
     /// The command that serves on a free port.
     pub(crate) fn server(&self) -> Command {
         let mut command = command(&self.server);

@@ -93,6 +93,9 @@ struct Tls {
     /// Its private key.
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
+    /// Server: clients may come without a certificate.
+    #[arg(long, requires = "tls_ca", requires = "tls_cert")]
+    tls_optional: bool,
 }
 
 impl Tls {
@@ -108,9 +111,10 @@ impl Tls {
     }
 
     fn server(self) -> Result<ServerCredentials, CredentialsError> {
-        match self.tls_cert {
-            Some(_) => self.files().into_server(),
-            None => Ok(ServerCredentials::insecure()),
+        match (&self.tls_cert, self.tls_optional) {
+            (Some(_), true) => self.files().optional_client_auth().into_server(),
+            (Some(_), false) => self.files().into_server(),
+            (None, _) => Ok(ServerCredentials::insecure()),
         }
     }
 
