@@ -84,13 +84,13 @@ class _Reference(weakref.ref):
 
     __slots__ = ("driver", "tag")
 
-    def __new__(cls, call, driver, tag):
+    def __new__(cls, call, driver):
         return super().__new__(cls, call, _dropped)
 
-    def __init__(self, call, driver, tag):
+    def __init__(self, call, driver):
         super().__init__(call, _dropped)
         self.driver = driver
-        self.tag = tag
+        self.tag = 0
 
     def call(self):
         return super().__call__()
@@ -137,18 +137,22 @@ class Call(Generic[RequestType, ResponseType]):
         else:
             request = None
         events = driver.events
-        # Known to the loop once it has begun: it may end at once.
-        tag = self._tag = events.register(None)
-        engine = driver.engine.start(
-            maker._engine_method,
-            request,
-            timeout,
-            metadata,
-            wait_for_ready,
-            compression,
-            tag,
-            not streams[1],
-        )
+        reference = _Reference(self, driver)
+        tag = self._tag = reference.tag = events.register(reference)
+        try:
+            engine = driver.engine.start(
+                maker._engine_method,
+                request,
+                timeout,
+                metadata,
+                wait_for_ready,
+                compression,
+                tag,
+                not streams[1],
+            )
+        except BaseException:
+            events.forget(tag)
+            raise
         if type(engine) is not _ferrpc.LoopCall:
             events.forget(tag)
             self._end = engine
@@ -156,8 +160,7 @@ class Call(Generic[RequestType, ResponseType]):
                 self._failure = cygrpc.ExecuteBatchError(_INVALID_METADATA)
             return
         self._engine = engine
-        reference = _Reference(self, driver, tag)
-        events._callbacks[tag] = driver.calls[tag] = reference
+        driver.calls[tag] = reference
         driver.soon()
 
     # -- events ------------------------------------------------------------------------------------

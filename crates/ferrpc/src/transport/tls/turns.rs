@@ -95,7 +95,7 @@ mod tests {
     #[test]
     fn the_cost_of_a_step() {
         let steps = Steps::new();
-        let mut cost = |micros| {
+        let cost = |micros| {
             steps.took(Duration::from_micros(micros));
             steps.cost.load(Ordering::Relaxed) / 1000
         };
