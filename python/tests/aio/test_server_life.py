@@ -342,7 +342,7 @@ def test_a_loop_that_has_no_readers():
 
 
 def test_uvloop():
-    uvloop = pytest.importorskip("uvloop", reason="ferrpc_only: uvloop is not installed")
+    uvloop = pytest.importorskip("uvloop")
 
     async def main():
         async with serving({"/s/UU": _hello, "/s/UUl": _hello_later}) as ends:
