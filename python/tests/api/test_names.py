@@ -179,5 +179,9 @@ def test_asyncio_is_there():
     assert experimental.insecure_channel is grpc.aio.insecure_channel
     assert all(hasattr(grpc.aio, name) for name in grpc.aio.__all__)
     assert len(grpc.aio.__all__) == 33
-    with pytest.raises(AttributeError):
-        grpc.nothing
+
+
+def test_names_that_are_not_there():
+    assert not hasattr(grpc, "nothing")
+    with pytest.raises(ImportError):
+        importlib.import_module("grpc.nothing")
