@@ -84,21 +84,16 @@ class _Reference(weakref.ref):
 
     __slots__ = ("driver", "tag")
 
-    def __new__(cls, call, driver):
-        return super().__new__(cls, call, _dropped)
-
-    def __init__(self, call, driver):
-        super().__init__(call, _dropped)
-        self.driver = driver
-        self.tag = 0
-
     def call(self):
-        return super().__call__()
+        return _referent(self)
 
     def __call__(self, what):
-        call = super().__call__()
+        call = _referent(self)
         if call is not None:
             call._event(what)
+
+
+_referent = weakref.ref.__call__
 
 
 def _dropped(reference):
@@ -110,34 +105,41 @@ def _dropped(reference):
 class Call(Generic[RequestType, ResponseType]):
     """What the four kinds share."""
 
+    # What most calls never change.
+    _deadline = None
+    _end = None
+    _cancelled = False
+    _initial = None
+    _callbacks = None
+    _receivers = ()
+    _senders = ()
+    _consumer = None
+    _failure = None
+    _engine = None
+    _tag = 0
+
     def __init__(
         self, channel, request, streams, timeout, metadata, wait_for_ready, compression, maker
     ):
         driver = channel._driven()
+        # A channel lives as long as its calls.
         self._channel = channel
         self._driver = driver
-        self._serializer = maker._request_serializer
+        self._serializer = serializer = maker._request_serializer
         self._deserializer = maker._response_deserializer
-        self._deadline = None if timeout is None else time.time() + timeout
-        self._end = None
-        self._cancelled = False
-        self._initial = None
-        self._callbacks = None
-        self._receivers = ()
-        self._senders = ()
-        self._consumer = None
-        self._failure = None
-        self._engine = None
-        self._tag = 0
+        if timeout is not None:
+            self._deadline = time.time() + timeout
         if not streams[0]:
-            request = _common.serialize(request, self._serializer)
+            if serializer is not None:
+                request = _common.serialize(request, serializer)
             if request is None:
                 self._end = End(_INTERNAL, _SERIALIZING)
                 return
         else:
             request = None
         events = driver.events
-        reference = _Reference(self, driver)
+        reference = _Reference(self, _dropped)
+        reference.driver = driver
         tag = self._tag = reference.tag = events.register(reference)
         try:
             engine = driver.engine.start(
@@ -161,7 +163,8 @@ class Call(Generic[RequestType, ResponseType]):
             return
         self._engine = engine
         driver.calls[tag] = reference
-        driver.soon()
+        if not driver.scheduled:
+            driver.soon()
 
     # -- events ------------------------------------------------------------------------------------
 
@@ -183,8 +186,10 @@ class Call(Generic[RequestType, ResponseType]):
         driver = self._driver
         driver.events.forget(self._tag)
         driver.calls.pop(self._tag, None)
-        self._wake(self._receivers)
-        self._wake(self._senders)
+        if self._receivers:
+            self._wake(self._receivers)
+        if self._senders:
+            self._wake(self._senders)
         if self._consumer is not None:
             self._consumer.cancel()
         callbacks = self._callbacks
@@ -200,11 +205,11 @@ class Call(Generic[RequestType, ResponseType]):
         self._cancelled = True
 
     def _wake(self, futures):
+        self._driver.waited.pop(self._tag, None)
+        for future in futures:
+            if not future.done():
+                future.set_result(None)
         if futures:
-            self._driver.waited.pop(self._tag, None)
-            for future in futures:
-                if not future.done():
-                    future.set_result(None)
             futures.clear()
 
     def _receiving(self):

@@ -29,7 +29,8 @@ class Driver:
         #: Those that somebody waits for, which are kept alive.
         self.waited = {}
         self._connections = []
-        self._scheduled = False
+        #: What is to be sent will be, this turn of the loop.
+        self.scheduled = False
         self._tag = self.events.register(self._announced)
         self.engine = _ferrpc.LoopChannel(engine, self.events.queue, self._tag)
         if self._can_wait():
@@ -45,8 +46,8 @@ class Driver:
 
     def soon(self):
         """The engine has something to send: does that behind what the loop is at."""
-        if not self._scheduled:
-            self._scheduled = True
+        if not self.scheduled:
+            self.scheduled = True
             self.events.afterwards(self._flush)
 
     def close(self):
@@ -58,7 +59,7 @@ class Driver:
             connection.close()
 
     def _flush(self):
-        self._scheduled = False
+        self.scheduled = False
         for connection in self._connections:
             connection.pump(0)
             if connection.over:

@@ -6,6 +6,7 @@ import threading
 import grpc
 import grpc.aio
 import pytest
+import uvloop
 
 from .calling import Methods, nowhere, run
 
@@ -134,8 +135,6 @@ def test_debug_mode(target):
 
 
 def test_uvloop(target):
-    uvloop = pytest.importorskip("uvloop")
-
     async def main():
         async with grpc.aio.insecure_channel(target) as channel:
             methods = Methods(channel)
