@@ -452,6 +452,11 @@ impl Role for Connection {
         self.elsewhere > 0
     }
 
+    fn looks_out(&self) -> bool {
+        // Else the peer is likely to wait for what other threads are doing, perhaps on this core.
+        self.elsewhere == 0
+    }
+
     fn trim(&mut self) {
         self.slots.trim();
     }
