@@ -90,10 +90,13 @@ impl Scene {
         self.empty.swap(0, Ordering::SeqCst)
     }
 
-    /// So many calls, one after the other, each in no time.
-    async fn calls(&mut self, count: usize) {
-        for _ in 0..count {
-            self.caller.unary("/t.T/Echo", "").await;
+    /// So many times so many calls at once, one load after the other, each in no time.
+    async fn calls(&mut self, times: usize, at_once: usize) {
+        for _ in 0..times {
+            let calls: Vec<_> = (0..at_once).map(|_| self.caller.begin("/t.T/Echo", "")).collect();
+            for call in calls {
+                self.caller.finished(call).await;
+            }
         }
     }
 }
@@ -101,7 +104,7 @@ impl Scene {
 #[tokio::test(start_paused = true)]
 async fn after_requests_in_quick_succession_the_next_is_awaited_and_others_run_meanwhile() {
     let mut scene = Scene::new(Dispatch::Inline);
-    scene.calls(10).await;
+    scene.calls(10, 4).await;
     let turns = Arc::new(AtomicUsize::new(0));
     let counting = tokio::spawn({
         let turns = Arc::clone(&turns);
@@ -122,19 +125,29 @@ async fn after_requests_in_quick_succession_the_next_is_awaited_and_others_run_m
 #[tokio::test(start_paused = true)]
 async fn after_a_request_that_was_long_in_coming_it_sleeps() {
     let mut scene = Scene::new(Dispatch::Inline);
-    scene.calls(10).await;
+    scene.calls(10, 4).await;
     scene.rest().await;
     for _ in 0..10 {
-        scene.calls(1).await;
+        scene.calls(1, 4).await;
         let empty = scene.rest().await;
         assert!(empty <= FEW, "{empty}");
     }
 }
 
 #[tokio::test(start_paused = true)]
+async fn callers_that_make_one_call_at_a_time_are_not_awaited() {
+    let mut scene = Scene::new(Dispatch::Inline);
+    scene.calls(10, 4).await;
+    scene.calls(10, 1).await;
+    scene.empty.store(0, Ordering::SeqCst);
+    let empty = scene.rest().await;
+    assert!(empty <= FEW, "{empty}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn nothing_is_awaited_while_a_handler_runs_elsewhere() {
     let mut scene = Scene::new(Dispatch::Spawn);
-    scene.calls(10).await;
+    scene.calls(10, 4).await;
     let call = scene.caller.begin("/t.T/Gate", "");
     scene.caller.write().await;
     scene.empty.store(0, Ordering::SeqCst);

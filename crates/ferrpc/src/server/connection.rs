@@ -452,9 +452,11 @@ impl Role for Connection {
         self.elsewhere > 0
     }
 
-    fn looks_out(&self) -> bool {
+    fn looks_out(&self, open: usize) -> bool {
+        // A caller that makes one call at a time would be served sooner, but not for less.
+        let worthwhile = open > 0 || self.pacing.is_shared();
         // Else the peer is likely to wait for what other threads are doing, perhaps on this core.
-        self.elsewhere == 0
+        worthwhile && self.elsewhere == 0
     }
 
     fn trim(&mut self) {

@@ -21,6 +21,11 @@ impl Pacing {
         self.answered == 1 && (FEWEST..=MOST).contains(&self.recent)
     }
 
+    /// Whether there lately was more than one answer in a batch.
+    pub(super) const fn is_shared(&self) -> bool {
+        self.recent > 1
+    }
+
     /// The batch ended.
     pub(super) fn end_batch(&mut self) {
         if self.answered > 0 {
@@ -50,10 +55,12 @@ mod tests {
         };
         assert_eq!([batch(8), batch(8), batch(8)], [0, 1, 1], "the first one is news");
         assert_eq!([batch(100), batch(100)], [1, 0]);
+        assert!(pacing.is_shared());
         let mut pacing = Pacing::default();
         for _ in 0..100 {
             assert!(!pacing.answered());
             pacing.end_batch();
+            assert!(!pacing.is_shared());
         }
     }
 }

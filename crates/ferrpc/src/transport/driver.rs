@@ -57,8 +57,10 @@ pub(crate) trait Role: Send + 'static {
         true
     }
 
-    /// Whether the peer's next bytes may be looked out for a moment before the task sleeps.
-    fn looks_out(&self) -> bool {
+    /// Whether the peer's next bytes may be looked out for a moment before the task sleeps, where
+    /// so many calls are `open`.
+    fn looks_out(&self, open: usize) -> bool {
+        let _ = open;
         false
     }
 
@@ -235,7 +237,10 @@ impl<R: Role> Driver<R> {
         }
         if busy {
             cx.waker().wake_by_ref();
-        } else if input == Input::Drained && self.role.looks_out() && self.lookout.another(now) {
+        } else if input == Input::Drained
+            && self.role.looks_out(self.transport.open_calls())
+            && self.lookout.another(now)
+        {
             give_way(cx);
         } else if !self.mailbox.end() {
             cx.waker().wake_by_ref();
