@@ -21,6 +21,13 @@ impl Pacing {
         self.answered == 1 && (FEWEST..=MOST).contains(&self.recent)
     }
 
+    /// A large request was answered. Several callers look like one then, as the requests come in one
+    /// by one: it counts as a small batch.
+    pub(super) fn took_large(&mut self) {
+        // One is taken off at the batch's end.
+        self.recent = self.recent.max(2 + 1);
+    }
+
     /// Whether there lately was more than one answer in a batch.
     pub(super) const fn is_shared(&self) -> bool {
         self.recent > 1
@@ -62,5 +69,9 @@ mod tests {
             pacing.end_batch();
             assert!(!pacing.is_shared());
         }
+        pacing.took_large();
+        assert!(!pacing.answered());
+        pacing.end_batch();
+        assert!(pacing.is_shared());
     }
 }
