@@ -32,6 +32,11 @@ def ask(parts, service_url, method_name, done):
     _workers.run(_Asking(parts, service_url, method_name, done).ask_next)
 
 
+def run(job):
+    """Runs `job()` on such a thread."""
+    _workers.run(job)
+
+
 def wait(parts, service_url, method_name, timeout):
     """Asks and waits, at most so many seconds: what `ask` gives, or None when they are over."""
     until = None if timeout is None else time.monotonic() + timeout

@@ -10,7 +10,7 @@ class AccessTokenAuthMetadataPlugin(grpc.AuthMetadataPlugin):
         self._access_token = access_token
 
     @property
-    def metadata(self):
+    def _metadata(self):
         """What it sends with every call."""
         return _authorization(self._access_token)
 

@@ -28,6 +28,9 @@ __all__ = (
 
 _LOGGER = logging.getLogger(__name__)
 
+# What makes the engine's half of a channel; another in programs of gevent.
+new_engine = _ferrpc.ClientChannel
+
 _EMPTY_FLAGS = 0
 
 _SERIALIZING = "Exception serializing request!"
@@ -44,6 +47,18 @@ _DEFAULT_TIMEOUT = _default_timeout()
 
 class _MultiCallable:
     """What the four kinds share: the method, its (de)serialisers, and how a call begins."""
+
+    # Wrappers made with functools.wraps take over an object's __dict__, among them those of
+    # google-api-core, which have a `_target` of their own: so these stay out of it.
+    __slots__ = (
+        "_channel",
+        "_engine",
+        "_engine_method",
+        "_method",
+        "_request_serializer",
+        "_response_deserializer",
+        "_target",
+    )
 
     def __init__(self, channel, method, request_serializer, response_deserializer, streams):
         self._channel = channel
@@ -148,6 +163,8 @@ def _send_all(request_iterator, call, serializer):
 
 
 class _UnaryUnaryMultiCallable(_MultiCallable, grpc.UnaryUnaryMultiCallable):
+    __slots__ = ()
+
     def __call__(
         self,
         request,
@@ -226,6 +243,8 @@ class _UnaryUnaryMultiCallable(_MultiCallable, grpc.UnaryUnaryMultiCallable):
 
 
 class _UnaryStreamMultiCallable(_MultiCallable, grpc.UnaryStreamMultiCallable):
+    __slots__ = ()
+
     _kind = _MultiThreadedRendezvous
 
     def __call__(
@@ -248,10 +267,14 @@ class _UnaryStreamMultiCallable(_MultiCallable, grpc.UnaryStreamMultiCallable):
 
 
 class _SingleThreadedUnaryStreamMultiCallable(_UnaryStreamMultiCallable):
+    __slots__ = ()
+
     _kind = _SingleThreadedRendezvous
 
 
 class _StreamUnaryMultiCallable(_MultiCallable, grpc.StreamUnaryMultiCallable):
+    __slots__ = ()
+
     def __call__(
         self,
         request_iterator,
@@ -313,6 +336,8 @@ class _EndOfStream:
 
 
 class _StreamStreamMultiCallable(_MultiCallable, grpc.StreamStreamMultiCallable):
+    __slots__ = ()
+
     def __call__(
         self,
         request_iterator,
@@ -342,7 +367,7 @@ class Channel(grpc.Channel):
             read.single_threaded or "GRPC_SINGLE_THREADED_UNARY_STREAM" in os.environ
         )
         # Programs ask it for `check_connectivity_state`.
-        self._channel = _ferrpc.ClientChannel(self._target, read.user_agent, read.engine)
+        self._channel = new_engine(self._target, read.user_agent, read.engine)
         self._closed = False
         self._lock = threading.Lock()
         self._subscriptions = []

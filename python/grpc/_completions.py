@@ -14,6 +14,18 @@ from grpc import _ferrpc
 
 _LOGGER = logging.getLogger("grpc._channel")
 
+
+
+def _start_thread(target):
+    thread = threading.Thread(target=target, name="grpc-callbacks", daemon=True)
+    thread.start()
+    return thread
+
+
+# How that thread is started and waits; otherwise in programs of gevent.
+start = _start_thread
+take = _ferrpc.take_completions
+
 _lock = threading.Lock()
 _handlers = {}
 _tags = itertools.count(1)
@@ -28,8 +40,7 @@ def register(handler):
         tag = next(_tags)
         _handlers[tag] = handler
         if _thread is None:
-            _thread = threading.Thread(target=_run, name="grpc-callbacks", daemon=True)
-            _thread.start()
+            _thread = start(_run)
             atexit.register(_stop, _thread)
     return tag
 
@@ -40,7 +51,7 @@ def forget(tag):
 
 
 def _run():
-    while (happened := _ferrpc.take_completions()) is not None:
+    while (happened := take()) is not None:
         for tag, value in happened:
             handler = _handlers.get(tag)
             if handler is None:

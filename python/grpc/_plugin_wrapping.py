@@ -2,7 +2,9 @@
 
 import collections
 import contextvars
+import functools
 import logging
+import sys
 import threading
 
 import grpc
@@ -42,7 +44,12 @@ class _AuthMetadataPluginCallback(grpc.AuthMetadataPluginCallback):
             if state.called or state.exception is not None:
                 return
             state.called = True
-        self._callback(None, False, "the plugin let go of its callback without an answer")
+        if not sys.is_finalizing():
+            from grpc import _asking
+
+            # Garbage is collected anywhere, under any lock.
+            text = "the plugin let go of its callback without an answer"
+            _asking.run(functools.partial(self._callback, None, False, text))
 
     def __call__(self, metadata, error):
         with self._state.lock:
@@ -70,7 +77,7 @@ class _Plugin:
     def known(self):
         """The metadata of a plugin that always says the same; None of others."""
         plugin = self._metadata_plugin
-        return plugin.metadata if type(plugin) is _auth.AccessTokenAuthMetadataPlugin else None
+        return plugin._metadata if type(plugin) is _auth.AccessTokenAuthMetadataPlugin else None
 
     def __call__(self, service_url, method_name, callback):
         """Asks for metadata; `callback(metadata, ok, error)` is called once, with pairs, True and

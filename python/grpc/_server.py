@@ -30,6 +30,10 @@ _INTERNAL = grpc.StatusCode.INTERNAL.value[0]
 _UNIMPLEMENTED = grpc.StatusCode.UNIMPLEMENTED.value[0]
 _CANCELLED_CODE = grpc.StatusCode.CANCELLED.value[0]
 
+_CALLING = "Exception calling application: "
+_ITERATING = "Exception iterating responses: "
+_UNPRINTABLE = {_CALLING: "Calling application", _ITERATING: "Iterating responses"}
+
 # What a call without a deadline has left, roughly: the seconds that fit into 64 bits.
 _NO_DEADLINE = float(2**63 - 1)
 
@@ -38,6 +42,15 @@ _LOCAL = "transport_security_type"
 
 # Guards the lists of callbacks, which few calls have.
 _CALLBACKS = threading.Lock()
+
+
+def _identity_key(properties):
+    """The property of an auth context that has the identities of the caller; None without any."""
+    for key in ("x509_subject_alternative_name", "x509_common_name"):
+        if key in properties:
+            return key
+    # A caller on the same machine is known by that alone.
+    return _LOCAL if properties[_LOCAL] == [b"local"] else None
 
 
 class _HandlerCallDetails(
@@ -184,12 +197,7 @@ class _Context(grpc.ServicerContext):
         return None if key is None else self.auth_context().get(key)
 
     def peer_identity_key(self):
-        properties = self._rpc_event.auth_context()
-        for key in ("x509_subject_alternative_name", "x509_common_name"):
-            if key in properties:
-                return key
-        # A caller on the same machine is known by that alone.
-        return _LOCAL if properties[_LOCAL] == [b"local"] else None
+        return _identity_key(self._rpc_event.auth_context())
 
     def auth_context(self):
         return self._rpc_event.auth_context()
@@ -357,7 +365,7 @@ def _call_behavior(rpc_event, state, behavior, argument, request_deserializer, *
     try:
         return behavior(argument, context, *callback), True
     except Exception as exception:
-        _behavior_failed(state, rpc_event, "Exception calling application: ", exception)
+        _behavior_failed(state, rpc_event, _CALLING, exception)
         return None, False
 
 
@@ -365,7 +373,11 @@ def _behavior_failed(state, call, prefix, exception):
     if state.aborted:
         _abort(state, call, _UNKNOWN, b"RPC Aborted")
     elif not _is_rpc_error(state, exception):
-        details = f"{prefix}{exception}"
+        try:
+            details = f"{prefix}{exception}"
+        except Exception:
+            # Its own __str__ fails.
+            details = f"{_UNPRINTABLE[prefix]} raised unprintable Exception!"
         _LOGGER.exception(details)
         _abort(state, call, _UNKNOWN, _common.encode(details))
     elif not call.is_cancelled():
@@ -379,7 +391,7 @@ def _take_response_from_response_iterator(rpc_event, state, response_iterator):
     except StopIteration:
         return None, True
     except Exception as exception:
-        _behavior_failed(state, rpc_event, "Exception iterating responses: ", exception)
+        _behavior_failed(state, rpc_event, _ITERATING, exception)
         return None, False
 
 
@@ -493,13 +505,22 @@ def _handle_call(find_handler, call):
         call.finish(_UNIMPLEMENTED, "Method not found!", None)
         return
     state = _RPCState(call)
-    if handler.request_streaming:
-        thunk = _stream_request(call, state, handler.request_deserializer)
-        behavior = handler.stream_stream if handler.response_streaming else handler.stream_unary
-    else:
-        thunk = _unary_request(call, state, handler.request_deserializer)
-        behavior = handler.unary_stream if handler.response_streaming else handler.unary_unary
-    handle = _stream_response_in_pool if handler.response_streaming else _unary_response_in_pool
+    try:
+        if handler.request_streaming:
+            thunk = _stream_request(call, state, handler.request_deserializer)
+            behavior = (
+                handler.stream_stream if handler.response_streaming else handler.stream_unary
+            )
+        else:
+            thunk = _unary_request(call, state, handler.request_deserializer)
+            behavior = handler.unary_stream if handler.response_streaming else handler.unary_unary
+        handle = (
+            _stream_response_in_pool if handler.response_streaming else _unary_response_in_pool
+        )
+    except AttributeError as exception:
+        _LOGGER.exception("What an interceptor returned is no handler: %s", exception)
+        call.finish(_UNKNOWN, "Error in service handler!", None)
+        return
     try:
         handle(
             call,

@@ -27,6 +27,9 @@ from grpc import _utilities
 
 _LOGGER = logging.getLogger("grpc._server")
 
+# What makes the engine's half of a server; another in programs of gevent.
+new_engine = _ferrpc.Server
+
 _NEW = "new"
 _STARTED = "started"
 _STOPPING = "stopping"
@@ -39,7 +42,7 @@ class _Serving:
     def __init__(self, thread_pool, interceptors, options, maximum_concurrent_rpcs):
         self.lock = threading.RLock()
         self.stage = _NEW
-        self.engine = _ferrpc.Server(options, maximum_concurrent_rpcs)
+        self.engine = new_engine(options, maximum_concurrent_rpcs)
         self.pools = [thread_pool]
         self.interceptors = tuple(interceptors)
         self.generic_handlers = []

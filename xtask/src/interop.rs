@@ -20,7 +20,8 @@ use crate::workspace::Workspace;
 /// What to run.
 #[derive(Args, Default)]
 pub(crate) struct Options {
-    /// Only these peers: ferrpc-python, grpcio, grpcio-aio, grpc-java, grpc-go, grpc-js, tonic.
+    /// Only these peers: ferrpc-python, ferrpc-python-aio, grpcio, grpcio-aio, grpc-java, grpc-go,
+    /// grpc-js, tonic.
     #[arg(long, value_delimiter = ',', value_name = "PEER")]
     pub(crate) peer: Vec<String>,
     /// Only the four kinds of calls.
@@ -91,6 +92,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<Tally> {
     drop(servers);
 
     ferrpc.make_certificates(&folder)?;
+    let parties = [python, parties].concat();
     for tls in [Tls::Server, Tls::Mutual] {
         tally += over_tls(tls, &folder, &ferrpc, &parties, &progress)?;
     }

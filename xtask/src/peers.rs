@@ -11,7 +11,8 @@ use crate::workspace::Workspace;
 use crate::{process, python};
 
 /// The peers that speak TLS.
-pub(crate) const TLS_PEERS: [&str; 5] = [FERRPC, "grpcio", "grpcio-aio", "grpc-java", "grpc-go"];
+pub(crate) const TLS_PEERS: [&str; 6] =
+    [FERRPC, PYTHON_PEER, "grpcio", "grpcio-aio", "grpc-java", "grpc-go"];
 
 /// ferrpc's ends in Rust, and in Python.
 pub(crate) const FERRPC: &str = "ferrpc";
@@ -208,7 +209,8 @@ pub(crate) fn python_examples(
 
 /// What ferrpc's Python package takes part in the interop cases as, and what the names of the
 /// programs in `interop/grpcio` begin with: they are grpcio's and run on ferrpc unchanged.
-pub(crate) const PYTHON_ENDS: [(&str, &str); 1] = [(PYTHON_PEER, "")];
+pub(crate) const PYTHON_ENDS: [(&str, &str); 2] =
+    [(PYTHON_PEER, ""), ("ferrpc-python-aio", "aio_")];
 
 /// Those of `PYTHON_ENDS` with these names; without Python they are skipped like peers.
 pub(crate) fn python_ends(

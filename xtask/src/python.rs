@@ -172,7 +172,7 @@ impl<'a> Environment<'a> {
         // The folder, because an environment cannot be moved.
         (version, &self.folder).hash(&mut mark);
         let tests = self.workspace.root.join("python/tests");
-        for file in ["requirements.txt", "requirements-oracle.txt"] {
+        for file in ["requirements.txt", "requirements-oracle.txt", "packages/requirements.txt"] {
             fs::read(tests.join(file))?.hash(&mut mark);
         }
         let mark = format!("{:016x}", mark.finish());
@@ -191,7 +191,10 @@ impl<'a> Environment<'a> {
         command.args(["-m", "venv", "--clear"]).arg(&venv);
         clean(&mut command);
         process::output(&mut command, "python3 -m venv", process::BUILD)?;
-        self.pip(&["install".into(), "-r".into(), requirements.into()])?;
+        self.pip(&["install", "-r", requirements].map(OsString::from))?;
+        // What these depend on would bring grpcio.
+        let packages = ["install", "--no-deps", "-r", "python/tests/packages/requirements.txt"];
+        self.pip(&packages.map(OsString::from))?;
         self.done("venv", &mark)
     }
 

@@ -18,14 +18,15 @@ static SHOWN: AtomicUsize = AtomicUsize::new(0);
 /// time.
 #[inline]
 pub(crate) fn expect_messages(length: usize) {
-    if length >= WORTH_KEEPING && block(length) > SHOWN.load(Ordering::Relaxed) {
+    if length >= WORTH_KEEPING {
         show(block(length));
     }
 }
 
+/// Kept out of the path of small messages.
 #[cold]
 fn show(block: usize) {
-    if SHOWN.fetch_max(block, Ordering::Relaxed) < block {
+    if SHOWN.load(Ordering::Relaxed) < block && SHOWN.fetch_max(block, Ordering::Relaxed) < block {
         // The optimizer would remove memory that nobody sees.
         drop(black_box(Vec::<u8>::with_capacity(block)));
     }

@@ -259,6 +259,26 @@ fn idle_connections_end() {
 }
 
 #[test]
+fn idle_connections_end_at_the_clients_wish() {
+    let config = Config { max_idle: Some(secs(10)), ..Config::default() };
+    let mut pair = Pair::with(config, Config::default());
+    pair.advance(secs(8));
+    let call = pair.start("/test.Test/Call", Cardinality::Unary);
+    let (accepted, _) = pair.accept(Cardinality::Unary);
+    pair.advance(secs(100));
+    assert!(!pair.client.transport.is_draining(), "a call is open");
+    pair.server.transport.finish(pair.now, accepted, &Status::not_found("x"));
+    pair.drive();
+    assert_eq!(ends(&mut pair.client), [(Code::NotFound, true)], "{call:?}");
+    pair.advance(secs(10) - millis(1));
+    assert!(!pair.client.transport.is_draining());
+    pair.advance(millis(1));
+    assert!(pair.client.transport.is_finished() && pair.server.transport.is_finished());
+    assert_eq!(pair.client.transport.close_cause(), Some(&CloseCause::Graceful));
+    assert_eq!(pair.client.transport.poll_timeout(), None);
+}
+
+#[test]
 fn a_silent_peer_is_given_up() {
     let keepalive =
         Keepalive { interval: Some(secs(10)), timeout: secs(5), ..Keepalive::default() };

@@ -22,10 +22,15 @@ pub(crate) fn from_python(pairs: Option<&Bound<'_, PyAny>>) -> Result<Metadata, 
     let Some(pairs) = pairs.filter(|pairs| !pairs.is_none()) else { return Ok(metadata) };
     for pair in pairs.try_iter()? {
         let (key, value) = parts(&pair?)?;
-        let key = key
-            .cast::<PyString>()
-            .map_err(|_| PyTypeError::new_err(format!("metadata key is no str: {key}")))?;
-        let key = key.to_str()?;
+        let key = if let Ok(text) = key.cast::<PyString>() {
+            text.to_str()?
+        } else if let Ok(bytes) = key.cast::<PyBytes>() {
+            std::str::from_utf8(bytes.as_bytes()).map_err(|_| Refused::Invalid)?
+        } else if key.is_none() {
+            return Err(Refused::Invalid);
+        } else {
+            return Err(no_text(&key).into());
+        };
         push(&mut metadata, key, &value)?;
     }
     Ok(metadata)
@@ -70,11 +75,16 @@ fn push(metadata: &mut Metadata, key: &str, value: &Bound<'_, PyAny>) -> Result<
     if let Ok(text) = value.cast::<PyString>() {
         return append(metadata, key, text.to_str()?);
     }
-    let bytes = value
-        .cast::<PyBytes>()
-        .map_err(|_| PyTypeError::new_err(format!("Expected str, not {}", value.get_type())))?;
+    if value.is_none() {
+        return append(metadata, key, "");
+    }
+    let bytes = value.cast::<PyBytes>().map_err(|_| no_text(value))?;
     let text = std::str::from_utf8(bytes.as_bytes()).map_err(|_| Refused::Invalid)?;
     append(metadata, key, text)
+}
+
+fn no_text(what: &Bound<'_, PyAny>) -> PyErr {
+    PyTypeError::new_err(format!("Expected str, not {}", what.get_type()))
 }
 
 /// The engine trims what surrounds a value; a line's end is refused there as anywhere else in it.

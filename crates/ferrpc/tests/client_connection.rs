@@ -121,6 +121,18 @@ async fn states() {
 }
 
 #[tokio::test]
+async fn an_idle_connection_is_given_up() {
+    let server = TestServer::start().await;
+    let channel = Channel::builder(server.target()).idle_timeout(Duration::from_millis(50));
+    let channel = channel.connect().await.expect("the server runs");
+    for number in 1..=2 {
+        channel.unary(&ECHO, patient("")).await.expect("it answers");
+        assert_eq!(server.connections(), number);
+        assert_eq!(channel.state_changed(ConnectivityState::Ready).await, ConnectivityState::Idle);
+    }
+}
+
+#[tokio::test]
 async fn a_lost_connection_is_replaced() {
     let server = TestServer::start().await;
     let channel = Channel::builder(server.target()).connect().await.expect("the server runs");

@@ -179,6 +179,29 @@ async fn in_the_same_process() {
     all_kinds(&channel, "inproc").await;
 }
 
+/// More answers than one pass writes, while calls go on coming: none is read before it has a place.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_large_calls_at_a_time() {
+    let server = Server::builder().add_service(routes()).bind("127.0.0.1:0").await.expect("bound");
+    let target = server.local_addr().expect("TCP").to_string();
+    let channel = Channel::builder(target).connect().await.expect("the server runs");
+    let message = Bytes::from(vec![7; 64 << 10]);
+    let callers: Vec<_> = (0..100)
+        .map(|_| {
+            let (channel, message) = (channel.clone(), message.clone());
+            tokio::spawn(async move {
+                for _ in 0..30 {
+                    let response = channel.unary(&ECHO, Request::new(message.clone())).await;
+                    assert_eq!(response.expect("it answers").message().len(), message.len());
+                }
+            })
+        })
+        .collect();
+    for caller in callers {
+        caller.await.expect("all are answered");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn graceful_shutdown_loses_nothing() {
     let server = Server::builder().add_service(routes()).bind("127.0.0.1:0").await.expect("bound");

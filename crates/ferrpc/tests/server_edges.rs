@@ -18,7 +18,7 @@ use ferrpc::server::{
 };
 use ferrpc::transport::{ConnectionInfo, Io, in_process};
 use ferrpc::{Cardinality, Code, Method, Request, Response, Status, codec};
-use tokio::io::ReadBuf;
+use tokio::io::{AsyncReadExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, Sleep};
@@ -240,6 +240,19 @@ async fn the_limit_of_connections_serves_all_addresses() {
         assert_eq!(caller.unary("/t.T/Echo", "served").await.messages, ["served"]);
         assert_eq!(server.connection_count(), 1);
     }
+}
+
+#[tokio::test]
+async fn connections_above_the_limit_may_be_refused() {
+    let (routes, _) = routes(Dispatch::Auto);
+    let server = Server::builder().add_service(routes).max_connections(1).refuse_connections(true);
+    let server = server.bind("127.0.0.1:0").await.expect("binds");
+    let mut first = Caller::tcp(&server).await;
+    assert_eq!(first.unary("/t.T/Echo", "served").await.messages, ["served"]);
+    let mut second = TcpStream::connect(server.local_addr().expect("TCP")).await.expect("connects");
+    let mut bytes = [0; 1];
+    assert!(!matches!(second.read(&mut bytes).await, Ok(1..)), "it is closed without a word");
+    assert_eq!(first.unary("/t.T/Echo", "again").await.messages, ["again"]);
 }
 
 #[tokio::test]

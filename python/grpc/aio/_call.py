@@ -16,6 +16,7 @@ import weakref
 from typing import Generic
 
 from grpc import _common, _ferrpc
+from grpc._cython import cygrpc
 from grpc._cython.cygrpc import EOF, UsageError
 from grpc._enums import StatusCode
 from grpc.aio import _base_call
@@ -48,6 +49,7 @@ _REPRESENTATION = (
 _CANCELLED = StatusCode.CANCELLED.value[0]
 _INTERNAL = StatusCode.INTERNAL.value[0]
 _SERIALIZING = "Exception serializing request!"
+_INVALID_METADATA = "Invalid metadata"
 _DESERIALIZING = "Exception deserializing response!"
 
 # The events of a call.
@@ -82,13 +84,13 @@ class _Reference(weakref.ref):
 
     __slots__ = ("driver", "tag")
 
-    def __new__(cls, call, driver, tag):
+    def __new__(cls, call, driver):
         return super().__new__(cls, call, _dropped)
 
-    def __init__(self, call, driver, tag):
+    def __init__(self, call, driver):
         super().__init__(call, _dropped)
         self.driver = driver
-        self.tag = tag
+        self.tag = 0
 
     def call(self):
         return super().__call__()
@@ -124,6 +126,7 @@ class Call(Generic[RequestType, ResponseType]):
         self._receivers = ()
         self._senders = ()
         self._consumer = None
+        self._failure = None
         self._engine = None
         self._tag = 0
         if not streams[0]:
@@ -131,26 +134,33 @@ class Call(Generic[RequestType, ResponseType]):
             if request is None:
                 self._end = End(_INTERNAL, _SERIALIZING)
                 return
+        else:
+            request = None
         events = driver.events
-        # Known to the loop once it has begun: it may end at once.
-        tag = self._tag = events.register(None)
-        engine = driver.engine.start(
-            maker._engine_method,
-            request,
-            timeout,
-            metadata,
-            wait_for_ready,
-            compression,
-            tag,
-            not streams[1],
-        )
+        reference = _Reference(self, driver)
+        tag = self._tag = reference.tag = events.register(reference)
+        try:
+            engine = driver.engine.start(
+                maker._engine_method,
+                request,
+                timeout,
+                metadata,
+                wait_for_ready,
+                compression,
+                tag,
+                not streams[1],
+            )
+        except BaseException:
+            events.forget(tag)
+            raise
         if type(engine) is not _ferrpc.LoopCall:
             events.forget(tag)
             self._end = engine
+            if engine.details == _INVALID_METADATA:
+                self._failure = cygrpc.ExecuteBatchError(_INVALID_METADATA)
             return
         self._engine = engine
-        reference = _Reference(self, driver, tag)
-        events._callbacks[tag] = driver.calls[tag] = reference
+        driver.calls[tag] = reference
         driver.soon()
 
     # -- events ------------------------------------------------------------------------------------
@@ -283,8 +293,11 @@ class Call(Generic[RequestType, ResponseType]):
 
     async def wait_for_connection(self):
         while self._engine is not None and self._end is None:
-            if self._engine.is_started():
+            started = self._engine.is_started()
+            if started:
                 return
+            if started is not None:
+                break
             await self._sending()
         await self._raise_for_status()
 
@@ -296,6 +309,8 @@ class Call(Generic[RequestType, ResponseType]):
             raise self._error()
 
     def _error(self):
+        if self._failure is not None:
+            return self._failure
         end = self._end
         initial = self._initial
         if initial is None:

@@ -1,10 +1,14 @@
 """Channels and their multicallables."""
 
 import asyncio
+import time
+from collections.abc import Sequence
+from typing import Optional
 
-from grpc import _channel_options, _common, _ferrpc
+import grpc
+from grpc import _asking, _authorization, _channel_options, _common, _credentials, _ferrpc
 from grpc._cython.cygrpc import UsageError
-from grpc._enums import ChannelConnectivity
+from grpc._enums import ChannelConnectivity, StatusCode
 from grpc._grpcio_metadata import __version__
 from grpc.aio import _base_channel
 from grpc.aio._call import (
@@ -14,7 +18,9 @@ from grpc.aio._call import (
     UnaryUnaryCall,
 )
 from grpc.aio._driver import Driver
+from grpc.aio._errors import AioRpcError
 from grpc.aio._interceptor import (
+    ClientInterceptor,
     InterceptedStreamStreamCall,
     InterceptedStreamUnaryCall,
     InterceptedUnaryStreamCall,
@@ -24,6 +30,8 @@ from grpc.aio._interceptor import (
     UnaryStreamClientInterceptor,
     UnaryUnaryClientInterceptor,
 )
+from grpc.aio._metadata import Metadata
+from grpc.aio._typing import ChannelArgumentType
 
 _USER_AGENT = f"grpc-python-asyncio/{__version__}"
 
@@ -44,29 +52,32 @@ class _BaseMultiCallable:
         self._interceptors = interceptors
         self._engine_method = _ferrpc.ClientMethod(_common.decode(method), *self._streams)
 
-    def _begin(
-        self, request, timeout, metadata, credentials, wait_for_ready, compression
-    ):
+    def _begin(self, request, timeout, metadata, credentials, wait_for_ready, compression):
         """A call; through the interceptors, if there are any."""
         channel = self._channel
         if channel._closed:
             raise UsageError("Channel is closed.")
         interceptors = getattr(channel, self._interceptors)
-        if interceptors:
-            return self._intercepted(
-                self, interceptors, request, timeout, metadata, credentials, wait_for_ready,
-                compression,
-            )
-        return self._start(
-            request, timeout, metadata, credentials, wait_for_ready, compression, self
+        if not interceptors:
+            if credentials is None and not channel._call_credentials:
+                return self._start(request, timeout, metadata, wait_for_ready, compression, self)
+            said = _asking.known(self._parts(credentials))
+            if said is not None:
+                metadata = _joined(metadata, said)
+                return self._start(request, timeout, metadata, wait_for_ready, compression, self)
+        # Also a call whose credentials have to be asked: a task does that first.
+        return self._intercepted(
+            self,
+            interceptors,
+            request,
+            timeout,
+            metadata,
+            credentials,
+            wait_for_ready,
+            compression,
         )
 
-    def _start(
-        self, request, timeout, metadata, credentials, wait_for_ready, compression, maker
-    ):
-        if credentials is not None:
-            # What they say would go over the wire for all to read.
-            raise UsageError("Call credentials are only valid on secure channels")
+    def _start(self, request, timeout, metadata, wait_for_ready, compression, maker):
         call = self._call(
             self._channel,
             request,
@@ -81,8 +92,45 @@ class _BaseMultiCallable:
             call._send_all(request)
         return call
 
+    def _parts(self, credentials):
+        """The call credentials of a call, the channel's and its own."""
+        channel = self._channel
+        if not channel._is_secure:
+            # What they say would go over the wire for all to read.
+            raise UsageError("Call credentials are only valid on secure channels")
+        if credentials is None:
+            return channel._call_credentials
+        return (*channel._call_credentials, *_credentials.for_call(credentials._credentials))
 
-    def _start_with(self, details, request, compression):
+    async def _said(self, parts, method, timeout):
+        """What the credentials say; raises AioRpcError if there is no telling."""
+        loop = self._channel._loop
+        answered = loop.create_future()
+
+        def answer(*answer):
+            if not answered.done():
+                answered.set_result(answer)
+
+        def done(*answered_with):
+            try:
+                loop.call_soon_threadsafe(answer, *answered_with)
+            except RuntimeError:
+                # The loop is closed, and the call with it.
+                pass
+
+        authority = self._channel._channel.authority
+        _asking.ask(parts, *_authorization.context(authority, method), done)
+        try:
+            said, text = await asyncio.wait_for(answered, timeout)
+        except asyncio.TimeoutError:
+            raise AioRpcError(
+                StatusCode.DEADLINE_EXCEEDED, Metadata(), Metadata(), "Deadline Exceeded", ""
+            ) from None
+        if text is not None:
+            raise AioRpcError(StatusCode.UNAVAILABLE, Metadata(), Metadata(), text, text)
+        return said
+
+    async def _start_with(self, details, request, compression):
         """What interceptors made of a call."""
         maker = self
         method = _common.encode(details.method)
@@ -94,15 +142,17 @@ class _BaseMultiCallable:
                 self._response_deserializer,
                 self._interceptors,
             )
-        return self._start(
-            request,
-            details.timeout,
-            details.metadata,
-            details.credentials,
-            details.wait_for_ready,
-            compression,
-            maker,
-        )
+        timeout, metadata = details.timeout, details.metadata
+        if details.credentials is not None or self._channel._call_credentials:
+            parts = self._parts(details.credentials)
+            said = _asking.known(parts)
+            if said is None:
+                began = time.monotonic()
+                said = await self._said(parts, method, timeout)
+                if timeout is not None:
+                    timeout = max(timeout - (time.monotonic() - began), 0)
+            metadata = _joined(metadata, said)
+        return self._start(request, timeout, metadata, details.wait_for_ready, compression, maker)
 
 
 class UnaryUnaryMultiCallable(_BaseMultiCallable, _base_channel.UnaryUnaryMultiCallable):
@@ -190,6 +240,9 @@ class Channel(_base_channel.Channel):
         for interceptor in interceptors or ():
             self._add(interceptor)
         read = _channel_options.Options(options or (), compression)
+        read.secure(credentials)
+        self._call_credentials = () if credentials is None else credentials.call_credentials
+        self._is_secure = credentials is not None and credentials.is_secure
         self._target = _common.decode(_common.encode(target))
         user_agent = read.user_agent.replace("grpc-python/", "grpc-python-asyncio/", 1)
         self._channel = _ferrpc.ClientChannel(self._target, user_agent, read.engine)
@@ -339,6 +392,10 @@ class Channel(_base_channel.Channel):
         )
 
 
+def _joined(metadata, said):
+    return said if metadata is None else (*metadata, *said)
+
+
 def _living(driver):
     calls = [reference.call() for reference in list(driver.calls.values())]
     return [call for call in calls if call is not None]
@@ -349,14 +406,26 @@ def _working_loop():
     return asyncio.get_event_loop_policy().get_event_loop() if running is None else running
 
 
-def insecure_channel(target, options=None, compression=None, interceptors=None):
+def insecure_channel(
+    target: str,
+    options: Optional[ChannelArgumentType] = None,
+    compression: Optional[grpc.Compression] = None,
+    interceptors: Optional[Sequence[ClientInterceptor]] = None,
+) -> _base_channel.Channel:
     """A channel without security to `target`. `options` are pairs of a name and a value;
     `compression` is a `grpc.Compression`, for requests; `interceptors` are client interceptors,
     each of one kind. Raises ValueError for one of no kind."""
     return Channel(target, options, None, compression, interceptors)
 
 
-def secure_channel(target, credentials, options=None, compression=None, interceptors=None):
+def secure_channel(
+    target: str,
+    credentials: grpc.ChannelCredentials,
+    options: Optional[ChannelArgumentType] = None,
+    compression: Optional[grpc.Compression] = None,
+    interceptors: Optional[Sequence[ClientInterceptor]] = None,
+) -> _base_channel.Channel:
     """A channel to `target` with what `credentials` (`grpc.ChannelCredentials`) say of security;
     the rest as in `insecure_channel`."""
-    raise NotImplementedError("grpc.aio.secure_channel is not there yet: see docs/differences.md")
+    secrets = _credentials.for_channel(credentials._credentials)
+    return Channel(target, options, secrets, compression, interceptors)

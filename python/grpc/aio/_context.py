@@ -5,6 +5,7 @@ import logging
 
 import grpc
 from grpc import _ferrpc
+from grpc import _server
 from grpc._cython import cygrpc
 
 _LOGGER = logging.getLogger("grpc._cython.cygrpc")
@@ -250,11 +251,7 @@ class _ServicerContext:
 
     def peer_identity_key(self):
         """The property that has the identities, or None."""
-        properties = self.auth_context()
-        for key in ("x509_subject_alternative_name", "x509_common_name"):
-            if key in properties:
-                return key
-        return None
+        return _server._identity_key(self.auth_context())
 
     def auth_context(self):
         """A dict of lists of bytes."""

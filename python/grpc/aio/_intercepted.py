@@ -67,7 +67,8 @@ class InterceptedCall:
     async def _run(self, at, details, request):
         """What the interceptors from this one on make of it: a call."""
         if at == len(self._interceptors):
-            call = self._last_call = self._maker._start_with(details, request, self._compression)
+            call = await self._maker._start_with(details, request, self._compression)
+            self._last_call = call
             return call
         intercept = getattr(self._interceptors[at], self._intercept)
         continuation = functools.partial(self._run, at + 1)

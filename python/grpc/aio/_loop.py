@@ -56,12 +56,14 @@ class Events:
         self._afterwards = collections.deque()
         # Weak, because the loop is what keeps these events.
         self._loop = weakref.ref(loop)
-        self.queue = None
+        reader = _Reader()
         try:
             self.queue = _ferrpc.LoopQueue(True)
-            _call_in(loop, loop.add_reader, self.queue.fileno(), _Reader(self))
+            _call_in(loop, loop.add_reader, self.queue.fileno(), reader)
+            reader.events = self
         except (NotImplementedError, OSError):
             self.queue = _ferrpc.LoopQueue(False)
+            weakref.finalize(loop, self.close).atexit = False
             threading.Thread(
                 target=_wake, args=(self.queue, self._loop, self), name="grpc-aio", daemon=True
             ).start()
@@ -130,8 +132,7 @@ class Events:
         if self.closed:
             return
         self.closed = True
-        if self.queue is not None:
-            self.queue.close()
+        self.queue.close()
         self._callbacks.clear()
         self._afterwards.clear()
         while self._at_close:
@@ -149,14 +150,14 @@ class Events:
 class _Reader:
     """Is called when the queue's descriptor is readable. Only the loop holds it."""
 
-    def __init__(self, events):
-        self._events = events
+    events = None
 
     def __call__(self):
-        self._events.drain(True)
+        self.events.drain(True)
 
     def __del__(self):
-        self._events.close()
+        if self.events is not None:
+            self.events.close()
 
 
 def _guarded(loop, callback, *arguments):

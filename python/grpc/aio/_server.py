@@ -10,9 +10,13 @@ What the loop holds is the `_Serving`, so that the server ends when its user for
 import asyncio
 import contextvars
 import time
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from typing import Optional
 
 import grpc
 from grpc import _common
+from grpc import _credentials
 from grpc import _ferrpc
 from grpc import _server
 from grpc import _serving
@@ -24,6 +28,7 @@ from grpc.aio._context import _ServicerContext
 from grpc.aio._handling import Plan, handle
 from grpc.aio._interceptor import ServerInterceptor
 from grpc.aio._steps import Steps
+from grpc.aio._typing import ChannelArgumentType
 
 # What the engine says of a server.
 _ARRIVED = 0
@@ -223,12 +228,13 @@ class Server(_base_server.Server):
             self._serving.registered_handlers[path] = handler
 
     def add_insecure_port(self, address):
-        return self._bind(_common.decode(_common.encode(address)))
+        return self._bind(address, None)
 
     def add_secure_port(self, address, server_credentials):
-        raise NotImplementedError("TLS is not there yet: use add_insecure_port")
+        return self._bind(address, server_credentials._credentials)
 
-    def _bind(self, address):
+    def _bind(self, address, credentials):
+        address = _common.decode(_common.encode(address))
         serving = self._serving
         serving.engine.check_process()
         if serving.stage in (_STOPPING, _STOPPED):
@@ -236,8 +242,9 @@ class Server(_base_server.Server):
                 f"Failed to bind to address {address}: the server was stopped; make a new one"
             )
         try:
-            return serving.engine.bind(address)
-        except OSError as error:
+            engine = None if credentials is None else _credentials.for_port(credentials)
+            return serving.engine.bind(address, engine)
+        except (OSError, ValueError) as error:
             raise RuntimeError(
                 f"Failed to bind to address {address}; set GRPC_VERBOSITY=debug environment "
                 f"variable to see detailed error message. ({error})"
@@ -282,13 +289,13 @@ def _working_loop():
 
 
 def server(
-    migration_thread_pool=None,
-    handlers=None,
-    interceptors=None,
-    options=None,
-    maximum_concurrent_rpcs=None,
-    compression=None,
-):
+    migration_thread_pool: Optional[Executor] = None,
+    handlers: Optional[Sequence[grpc.GenericRpcHandler]] = None,
+    interceptors: Optional[Sequence[ServerInterceptor]] = None,
+    options: Optional[ChannelArgumentType] = None,
+    maximum_concurrent_rpcs: Optional[int] = None,
+    compression: Optional[grpc.Compression] = None,
+) -> _base_server.Server:
     """A new server, of the running event loop or the one that will run in this thread.
 
     `migration_thread_pool` (`concurrent.futures.Executor`, or None for the loop's) runs handlers

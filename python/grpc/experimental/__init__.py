@@ -137,7 +137,7 @@ __all__ = (
 
 def __getattr__(name):
     if name == "aio":
-        from grpc import aio
+        import importlib
 
-        return aio
+        return importlib.import_module("grpc.experimental.aio")
     raise AttributeError(f"module 'grpc.experimental' has no attribute {name!r}")

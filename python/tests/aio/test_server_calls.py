@@ -331,7 +331,10 @@ CANCELLED = [
 
 @pytest.mark.parametrize(("path", "name", "expected"), CANCELLED)
 @pytest.mark.parametrize("how", ["cancel", "deadline", "stop"])
-def test_a_handler_is_cancelled_with_its_call(how, path, name, expected):
+def test_a_handler_is_cancelled_with_its_call(how, path, name, expected, on_ferrpc):
+    if not on_ferrpc and (how, name) == ("stop", "streams"):
+        pytest.skip("ferrpc_only: grpcio's caller hears nothing before its deadline")
+
     async def main():
         stage = Stage()
         async with serving({path: getattr(stage, name)}) as ends:
@@ -344,7 +347,7 @@ def test_a_handler_is_cancelled_with_its_call(how, path, name, expected):
             if how == "cancel":
                 call.cancel()
             elif how == "stop":
-                await ends.server.stop(0)
+                await asyncio.wait_for(ends.server.stop(0), LIMIT / 2)
             await eventually(lambda: stage.heard == expected)
             codes = {
                 "cancel": Code.CANCELLED,
@@ -420,6 +423,7 @@ def test_a_cancelled_context_says_so():
     run(main)
 
 
+@pytest.mark.ferrpc_only("in grpcio the function goes on to its end")
 def test_a_plain_function_learns_that_its_call_is_over():
     heard = []
 

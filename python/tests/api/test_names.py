@@ -119,9 +119,8 @@ grpc.aio, grpc._common, grpc._cython.cygrpc
 """
 
 
-def test_importing_is_silent_and_starts_nothing(on_ferrpc):
-    child = CHILD.replace("grpc.aio, ", "") if on_ferrpc else CHILD
-    done = subprocess.run([sys.executable, "-W", "error", "-c", child], capture_output=True, text=True)
+def test_importing_is_silent_and_starts_nothing():
+    done = subprocess.run([sys.executable, "-W", "error", "-c", CHILD], capture_output=True, text=True)
     assert (done.stdout, done.stderr, done.returncode) == ("['NullHandler']\n", "", 0)
 
 
@@ -174,12 +173,15 @@ def test_logger_has_one_handler():
     assert [type(h) for h in logging.getLogger("grpc").handlers] == [logging.NullHandler]
 
 
-@pytest.mark.ferrpc_only("grpcio has it")
-def test_asyncio_is_refused_by_name():
-    with pytest.raises(ImportError, match="no grpc.aio"):
-        importlib.import_module("grpc.aio")
-    with pytest.raises(AttributeError, match="no grpc.aio"):
-        grpc.aio
-    assert not hasattr(grpc, "aio")
-    with pytest.raises(AttributeError):
-        grpc.nothing
+def test_asyncio_is_there():
+    assert importlib.import_module("grpc.aio") is grpc.aio and hasattr(grpc, "aio")
+    experimental = importlib.import_module("grpc.experimental.aio")
+    assert experimental.insecure_channel is grpc.aio.insecure_channel
+    assert all(hasattr(grpc.aio, name) for name in grpc.aio.__all__)
+    assert len(grpc.aio.__all__) == 33
+
+
+def test_names_that_are_not_there():
+    assert not hasattr(grpc, "nothing")
+    with pytest.raises(ImportError):
+        importlib.import_module("grpc.nothing")

@@ -1,5 +1,6 @@
 """Channels: their states, their end, signals and forks."""
 
+import functools
 import os
 import subprocess
 import sys
@@ -198,3 +199,18 @@ def test_no_thread_before_the_first_call(target):
     assert run(script, target).stdout == "1\n"
 
 
+
+
+@pytest.mark.parametrize(
+    "kind", ["unary_unary", "unary_stream", "stream_unary", "stream_stream"]
+)
+def test_wrappers_take_nothing_over_from_multicallables(target, kind):
+    class Wrapper:
+        _target = _channel = _method = "the wrapper's"
+
+        def __call__(self):
+            return self._target, self._channel, self._method
+
+    with grpc.insecure_channel(target) as channel:
+        wrapper = functools.wraps(getattr(channel, kind)("/s/m"))(Wrapper())
+        assert wrapper() == ("the wrapper's",) * 3

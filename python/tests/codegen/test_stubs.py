@@ -2,6 +2,7 @@
 
 import ast
 import subprocess
+import sys
 
 import pytest
 
@@ -90,8 +91,14 @@ def test_types_of_fields(generated):
             assert plain == annotation or "_words_pb2" in annotation, (path, name)
 
 
+@pytest.fixture(params=["published", "own"])
+def typed_python(request, oracle_python):
+    """An interpreter whose environment has the published types of grpcio, and ours with its own."""
+    return oracle_python if request.param == "published" else sys.executable
+
+
 def mypy(python, folder, *files):
-    """Of an environment that has the published types of protobuf and grpcio."""
+    """What mypy says of files; the environment has the published types of protobuf."""
     done = subprocess.run(
         [
             python, "-m", "mypy", "--strict", "--namespace-packages",
@@ -109,14 +116,14 @@ def mypy(python, folder, *files):
 
 @pytest.mark.ferrpc_only("the official stubs are not for strict settings")
 @pytest.mark.parametrize("part", ["edges", "rust"])
-def test_mypy_takes_them(compiler, oracle_python, corpus, tmp_path, part):
+def test_mypy_takes_them(compiler, typed_python, corpus, tmp_path, part):
     folder, files = corpus[part]
     compiler.make(
         "-I.", f"--pyi_out={tmp_path}", f"--grpc_python_out=pyi_out:{tmp_path}", *files, cwd=folder
     )
     found = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.pyi"))
     assert found
-    assert "Success: no issues found" in mypy(oracle_python, tmp_path, *found)
+    assert "Success: no issues found" in mypy(typed_python, tmp_path, *found)
 
 
 USE = """
@@ -148,13 +155,13 @@ sync.One(3)
 
 
 @pytest.mark.ferrpc_only("the official generators write no types for services")
-def test_stubs_know_requests_and_responses(compiler, oracle_python, corpus, tmp_path):
+def test_stubs_know_requests_and_responses(compiler, typed_python, corpus, tmp_path):
     folder, files = corpus["edges"]
     compiler.make(
         "-I.", f"--pyi_out={tmp_path}", f"--grpc_python_out=pyi_out:{tmp_path}", *files, cwd=folder
     )
     (tmp_path / "use.py").write_text(USE)
-    said = mypy(oracle_python, tmp_path, "use.py").splitlines()
+    said = mypy(typed_python, tmp_path, "use.py").splitlines()
     said = [line for line in said if line.startswith("use.py:")]
     empty, inner = "empty_pb2.Empty", "kinds_pb2.Everything.Inner"
     expected = [

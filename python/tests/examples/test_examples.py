@@ -19,8 +19,8 @@ def stubs(request, official_stubs, own_stubs):
 
 
 @contextlib.contextmanager
-def server(python, repository, stubs, address="127.0.0.1:0"):
-    program = repository / "examples/python/test_service_server.py"
+def server(python, repository, stubs, address="127.0.0.1:0", name="test_service_server.py"):
+    program = repository / "examples/python" / name
     process = subprocess.Popen(
         [python, program, "--listen", address],
         env={**os.environ, "PYTHONPATH": str(stubs)},
@@ -41,8 +41,8 @@ def server(python, repository, stubs, address="127.0.0.1:0"):
         process.wait()
 
 
-def ask(run, python, repository, stubs, *arguments):
-    program = repository / "examples/python/test_service_client.py"
+def ask(run, python, repository, stubs, *arguments, client="test_service_client.py"):
+    program = repository / "examples/python" / client
     done = run([python, program, *arguments], PYTHONPATH=str(stubs))
     return done.stdout, done.stderr, done.returncode
 
@@ -58,6 +58,31 @@ def test_both_ends_and_real_grpcio_say_the_same(run, repository, stubs, official
                 answers.add(ask(run, asked_by, repository, asked_with, *arguments))
     both = f"res1-{caller}-client->py-server\n" * 2
     assert answers == {("f1\nfn1\n" if caller == "nobody" else both, "", 0)}
+
+
+def test_the_asyncio_client_says_the_same(run, repository, stubs, official_stubs, oracle_python):
+    with server(sys.executable, repository, stubs) as address:
+        for asked_by, asked_with in ((sys.executable, stubs), (oracle_python, official_stubs)):
+            answer = ask(
+                run,
+                asked_by,
+                repository,
+                asked_with,
+                "--connect",
+                address,
+                client="test_service_client_aio.py",
+            )
+            assert answer == ("res1-py-client->py-server\n" * 2, "", 0)
+    answer = ask(
+        run,
+        sys.executable,
+        repository,
+        stubs,
+        "--connect",
+        "127.0.0.1:1",
+        client="test_service_client_aio.py",
+    )
+    assert answer[0] == "" and answer[1].startswith("UNAVAILABLE: ") and answer[2] == 1
 
 
 def test_over_a_unix_socket(run, repository, official_stubs, tmp_path):
@@ -91,3 +116,22 @@ def test_wrong_usage(run, repository, official_stubs):
         program = repository / "examples/python" / name
         done = run([sys.executable, program, "--nonsense"], PYTHONPATH=str(official_stubs))
         assert done.returncode == 2
+
+
+def test_the_asyncio_server_says_the_same(
+    run, repository, stubs, official_stubs, oracle_python, tmp_path
+):
+    name = "test_service_server_aio.py"
+    for address in ("127.0.0.1:0", f"unix:{tmp_path}/socket"):
+        with server(sys.executable, repository, stubs, address, name) as shown:
+            for python, asked_with in ((sys.executable, stubs), (oracle_python, official_stubs)):
+                answer = ask(run, python, repository, asked_with, "--connect", shown)
+                assert answer == ("res1-py-client->py-server\n" * 2, "", 0)
+                answer = ask(
+                    run, python, repository, asked_with, "--connect", shown, "--as", "nobody"
+                )
+                assert answer == ("f1\nfn1\n", "", 0)
+    program = repository / "examples/python" / name
+    for address, code in (("--listen=192.0.2.1:1", 1), ("--nonsense", 2)):
+        done = run([sys.executable, program, address], PYTHONPATH=str(official_stubs))
+        assert (done.stdout, done.returncode) == ("", code)

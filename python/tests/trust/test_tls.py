@@ -75,6 +75,25 @@ def test_addresses_are_names(serve, authority, root, call):
     assert "ssl_requested_server_name" not in call("ipv4:" + target, root).auth_context
 
 
+def test_common_names_where_there_are_no_others(serve, authority, root, call):
+    override = "grpc.ssl_target_name_override"
+    for common_name, name, fits in [
+        ("localhost", "localhost", True),
+        ("*.test.example", "a.test.example", True),
+        ("*.test.example", "a.b.test.example", False),
+        ("localhost", "other", False),
+    ]:
+        target = serve(grpc.ssl_server_credentials([authority.issue(common_name=common_name)]))
+        seen = call(target, root, [(override, name)])
+        assert isinstance(seen, grpc.RpcError) is not fits, (common_name, name, seen)
+    pair = authority.issue("a.example", common_name="localhost")
+    assert call(serve(grpc.ssl_server_credentials([pair])), root).code() is UNAVAILABLE
+    pair = authority.issue(common_name="127.0.0.1")
+    target = serve(grpc.ssl_server_credentials([pair]), "127.0.0.1:0")
+    # An address is no common name; grpcio says so in its own way, by UNAUTHENTICATED.
+    assert isinstance(call(target, root), grpc.RpcError)
+
+
 @pytest.mark.parametrize(
     ("since", "until", "words"),
     [(-20 * DAY, -10 * DAY, "expired"), (10 * DAY, 20 * DAY, "not yet valid")],

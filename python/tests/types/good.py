@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import pathlib
 from collections.abc import Callable, Iterator
 from concurrent import futures
 from typing import Any
 
 import grpc
 import grpc.experimental
+from ferrpc import credentials
 from grpc.experimental import session_cache
 
 
@@ -75,6 +77,13 @@ def serve() -> int:
     server.start()
     stopped: bool = server.stop(1.5).wait(2)
     return port if stopped and not server.wait_for_termination(1) else 0
+
+
+def watched(server: grpc.Server, folder: pathlib.Path) -> grpc.Channel:
+    mine = credentials.ssl_server_credentials(folder / "key", "chain", optional_client_auth=False)
+    port = server.add_secure_port("localhost:0", mine)
+    trust: grpc.ChannelCredentials = credentials.ssl_channel_credentials("roots", interval=0.5)
+    return grpc.secure_channel(f"localhost:{port}", trust)
 
 
 def ask(target: str) -> str:

@@ -229,10 +229,15 @@ impl LoopCall {
         Ok(Some(Py::new(py, Ended::of_unary(py, unary))?.into_any()))
     }
 
-    /// Whether it is on its way; if not, the queue will tell as it does of room.
-    fn is_started(&self) -> bool {
-        let Some(inner) = self.inner.get() else { return true };
-        !matches!(inner.call.poll_started(inner.send()), Waited::Late)
+    /// True if it is on its way, False if it is over; None: not yet, the queue will tell as it does
+    /// of room.
+    fn is_started(&self) -> Option<bool> {
+        let Some(inner) = self.inner.get() else { return Some(false) };
+        match inner.call.poll_started(inner.send()) {
+            Waited::Ready(()) => Some(true),
+            Waited::Over(_) => Some(false),
+            Waited::Late => None,
+        }
     }
 
     /// The next message: bytes; or how the call ended, if there is none; None: not yet.

@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ferrpc::Cardinality;
+use ferrpc::credentials::ServerCredentials as EngineCredentials;
 use ferrpc::server::{
     DeferredReply, ExternalQueue, ListenAddress, Listeners, Routes, ServerBuilder,
 };
@@ -21,8 +22,10 @@ use pyo3::prelude::*;
 use tokio::runtime::Runtime;
 
 use super::queue::{LoopQueue, Queue};
+use crate::credentials::ServerCredentials;
 use crate::runtime::{Owned, runtime};
 use crate::server::call::{Call, Handlers};
+use crate::server::engine::serve;
 use crate::server::options::Options;
 
 /// What the queue says of a server: calls wait.
@@ -86,7 +89,7 @@ struct Waiting {
 struct State {
     runtime: Option<Arc<Runtime>>,
     /// Bound before the start.
-    listeners: Vec<Listeners>,
+    listeners: Vec<(Listeners, Option<EngineCredentials>)>,
     running: Option<ferrpc::server::Server>,
     stopping: bool,
 }
@@ -120,10 +123,17 @@ impl LoopServer {
         self.inner().map(|_| ())
     }
 
-    /// Listens on an address. Returns the port, or 1 for a unix socket. Raises OSError.
-    fn bind(&self, py: Python<'_>, address: String) -> PyResult<u16> {
+    /// Listens on an address, secured by `credentials` (None: by nothing). Returns the port, or 1
+    /// for a unix socket. Raises OSError.
+    fn bind(
+        &self,
+        py: Python<'_>,
+        address: String,
+        credentials: Option<&ServerCredentials>,
+    ) -> PyResult<u16> {
         let inner = self.inner()?;
-        py.detach(|| inner.bind(&address))
+        let credentials = credentials.map(ServerCredentials::engine);
+        py.detach(|| inner.bind(&address, credentials))
     }
 
     /// Takes calls of these routes, and of unknown methods; and those of the listeners.
@@ -174,7 +184,7 @@ impl LoopServer {
 }
 
 impl Inner {
-    fn bind(&self, address: &str) -> PyResult<u16> {
+    fn bind(&self, address: &str, credentials: Option<EngineCredentials>) -> PyResult<u16> {
         let runtime = self.runtime()?;
         let listening = runtime.block_on(self.builder().listen(address));
         let listeners = listening.map_err(|error| PyOSError::new_err(error.to_string()))?;
@@ -189,9 +199,9 @@ impl Inner {
         match &state.running {
             Some(server) => {
                 let _runtime = runtime.enter();
-                server.serve_listeners(listeners);
+                serve(server, listeners, credentials);
             }
-            None => state.listeners.push(listeners),
+            None => state.listeners.push((listeners, credentials)),
         }
         Ok(port.unwrap_or(UNIX_PORT))
     }
@@ -215,8 +225,8 @@ impl Inner {
             return Err(PyRuntimeError::new_err("the server was started before"));
         }
         let _runtime = runtime.enter();
-        for listeners in state.listeners.drain(..) {
-            server.serve_listeners(listeners);
+        for (listeners, credentials) in state.listeners.drain(..) {
+            serve(&server, listeners, credentials);
         }
         state.running = Some(server);
         Ok(())

@@ -248,7 +248,8 @@ impl Inner {
     }
 }
 
-fn serve(
+/// Serves what was bound.
+pub(crate) fn serve(
     server: &ferrpc::server::Server,
     listeners: Listeners,
     credentials: Option<EngineCredentials>,

@@ -10,7 +10,7 @@
 //! interpreter. Whatever may wait does so detached from it.
 
 pub(crate) mod call;
-mod engine;
+pub(crate) mod engine;
 pub(crate) mod options;
 mod wait;
 

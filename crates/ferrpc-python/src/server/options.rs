@@ -75,7 +75,9 @@ fn built(builder: ServerBuilder, key: &str, value: i64) -> ServerBuilder {
         "grpc.max_send_message_length" => builder.max_send_message(size(value)),
         "grpc.so_reuseport" => builder.reuse_port(value != 0),
         "grpc.max_concurrent_streams" => builder.max_concurrent_streams(unsigned(value)),
-        "grpc.max_allowed_incoming_connections" => builder.max_connections(size(value)),
+        "grpc.max_allowed_incoming_connections" => {
+            builder.max_connections(size(value)).refuse_connections(true)
+        }
         // The engine's soft limit is half of the hard one.
         "grpc.max_metadata_size" => builder.max_metadata_size(unsigned(value.saturating_mul(2))),
         "grpc.absolute_max_metadata_size" => builder.max_metadata_size(unsigned(value)),

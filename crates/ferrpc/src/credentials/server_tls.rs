@@ -15,6 +15,7 @@ use crate::transport::tls;
 #[derive(Clone)]
 pub struct ServerTls {
     config: Arc<ServerConfig>,
+    steps: Arc<tls::Steps>,
 }
 
 /// Puts a [`ServerTls`] together.
@@ -51,6 +52,10 @@ impl ServerTls {
 
     pub(crate) fn rustls(&self) -> Arc<ServerConfig> {
         Arc::clone(&self.config)
+    }
+
+    pub(crate) const fn steps(&self) -> &Arc<tls::Steps> {
+        &self.steps
     }
 }
 
@@ -110,7 +115,7 @@ impl ServerTlsBuilder {
         } else {
             config.send_tls13_tickets = 0;
         }
-        Ok(ServerTls { config: Arc::new(config) })
+        Ok(ServerTls { config: Arc::new(config), steps: tls::Steps::new() })
     }
 }
 

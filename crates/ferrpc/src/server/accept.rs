@@ -85,7 +85,7 @@ pub(crate) async fn accept_all(listener: Listener, shared: Arc<Shared>, door: Do
             Ok(io) => {
                 pause = FIRST_PAUSE;
                 // Not before there is somebody: the place would be lost to the other addresses.
-                let place = shared.place().await;
+                let Ok(place) = shared.place().await else { continue };
                 let entrance = door.entrance(&shared.handshakes).await;
                 shared.serve(io, place, entrance);
             }

@@ -41,6 +41,7 @@ pub struct ServerBuilder {
     max_idle: Option<Duration>,
     max_held_messages: usize,
     max_connections: Option<usize>,
+    refuse_connections: bool,
     max_handlers: usize,
     max_handlers_per_connection: usize,
     overload_pushback: Duration,
@@ -66,6 +67,7 @@ impl ServerBuilder {
             max_idle: None,
             max_held_messages: 64 << 20,
             max_connections: None,
+            refuse_connections: false,
             max_handlers: usize::MAX,
             max_handlers_per_connection: 1000,
             overload_pushback: Duration::from_secs(1),
@@ -156,6 +158,13 @@ impl ServerBuilder {
     /// until another ends, and the rest wait in the system's queue. By default there is no limit.
     pub const fn max_connections(mut self, connections: usize) -> Self {
         self.max_connections = Some(connections);
+        self
+    }
+
+    /// Whether connections above [`max_connections`](Self::max_connections) are closed rather than
+    /// left to wait. By default they wait.
+    pub const fn refuse_connections(mut self, refuse: bool) -> Self {
+        self.refuse_connections = refuse;
         self
     }
 
@@ -336,6 +345,7 @@ impl ServerBuilder {
             max_handlers_per_connection: self.max_handlers_per_connection.max(1),
             overload_pushback: self.overload_pushback,
             max_connections: self.max_connections,
+            refuse_connections: self.refuse_connections,
             config: Config {
                 http2: self.http2,
                 accept: self.accept,

@@ -35,6 +35,8 @@ pub(crate) struct Shared {
     pub(crate) handshakes: Arc<Handshakes>,
     /// Connections that may still be accepted; `None`: any number.
     pub(crate) places: Option<Arc<Semaphore>>,
+    /// Those for which there is no place are closed.
+    refuse_connections: bool,
     connections: Mutex<Connections>,
     census: watch::Sender<Census>,
 }
@@ -67,6 +69,9 @@ struct Known {
 /// A connection's place among those that may be open at one time.
 pub(crate) type Place = Option<OwnedSemaphorePermit>;
 
+/// A connection is one too many.
+pub(crate) struct NoPlace;
+
 /// What is constant of [`Shared`].
 pub(crate) struct Parts {
     pub(crate) router: Router,
@@ -76,6 +81,7 @@ pub(crate) struct Parts {
     pub(crate) max_handlers_per_connection: usize,
     pub(crate) overload_pushback: Duration,
     pub(crate) max_connections: Option<usize>,
+    pub(crate) refuse_connections: bool,
     pub(crate) config: Config,
     pub(crate) door: Door,
     pub(crate) max_handshakes: usize,
@@ -95,17 +101,20 @@ impl Shared {
             door: parts.door,
             handshakes: Handshakes::new(parts.max_handshakes, parts.handshake_timeout),
             places: parts.max_connections.map(places),
+            refuse_connections: parts.refuse_connections,
             connections: Mutex::default(),
             census: watch::Sender::default(),
         })
     }
 
-    /// Waits until one more connection may be open.
-    pub(crate) async fn place(&self) -> Place {
-        match &self.places {
-            Some(places) => Arc::clone(places).acquire_owned().await.ok(),
-            None => None,
+    /// Waits until one more connection may be open; `Err` for one that is not to wait.
+    pub(crate) async fn place(&self) -> Result<Place, NoPlace> {
+        let Some(places) = &self.places else { return Ok(None) };
+        let places = Arc::clone(places);
+        if self.refuse_connections {
+            return places.try_acquire_owned().map(Some).map_err(|_| NoPlace);
         }
+        Ok(places.acquire_owned().await.ok())
     }
 
     /// Serves one connection, its handshake included, which has a task of its own.

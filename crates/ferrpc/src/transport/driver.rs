@@ -340,6 +340,9 @@ impl<R: Role> Driver<R> {
     fn input(&mut self, mut bytes: &[u8], now: Time, queued: &mut usize) {
         debug_assert!(self.rest.is_empty(), "kept input goes first");
         while !bytes.is_empty() {
+            // A pass may have ended before the role saw them all. A call that it did not take yet
+            // has no place for its messages.
+            self.events(now, queued);
             if !self.transport.wants_read() || *queued >= QUEUED_PER_PASS {
                 self.rest.extend_from_slice(bytes);
                 break;

@@ -2,17 +2,17 @@
 
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use rustls::pki_types::ServerName;
 use rustls::server::{Accepted, Acceptor};
 use rustls::{ClientConfig, ClientConnection, Connection};
 use tokio::io::ReadBuf;
-use tokio::sync::Semaphore;
 
 use super::explain::{Hello, Side};
 use super::io::{Failed, Scratch, TlsIo};
+use super::turns::compute;
 use super::{ALPN_HTTP2, facts};
 use crate::credentials::ServerTls;
 use crate::transport::io::Io;
@@ -59,7 +59,9 @@ where
         hello.asked_for(name);
     }
     let config = config().await;
-    let tls = match compute(move || accepted.into_connection(config.rustls())).await {
+    let steps = Arc::clone(config.steps());
+    let step = move || accepted.into_connection(config.rustls());
+    let tls = match compute(&steps, step).await {
         None => return Err(hello.broken(&io::ErrorKind::Interrupted.into())),
         Some(Ok(tls)) => tls,
         Some(Err((error, mut alert))) => {
@@ -141,24 +143,6 @@ async fn complete(tls: &mut TlsIo) -> Result<(), Refusal> {
         Err(Failed::Io(error)) => Err(tls.hello.broken(&error)),
         Err(Failed::Tls(error)) => Err(tls.hello.explain(&error)),
     }
-}
-
-/// Runs a step of a handshake that computes for long (a signature takes up to a millisecond) on
-/// another thread, as many at a time as there are processors: connections that are open must not
-/// wait for those that are made. `None` if the runtime is shutting down.
-async fn compute<T: Send + 'static>(step: impl FnOnce() -> T + Send + 'static) -> Option<T> {
-    static TURNS: OnceLock<Arc<Semaphore>> = OnceLock::new();
-    let turns = TURNS.get_or_init(|| {
-        let processors = std::thread::available_parallelism().map_or(1, usize::from);
-        Arc::new(Semaphore::new(processors))
-    });
-    let turn = Arc::clone(turns).acquire_owned().await.ok()?;
-    let step = move || {
-        let result = step();
-        drop(turn);
-        result
-    };
-    tokio::task::spawn_blocking(step).await.ok()
 }
 
 /// The alert `no_application_protocol` as a record of its own.

@@ -30,6 +30,10 @@ pub(crate) struct TlsIo {
     rest: Vec<u8>,
     /// The peer says no more.
     ended: bool,
+    /// Records are left that the stream beneath did not take.
+    blocked: bool,
+    /// The handshake's last records go out with what is written first.
+    first: bool,
     /// What the peer's first bytes were, while the handshake runs.
     pub(super) hello: Hello,
     pub(super) auth_context: Option<AuthContext>,
@@ -45,6 +49,8 @@ impl TlsIo {
             decrypted: 0,
             rest,
             ended: false,
+            blocked: false,
+            first: true,
             hello,
             auth_context: None,
             fault: Arc::default(),
@@ -61,13 +67,14 @@ impl TlsIo {
     }
 
     /// One step of the handshake: sends what there is to send and reads what there is to read.
-    /// Ready when the handshake is complete and all of ours is sent.
+    /// Ready when the handshake is complete. Its last records wait for the first write: HTTP/2
+    /// begins with one on both sides, and each record alone is a system call.
     pub(super) fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failed>> {
         loop {
-            ready!(self.poll_send(cx)).map_err(Failed::Io)?;
             if !self.tls.is_handshaking() {
                 return Poll::Ready(Ok(()));
             }
+            ready!(self.poll_send(cx)).map_err(Failed::Io)?;
             if self.rest.is_empty() {
                 let mut scratch = Scratch::take();
                 let mut bytes = ReadBuf::new(&mut scratch.bytes);
@@ -100,12 +107,16 @@ impl TlsIo {
 
     /// Hands records to the stream beneath until none is left.
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.blocked = false;
         while self.tls.wants_write() {
             let mut records = Records { io: &mut *self.io, cx };
             match self.tls.write_tls(&mut records) {
                 Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Poll::Pending,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.blocked = true;
+                    return Poll::Pending;
+                }
                 Err(error) => return Poll::Ready(Err(error)),
             }
         }
@@ -170,7 +181,8 @@ impl Io for TlsIo {
                 return Poll::Ready(Ok(()));
             }
             // Answers of TLS itself (to a key update, say) need no write of ours to go out.
-            if self.tls.wants_write()
+            if !self.first
+                && self.tls.wants_write()
                 && let Poll::Ready(Err(error)) = self.poll_send(cx)
             {
                 return Poll::Ready(Err(error));
@@ -205,7 +217,10 @@ impl Io for TlsIo {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         // One load of records at a time: what is encrypted must go out.
-        ready!(self.poll_send(cx))?;
+        if self.blocked {
+            ready!(self.poll_send(cx))?;
+        }
+        self.first = false;
         let count = self.tls.writer().write_vectored(slices)?;
         match self.poll_send(cx) {
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),

@@ -14,6 +14,7 @@ mod handshake;
 mod io;
 #[cfg(unix)]
 mod session;
+mod turns;
 mod verify;
 
 use std::sync::{Arc, OnceLock};
@@ -22,6 +23,7 @@ pub(crate) use handshake::{accept, connect};
 use rustls::crypto::CryptoProvider;
 #[cfg(unix)]
 pub(crate) use session::{Session, Want};
+pub(crate) use turns::Steps;
 pub(crate) use verify::{client_verifier, is_for_name, server_verifier};
 
 /// The one protocol that gRPC is spoken over.

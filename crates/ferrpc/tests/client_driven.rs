@@ -1,0 +1,205 @@
+//! The blocking channel in the hands of an event loop: adopted, pumped, polled, given back.
+
+mod support;
+
+use std::sync::{Arc, mpsc};
+use std::task::{Wake, Waker};
+
+use bytes::Bytes;
+use ferrpc::blocking::{Channel, Driven, PushError, RawCall, RawMethod, RawOptions, Waited};
+use ferrpc::{Cardinality, Code, Status};
+use support::*;
+
+/// Tells a loop who was woken.
+struct Bell {
+    sender: mpsc::Sender<Event>,
+    event: Event,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Event {
+    Connection,
+    Call,
+    Ended,
+}
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        // The loop may be over.
+        let _ = self.sender.send(self.event);
+    }
+}
+
+/// A loop that asks the socket again and again rather than wait for it.
+struct Loop {
+    runtime: tokio::runtime::Runtime,
+    server: Option<TestServer>,
+    channel: Channel,
+    events: mpsc::Receiver<Event>,
+    sender: mpsc::Sender<Event>,
+    driven: Vec<Driven>,
+}
+
+impl Loop {
+    fn start() -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let server = runtime.block_on(TestServer::start_with(config()));
+        let channel = Channel::builder(server.target()).build_blocking().expect("a target");
+        let (sender, events) = mpsc::channel();
+        let this =
+            Self { runtime, server: Some(server), channel, events, sender, driven: Vec::new() };
+        this.channel.drive(this.waker(Event::Connection));
+        this
+    }
+
+    fn waker(&self, event: Event) -> Waker {
+        Waker::from(Arc::new(Bell { sender: self.sender.clone(), event }))
+    }
+
+    fn call(&self, path: &str, cardinality: Cardinality, message: Option<&'static str>) -> RawCall {
+        let options = RawOptions { message: message.map(Bytes::from), ..RawOptions::default() };
+        let method = RawMethod::new(path, cardinality);
+        let call = self.channel.start_raw(&method, options).expect("a call begins");
+        let waker = self.waker(Event::Ended);
+        call.on_end(move || waker.wake());
+        call
+    }
+
+    /// Pumps until an event, or what `look` finds.
+    fn until<R>(&mut self, mut look: impl FnMut() -> Option<R>) -> R {
+        loop {
+            if let Some(found) = look() {
+                return found;
+            }
+            if let Ok(Event::Connection) = self.events.try_recv() {
+                self.driven.extend(std::iter::from_fn(|| self.channel.adopt()));
+            }
+            self.driven.retain(|driven| !driven.pump(true, true).over);
+            std::thread::yield_now();
+        }
+    }
+}
+
+impl Drop for Loop {
+    fn drop(&mut self) {
+        let _runtime = self.runtime.enter();
+        self.server = None;
+    }
+}
+
+#[test]
+fn a_unary_call_is_pumped() {
+    let mut turns = Loop::start();
+    for _ in 0..3 {
+        let call = turns.call(ECHO.path(), Cardinality::Unary, Some("hello"));
+        let waker = turns.waker(Event::Call);
+        let unary = turns.until(|| call.poll_unary(&waker));
+        assert_eq!(unary.outcome.status().code(), Code::Ok);
+        assert_eq!(unary.message.as_deref(), Some(&b"hello"[..]));
+    }
+    assert_eq!(turns.driven.len(), 1);
+    turns.driven[0].socket().expect("another descriptor");
+}
+
+#[test]
+fn many_calls_leave_with_one_pump() {
+    let mut turns = Loop::start();
+    let calls: Vec<_> =
+        (0..50).map(|_| turns.call(ECHO.path(), Cardinality::Unary, Some("x"))).collect();
+    let waker = turns.waker(Event::Call);
+    for call in calls {
+        let unary = turns.until(|| call.poll_unary(&waker));
+        assert_eq!(unary.message.as_deref(), Some(&b"x"[..]));
+    }
+}
+
+#[test]
+fn a_stream_each_way() {
+    let mut turns = Loop::start();
+    let call = turns.call(CHAT.path(), Cardinality::Bidirectional, None);
+    let waker = turns.waker(Event::Call);
+    for text in ["one", "two"] {
+        let mut unsent = Some(Bytes::from(text));
+        let mut again = None;
+        turns.until(|| {
+            let result = match (unsent.take(), again.take()) {
+                (Some(message), _) => call.poll_push(message, &waker),
+                (None, Some(message)) => call.poll_push_again(message, &waker),
+                (None, None) => unreachable!("until it is sent"),
+            };
+            match result {
+                Ok(()) => Some(()),
+                Err(PushError::Late(message)) => {
+                    again = Some(message);
+                    None
+                }
+                Err(PushError::Over(outcome)) => panic!("{:?}", outcome.status()),
+            }
+        });
+        let answer = turns.until(|| match call.poll_message(&waker) {
+            Waited::Ready(message) => Some(message),
+            Waited::Over(outcome) => panic!("{:?}", outcome.status()),
+            Waited::Late => None,
+        });
+        assert_eq!(answer, text);
+    }
+    call.half_close();
+    let code = turns.until(|| match call.poll_message(&waker) {
+        Waited::Over(outcome) => Some(outcome.status().code()),
+        _ => None,
+    });
+    assert_eq!(code, Code::Ok);
+}
+
+#[test]
+fn cancelling_tells_and_the_connection_goes_on() {
+    let mut turns = Loop::start();
+    let call = turns.call(HANG.path(), Cardinality::Unary, Some("x"));
+    let waker = turns.waker(Event::Call);
+    turns.until(|| match call.poll_started(&waker) {
+        Waited::Ready(()) => Some(()),
+        _ => None,
+    });
+    assert!(call.poll_unary(&waker).is_none());
+    assert!(call.cancel(Status::new(Code::Cancelled, "enough")));
+    let unary = turns.until(|| call.poll_unary(&waker));
+    assert_eq!(unary.outcome.status().code(), Code::Cancelled);
+    let call = turns.call(ECHO.path(), Cardinality::Unary, Some("y"));
+    assert!(turns.until(|| call.poll_unary(&waker)).message.is_some());
+}
+
+#[test]
+fn a_thread_takes_over_where_the_loop_lets_go() {
+    let mut turns = Loop::start();
+    let waker = turns.waker(Event::Call);
+    let call = turns.call(ECHO.path(), Cardinality::Unary, Some("x"));
+    turns.until(|| call.poll_unary(&waker));
+    turns.channel.stop_driving();
+    turns.driven.clear();
+    let call = turns.call(ECHO.path(), Cardinality::Unary, Some("y"));
+    // Nobody pumps: the hook is told of the end all the same.
+    while turns.events.recv().expect("the loop has a sender") != Event::Ended {}
+    while call.poll_unary(&waker).is_none() {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn another_thread_rings_for_the_loop() {
+    let mut turns = Loop::start();
+    let waker = turns.waker(Event::Call);
+    // Behind the first call the connection is adopted.
+    let call = turns.call(ECHO.path(), Cardinality::Unary, Some("x"));
+    turns.until(|| call.poll_unary(&waker));
+    let call = turns.call(HANG.path(), Cardinality::Unary, Some("x"));
+    for connection in &turns.driven {
+        connection.pump(true, true);
+    }
+    while turns.events.try_recv().is_ok() {}
+    std::thread::spawn(move || drop(call)).join().expect("it only drops a call");
+    assert!(turns.events.iter().any(|event| event == Event::Connection));
+}

@@ -1,0 +1,161 @@
+"""Channels: their states, their end, and the loops and threads they live in."""
+
+import asyncio
+import threading
+
+import grpc
+import grpc.aio
+import pytest
+
+from .calling import Methods, nowhere, run
+
+
+def test_states(target):
+    async def main(methods):
+        channel = methods.channel
+        assert channel.get_state() is grpc.ChannelConnectivity.IDLE
+        waiting = asyncio.create_task(
+            channel.wait_for_state_change(grpc.ChannelConnectivity.IDLE)
+        )
+        await asyncio.sleep(0)
+        channel.get_state(try_to_connect=True)
+        await waiting
+        await channel.channel_ready()
+        assert channel.get_state() is grpc.ChannelConnectivity.READY
+        await channel.close()
+        assert channel.get_state() is grpc.ChannelConnectivity.SHUTDOWN
+        with pytest.raises(grpc.aio.UsageError, match="Channel is closed."):
+            await channel.wait_for_state_change(grpc.ChannelConnectivity.SHUTDOWN)
+
+    run(main, target)
+
+
+def test_a_server_that_is_not_there():
+    async def main(methods):
+        state = methods.channel.get_state(try_to_connect=True)
+        while state is not grpc.ChannelConnectivity.TRANSIENT_FAILURE:
+            await methods.channel.wait_for_state_change(state)
+            state = methods.channel.get_state()
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(methods.channel.channel_ready(), 0.2)
+
+    run(main, nowhere())
+
+
+def test_closing_cancels_what_runs(target):
+    async def main(methods):
+        call = methods.echo(b"x", metadata=(("x-sleep", "0.5"),))
+        stream = methods.stream(b"100", metadata=(("x-pause", "0.1"),))
+        assert await stream.read() == b"0"
+        await methods.channel.close()
+        await methods.channel.close()
+        for pending in (call, stream.read()):
+            with pytest.raises(asyncio.CancelledError):
+                await pending
+        assert call.cancelled() and stream.cancelled()
+        for method in (methods.echo, methods.stream):
+            with pytest.raises(grpc.aio.UsageError, match="Channel is closed."):
+                method(b"x")
+        for method in (methods.collect, methods.chat):
+            with pytest.raises(grpc.aio.UsageError, match="Channel is closed."):
+                method()
+
+    run(main, target)
+
+
+def test_closing_with_grace(target):
+    async def main(methods):
+        quick = methods.echo(b"x", metadata=(("x-sleep", "0.2"),))
+        slow = methods.stream(b"100", metadata=(("x-pause", "0.2"),))
+        await slow.read()
+        with pytest.raises(ValueError):
+            await methods.channel.close(grace=-1)
+        await methods.channel.close(grace=0.8)
+        assert await quick == b"x"
+        assert slow.cancelled()
+
+    run(main, target)
+
+
+def test_made_outside_of_a_running_loop(target):
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    try:
+        channel = grpc.aio.insecure_channel(target)
+        assert channel._loop is loop
+
+        async def main():
+            assert await Methods(channel).echo(b"x") == b"x"
+            await channel.close()
+
+        loop.run_until_complete(main())
+    finally:
+        asyncio.set_event_loop(None)
+        loop.close()
+
+
+def test_loops_in_threads(target):
+    results = []
+
+    def work(number):
+        async def main(methods):
+            for round_ in range(50):
+                message = b"%d %d" % (number, round_)
+                assert await methods.echo(message) == message
+            return number
+
+        results.append(run(main, target))
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert sorted(results) == list(range(6))
+
+
+def test_one_loop_after_the_other(target):
+    async def main(methods):
+        assert await methods.echo(b"x") == b"x"
+
+    for _ in range(30):
+        run(main, target)
+
+
+def test_debug_mode(target):
+    async def main():
+        asyncio.get_running_loop().slow_callback_duration = 10
+        async with grpc.aio.insecure_channel(target) as channel:
+            methods = Methods(channel)
+            assert await methods.echo(b"x") == b"x"
+            assert [message async for message in methods.chat([b"1"])] == [b"1"]
+
+    asyncio.run(main(), debug=True)
+
+
+def test_uvloop(target):
+    uvloop = pytest.importorskip("uvloop")
+
+    async def main():
+        async with grpc.aio.insecure_channel(target) as channel:
+            methods = Methods(channel)
+            assert await asyncio.gather(*[methods.echo(b"x") for _ in range(50)]) == [b"x"] * 50
+            assert [message async for message in methods.chat([b"1"])] == [b"1"]
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main())
+
+
+def test_the_attributes_that_packages_know(target):
+    async def main(methods):
+        channel = methods.channel
+        assert isinstance(channel, grpc.aio.Channel)
+        assert channel._loop is asyncio.get_running_loop()
+        for kind in ("unary_unary", "unary_stream", "stream_unary", "stream_stream"):
+            assert getattr(channel, f"_{kind}_interceptors") == []
+        assert isinstance(methods.echo, grpc.aio.UnaryUnaryMultiCallable)
+        assert isinstance(methods.stream, grpc.aio.UnaryStreamMultiCallable)
+        assert isinstance(methods.collect, grpc.aio.StreamUnaryMultiCallable)
+        assert isinstance(methods.chat, grpc.aio.StreamStreamMultiCallable)
+
+    run(main, target)
