@@ -55,11 +55,12 @@ impl ReceiveWindow {
         bytes == 0 || self.open >= -i64::from(lenience)
     }
 
-    /// `bytes` were consumed, or less if that is more than was taken. Returns the increment to send now, once it is worth a frame.
-    pub(crate) fn release(&mut self, bytes: usize) -> Option<u32> {
+    /// `bytes` were consumed, or less if that is more than was taken. Returns the increment to send
+    /// now, once it is worth a frame: `share` of them make a window.
+    pub(crate) fn release(&mut self, bytes: usize, share: i64) -> Option<u32> {
         let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
         self.pending = self.pending.saturating_add(bytes).min(self.size - self.open);
-        if self.pending <= 0 || self.pending * WORTH_A_FRAME < self.size {
+        if self.pending <= 0 || self.pending * share < self.size {
             return None;
         }
         self.open += self.pending;
@@ -222,9 +223,13 @@ const INITIAL_AUTO: u32 = 256 << 10;
 /// Bytes between probes at the most: the path may change.
 const MAX_SPACING: u64 = 64 << 20;
 
-/// Credit of this part of a window is given back: so little that a sender with most of a window in
-/// flight does not run dry.
-const WORTH_A_FRAME: i64 = 4;
+/// Credit of a quarter of the connection's window is given back: so little that a sender with most
+/// of a window in flight does not run dry.
+pub(crate) const CONNECTION_SHARE: i64 = 4;
+
+/// Of a stream's window half: a quarter would be a frame, and mostly a write, for each request of
+/// 64 KiB, just before its end makes it useless.
+pub(crate) const STREAM_SHARE: i64 = 2;
 
 /// The connection's window is at least this: several streams' worth.
 const MIN_CONNECTION: u32 = 1 << 20;

@@ -1,5 +1,6 @@
 //! DATA: credit, padding and content-length; payload is handed on in the pieces it comes in.
 
+use crate::flow::CONNECTION_SHARE;
 use crate::frame::{self, Fault, FrameHead, flag};
 use crate::ping::PingKind;
 use crate::{Limits, Reason, StreamKey, Time};
@@ -204,7 +205,7 @@ impl Connection {
     }
 
     pub(super) fn release_connection(&mut self, bytes: usize) {
-        if let Some(increment) = self.receive_window.release(bytes) {
+        if let Some(increment) = self.receive_window.release(bytes, CONNECTION_SHARE) {
             self.out.encode(|out| frame::window_update::encode(0, increment, out));
         }
     }

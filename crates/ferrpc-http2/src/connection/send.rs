@@ -6,6 +6,7 @@
 
 use bytes::Bytes;
 
+use crate::flow::STREAM_SHARE;
 use crate::frame::{self, FrameHead};
 use crate::stream::{Chunk, End};
 use crate::{Field, Fields, Limits, Reason, Role, StreamKey, Time, Transmit};
@@ -199,7 +200,7 @@ impl Connection {
     pub fn release(&mut self, key: StreamKey, bytes: usize) {
         if let Some(stream) = self.streams.stream_mut(key)
             && stream.receive_open
-            && let Some(increment) = stream.receive_window.release(bytes)
+            && let Some(increment) = stream.receive_window.release(bytes, STREAM_SHARE)
         {
             // Half a window was used: a larger one may serve the stream better.
             let wanted = self.sizer.stream().saturating_sub(stream.receive_window.size());

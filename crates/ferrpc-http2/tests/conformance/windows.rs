@@ -148,18 +148,18 @@ fn credit_towards_us() {
     );
     server.connection.assert_accounts();
 
-    // Given back by quarters.
+    // Given back by halves.
     let mut server = Subject::server(with_window(Window::Fixed(100_000)));
     server.releases = false;
     server.feed(&wire::headers(1, false, wire::REQUEST));
-    for _ in 0..4 {
+    for _ in 0..6 {
         server.feed(&wire::data(1, false, &[0; 10_000]));
     }
-    server.connection.release(server.key(1), 24_999);
+    server.connection.release(server.key(1), 49_999);
     assert_eq!(server.frames(), []);
     server.connection.release(server.key(1), 1);
     let frames = server.frames();
-    assert_eq!((credit(&frames, 1), credit(&frames, 0)), (25_000, 0));
+    assert_eq!((credit(&frames, 1), credit(&frames, 0)), (50_000, 0));
     // Nothing can be given back that was not taken.
     server.connection.release(server.key(1), usize::MAX >> 1);
     assert_eq!(server.frames(), []);
@@ -167,7 +167,7 @@ fn credit_towards_us() {
         server.feed(&wire::data(1, false, &[0; 10_000]));
     }
     server.connection.release(server.key(1), usize::MAX);
-    assert_eq!(credit(&server.frames(), 1), 55_000);
+    assert_eq!(credit(&server.frames(), 1), 50_000);
 }
 
 /// The connection's window holds whatever streams do.

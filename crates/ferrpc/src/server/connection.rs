@@ -44,7 +44,7 @@ pub(crate) struct Connection {
     /// Calls that are ready to start and may not yet; among them some that are over by now.
     waiting: VecDeque<CallId>,
     pub(super) timer: PollTimer,
-    pacing: Pacing,
+    pub(super) pacing: Pacing,
     /// Calls that are handled by other tasks and threads.
     pub(super) elsewhere: usize,
     /// Calls for queues outside, until the batch ends.
@@ -450,6 +450,13 @@ impl Role for Connection {
 
     fn expects_more(&self) -> bool {
         self.elsewhere > 0
+    }
+
+    fn looks_out(&self, open: usize) -> bool {
+        // A caller that makes one small call at a time would be served sooner, but not for less.
+        let worthwhile = open > 0 || self.pacing.is_shared();
+        // Else the peer is likely to wait for what other threads are doing, perhaps on this core.
+        worthwhile && self.elsewhere == 0
     }
 
     fn trim(&mut self) {

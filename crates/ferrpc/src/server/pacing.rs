@@ -1,9 +1,8 @@
-//! When the answers of a batch are written: all at once, or in two halves.
+//! When the answers of a batch are written: all at once, or the first one ahead.
 //!
 //! With one write for everything that a read brought, few callers in flight fall into step: they
-//! wait while the server works, and the server waits while they do. Written in two halves, the
-//! answers keep both busy. Where many calls come at once both are busy anyway, and each write
-//! saved counts.
+//! wait while the server works, and the server waits while they do. With the first answer sent
+//! ahead both are busy. Where many calls come at once they are anyway, and each write saved counts.
 
 /// Counts the answers of batches.
 #[derive(Debug, Default)]
@@ -19,7 +18,19 @@ impl Pacing {
     #[must_use]
     pub(super) fn answered(&mut self) -> bool {
         self.answered += 1;
-        (FEWEST..=MOST).contains(&self.recent) && self.answered == self.recent / 2
+        self.answered == 1 && (FEWEST..=MOST).contains(&self.recent)
+    }
+
+    /// A large request was answered. Several callers look like one then, as the requests come in one
+    /// by one: it counts as a small batch.
+    pub(super) fn took_large(&mut self) {
+        // One is taken off at the batch's end.
+        self.recent = self.recent.max(2 + 1);
+    }
+
+    /// Whether there lately was more than one answer in a batch.
+    pub(super) const fn is_shared(&self) -> bool {
+        self.recent > 1
     }
 
     /// The batch ended.
@@ -42,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn batches_of_a_few_answers_are_halved() {
+    fn the_first_answer_of_a_few_goes_ahead() {
         let mut pacing = Pacing::default();
         let mut batch = |size| {
             let writes = (0..size).filter(|_| pacing.answered()).count();
@@ -51,10 +62,16 @@ mod tests {
         };
         assert_eq!([batch(8), batch(8), batch(8)], [0, 1, 1], "the first one is news");
         assert_eq!([batch(100), batch(100)], [1, 0]);
+        assert!(pacing.is_shared());
         let mut pacing = Pacing::default();
         for _ in 0..100 {
             assert!(!pacing.answered());
             pacing.end_batch();
+            assert!(!pacing.is_shared());
         }
+        pacing.took_large();
+        assert!(!pacing.answered());
+        pacing.end_batch();
+        assert!(pacing.is_shared());
     }
 }

@@ -73,6 +73,9 @@ impl Connection {
                 if late || large {
                     ctx.hurry();
                 }
+                if large {
+                    self.pacing.took_large();
+                }
                 self.slots.put_waker(call, waker);
                 match polled {
                     Polled::Ready(outcome) => self.complete(ctx, call, outcome, cell),

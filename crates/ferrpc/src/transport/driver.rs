@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::future::Future;
 use std::io::{self, IoSlice};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{self, Poll, ready};
 use std::time::Duration;
@@ -16,6 +16,7 @@ use tokio::time::Sleep;
 
 use super::clock;
 use super::io::Io;
+use super::lookout::Lookout;
 use super::mailbox::{Mail, Mailbox};
 
 /// What a connection is for: the server's or the client's half above the [`Transport`].
@@ -54,6 +55,13 @@ pub(crate) trait Role: Send + 'static {
     /// yields once before it writes, so that one write carries them all.
     fn expects_more(&self) -> bool {
         true
+    }
+
+    /// Whether the peer's next bytes may be looked out for a moment before the task sleeps, where
+    /// so many calls are `open`.
+    fn looks_out(&self, open: usize) -> bool {
+        let _ = open;
+        false
     }
 
     /// The connection is over: no more events. Called exactly once, unless the driver is dropped.
@@ -95,6 +103,7 @@ pub(crate) struct Driver<R: Role> {
     /// Input that the transport did not take yet. Empty but for brief moments.
     rest: Vec<u8>,
     timer: Timer,
+    lookout: Lookout,
     phase: Phase,
     /// When the last output must have been written, whatever the peer does.
     flushed_by: Time,
@@ -158,6 +167,7 @@ impl<R: Role> Driver<R> {
             transmit: Transmit::new(),
             rest: Vec::new(),
             timer: Timer { sleep: None, at: None },
+            lookout: Lookout::new(),
             phase: Phase::Open,
             flushed_by: Time::MAX,
             told_closed: false,
@@ -222,7 +232,17 @@ impl<R: Role> Driver<R> {
         let resumed = input == Input::Paused && self.transport.wants_read();
         let busy = input == Input::More || resumed || written >= WRITTEN_PER_PASS;
         // While a pass is due anyway the mailbox stays in the state in which nobody wakes us.
-        if busy || !self.mailbox.end() {
+        if received > 0 {
+            self.lookout.received(now);
+        }
+        if busy {
+            cx.waker().wake_by_ref();
+        } else if input == Input::Drained
+            && self.role.looks_out(self.transport.open_calls())
+            && self.lookout.another(now)
+        {
+            give_way(cx);
+        } else if !self.mailbox.end() {
             cx.waker().wake_by_ref();
         }
         Poll::Pending
@@ -537,6 +557,12 @@ impl Timer {
         self.at.is_some()
             && self.sleep.as_mut().is_some_and(|sleep| sleep.as_mut().poll(cx).is_ready())
     }
+}
+
+/// Wakes the task once all others of the runtime had their turn and its sockets were looked at.
+fn give_way(cx: &mut task::Context<'_>) {
+    // It leaves the waker with the runtime. Outside of one it wakes at once.
+    let _ = pin!(tokio::task::yield_now()).poll(cx);
 }
 
 /// The buffer that all connections of a thread read into, one at a time: an idle connection has

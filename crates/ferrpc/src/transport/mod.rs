@@ -15,6 +15,7 @@ pub(crate) mod driver;
 pub(crate) mod in_process;
 pub(crate) mod inbox;
 pub(crate) mod io;
+pub(crate) mod lookout;
 pub(crate) mod mailbox;
 pub(crate) mod peer;
 pub(crate) mod refusal;
