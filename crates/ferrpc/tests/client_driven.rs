@@ -4,6 +4,8 @@ mod support;
 
 use std::sync::{Arc, mpsc};
 use std::task::{Wake, Waker};
+use std::thread;
+use std::time::Duration;
 
 use bytes::Bytes;
 use ferrpc::blocking::{Channel, Driven, PushError, RawCall, RawMethod, RawOptions, Waited};
@@ -203,3 +205,27 @@ fn another_thread_rings_for_the_loop() {
     std::thread::spawn(move || drop(call)).join().expect("it only drops a call");
     assert!(turns.events.iter().any(|event| event == Event::Connection));
 }
+
+#[test]
+fn a_thread_that_takes_over_hears_of_every_call() {
+    let mut turns = Loop::start();
+    let waker = turns.waker(Event::Call);
+    let call = turns.call(ECHO.path(), Cardinality::Unary, Some("x"));
+    turns.until(|| call.poll_unary(&waker));
+    let hanging = turns.call(HANG.path(), Cardinality::Unary, Some("x"));
+    turns.driven[0].pump(true, true);
+    // The loop is told, and lets go of the connection before it looks.
+    thread::spawn(move || drop(hanging)).join().expect("it only drops a call");
+    turns.channel.stop_driving();
+    turns.driven.clear();
+    while turns.events.try_recv().is_ok() {}
+    for _ in 0..20 {
+        let call = turns.call(ECHO.path(), Cardinality::Unary, Some("y"));
+        let event = turns.events.recv_timeout(LONG);
+        assert_eq!(event, Ok(Event::Ended), "nobody sent it");
+        assert!(call.poll_unary(&waker).is_some_and(|unary| unary.message.is_some()));
+    }
+}
+
+/// What takes longer hangs.
+const LONG: Duration = Duration::from_secs(10);

@@ -76,6 +76,8 @@ impl Connection {
         if state.role == Role::Outside {
             state.driver = None;
             state.dirty = true;
+            // It was the loop that was told, not the guard.
+            state.kicked = false;
             self.give_to_guard(state);
         }
     }
