@@ -2,13 +2,17 @@
 
 mod support;
 
+use std::io::{ErrorKind, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, mpsc};
 use std::task::{Wake, Waker};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use bytes::Bytes;
-use ferrpc::blocking::{Channel, Driven, PushError, RawCall, RawMethod, RawOptions, Waited};
+use ferrpc::blocking::{
+    Channel, Driven, Pumped, PushError, RawCall, RawMethod, RawOptions, Waited,
+};
 use ferrpc::{Cardinality, Code, Status};
 use support::*;
 
@@ -226,6 +230,93 @@ fn a_thread_that_takes_over_hears_of_every_call() {
         assert!(call.poll_unary(&waker).is_some_and(|unary| unary.message.is_some()));
     }
 }
+
+#[test]
+fn what_the_socket_does_not_take_follows_when_it_does() {
+    const SIZE: usize = 24 << 20;
+    let (go, wait) = mpsc::channel();
+    let mut peer = Peer::start(move |mut stream| {
+        // All credit there is, so that none has to be given later.
+        stream.write_all(&frame(SETTINGS, 0, &[0, 4, 0x7f, 0xff, 0xff, 0xff]))?;
+        stream.write_all(&frame(WINDOW_UPDATE, 0, &0x4000_0000_u32.to_be_bytes()))?;
+        wait.recv().expect("the test goes on");
+        let (mut buffer, mut received) = (vec![0; 1 << 20], 0);
+        while received < SIZE {
+            received += stream.read(&mut buffer)?;
+        }
+        Ok(())
+    });
+    let options = RawOptions { message: Some(vec![7; SIZE].into()), ..RawOptions::default() };
+    let method = RawMethod::new(ECHO.path(), Cardinality::Unary);
+    let call = peer.channel.start_raw(&method, options).expect("a call begins");
+    while !peer.turn().is_some_and(|pumped| pumped.write) {}
+    go.send(()).expect("the peer waits");
+    peer.finish();
+    drop(call);
+}
+
+/// A server by hand, and a loop that does what it is told to do and nothing else.
+struct Peer {
+    channel: Channel,
+    driven: Option<(Driven, TcpStream)>,
+    bell: mpsc::Receiver<Event>,
+    again: bool,
+    writing: bool,
+    server: Option<JoinHandle<std::io::Result<()>>>,
+}
+
+impl Peer {
+    fn start(serve: impl FnOnce(TcpStream) -> std::io::Result<()> + Send + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
+        let target = format!("http://{}", listener.local_addr().expect("bound"));
+        let server = thread::spawn(move || {
+            let (stream, _) = listener.accept()?;
+            stream.set_read_timeout(Some(LONG))?;
+            serve(stream)
+        });
+        let channel = Channel::builder(target).build_blocking().expect("a target");
+        let (sender, bell) = mpsc::channel();
+        channel.drive(Waker::from(Arc::new(Bell { sender, event: Event::Connection })));
+        Self { channel, driven: None, bell, again: false, writing: false, server: Some(server) }
+    }
+
+    /// Pumps, if there is a reason to.
+    fn turn(&mut self) -> Option<Pumped> {
+        let rung = self.bell.try_recv().is_ok();
+        if rung && let Some(driven) = self.channel.adopt() {
+            let socket = driven.socket().expect("another descriptor");
+            self.driven = Some((driven, socket.into()));
+        }
+        let (driven, socket) = self.driven.as_ref()?;
+        let peeked = socket.peek(&mut [0]);
+        let readable = !peeked.is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
+        let writable = self.writing;
+        if !(rung || readable || writable || self.again) {
+            return None;
+        }
+        let pumped = driven.pump(readable, writable);
+        (self.again, self.writing) = (pumped.again, pumped.write);
+        Some(pumped)
+    }
+
+    /// Goes on until the server has had all that it waits for.
+    fn finish(&mut self) {
+        let server = self.server.take().expect("it is finished once");
+        while !server.is_finished() {
+            self.turn();
+            thread::yield_now();
+        }
+        server.join().expect("no panic").expect("all that was to come came");
+    }
+}
+
+fn frame(kind: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).expect("short").to_be_bytes();
+    [&length[1..], &[kind, 0], &stream.to_be_bytes(), payload].concat()
+}
+
+const SETTINGS: u8 = 4;
+const WINDOW_UPDATE: u8 = 8;
 
 /// What takes longer hangs.
 const LONG: Duration = Duration::from_secs(10);

@@ -148,7 +148,7 @@ impl Connection {
                 }
             }
         }
-        if state.dirty {
+        if state.dirty || writable {
             state = self.flush(state, mine);
         }
         let timers = state.transport.poll_timeout().into_iter().chain(state.queue_deadline());
