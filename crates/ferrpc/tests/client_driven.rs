@@ -255,6 +255,23 @@ fn what_the_socket_does_not_take_follows_when_it_does() {
     drop(call);
 }
 
+#[test]
+fn a_call_that_begins_anew_in_a_pump_is_sent() {
+    let mut peer = Peer::start(|mut stream| {
+        stream.write_all(&frame(SETTINGS, 0, &[]))?;
+        let mut received = Vec::new();
+        read_until(&mut stream, &mut received, 1)?;
+        let refused = 7_u32;
+        stream.write_all(&frame(RST_STREAM, 1, &refused.to_be_bytes()))?;
+        read_until(&mut stream, &mut received, 3)
+    });
+    let options = RawOptions { message: Some("x".into()), ..RawOptions::default() };
+    let method = RawMethod::new(ECHO.path(), Cardinality::Unary);
+    let call = peer.channel.start_raw(&method, options).expect("a call begins");
+    peer.finish();
+    drop(call);
+}
+
 /// A server by hand, and a loop that does what it is told to do and nothing else.
 struct Peer {
     channel: Channel,
@@ -310,11 +327,28 @@ impl Peer {
     }
 }
 
+/// Reads until the headers of a stream came.
+fn read_until(stream: &mut TcpStream, received: &mut Vec<u8>, id: u8) -> std::io::Result<()> {
+    let mut buffer = [0; 4096];
+    loop {
+        // A frame of the kind HEADERS: length, kind, flags, and the stream.
+        if received.windows(9).any(|head| head[3] == HEADERS && head[5..] == [0, 0, 0, id]) {
+            return Ok(());
+        }
+        match stream.read(&mut buffer)? {
+            0 => return Err(ErrorKind::UnexpectedEof.into()),
+            count => received.extend_from_slice(&buffer[..count]),
+        }
+    }
+}
+
 fn frame(kind: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).expect("short").to_be_bytes();
     [&length[1..], &[kind, 0], &stream.to_be_bytes(), payload].concat()
 }
 
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 const WINDOW_UPDATE: u8 = 8;
 

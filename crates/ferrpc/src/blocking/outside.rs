@@ -159,8 +159,12 @@ impl Connection {
             again,
             over: state.closed.is_some() || state.role != Role::Outside,
         };
+        if state.wakes.is_empty() {
+            return pumped;
+        }
         Self::unlock(state);
-        pumped
+        // A call that was told of its end may have begun anew.
+        Pumped { again: again || self.lock().dirty, ..pumped }
     }
 }
 
