@@ -272,6 +272,25 @@ fn a_call_that_begins_anew_in_a_pump_is_sent() {
     drop(call);
 }
 
+#[test]
+fn wakers_may_use_the_channel() {
+    struct Adopts(Channel, mpsc::Sender<Option<Driven>>);
+    impl Wake for Adopts {
+        fn wake(self: Arc<Self>) {
+            let _ = self.1.send(self.0.adopt());
+        }
+    }
+    let mut turns = Loop::start();
+    let (sender, adopted) = mpsc::channel();
+    turns.channel.drive(Waker::from(Arc::new(Adopts(turns.channel.clone(), sender))));
+    let call = turns.call(ECHO.path(), Cardinality::Unary, Some("x"));
+    let driven = adopted.recv_timeout(LONG).expect("the channel is not locked");
+    turns.driven.extend(driven);
+    let waker = turns.waker(Event::Call);
+    turns.until(|| call.poll_unary(&waker));
+    turns.channel.stop_driving();
+}
+
 /// A server by hand, and a loop that does what it is told to do and nothing else.
 struct Peer {
     channel: Channel,

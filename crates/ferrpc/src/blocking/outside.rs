@@ -60,13 +60,12 @@ impl Driver {
 }
 
 impl Connection {
-    /// Gives a connection that nobody else knows yet to an event loop.
+    /// Gives a connection that nobody else knows yet to an event loop, which the caller wakes.
     pub(super) fn hand_out(&self, driver: Arc<Driver>) {
         let mut state = self.lock();
         state.role = Role::Outside;
         // What is to be sent goes out with the first pump.
         state.kicked = true;
-        state.wakes.push(Wake::Waker(driver.waker.clone()));
         state.driver = Some(driver);
         Self::unlock(state);
     }
@@ -74,7 +73,8 @@ impl Connection {
     /// The loop does not work any more, or need not: the guard does.
     pub(super) fn take_back(&self, state: &mut State) {
         if state.role == Role::Outside {
-            state.driver = None;
+            // With its waker may go what wants this lock.
+            state.wakes.extend(state.driver.take().map(Wake::Gone));
             state.dirty = true;
             // It was the loop that was told, not the guard.
             state.kicked = false;
