@@ -2,11 +2,17 @@
 
 mod support;
 
+use std::io::{ErrorKind, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, mpsc};
 use std::task::{Wake, Waker};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use bytes::Bytes;
-use ferrpc::blocking::{Channel, Driven, PushError, RawCall, RawMethod, RawOptions, Waited};
+use ferrpc::blocking::{
+    Channel, Driven, Pumped, PushError, RawCall, RawMethod, RawOptions, Waited,
+};
 use ferrpc::{Cardinality, Code, Status};
 use support::*;
 
@@ -203,3 +209,167 @@ fn another_thread_rings_for_the_loop() {
     std::thread::spawn(move || drop(call)).join().expect("it only drops a call");
     assert!(turns.events.iter().any(|event| event == Event::Connection));
 }
+
+#[test]
+fn a_thread_that_takes_over_hears_of_every_call() {
+    let mut turns = Loop::start();
+    let waker = turns.waker(Event::Call);
+    let call = turns.call(ECHO.path(), Cardinality::Unary, Some("x"));
+    turns.until(|| call.poll_unary(&waker));
+    let hanging = turns.call(HANG.path(), Cardinality::Unary, Some("x"));
+    turns.driven[0].pump(true, true);
+    // The loop is told, and lets go of the connection before it looks.
+    thread::spawn(move || drop(hanging)).join().expect("it only drops a call");
+    turns.channel.stop_driving();
+    turns.driven.clear();
+    while turns.events.try_recv().is_ok() {}
+    for _ in 0..20 {
+        let call = turns.call(ECHO.path(), Cardinality::Unary, Some("y"));
+        let event = turns.events.recv_timeout(LONG);
+        assert_eq!(event, Ok(Event::Ended), "nobody sent it");
+        assert!(call.poll_unary(&waker).is_some_and(|unary| unary.message.is_some()));
+    }
+}
+
+#[test]
+fn what_the_socket_does_not_take_follows_when_it_does() {
+    const SIZE: usize = 24 << 20;
+    let (go, wait) = mpsc::channel();
+    let mut peer = Peer::start(move |mut stream| {
+        // All credit there is, so that none has to be given later.
+        stream.write_all(&frame(SETTINGS, 0, &[0, 4, 0x7f, 0xff, 0xff, 0xff]))?;
+        stream.write_all(&frame(WINDOW_UPDATE, 0, &0x4000_0000_u32.to_be_bytes()))?;
+        wait.recv().expect("the test goes on");
+        let (mut buffer, mut received) = (vec![0; 1 << 20], 0);
+        while received < SIZE {
+            received += stream.read(&mut buffer)?;
+        }
+        Ok(())
+    });
+    let options = RawOptions { message: Some(vec![7; SIZE].into()), ..RawOptions::default() };
+    let method = RawMethod::new(ECHO.path(), Cardinality::Unary);
+    let call = peer.channel.start_raw(&method, options).expect("a call begins");
+    while !peer.turn().is_some_and(|pumped| pumped.write) {}
+    go.send(()).expect("the peer waits");
+    peer.finish();
+    drop(call);
+}
+
+#[test]
+fn a_call_that_begins_anew_in_a_pump_is_sent() {
+    let mut peer = Peer::start(|mut stream| {
+        stream.write_all(&frame(SETTINGS, 0, &[]))?;
+        let mut received = Vec::new();
+        read_until(&mut stream, &mut received, 1)?;
+        let refused = 7_u32;
+        stream.write_all(&frame(RST_STREAM, 1, &refused.to_be_bytes()))?;
+        read_until(&mut stream, &mut received, 3)
+    });
+    let options = RawOptions { message: Some("x".into()), ..RawOptions::default() };
+    let method = RawMethod::new(ECHO.path(), Cardinality::Unary);
+    let call = peer.channel.start_raw(&method, options).expect("a call begins");
+    peer.finish();
+    drop(call);
+}
+
+#[test]
+fn wakers_may_use_the_channel() {
+    struct Adopts(Channel, mpsc::Sender<Option<Driven>>);
+    impl Wake for Adopts {
+        fn wake(self: Arc<Self>) {
+            let _ = self.1.send(self.0.adopt());
+        }
+    }
+    let mut turns = Loop::start();
+    let (sender, adopted) = mpsc::channel();
+    turns.channel.drive(Waker::from(Arc::new(Adopts(turns.channel.clone(), sender))));
+    let call = turns.call(ECHO.path(), Cardinality::Unary, Some("x"));
+    let driven = adopted.recv_timeout(LONG).expect("the channel is not locked");
+    turns.driven.extend(driven);
+    let waker = turns.waker(Event::Call);
+    turns.until(|| call.poll_unary(&waker));
+    turns.channel.stop_driving();
+}
+
+/// A server by hand, and a loop that does what it is told to do and nothing else.
+struct Peer {
+    channel: Channel,
+    driven: Option<(Driven, TcpStream)>,
+    bell: mpsc::Receiver<Event>,
+    again: bool,
+    writing: bool,
+    server: Option<JoinHandle<std::io::Result<()>>>,
+}
+
+impl Peer {
+    fn start(serve: impl FnOnce(TcpStream) -> std::io::Result<()> + Send + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
+        let target = format!("http://{}", listener.local_addr().expect("bound"));
+        let server = thread::spawn(move || {
+            let (stream, _) = listener.accept()?;
+            stream.set_read_timeout(Some(LONG))?;
+            serve(stream)
+        });
+        let channel = Channel::builder(target).build_blocking().expect("a target");
+        let (sender, bell) = mpsc::channel();
+        channel.drive(Waker::from(Arc::new(Bell { sender, event: Event::Connection })));
+        Self { channel, driven: None, bell, again: false, writing: false, server: Some(server) }
+    }
+
+    /// Pumps, if there is a reason to.
+    fn turn(&mut self) -> Option<Pumped> {
+        let rung = self.bell.try_recv().is_ok();
+        if rung && let Some(driven) = self.channel.adopt() {
+            let socket = driven.socket().expect("another descriptor");
+            self.driven = Some((driven, socket.into()));
+        }
+        let (driven, socket) = self.driven.as_ref()?;
+        let peeked = socket.peek(&mut [0]);
+        let readable = !peeked.is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
+        let writable = self.writing;
+        if !(rung || readable || writable || self.again) {
+            return None;
+        }
+        let pumped = driven.pump(readable, writable);
+        (self.again, self.writing) = (pumped.again, pumped.write);
+        Some(pumped)
+    }
+
+    /// Goes on until the server has had all that it waits for.
+    fn finish(&mut self) {
+        let server = self.server.take().expect("it is finished once");
+        while !server.is_finished() {
+            self.turn();
+            thread::yield_now();
+        }
+        server.join().expect("no panic").expect("all that was to come came");
+    }
+}
+
+/// Reads until the headers of a stream came.
+fn read_until(stream: &mut TcpStream, received: &mut Vec<u8>, id: u8) -> std::io::Result<()> {
+    let mut buffer = [0; 4096];
+    loop {
+        // A frame of the kind HEADERS: length, kind, flags, and the stream.
+        if received.windows(9).any(|head| head[3] == HEADERS && head[5..] == [0, 0, 0, id]) {
+            return Ok(());
+        }
+        match stream.read(&mut buffer)? {
+            0 => return Err(ErrorKind::UnexpectedEof.into()),
+            count => received.extend_from_slice(&buffer[..count]),
+        }
+    }
+}
+
+fn frame(kind: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).expect("short").to_be_bytes();
+    [&length[1..], &[kind, 0], &stream.to_be_bytes(), payload].concat()
+}
+
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const SETTINGS: u8 = 4;
+const WINDOW_UPDATE: u8 = 8;
+
+/// What takes longer hangs.
+const LONG: Duration = Duration::from_secs(10);

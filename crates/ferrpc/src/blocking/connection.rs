@@ -104,6 +104,8 @@ pub(super) enum Wake {
     Call(Weak<Call>),
     /// No more calls are taken here.
     Channel(Weak<Shared>),
+    /// Nobody: an event loop that is to be forgotten.
+    Gone(Arc<Driver>),
 }
 
 /// Whether looking for an answer before sleeping pays: it is tried ever more rarely when not.
@@ -656,6 +658,7 @@ impl Wake {
             match wake {
                 Self::Thread(thread) => thread.unpark(),
                 Self::Waker(waker) => waker.wake(),
+                Self::Gone(driver) => drop(driver),
                 Self::Call(call) => {
                     if let Some(call) = call.upgrade() {
                         call.settle();

@@ -60,13 +60,12 @@ impl Driver {
 }
 
 impl Connection {
-    /// Gives a connection that nobody else knows yet to an event loop.
+    /// Gives a connection that nobody else knows yet to an event loop, which the caller wakes.
     pub(super) fn hand_out(&self, driver: Arc<Driver>) {
         let mut state = self.lock();
         state.role = Role::Outside;
         // What is to be sent goes out with the first pump.
         state.kicked = true;
-        state.wakes.push(Wake::Waker(driver.waker.clone()));
         state.driver = Some(driver);
         Self::unlock(state);
     }
@@ -74,8 +73,11 @@ impl Connection {
     /// The loop does not work any more, or need not: the guard does.
     pub(super) fn take_back(&self, state: &mut State) {
         if state.role == Role::Outside {
-            state.driver = None;
+            // With its waker may go what wants this lock.
+            state.wakes.extend(state.driver.take().map(Wake::Gone));
             state.dirty = true;
+            // It was the loop that was told, not the guard.
+            state.kicked = false;
             self.give_to_guard(state);
         }
     }
@@ -146,7 +148,7 @@ impl Connection {
                 }
             }
         }
-        if state.dirty {
+        if state.dirty || writable {
             state = self.flush(state, mine);
         }
         let timers = state.transport.poll_timeout().into_iter().chain(state.queue_deadline());
@@ -157,8 +159,12 @@ impl Connection {
             again,
             over: state.closed.is_some() || state.role != Role::Outside,
         };
+        if state.wakes.is_empty() {
+            return pumped;
+        }
         Self::unlock(state);
-        pumped
+        // A call that was told of its end may have begun anew.
+        Pumped { again: again || self.lock().dirty, ..pumped }
     }
 }
 

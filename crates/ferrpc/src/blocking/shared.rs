@@ -231,14 +231,15 @@ impl Shared {
         let mut state = self.lock();
         state.connecting = false;
         let failed = result.as_ref().err().cloned();
+        let driver = state.driver.clone().filter(|_| !state.closed && failed.is_none());
         let connection = match result {
             Ok(connection) => {
                 state.backoff.reset();
                 state.failure = None;
                 state.wanted = false;
-                if let Some(driver) = state.driver.clone().filter(|_| !state.closed) {
+                if let Some(driver) = &driver {
                     state.handed_out.push(Arc::clone(&connection));
-                    connection.hand_out(driver);
+                    connection.hand_out(Arc::clone(driver));
                 }
                 connection.watch(!state.watchers.is_empty());
                 state.current = Some(Arc::clone(&connection));
@@ -257,6 +258,9 @@ impl Shared {
         let closed = state.closed;
         self.tell(&mut state);
         self.resume(state);
+        if let Some(driver) = driver {
+            driver.waker.wake_by_ref();
+        }
         self.config.observers.tell(|observer| match &failed {
             None => observer.connected(&self.target),
             Some(failure) => observer.connect_failed(&self.target, failure),
@@ -395,13 +399,15 @@ impl Shared {
     /// New connections are the loop's, or (None) no connection is any more.
     pub(super) fn drive(&self, driver: Option<Driver>) {
         let mut state = self.lock();
-        state.driver = driver.map(Arc::new);
-        if state.driver.is_none() {
-            // Those that were adopted go back when the loop drops them.
-            for connection in std::mem::take(&mut state.handed_out) {
-                connection.let_go();
-            }
-        }
+        let old = std::mem::replace(&mut state.driver, driver.map(Arc::new));
+        let unclaimed = match state.driver {
+            Some(_) => Vec::new(),
+            None => std::mem::take(&mut state.handed_out),
+        };
+        drop(state);
+        // Those that were adopted go back when the loop drops them.
+        unclaimed.iter().for_each(|connection| connection.let_go());
+        drop(old);
     }
 
     /// A connection for the loop.
