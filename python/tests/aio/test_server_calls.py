@@ -402,6 +402,60 @@ def test_a_cancelled_stream_of_requests_has_no_end():
     run(main)
 
 
+@pytest.mark.parametrize("how", ["read", "iterate", "write"])
+def test_a_handler_that_finds_its_call_over_is_cancelled(how, caplog):
+    """The call was cancelled while the loop was blocked: the handler gets there first."""
+    heard = []
+    over = threading.Event()
+
+    async def handler(requests, context):
+        iterator = requests.__aiter__()
+        assert await iterator.__anext__() == b"1"
+        context_began.set()
+        assert over.wait(LIMIT)
+        try:
+            if how == "read":
+                await context.read()
+            elif how == "iterate":
+                await iterator.__anext__()
+            else:
+                await context.write(b"1")
+        except BaseException as error:
+            heard.append(type(error))
+            raise
+        finally:
+            heard.append("over")
+
+    context_began = threading.Event()
+
+    def cancels(port):
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+            open_end = threading.Event()
+
+            def requests():
+                yield b"1"
+                open_end.wait(LIMIT)
+
+            call = channel.stream_stream("/s/SS")(requests(), timeout=LIMIT)
+            assert context_began.wait(LIMIT)
+            call.cancel()
+            # What was sent before it has been received when there is an answer to what comes
+            # behind it.
+            with pytest.raises(grpc.RpcError):
+                channel.unary_unary("/s/nosuch")(b"", timeout=0.5)
+            over.set()
+            open_end.set()
+
+    async def main():
+        async with serving({"/s/SS": handler}) as ends:
+            await asyncio.to_thread(cancels, ends.port)
+            await eventually(lambda: "over" in heard)
+        assert heard == [asyncio.CancelledError, "over"]
+        assert not caplog.records
+
+    run(main)
+
+
 @pytest.mark.ferrpc_only("grpcio says False in a handler that is being cancelled")
 def test_a_cancelled_context_says_so():
     heard = []
