@@ -49,7 +49,13 @@ async def _each(requests, context):
         await context.write(request)
 
 
-BEHAVIORS = {"/s/UU": _echo, "/s/UUlater": _echo_later, "/s/US": _three, "/s/SU": _join, "/s/SS": _each}
+BEHAVIORS = {
+    "/s/UU": _echo,
+    "/s/UUlater": _echo_later,
+    "/s/US": _three,
+    "/s/SU": _join,
+    "/s/SS": _each,
+}
 
 
 async def _unary(channel):

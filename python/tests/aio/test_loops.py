@@ -154,12 +154,13 @@ def test_calls_that_outlive_their_loop(target):
         asyncio.get_running_loop().set_exception_handler(lambda loop, context: said.append(context))
         methods = Methods(grpc.aio.insecure_channel(target))
         assert await methods.echo(b"x") == b"x"
-        slow = (("x-sleep", "20"),)
+        slow = (("x-sleep", "1"),)
         stream = methods.stream(b"1000", metadata=(("x-pause", "0.05"),))
         assert await stream.read() == b"0"
         chat = methods.chat()
         await chat.write(b"1")
-        return methods, [methods.echo(b"x", metadata=slow), methods.collect(metadata=slow), stream, chat]
+        calls = [methods.echo(b"x", metadata=slow), methods.collect(metadata=slow), stream, chat]
+        return methods, calls
 
     loop = asyncio.new_event_loop()
     methods, calls = loop.run_until_complete(asyncio.wait_for(main(), LIMIT))
@@ -201,13 +202,13 @@ def test_a_client_in_a_loop_without_readers(target):
                 assert await chat.read() == b"%d" % number
             await chat.done_writing()
             assert await chat.read() is grpc.aio.EOF
-            late = methods.echo(b"x", metadata=(("x-sleep", "20"),))
+            late = methods.echo(b"x", metadata=(("x-sleep", "1"),))
             task = asyncio.ensure_future(late.code())
             await asyncio.sleep(0)
             assert late.cancel()
             assert await task is grpc.StatusCode.CANCELLED
             with pytest.raises(grpc.aio.AioRpcError) as caught:
-                await methods.echo(b"x", timeout=0.1, metadata=(("x-sleep", "20"),))
+                await methods.echo(b"x", timeout=0.1, metadata=(("x-sleep", "1"),))
             assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
 
     loop = _WithoutReaders()
