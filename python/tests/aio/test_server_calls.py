@@ -439,10 +439,9 @@ def test_a_handler_that_finds_its_call_over_is_cancelled(how, caplog):
             call = channel.stream_stream("/s/SS")(requests(), timeout=LIMIT)
             assert context_began.wait(LIMIT)
             call.cancel()
-            # What was sent before it has been received when there is an answer to what comes
-            # behind it.
-            with pytest.raises(grpc.RpcError):
-                channel.unary_unary("/s/nosuch")(b"", timeout=0.5)
+            # Nobody says when the server has received that. Were it later, the handler would wait,
+            # and be cancelled all the same.
+            time.sleep(0.3)
             over.set()
             open_end.set()
 
