@@ -51,7 +51,8 @@ def test_what_a_context_knows():
     assert seen["peer"] == "ipv4:127.0.0.1"
     assert seen["identities"] == (None, None)
     assert seen["security"]["transport_security_type"] == [b"insecure"]
-    assert 0 < seen["remaining"] <= LIMIT
+    # grpcio's clients round the time they send up.
+    assert 0 < seen["remaining"] <= LIMIT + 1
     assert seen["over"] == (False, False)
     assert seen["request"] is grpc.aio.EOF
     assert seen["after"] == (Code.OK, "fine", (("a", "b"), ("c-bin", b"\x00")))
