@@ -1,7 +1,7 @@
 //! `cargo xtask demo`: who asked whom, and what came back.
 //!
-//! A server of `example.TestService` in every language, in Rust and Python on ferrpc; a caller in
-//! every language asks each of them, once in its own name and once as a caller that no server
+//! A server of `example.TestService` in every language, in Rust and Python (with threads and with
+//! asyncio) on ferrpc; a caller in every language asks each of them, once in its own name and once as a caller that no server
 //! knows.
 
 use std::fmt;
@@ -32,10 +32,9 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<Tally> {
     let mut parties = Vec::new();
     if !options.peers_only {
         parties.push(peers::examples(workspace, &progress)?);
-        match peers::python_examples(workspace, &progress)? {
-            Ok(party) => parties.push(party),
-            Err(missing) => skipped.push(missing),
-        }
+        let (python, missing) = peers::python_examples(workspace, &progress)?;
+        parties.extend(python);
+        skipped.extend(missing);
     }
     peers::announce(&skipped, options.require_all)?;
     parties.extend(peers);

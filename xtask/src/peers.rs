@@ -193,38 +193,44 @@ pub(crate) fn examples(workspace: &Workspace, progress: &Progress) -> Result<Par
     })
 }
 
-/// ferrpc's example programs in Python, with stubs that its own `grpc_tools` wrote. Without Python
-/// they are skipped like a peer.
+/// What ferrpc's Python package takes part as, and what tells the names of its asyncio programs from
+/// those with threads. In `interop/grpcio` they are grpcio's own and run on ferrpc unchanged.
+pub(crate) const PYTHON_ENDS: [(&str, &str); 2] = [(PYTHON_PEER, ""), ("ferrpc-python-aio", "aio")];
+
+/// ferrpc's example programs in Python, with threads and with asyncio.
 pub(crate) fn python_examples(
     workspace: &Workspace,
     progress: &Progress,
-) -> Result<std::result::Result<Party, Skipped>> {
-    if let Some(tool) = missing(PYTHON)? {
-        let reason = format!("{tool} is not there");
-        return Ok(Err(Skipped { name: PYTHON_PEER, reason }));
-    }
+) -> Result<(Vec<Party>, Vec<Skipped>)> {
     let folder = workspace.root.join("examples/python");
-    let line = python_line(workspace, progress)?;
-    Ok(Ok(Party {
-        name: PYTHON_PEER,
-        language: "py",
-        server: line(folder.join("test_service_server.py")),
-        client: line(folder.join("test_service_client.py")),
-    }))
+    python_parties(workspace, progress, PYTHON_ENDS.to_vec(), |end, kind| {
+        let suffix = if kind.is_empty() { "" } else { "_" };
+        folder.join(format!("test_service_{end}{suffix}{kind}.py"))
+    })
 }
 
-/// What ferrpc's Python package takes part in the interop cases as, and what the names of the
-/// programs in `interop/grpcio` begin with: they are grpcio's and run on ferrpc unchanged.
-pub(crate) const PYTHON_ENDS: [(&str, &str); 2] =
-    [(PYTHON_PEER, ""), ("ferrpc-python-aio", "aio_")];
-
-/// Those of `PYTHON_ENDS` with these names; without Python they are skipped like peers.
+/// Those of `PYTHON_ENDS` with these names, with the programs of the interop cases.
 pub(crate) fn python_ends(
     workspace: &Workspace,
     progress: &Progress,
     wanted: impl Fn(&str) -> bool,
 ) -> Result<(Vec<Party>, Vec<Skipped>)> {
-    let wanted: Vec<_> = PYTHON_ENDS.into_iter().filter(|(name, _)| wanted(name)).collect();
+    let folder = workspace.root.join("interop/grpcio");
+    let wanted = PYTHON_ENDS.into_iter().filter(|(name, _)| wanted(name)).collect();
+    python_parties(workspace, progress, wanted, |end, kind| {
+        let suffix = if kind.is_empty() { "" } else { "_" };
+        folder.join(format!("{kind}{suffix}{end}.py"))
+    })
+}
+
+/// The programs of these ends; without Python they are skipped like peers. `program` says where the
+/// `server` or `client` of a kind is.
+fn python_parties(
+    workspace: &Workspace,
+    progress: &Progress,
+    wanted: Vec<(&'static str, &'static str)>,
+    program: impl Fn(&str, &str) -> PathBuf,
+) -> Result<(Vec<Party>, Vec<Skipped>)> {
     if wanted.is_empty() {
         return Ok((Vec::new(), Vec::new()));
     }
@@ -232,13 +238,12 @@ pub(crate) fn python_ends(
         let skipped = |(name, _)| Skipped { name, reason: format!("{tool} is not there") };
         return Ok((Vec::new(), wanted.into_iter().map(skipped).collect()));
     }
-    let folder = workspace.root.join("interop/grpcio");
     let line = python_line(workspace, progress)?;
-    let party = |(name, prefix): (&'static str, &str)| Party {
+    let party = |(name, kind)| Party {
         name,
         language: "py",
-        server: line(folder.join(format!("{prefix}server.py"))),
-        client: line(folder.join(format!("{prefix}client.py"))),
+        server: line(program("server", kind)),
+        client: line(program("client", kind)),
     };
     Ok((wanted.into_iter().map(party).collect(), Vec::new()))
 }

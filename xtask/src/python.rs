@@ -66,8 +66,9 @@ pub(crate) fn stubs(workspace: &Workspace, python: &Path) -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// Runs the Python tests on the oracle, then on ferrpc. Each test is one check on each.
-pub(crate) fn test(workspace: &Workspace, rest: &[String]) -> Result<Tally> {
+/// Runs the Python tests on the oracle, then on ferrpc. Each test is one check on each. `soak` has the
+/// tests of leaks run at full length.
+pub(crate) fn test(workspace: &Workspace, rest: &[String], soak: bool) -> Result<Tally> {
     let environments = {
         let progress = Progress::new();
         prepare(workspace, &progress)?
@@ -75,7 +76,7 @@ pub(crate) fn test(workspace: &Workspace, rest: &[String]) -> Result<Tally> {
     let mut tally = Tally::default();
     for (name, python) in [("grpcio", &environments.oracle), ("ferrpc", &environments.ferrpc)] {
         println!("\n-- the Python tests on {name}");
-        tally += pytest(workspace, name, python, &environments.oracle, rest)?;
+        tally += pytest(workspace, name, python, &environments.oracle, rest, soak)?;
     }
     Ok(tally)
 }
@@ -87,6 +88,7 @@ fn pytest(
     python: &Path,
     oracle: &Path,
     rest: &[String],
+    soak: bool,
 ) -> Result<Tally> {
     let mut command = Command::new(python);
     command
@@ -98,6 +100,9 @@ fn pytest(
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .stdin(Stdio::null())
         .stdout(Stdio::piped());
+    if soak {
+        command.env("FERRPC_SOAK_CALLS", "100000");
+    }
     clean(&mut command);
     let mut child =
         command.spawn().with_context(|| format!("cannot start {}", python.display()))?;

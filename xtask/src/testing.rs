@@ -20,6 +20,9 @@ pub(crate) struct Options {
     /// Only the tests in Python.
     #[arg(long, conflicts_with = "no_python")]
     pub(crate) python_only: bool,
+    /// The tests of leaks in Python make 100,000 calls of each kind, not 10,000.
+    #[arg(long, conflicts_with = "no_python")]
+    pub(crate) soak: bool,
     /// Passed on to `cargo test`: a filter, `-p ferrpc-core` and the like; with --python-only to
     /// pytest. The tests in Python are left out then, unless asked for.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -29,11 +32,11 @@ pub(crate) struct Options {
 /// Runs the tests; each is one check.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<Tally> {
     if options.python_only {
-        return python::test(workspace, &options.rest);
+        return python::test(workspace, &options.rest, options.soak);
     }
     let mut tally = rust(workspace, options)?;
     if !options.no_python && options.rest.is_empty() {
-        tally += python::test(workspace, &[])?;
+        tally += python::test(workspace, &[], options.soak)?;
     }
     Ok(tally)
 }

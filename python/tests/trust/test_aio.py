@@ -16,7 +16,16 @@ plugin = grpc.metadata_call_credentials
 
 
 class Who(grpc.GenericRpcHandler):
+    """Answers with whom it sees: once, or for each request."""
+
     def service(self, details):
+        kind = details.method.rpartition("/")[2]
+        if kind == "Answers":
+            return grpc.unary_stream_rpc_method_handler(self._answers)
+        if kind == "Requests":
+            return grpc.stream_unary_rpc_method_handler(self._requests)
+        if kind == "Stream":
+            return grpc.stream_stream_rpc_method_handler(self._stream)
         return grpc.unary_unary_rpc_method_handler(self._who)
 
     async def _who(self, request, context):
@@ -27,6 +36,18 @@ class Who(grpc.GenericRpcHandler):
             [tuple(pair) for pair in context.invocation_metadata()],
         )
         return repr(seen).encode()
+
+    async def _answers(self, request, context):
+        yield await self._who(request, context)
+
+    async def _requests(self, requests, context):
+        async for request in requests:
+            last = request
+        return await self._who(last, context)
+
+    async def _stream(self, requests, context):
+        async for request in requests:
+            yield await self._who(request, context)
 
 
 def over(target, trust, test, options=None):
@@ -143,6 +164,47 @@ def test_certificates_of_a_fetcher(authority, root):
 
 
 # -- call credentials ------------------------------------------------------------------------------
+
+
+def test_call_credentials_with_asyncio_on_both_sides(authority):
+    """All kinds of calls, over mutual TLS, with credentials of the channel's and of the call's."""
+    mine = grpc.ssl_channel_credentials(authority.pem, *authority.issue("me"))
+    urls = set()
+
+    def say(context, callback):
+        urls.add(context.service_url)
+        threading.Timer(0.01, callback, ((("k", context.method_name),), None)).start()
+
+    async def main():
+        server = aio.server()
+        server.add_generic_rpc_handlers((Who(),))
+        pair = authority.issue("localhost")
+        secure = grpc.ssl_server_credentials([pair], authority.pem, True)
+        port = server.add_secure_port("localhost:0", secure)
+        await server.start()
+        trust = grpc.composite_channel_credentials(mine, token("channel's"))
+        async with aio.secure_channel(f"localhost:{port}", trust) as channel:
+            more = {"credentials": plugin(say), "timeout": 20}
+            answers = [
+                await channel.unary_unary("/trust.Test/Who")(b"", **more),
+                *[one async for one in channel.unary_stream("/trust.Test/Answers")(b"", **more)],
+                await channel.stream_unary("/trust.Test/Requests")([b"1", b"2"], **more),
+            ]
+            both = channel.stream_stream("/trust.Test/Stream")(**more)
+            for _ in range(2):
+                await both.write(b"1")
+                answers.append(await both.read())
+            await both.done_writing()
+            assert await both.read() is aio.EOF
+        await server.stop(0)
+        return port, [Seen(answer) for answer in answers]
+
+    port, seen = asyncio.run(main())
+    assert urls == {f"https://localhost:{port}/trust.Test"}
+    for each, method in zip(seen, ["Who", "Answers", "Requests", "Stream", "Stream"], strict=True):
+        assert each.identities == [b"me"]
+        assert ("authorization", "Bearer channel's") in each.metadata
+        assert ("k", method) in each.metadata
 
 
 def test_tokens(tls, root):

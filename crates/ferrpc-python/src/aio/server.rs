@@ -9,24 +9,16 @@
 
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::SeqCst;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use ferrpc::Cardinality;
-use ferrpc::credentials::ServerCredentials as EngineCredentials;
-use ferrpc::server::{
-    DeferredReply, ExternalQueue, ListenAddress, Listeners, Routes, ServerBuilder,
-};
-use pyo3::exceptions::{PyOSError, PyRuntimeError};
+use ferrpc::server::{DeferredReply, ExternalQueue, Routes};
 use pyo3::prelude::*;
-use tokio::runtime::Runtime;
 
 use super::queue::{LoopQueue, Queue};
 use crate::credentials::ServerCredentials;
-use crate::runtime::{Owned, runtime};
+use crate::runtime::Owned;
 use crate::server::call::{Call, Handlers};
-use crate::server::engine::serve;
-use crate::server::options::Options;
+use crate::server::life::{Life, cardinality, inherited};
 
 /// What the queue says of a server: calls wait.
 const ARRIVED: u32 = 0;
@@ -72,26 +64,16 @@ pub(crate) struct LoopServer {
 }
 
 struct Inner {
-    options: Vec<(String, i64)>,
+    life: Life<()>,
     tag: u64,
     gathered: Arc<Gathered>,
     waiting: Arc<Waiting>,
-    state: Mutex<State>,
 }
 
 /// Calls that the loop has not taken.
 struct Waiting {
     calls: Arc<ExternalQueue>,
     told: Arc<AtomicBool>,
-}
-
-#[derive(Default)]
-struct State {
-    runtime: Option<Arc<Runtime>>,
-    /// Bound before the start.
-    listeners: Vec<(Listeners, Option<EngineCredentials>)>,
-    running: Option<ferrpc::server::Server>,
-    stopping: bool,
 }
 
 /// One path of the server: method, whether requests and responses stream.
@@ -114,8 +96,8 @@ impl LoopServer {
         };
         let waiting = Arc::new(Waiting { calls: ExternalQueue::new(notify), told });
         let gathered = Arc::new(Gathered { queue, replies: Mutex::default() });
-        let state = Mutex::default();
-        Self { inner: Owned::new(Inner { options, tag, gathered, waiting, state }) }
+        let life = Life::new(options);
+        Self { inner: Owned::new(Inner { life, tag, gathered, waiting }) }
     }
 
     /// Raises RuntimeError in the child of a fork, where the engine is not.
@@ -133,7 +115,7 @@ impl LoopServer {
     ) -> PyResult<u16> {
         let inner = self.inner()?;
         let credentials = credentials.map(ServerCredentials::engine);
-        py.detach(|| inner.bind(&address, credentials))
+        py.detach(|| inner.life.bind(&address, credentials))
     }
 
     /// Takes calls of these routes, and of unknown methods; and those of the listeners.
@@ -175,100 +157,28 @@ impl LoopServer {
 impl LoopServer {
     fn inner(&self) -> PyResult<&Inner> {
         if self.inner.is_inherited() {
-            return Err(PyRuntimeError::new_err(
-                "this server belongs to the process that this one was forked from; make a new one",
-            ));
+            return Err(inherited());
         }
         Ok(&self.inner)
     }
 }
 
 impl Inner {
-    fn bind(&self, address: &str, credentials: Option<EngineCredentials>) -> PyResult<u16> {
-        let runtime = self.runtime()?;
-        let listening = runtime.block_on(self.builder().listen(address));
-        let listeners = listening.map_err(|error| PyOSError::new_err(error.to_string()))?;
-        let port = listeners.addresses().iter().find_map(|address| match address {
-            ListenAddress::Tcp(address) => Some(address.port()),
-            _ => None,
-        });
-        let mut state = self.lock();
-        if state.stopping {
-            return Err(PyOSError::new_err("the server was stopped"));
-        }
-        match &state.running {
-            Some(server) => {
-                let _runtime = runtime.enter();
-                serve(server, listeners, credentials);
-            }
-            None => state.listeners.push((listeners, credentials)),
-        }
-        Ok(port.unwrap_or(UNIX_PORT))
-    }
-
     fn start(&self, routes: Vec<RouteArguments>) -> PyResult<()> {
-        let runtime = self.runtime()?;
+        let calls = &self.waiting.calls;
         let mut all = Routes::new("");
         for (path, requests, responses) in routes {
-            let cardinality = match (requests, responses) {
-                (false, false) => Cardinality::Unary,
-                (false, true) => Cardinality::ServerStreaming,
-                (true, false) => Cardinality::ClientStreaming,
-                (true, true) => Cardinality::Bidirectional,
-            };
-            all.external(&path, cardinality, Arc::clone(&self.waiting.calls));
+            all.external(&path, cardinality(requests, responses), Arc::clone(calls));
         }
-        let builder = self.builder().add_service(all);
-        let server = builder.unknown_external(Arc::clone(&self.waiting.calls)).build();
-        let mut state = self.lock();
-        if state.running.is_some() || state.stopping {
-            return Err(PyRuntimeError::new_err("the server was started before"));
-        }
-        let _runtime = runtime.enter();
-        for (listeners, credentials) in state.listeners.drain(..) {
-            serve(&server, listeners, credentials);
-        }
-        state.running = Some(server);
-        Ok(())
+        self.life.start(all, Arc::clone(calls), ())
     }
 
     fn shutdown(&self, grace: f64) {
-        let mut state = self.lock();
-        state.stopping = true;
-        let _listeners = std::mem::take(&mut state.listeners);
         let (queue, tag) = (Arc::clone(&self.gathered.queue), self.tag);
-        let (Some(runtime), Some(server)) = (state.runtime.clone(), state.running.clone()) else {
-            drop(state);
-            return queue.push(tag, STOPPED);
-        };
-        drop(state);
-        let grace = Duration::try_from_secs_f64(grace.max(0.0)).ok();
-        runtime.spawn(async move {
-            server.shutdown(grace).await;
-            queue.push(tag, STOPPED);
-        });
-    }
-
-    fn runtime(&self) -> PyResult<Arc<Runtime>> {
-        let mut state = self.lock();
-        if let Some(runtime) = &state.runtime {
-            return Ok(Arc::clone(runtime));
+        let ended = move |()| queue.push(tag, STOPPED);
+        if !self.life.shutdown(Some(grace), ended.clone()) {
+            ended(());
         }
-        let runtime = runtime()?;
-        state.runtime = Some(Arc::clone(&runtime));
-        Ok(runtime)
-    }
-
-    fn builder(&self) -> ServerBuilder {
-        let builder = ferrpc::server::Server::builder()
-            // What waits is bounded by the streams.
-            .max_handlers_per_connection(usize::MAX);
-        let options = Options::new(builder);
-        self.options.iter().fold(options, |all, (key, value)| all.apply(key, *value)).finish()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -276,6 +186,3 @@ impl Inner {
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<LoopServer>()
 }
-
-/// What grpcio returns where there is no port.
-const UNIX_PORT: u16 = 1;

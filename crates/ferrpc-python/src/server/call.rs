@@ -79,10 +79,15 @@ impl Call {
         self.call.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A message that is no good ends the call; with what, the engine says.
+    /// A message that is no good ends the call; with what, the engine says. One that is over by
+    /// itself was cancelled, and is to be known as such.
     fn refuse(&self, status: Status) -> PyErr {
         let text = status.message().to_owned();
-        self.lock().reply_later(ExternalReply::Status(status));
+        let mut call = self.lock();
+        if !call.is_cancelled() {
+            call.reply_later(ExternalReply::Status(status));
+        }
+        drop(call);
         CallOver::new_err(text)
     }
 

@@ -1,23 +1,17 @@
 //! A server's engine, as Python holds it.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use ferrpc::credentials::ServerCredentials as EngineCredentials;
-use ferrpc::server::{
-    CallLimit, Drains, ExternalCall, ListenAddress, Listeners, Routes, ServerBuilder, Taken, Task,
-    Turn,
-};
-use ferrpc::{Cardinality, Code, Status};
-use pyo3::exceptions::{PyOSError, PyRuntimeError};
+use ferrpc::server::{CallLimit, Drains, ExternalCall, Routes, Taken, Task, Turn};
+use ferrpc::{Code, Status};
 use pyo3::prelude::*;
-use tokio::runtime::Runtime;
 
 use super::call::{Call, Handlers};
+use super::life::{Life, apply, cardinality, inherited};
 use super::options::Options;
 use crate::credentials::ServerCredentials;
-use crate::runtime::{Owned, runtime};
+use crate::runtime::Owned;
 
 /// The engine of a `grpc.Server`.
 ///
@@ -29,19 +23,9 @@ pub(crate) struct Server {
 }
 
 struct Inner {
-    options: Vec<(String, i64)>,
+    life: Life<Arc<Drains>>,
     limit: Option<Arc<CallLimit>>,
     submit_per_call: bool,
-    state: Mutex<State>,
-}
-
-#[derive(Default)]
-struct State {
-    runtime: Option<Arc<Runtime>>,
-    /// Bound before the start.
-    listeners: Vec<(Listeners, Option<EngineCredentials>)>,
-    running: Option<(ferrpc::server::Server, Arc<Drains>)>,
-    stopping: bool,
 }
 
 /// One path of the server: method, whether requests and responses stream, lane.
@@ -56,8 +40,8 @@ impl Server {
         let submit_per_call = apply(&options).submit_per_call;
         let refusal = || Status::new(Code::ResourceExhausted, "Concurrent RPC limit exceeded!");
         let limit = maximum_concurrent_rpcs.map(|limit| CallLimit::new(limit, refusal()));
-        let state = Mutex::default();
-        Self { inner: Owned::new(Inner { options, limit, submit_per_call, state }) }
+        let life = Life::new(options);
+        Self { inner: Owned::new(Inner { life, limit, submit_per_call }) }
     }
 
     /// The options among `keys` that mean nothing to this server.
@@ -81,7 +65,7 @@ impl Server {
     ) -> PyResult<u16> {
         let inner = self.inner()?;
         let credentials = credentials.map(ServerCredentials::engine);
-        py.detach(|| inner.bind(&address, credentials))
+        py.detach(|| inner.life.bind(&address, credentials))
     }
 
     /// Takes calls of these routes, and of unknown methods in lane 0; and those of the listeners.
@@ -94,7 +78,7 @@ impl Server {
     /// once; `next_task` says when it is done.
     fn shutdown(&self, py: Python<'_>, grace: Option<f64>) -> PyResult<()> {
         let inner = self.inner()?;
-        py.detach(|| inner.shutdown(grace));
+        py.detach(|| inner.life.shutdown(grace, |drains| drains.stop()));
         Ok(())
     }
 
@@ -149,122 +133,25 @@ impl Server {
 impl Server {
     fn inner(&self) -> PyResult<&Inner> {
         if self.inner.is_inherited() {
-            return Err(PyRuntimeError::new_err(
-                "this server belongs to the process that this one was forked from; make a new one",
-            ));
+            return Err(inherited());
         }
         Ok(&self.inner)
     }
 
     fn drains(&self) -> PyResult<Arc<Drains>> {
-        let state = self.inner()?.lock();
-        let running = state.running.as_ref().map(|(_, drains)| Arc::clone(drains));
-        running.ok_or_else(|| PyRuntimeError::new_err("the server was not started"))
+        self.inner()?.life.running()
     }
 }
 
 impl Inner {
-    fn bind(&self, address: &str, credentials: Option<EngineCredentials>) -> PyResult<u16> {
-        let runtime = self.runtime()?;
-        let listening = runtime.block_on(self.builder().listen(address));
-        let listeners = listening.map_err(|error| PyOSError::new_err(error.to_string()))?;
-        let port = listeners.addresses().iter().find_map(|address| match address {
-            ListenAddress::Tcp(address) => Some(address.port()),
-            _ => None,
-        });
-        let mut state = self.lock();
-        if state.stopping {
-            return Err(PyOSError::new_err("the server was stopped"));
-        }
-        match &state.running {
-            Some((server, _)) => {
-                let _runtime = runtime.enter();
-                serve(server, listeners, credentials);
-            }
-            None => state.listeners.push((listeners, credentials)),
-        }
-        Ok(port.unwrap_or(UNIX_PORT))
-    }
-
     fn start(&self, routes: Vec<RouteArguments>, lanes: usize) -> PyResult<()> {
-        let runtime = self.runtime()?;
         let drains = Drains::new(lanes.max(1), self.limit.as_ref(), self.submit_per_call);
         let mut all = Routes::new("");
         for (path, requests, responses, lane) in routes {
-            let cardinality = match (requests, responses) {
-                (false, false) => Cardinality::Unary,
-                (false, true) => Cardinality::ServerStreaming,
-                (true, false) => Cardinality::ClientStreaming,
-                (true, true) => Cardinality::Bidirectional,
-            };
-            all.external(&path, cardinality, Arc::clone(drains.queue(lane)));
+            all.external(&path, cardinality(requests, responses), Arc::clone(drains.queue(lane)));
         }
-        let builder = self.builder().add_service(all);
-        let server = builder.unknown_external(Arc::clone(drains.queue(0))).build();
-        let mut state = self.lock();
-        if state.running.is_some() || state.stopping {
-            return Err(PyRuntimeError::new_err("the server was started before"));
-        }
-        let _runtime = runtime.enter();
-        for (listeners, credentials) in state.listeners.drain(..) {
-            serve(&server, listeners, credentials);
-        }
-        state.running = Some((server, drains));
-        Ok(())
+        self.life.start(all, Arc::clone(drains.queue(0)), drains)
     }
-
-    fn shutdown(&self, grace: Option<f64>) {
-        let mut state = self.lock();
-        state.stopping = true;
-        let _listeners = std::mem::take(&mut state.listeners);
-        let (Some(runtime), Some((server, drains))) = (state.runtime.clone(), &state.running)
-        else {
-            return;
-        };
-        let (server, drains) = (server.clone(), Arc::clone(drains));
-        let grace = grace.and_then(|grace| Duration::try_from_secs_f64(grace.max(0.0)).ok());
-        runtime.spawn(async move {
-            server.shutdown(grace).await;
-            drains.stop();
-        });
-    }
-
-    fn runtime(&self) -> PyResult<Arc<Runtime>> {
-        let mut state = self.lock();
-        if let Some(runtime) = &state.runtime {
-            return Ok(Arc::clone(runtime));
-        }
-        let runtime = runtime()?;
-        state.runtime = Some(Arc::clone(&runtime));
-        Ok(runtime)
-    }
-
-    fn builder(&self) -> ServerBuilder {
-        apply(&self.options).finish()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Serves what was bound.
-pub(crate) fn serve(
-    server: &ferrpc::server::Server,
-    listeners: Listeners,
-    credentials: Option<EngineCredentials>,
-) {
-    match credentials {
-        Some(credentials) => server.serve_listeners_with(listeners, credentials),
-        None => server.serve_listeners(listeners),
-    };
-}
-
-fn apply(options: &[(String, i64)]) -> Options {
-    let builder = ferrpc::server::Server::builder()
-        // The user's executor bounds what runs; what waits is bounded by the streams.
-        .max_handlers_per_connection(usize::MAX);
-    options.iter().fold(Options::new(builder), |options, (key, value)| options.apply(key, *value))
 }
 
 /// A drain: made when a task on the executor begins, dropped when it ends.
@@ -314,6 +201,3 @@ impl Drop for Drain {
         }
     }
 }
-
-/// What grpcio returns where there is no port.
-const UNIX_PORT: u16 = 1;

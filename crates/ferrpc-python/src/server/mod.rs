@@ -10,8 +10,9 @@
 //! interpreter. Whatever may wait does so detached from it.
 
 pub(crate) mod call;
-pub(crate) mod engine;
-pub(crate) mod options;
+mod engine;
+pub(crate) mod life;
+mod options;
 mod wait;
 
 use pyo3::prelude::*;
