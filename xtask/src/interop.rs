@@ -97,7 +97,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<Tally> {
         tally += over_tls(tls, &folder, &ferrpc, &parties, &progress)?;
     }
 
-    tally += with_optional_certificates(&folder, &ferrpc[0], &parties, &progress)?;
+    tally += with_optional_certificates(&folder, &ferrpc, &parties, &progress)?;
 
     if !options.reduced && options.peer.is_empty() {
         tally += proxies::run(workspace, &progress, options.require_all, &folder)?;
