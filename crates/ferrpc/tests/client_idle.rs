@@ -41,6 +41,8 @@ fn a_server_that_ends_need_not_wait_for_a_client_that_has_just_called() {
     stream.read_exact(&mut [0; 9]).expect("its SETTINGS");
     let waiting = runtime.spawn(async move { deaf.shutdown(Some(Duration::ZERO)).await });
     stream.read_to_end(&mut Vec::new()).expect("until it has closed its side");
+    // It waits for a second. If the other one does too, it ends well after.
+    std::thread::sleep(Duration::from_millis(200));
     call();
     runtime.block_on(server.shutdown(Some(Duration::ZERO)));
     assert!(!waiting.is_finished(), "the deaf client's server was the first to end");
