@@ -121,6 +121,24 @@ def test_roots_from_the_environment(tls, authority, tmp_path, run):
     assert "UNAVAILABLE" in done.stderr
 
 
+def test_roots_of_the_environment_are_read_once(tls, authority, tmp_path, run):
+    roots = tmp_path / "roots.pem"
+    roots.write_bytes(authority.pem)
+    program = (
+        "import grpc, os, sys\n"
+        "def call():\n"
+        "    with grpc.secure_channel(sys.argv[1], grpc.ssl_channel_credentials()) as channel:\n"
+        "        channel.unary_unary('/trust.Test/Who')(b'', timeout=20)\n"
+        "call()\n"
+        "os.remove(sys.argv[2])\n"
+        "call()\n"
+        "print('called')\n"
+    )
+    command = [sys.executable, "-c", program, tls, str(roots)]
+    done = run(command, GRPC_DEFAULT_SSL_ROOTS_FILE_PATH=str(roots))
+    assert done.stdout == "called\n", done.stderr
+
+
 @pytest.mark.ferrpc_only("grpcio trusts its own roots then, without a word")
 def test_roots_of_the_environment_that_are_not_there(tls, run, tmp_path):
     program = (

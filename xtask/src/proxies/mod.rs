@@ -72,10 +72,9 @@ pub(crate) fn run(
     Ok(tally)
 }
 
-/// Every client on ferrpc's server, and ferrpc's client on each. Proxies are spoken to over TLS,
-/// which ferrpc's clients in Python have yet to learn.
+/// Every client on ferrpc's server, and ferrpc's client on each.
 fn meet(client: &str, server: &str) -> bool {
-    client == peers::FERRPC || server == peers::FERRPC && client != peers::PYTHON_PEER
+    client == peers::FERRPC || server == peers::FERRPC
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -211,6 +211,11 @@ impl Channel {
         &self.handle.shared.target
     }
 
+    #[cfg(test)]
+    pub(super) fn shared(&self) -> Arc<Shared> {
+        Arc::clone(&self.handle.shared)
+    }
+
     fn prepare_one<Q, S>(
         &self,
         method: &Method<Q, S>,

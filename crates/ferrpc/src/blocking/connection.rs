@@ -5,7 +5,7 @@
 //!    None ---------------------------> Caller ---------------------------------> None
 //!     ^                                  |  others wait: one -> it leads, more -> Guard
 //!     |  a caller that is alone          v
-//!     +------ (takes it over) ------- Guard  <- also after a second in which nobody cared
+//!     +------ (takes it over) ------- Guard  <- also after some ms in which nobody cared
 //! ```
 //!
 //! The state machine and all calls stand behind one lock. Whoever has the *role* waits for the
@@ -36,7 +36,7 @@ use super::outside::Driver;
 use super::raw::Origin;
 use super::shared::Shared;
 use super::socket::{Kick, Socket};
-use crate::client::Head;
+use crate::client::{Head, complains_of_pings};
 use crate::transport::clock;
 
 /// One connection and its calls.
@@ -63,6 +63,8 @@ pub(super) struct State {
     pub(super) reading: bool,
     /// The guard waits for the socket, with the role or because it had it before.
     pub(super) guard_waits: bool,
+    /// The guard sleeps until it is told of an end of the role: it does not look by itself.
+    pub(super) guard_sleeps: bool,
     /// Somebody writes; they go on until there is nothing left.
     pub(super) writing: bool,
     /// The socket takes no more: whoever has the role waits until it does.
@@ -106,6 +108,8 @@ pub(super) enum Wake {
     Channel(Weak<Shared>),
     /// Nobody: an event loop that is to be forgotten.
     Gone(Arc<Driver>),
+    /// The server finds keepalive pings too frequent.
+    Pings(Weak<Shared>),
 }
 
 /// Whether looking for an answer before sleeping pays: it is tried ever more rarely when not.
@@ -188,6 +192,7 @@ impl Connection {
             driver: None,
             reading: false,
             guard_waits: false,
+            guard_sleeps: false,
             writing: false,
             blocked: false,
             dirty: true,
@@ -450,6 +455,10 @@ impl Connection {
                 }
                 Event::Draining => self.drain(state),
                 Event::Closed { cause } => {
+                    if complains_of_pings(&cause) {
+                        // Ahead of those who look for another connection now.
+                        wakes.push(Wake::Pings(Weak::clone(&self.owner)));
+                    }
                     self.drain(state);
                     let cause = cause.to_string();
                     let keys: Vec<usize> = state.slots.iter().map(|(key, _)| key).collect();
@@ -667,6 +676,11 @@ impl Wake {
                 Self::Channel(channel) => {
                     if let Some(channel) = channel.upgrade() {
                         channel.lost();
+                    }
+                }
+                Self::Pings(channel) => {
+                    if let Some(channel) = channel.upgrade() {
+                        channel.pings_too_often();
                     }
                 }
             }

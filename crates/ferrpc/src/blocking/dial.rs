@@ -19,6 +19,7 @@ use crate::transport::refusal::{Fault, Refusal};
 pub(super) fn dial(
     target: &Target,
     config: &Config,
+    transport: ferrpc_core::transport::Config,
     began: Time,
     give_up: Time,
     owner: &Weak<Shared>,
@@ -41,7 +42,7 @@ pub(super) fn dial(
                 continue;
             }
         };
-        let mut transport = config.transport.clone();
+        let mut transport = transport.clone();
         transport.seed = seed();
         let connection = Connection::new(socket, kick, transport, config.spin, owner.clone());
         let connection = Arc::new(connection);

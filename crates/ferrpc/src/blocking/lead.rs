@@ -4,7 +4,6 @@ use std::io::{self, IoSlice};
 use std::mem;
 use std::sync::atomic::Ordering;
 use std::thread;
-use std::time::Duration;
 
 use ferrpc_core::Time;
 use ferrpc_core::http2::Transmit;
@@ -109,6 +108,9 @@ impl Connection {
             (None, _) => {
                 state.role = Role::None;
                 state.idle_since = clock::now();
+                if state.guard_sleeps {
+                    self.guard.notify_one();
+                }
             }
             (Some((ticket, thread)), None) => {
                 let thread = thread.clone();
@@ -157,7 +159,12 @@ impl Connection {
 
     /// One round of input and output by the owner of the role: sends, waits for the socket,
     /// receives. Returns when anything may have changed, with or without the role.
-    fn lead<'a>(&'a self, mut state: Locked<'a>, me: Role, limit: Option<Time>) -> Locked<'a> {
+    pub(super) fn lead<'a>(
+        &'a self,
+        mut state: Locked<'a>,
+        me: Role,
+        limit: Option<Time>,
+    ) -> Locked<'a> {
         let events = state.events;
         self.fire_timers(&mut state);
         state = self.flush(state, Some(me));
@@ -344,64 +351,11 @@ impl Connection {
             count => Ok(count),
         }
     }
-
-    // -- the guard -------------------------------------------------------------------------------
-
-    /// The guard's way through the handshake; false if it did not succeed in time.
-    pub(super) fn shake_hands(&self, limit: Time) -> bool {
-        let mut state = self.lock();
-        while !state.ready && state.closed.is_none() && clock::now() < limit {
-            state = self.lead(state, Role::Guard, Some(limit));
-        }
-        if state.ready && state.closed.is_none() {
-            state.role = Role::None;
-            state.idle_since = clock::now();
-        }
-        // A server that ends the connection in the same breath was there nevertheless.
-        state.ready
-    }
-
-    /// The guard's life: works while it has the role, takes it when nobody has had it for a while
-    /// (so that pings are answered and timers fire), and ends with the connection.
-    pub(super) fn keep_guard(&self) {
-        let mut state = self.lock();
-        loop {
-            if state.transport.is_finished()
-                && (state.transmit.is_empty() || state.closed.is_some())
-            {
-                break;
-            }
-            match state.role {
-                Role::Guard => state = self.lead(state, Role::Guard, None),
-                Role::None if state.watched > 0 || clock::now().since(state.idle_since) >= IDLE => {
-                    state.role = Role::Guard;
-                }
-                // It is told when it is needed again.
-                Role::Outside => {
-                    let wait = self.guard.wait(state);
-                    state = wait.unwrap_or_else(std::sync::PoisonError::into_inner);
-                }
-                Role::None | Role::Caller(_) => {
-                    let wait = self.guard.wait_timeout(state, IDLE);
-                    state = wait.unwrap_or_else(std::sync::PoisonError::into_inner).0;
-                }
-            }
-        }
-        // Whoever still waits has been told; nobody needs to lead any more.
-        if state.role == Role::Guard {
-            state.role = Role::None;
-        }
-        self.socket.shut_down();
-        Self::unlock(state);
-    }
 }
 
 fn is_temporary(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }
-
-/// How long nobody may care before the guard does.
-const IDLE: Duration = Duration::from_secs(1);
 
 /// Received at once: as much as a socket's buffer holds by default.
 pub(super) const BUFFER_BYTES: usize = 64 << 10;

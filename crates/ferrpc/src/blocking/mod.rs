@@ -15,6 +15,7 @@ mod call;
 mod channel;
 mod connection;
 mod dial;
+mod guard;
 mod lead;
 mod outside;
 mod poll;

@@ -16,6 +16,7 @@
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
+use std::time::Duration;
 
 use ferrpc_core::channel::{Backoff, ConnectivityState};
 use ferrpc_core::{Code, Status, Time};
@@ -25,7 +26,7 @@ use super::connection::Connection;
 use super::dial;
 use super::outside::Driver;
 use super::raw::Origin;
-use crate::client::{Config, ConnectError, Pacing, seed};
+use crate::client::{Config, ConnectError, Pacing, seed, warn_of_pings};
 use crate::resolver::Target;
 use crate::transport::clock;
 
@@ -51,6 +52,8 @@ struct State {
     backoff: Backoff,
     /// Keeps a server that accepts and closes from making us spin.
     pacing: Pacing,
+    /// Between keepalive pings: more after each server that found them too frequent.
+    keepalive: Option<Duration>,
     pending: Vec<Listed>,
     watchers: Vec<(u64, Watcher)>,
     last_watcher: u64,
@@ -108,6 +111,7 @@ impl Shared {
             failures: 0,
             backoff: Backoff::new(config.backoff, seed()),
             pacing: Pacing::new(),
+            keepalive: config.transport.http2.keepalive.interval,
             pending: Vec::new(),
             watchers: Vec::new(),
             last_watcher: 0,
@@ -206,10 +210,13 @@ impl Shared {
             give_up = began + timeout;
         }
         let Some(shared) = self.me.upgrade() else { return Ok(()) };
+        let mut transport = self.config.transport.clone();
+        transport.http2.keepalive.interval = state.keepalive;
         let thread = thread::Builder::new().name("ferrpc-channel".to_owned());
         let started = thread.spawn(move || {
             let owner = Weak::clone(&shared.me);
-            let result = dial::dial(&shared.target, &shared.config, began, give_up, &owner);
+            let (target, config) = (&shared.target, &shared.config);
+            let result = dial::dial(target, config, transport, began, give_up, &owner);
             if let Some(connection) = shared.connected(result) {
                 let (observers, target) = (shared.config.observers.clone(), shared.target.clone());
                 drop(shared);
@@ -277,6 +284,15 @@ impl Shared {
         state.usable();
         self.tell(&mut state);
         self.resume(state);
+    }
+
+    /// A server ended a connection because of our pings (gRFC A8).
+    pub(super) fn pings_too_often(&self) {
+        let mut state = self.lock();
+        state.keepalive = state.keepalive.map(|interval| interval.saturating_mul(2));
+        let interval = state.keepalive;
+        drop(state);
+        warn_of_pings(&self.target, interval);
     }
 
     /// All who wait for a connection look again.
@@ -465,4 +481,62 @@ impl State {
 }
 
 /// When there was no thread to connect.
-const RETRY: std::time::Duration = std::time::Duration::from_secs(1);
+const RETRY: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::net::TcpListener;
+    use std::time::Instant;
+
+    use crate::blocking::Channel;
+    use crate::client::Keepalive;
+
+    use super::*;
+
+    const INTERVAL: Duration = Duration::from_secs(3600);
+
+    /// SETTINGS, and a GOAWAY with ENHANCE_YOUR_CALM and its reason.
+    fn greeting(reason: &[u8]) -> Vec<u8> {
+        let mut bytes = vec![0, 0, 0, 4, 0, 0, 0, 0, 0];
+        let length = u8::try_from(8 + reason.len()).expect("short");
+        bytes.extend([0, 0, length, 7, 0, 0, 0, 0, 0]);
+        bytes.extend([0, 0, 0, 0, 0, 0, 0, 11]);
+        bytes.extend(reason);
+        bytes
+    }
+
+    /// The interval of a channel after it was sent away for each of these reasons.
+    fn interval_after(reasons: &'static [&'static str]) -> Option<Duration> {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
+        let target = listener.local_addr().expect("bound").to_string();
+        let server = thread::spawn(move || {
+            for reason in reasons {
+                let (mut stream, _) = listener.accept().expect("a connection");
+                stream.write_all(&greeting(reason.as_bytes())).expect("it takes it");
+                // Until it has gone.
+                let _ = std::io::copy(&mut stream, &mut std::io::sink());
+            }
+        });
+        let channel = Channel::builder(target)
+            .keepalive(Keepalive { interval: Some(INTERVAL), ..Keepalive::default() })
+            .build_blocking()
+            .expect("a target");
+        let shared = channel.shared();
+        let began = Instant::now();
+        while !server.is_finished() {
+            assert!(began.elapsed() < Duration::from_secs(30), "it does not connect anew");
+            shared.connectivity(true);
+            thread::sleep(Duration::from_millis(1));
+        }
+        server.join().expect("it served");
+        shared.lock().keepalive
+    }
+
+    #[test]
+    fn each_complaint_of_pings_doubles_their_interval() {
+        let interval = interval_after(&["too_many_pings", "too_many_pings"]);
+        assert_eq!(interval, Some(INTERVAL * 4));
+        assert_eq!(interval_after(&["too_many_calls"]), Some(INTERVAL));
+    }
+}

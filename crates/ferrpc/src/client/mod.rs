@@ -15,6 +15,7 @@ mod error;
 mod maker;
 mod observer;
 mod pacing;
+mod pings;
 mod proxy;
 mod pump;
 mod responses;
@@ -33,6 +34,8 @@ pub use ferrpc_core::http2::{Keepalive, Window};
 pub(crate) use maker::{CallMaker, Head, NewCall};
 pub use observer::{CallEnded, Observer};
 pub(crate) use pacing::Pacing;
+#[cfg(unix)]
+pub(crate) use pings::{complains_of_pings, warn_of_pings};
 pub use proxy::Proxy;
 pub(crate) use pump::check_size;
 pub(crate) use subchannel::seed;

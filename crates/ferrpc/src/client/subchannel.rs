@@ -26,6 +26,7 @@ use tokio::task::JoinHandle;
 use super::builder::Config;
 use super::observer::Observer;
 use super::pacing::Pacing;
+use super::pings::{complains_of_pings, warn_of_pings};
 use super::role::{ClientRole, Command};
 use super::{ConnectError, connector};
 use crate::credentials::SecurityLevel;
@@ -272,15 +273,9 @@ impl Subchannel {
         self.connection_lost(id);
         let mut state = self.lock();
         state.old.retain(|old| old.id != id);
-        if let CloseCause::PeerGoAway { debug, .. } = cause
-            && &**debug == "too_many_pings"
-        {
-            state.keepalive = state.keepalive.map(|interval| interval * 2);
-            tracing::warn!(
-                target_name = %self.target,
-                interval = ?state.keepalive,
-                "the server finds keepalive pings too frequent: the interval is doubled"
-            );
+        if complains_of_pings(cause) {
+            state.keepalive = state.keepalive.map(|interval| interval.saturating_mul(2));
+            warn_of_pings(&self.target, state.keepalive);
         }
         let attempt = state.attempt.take_if(|attempt| attempt.id == id);
         drop(state);

@@ -11,6 +11,8 @@
 //! a function that is asked before each handshake ([`TlsSource`]) or by files that are watched
 //! ([`TlsFiles`]): connections that are open stay as they are.
 
+#[cfg(feature = "_rustls")]
+mod cache;
 mod call;
 mod channel;
 #[cfg(feature = "_rustls")]

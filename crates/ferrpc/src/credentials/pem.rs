@@ -9,6 +9,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 
 use super::CredentialsError;
+use super::cache::{Cache, ROOTS_VARIABLE};
 use crate::transport::tls;
 
 /// A certificate, those that lead from it to a root, and its private key.
@@ -62,11 +63,16 @@ impl Roots {
         Ok(Self { certificates: certificates.into() })
     }
 
-    /// The roots that the system trusts (also `SSL_CERT_FILE` and `SSL_CERT_DIR`).
+    /// The roots that the system trusts (also `SSL_CERT_FILE` and `SSL_CERT_DIR`). They are read
+    /// once, and again only if those variables change.
     ///
     /// # Errors
     /// If there are none.
     pub fn system() -> Result<Self, CredentialsError> {
+        SYSTEM.roots(Self::read_system)
+    }
+
+    fn read_system() -> Result<Self, CredentialsError> {
         let found = rustls_native_certs::load_native_certs();
         if found.certs.is_empty() {
             let errors: Vec<_> = found.errors.iter().map(ToString::to_string).collect();
@@ -80,22 +86,29 @@ impl Roots {
     }
 
     /// What channels trust unless they are told: the file that the environment variable
-    /// `GRPC_DEFAULT_SSL_ROOTS_FILE_PATH` names, or else the system's roots.
+    /// `GRPC_DEFAULT_SSL_ROOTS_FILE_PATH` names, or else the system's roots. They
+    /// are read once, and again only if one of the variables changes.
     ///
     /// # Errors
     /// If they cannot be read.
     pub fn from_environment() -> Result<Self, CredentialsError> {
         match std::env::var_os(ROOTS_VARIABLE).filter(|path| !path.is_empty()) {
-            Some(path) => {
-                let path = Path::new(&path);
-                let pem = std::fs::read(path).map_err(|error| {
-                    let path = path.display();
-                    CredentialsError::new(format!("cannot read {ROOTS_VARIABLE}={path}: {error}"))
-                })?;
-                Self::from_pem(pem)
-            }
+            Some(path) => ENVIRONMENT.roots(|| Self::read_file(Path::new(&path))),
             None => Self::system(),
         }
+    }
+
+    fn read_file(path: &Path) -> Result<Self, CredentialsError> {
+        let pem = std::fs::read(path).map_err(|error| {
+            let path = path.display();
+            CredentialsError::new(format!("cannot read {ROOTS_VARIABLE}={path}: {error}"))
+        })?;
+        Self::from_pem(pem)
+    }
+
+    #[cfg(test)]
+    pub(super) fn none() -> Self {
+        Self { certificates: Arc::default() }
     }
 
     pub(super) fn certificates(&self) -> &[CertificateDer<'static>] {
@@ -129,5 +142,6 @@ impl fmt::Debug for Roots {
     }
 }
 
-/// gRPC's name for a file of roots in all languages.
-const ROOTS_VARIABLE: &str = "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH";
+static SYSTEM: Cache = Cache::new();
+
+static ENVIRONMENT: Cache = Cache::new();
