@@ -21,6 +21,7 @@ mod poll;
 mod raw;
 mod shared;
 mod socket;
+mod spinning;
 mod streams;
 mod wait;
 
