@@ -437,6 +437,11 @@ class Channel(grpc.Channel):
         self.close()
         return False
 
+    def __del__(self):
+        # Not closed: its calls go on without it. Missing if `__init__` failed.
+        for _, tag, _ in getattr(self, "_subscriptions", ()):
+            _completions.forget(tag)
+
 
 def __getattr__(name):
     if name in ("_handle_event", "_event_handler"):
