@@ -149,7 +149,7 @@ async def aio_load(clients, options, calls):
 
 def sync_main(options):
     channels = [
-        grpc.insecure_channel(options.connect, options=channel_options(number))
+        grpc.insecure_channel(options.connect, options=channel_options(options, number))
         for number in range(options.connections)
     ]
     for channel in channels:
@@ -163,7 +163,7 @@ def sync_main(options):
 
 async def aio_main(options):
     channels = [
-        grpc.aio.insecure_channel(options.connect, options=channel_options(number))
+        grpc.aio.insecure_channel(options.connect, options=channel_options(options, number))
         for number in range(options.connections)
     ]
     for channel in channels:
@@ -177,9 +177,9 @@ async def aio_main(options):
         await channel.close()
 
 
-def channel_options(number):
+def channel_options(options, number):
     # Channels with the same options would share a connection.
-    return [*OPTIONS, ("bench.number", number)]
+    return [*OPTIONS, *options.option, ("bench.number", number)]
 
 
 class Stopwatch:
@@ -212,6 +212,13 @@ def shape(text):
     return int(connections), int(streams)
 
 
+def option(text):
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise ValueError(text)
+    return name, int(value)
+
+
 def main():
     parser = argparse.ArgumentParser(prog="client")
     parser.add_argument("--connect", required=True, metavar="HOST:PORT")
@@ -222,6 +229,7 @@ def main():
     parser.add_argument("--payload", type=int, default=0)
     parser.add_argument("--mode", choices=("unary", "server-stream", "bidi"), default="unary")
     parser.add_argument("--metadata", type=int, default=0)
+    parser.add_argument("--option", type=option, action="append", default=[], metavar="NAME=N")
     parser.add_argument("--aio", action="store_true", help="asyncio in place of threads")
     parser.add_argument("--uvloop", action="store_true", help="with --aio: on uvloop")
     options = parser.parse_args()

@@ -246,9 +246,9 @@ def method_handlers_generic_handler(service, method_handlers):
 
 def _create_servicer_context(rpc_event, state, request_deserializer):
     # Kept as a context manager because it is wrapped by tools that trace servers.
-    from grpc import _server
+    from grpc import _servicer_context
 
-    return _server._create_servicer_context(rpc_event, state, request_deserializer)
+    return _servicer_context.create_servicer_context(rpc_event, state, request_deserializer)
 
 
 def __getattr__(name):

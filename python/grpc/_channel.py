@@ -119,7 +119,7 @@ class _MultiCallable:
 
     def _requests(self, rendezvous, request_iterator):
         """Starts a thread that sends the requests."""
-        call = rendezvous._call
+        call = rendezvous._engine_call
         if call is None:
             return
         arguments = (request_iterator, call, self._request_serializer)
@@ -436,6 +436,19 @@ class Channel(grpc.Channel):
     def __exit__(self, exc_type, exc_val, exc_tb):
         self.close()
         return False
+
+    def __del__(self):
+        # Not closed: its calls go on without it. Missing if `__init__` failed.
+        for _, tag, _ in getattr(self, "_subscriptions", ()):
+            _completions.forget(tag)
+
+
+def __getattr__(name):
+    if name in ("_handle_event", "_event_handler"):
+        from grpc import _operations
+
+        return getattr(_operations, name[1:])
+    raise AttributeError(f"module 'grpc._channel' has no attribute {name!r}")
 
 
 def _deliver(callback, state):

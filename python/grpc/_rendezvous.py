@@ -125,8 +125,13 @@ class _Rendezvous(grpc.RpcError, grpc.RpcContext):
 
     __module__ = "grpc._channel"
 
+    # Whether the end was read behind the last message, rather than heard of.
+    _drained = False
+    _looked_at = None
+    _operating = None
+
     def __init__(self, call, end, deserializer, deadline, response=None):
-        self._call = call
+        self._engine_call = call
         self._end = end
         self._response_deserializer = deserializer
         self._deadline = deadline
@@ -141,7 +146,7 @@ class _Rendezvous(grpc.RpcError, grpc.RpcContext):
     def _known(self):
         """How it ended, if that is known; does not wait."""
         if self._end is None:
-            end = self._call.poll()
+            end = self._engine_call.poll()
             if end is not None and self._end is None:
                 self._end = end
         return self._end
@@ -149,7 +154,7 @@ class _Rendezvous(grpc.RpcError, grpc.RpcContext):
     def _wait(self, timeout=None):
         """How it ended; raises `grpc.FutureTimeoutError` if that takes longer."""
         if self._end is None:
-            end = self._call.wait(timeout)
+            end = self._engine_call.wait(timeout)
             if end is None:
                 raise grpc.FutureTimeoutError()
             if self._end is None:
@@ -161,7 +166,7 @@ class _Rendezvous(grpc.RpcError, grpc.RpcContext):
         with self._lock:
             if self._end is None:
                 self._end = End(code, details)
-        self._call.cancel(code, details)
+        self._engine_call.cancel(code, details)
 
     def is_active(self):
         return self._known() is None
@@ -175,7 +180,7 @@ class _Rendezvous(grpc.RpcError, grpc.RpcContext):
         if self._end is not None:
             return False
         details = "Locally cancelled by application!"
-        if not self._call.cancel(_CANCELLED, details):
+        if not self._engine_call.cancel(_CANCELLED, details):
             return False
         self._cancelled = True
         return True
@@ -189,7 +194,7 @@ class _Rendezvous(grpc.RpcError, grpc.RpcContext):
             else:
                 self._callbacks = [callback]
                 self._tag = _completions.register(self._ended)
-                self._call.on_end(self._tag)
+                self._engine_call.on_end(self._tag)
         return True
 
     def _ended(self, _value):
@@ -205,8 +210,8 @@ class _Rendezvous(grpc.RpcError, grpc.RpcContext):
                 _LOGGER.error("Exception in callback %r: %r", function, error)
 
     def __del__(self):
-        if self._end is None and self._call is not None:
-            self._call.cancel(_CANCELLED, "Cancelled upon garbage collection!")
+        if self._end is None and self._engine_call is not None:
+            self._engine_call.cancel(_CANCELLED, "Cancelled upon garbage collection!")
 
     # -- responses ---------------------------------------------------------------------------------
 
@@ -216,9 +221,12 @@ class _Rendezvous(grpc.RpcError, grpc.RpcContext):
             return message
         response = _common.deserialize(message, deserializer)
         if response is None:
-            self._fail(_INTERNAL, "Exception deserializing response!")
+            self._undeserialized()
             raise self
         return response
+
+    def _undeserialized(self):
+        self._fail(_INTERNAL, "Exception deserializing response!")
 
     def __iter__(self):
         return self
@@ -230,15 +238,50 @@ class _Rendezvous(grpc.RpcError, grpc.RpcContext):
         return self._next()
 
     def _next(self):
-        if self._end is None or self._call is not None:
-            message = self._call.next() if not isinstance(self._end, End) else self._end
+        if self._end is None or self._engine_call is not None:
+            message = self._engine_call.next() if not isinstance(self._end, End) else self._end
             if type(message) is bytes:
                 return self._deserialized(message)
-            if self._end is None:
-                self._end = message
+            self._over_with(message)
         if self._end.code == 0:
             raise StopIteration
         raise self
+
+    def _over_with(self, end):
+        if self._end is None:
+            self._end = end
+        self._drained = True
+
+    # -- for programs that drive calls by hand (`grpc._operations`) --------------------------------
+
+    def _read(self):
+        """The bytes of the next message; None at the end."""
+        message = self._engine_call.next()
+        if type(message) is bytes:
+            return message
+        self._over_with(message)
+        return None
+
+    def _final(self):
+        """How it ended, if there is nothing left to read."""
+        end = self._end
+        return end if self._drained or self._engine_call is None or type(end) is End else None
+
+    @property
+    def _state(self):
+        if self._looked_at is None:
+            from grpc import _operations
+
+            self._looked_at = _operations.State(self)
+        return self._looked_at
+
+    @property
+    def _call(self):
+        if self._operating is None:
+            from grpc import _operations
+
+            self._operating = _operations.Operating(self)
+        return self._operating
 
     # -- looks -------------------------------------------------------------------------------------
 
@@ -266,9 +309,9 @@ class _MultiThreadedRendezvous(_Rendezvous, grpc.Call, grpc.Future):
     __module__ = "grpc._channel"
 
     def initial_metadata(self):
-        if self._call is None:
+        if self._engine_call is None:
             return self._end.initial_metadata()
-        return self._call.initial_metadata()
+        return self._engine_call.initial_metadata()
 
     def trailing_metadata(self):
         return self._wait().trailing_metadata()
@@ -331,7 +374,7 @@ class _UnaryRendezvous(_MultiThreadedRendezvous):
             raise grpc.FutureTimeoutError()
         try:
             while self._end is None:
-                message = self._call.next(timeout)
+                message = self._engine_call.next(timeout)
                 if message is None:
                     raise grpc.FutureTimeoutError()
                 if type(message) is not bytes:
@@ -343,10 +386,13 @@ class _UnaryRendezvous(_MultiThreadedRendezvous):
             self._lock.release()
 
     def _known(self):
-        if self._end is None and self._call.poll() is not None:
+        if self._end is None and self._engine_call.poll() is not None:
             # Whatever there is to read is there.
             self._wait()
         return self._end
+
+    def _final(self):
+        return self._known()
 
     def _take(self, message):
         deserializer = self._response_deserializer
@@ -382,9 +428,9 @@ class _SingleThreadedRendezvous(_Rendezvous, grpc.Call, grpc.Future):
         return self._end
 
     def initial_metadata(self):
-        if self._call is None:
+        if self._engine_call is None:
             return self._end.initial_metadata()
-        return self._call.initial_metadata()
+        return self._engine_call.initial_metadata()
 
     def trailing_metadata(self):
         end = self._over("Cannot get trailing metadata until RPC is completed.")

@@ -1,7 +1,8 @@
 """Names of grpcio's extension module that other packages import.
 
-Only what these use of it is here: enumerations, argument names, credentials, metadata. What they
-would have to drive grpcio's core with (`Channel`, `Server`, operations on completion queues) is not.
+Only what these use of it is here: enumerations, argument names, credentials, metadata, and the one
+operation that they ask of calls. What else they would have to drive grpcio's core with (`Channel`,
+`Server`, the other operations) is not.
 """
 
 import enum
@@ -23,6 +24,7 @@ from grpc._credentials import (
     XDSChannelCredentials,
 )
 from grpc._metadatum import _Metadatum
+from grpc._operations import BatchOperationEvent, ReceiveMessageOperation
 
 GRPC_COMPRESSION_CHANNEL_DEFAULT_ALGORITHM = "grpc.default_compression_algorithm"
 GRPC_COMPRESSION_REQUEST_ALGORITHM_MD_KEY = "grpc-internal-encoding-request"

@@ -325,3 +325,25 @@ def wait_for(condition):
     while not condition():
         assert time.monotonic() < end, "it never happened"
         time.sleep(0.01)
+
+
+def test_another_context_of_a_call(serve):
+    seen = []
+
+    def behavior(request, context):
+        with grpc._create_servicer_context(context._rpc_event, context._state, None) as other:
+            seen.append((type(other) is type(context), other.peer() == context.peer()))
+            other.set_trailing_metadata((("by", "the other"),))
+        return b""
+
+    ends = serve({"/s/UU": behavior})
+    _, call = ends.uu_call("/s/UU")
+    assert seen == [(True, True)]
+    assert ("by", "the other") in pairs(call.trailing_metadata())
+
+
+def test_classes_say_where_they_are_looked_for():
+    from grpc import _server
+
+    for name in ("_Context", "_RPCState", "_HandlerCallDetails"):
+        assert getattr(_server, name).__module__ == "grpc._server"

@@ -36,6 +36,7 @@ use super::outside::Driver;
 use super::raw::Origin;
 use super::shared::Shared;
 use super::socket::{Kick, Socket};
+use super::spinning::Spinning;
 use crate::client::{Head, complains_of_pings};
 use crate::transport::clock;
 
@@ -110,13 +111,6 @@ pub(super) enum Wake {
     Gone(Arc<Driver>),
     /// The server finds keepalive pings too frequent.
     Pings(Weak<Shared>),
-}
-
-/// Whether looking for an answer before sleeping pays: it is tried ever more rarely when not.
-#[derive(Debug, Default)]
-pub(super) struct Spinning {
-    misses: u32,
-    skip: u32,
 }
 
 /// Who waits for the socket and receives.
@@ -688,27 +682,6 @@ impl Wake {
     }
 }
 
-impl Spinning {
-    /// Whether to try it this time.
-    pub(super) const fn begin(&mut self) -> bool {
-        if self.skip > 0 {
-            self.skip -= 1;
-            return false;
-        }
-        true
-    }
-
-    /// How the try went.
-    pub(super) const fn note(&mut self, hit: bool) {
-        if hit {
-            self.misses = 0;
-        } else {
-            self.skip = 1 << self.misses;
-            self.misses = if self.misses < MOST_MISSES { self.misses + 1 } else { MOST_MISSES };
-        }
-    }
-}
-
 impl Waiting {
     pub(super) fn new(side: Side, ticket: u64) -> Self {
         Self { side, ticket, thread: thread::current() }
@@ -717,6 +690,3 @@ impl Waiting {
 
 /// What a call may queue before its sender has to wait; one message more may go over it.
 const UNSENT_LIMIT: usize = 64 << 10;
-
-/// After so many misses in a row the wait between tries grows no more: one call in 1024 tries.
-const MOST_MISSES: u32 = 10;

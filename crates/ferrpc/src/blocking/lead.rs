@@ -185,9 +185,9 @@ impl Connection {
         Self::unlock(state);
 
         if spin {
-            let received = self.spin(&mut buffer, until);
+            let (received, looks) = self.spin(&mut buffer, until);
             let mut state = self.lock();
-            state.spinning.note(received.is_some());
+            state.spinning.note(received.is_some(), looks);
             if received.is_some() {
                 self.received(&mut state, received, buffer);
                 return state;
@@ -245,20 +245,28 @@ impl Connection {
     }
 
     /// Looks for input without sleeping, as long as its caller is alone. The role's owner does
-    /// this outside of the lock: nobody takes a caller's role.
-    fn spin(&self, buffer: &mut Vec<u8>, until: Option<Time>) -> Option<io::Result<usize>> {
+    /// this outside of the lock: nobody takes a caller's role. Also how often it looked.
+    fn spin(
+        &self,
+        buffer: &mut Vec<u8>,
+        until: Option<Time>,
+    ) -> (Option<io::Result<usize>>, usize) {
         let end = clock::now() + self.spin;
         let end = until.map_or(end, |until| until.min(end));
         buffer.resize(BUFFER_BYTES, 0);
+        let mut looks = 0;
         loop {
+            looks += 1;
             match self.socket.read(buffer) {
                 Err(error) if is_temporary(&error) => {}
-                received => return Some(received),
+                received => return (Some(received), looks),
             }
-            if self.inflight.load(Ordering::Relaxed) != 1 || clock::now() >= end {
-                return None;
+            let alone = self.inflight.load(Ordering::Relaxed) == 1;
+            if looks > 1 && (!alone || clock::now() >= end) {
+                return (None, looks);
             }
-            std::hint::spin_loop();
+            // Whoever wants this core has it, the server among them.
+            thread::yield_now();
         }
     }
 

@@ -22,6 +22,7 @@ mod poll;
 mod raw;
 mod shared;
 mod socket;
+mod spinning;
 mod streams;
 mod wait;
 

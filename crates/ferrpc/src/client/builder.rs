@@ -135,8 +135,8 @@ impl ChannelBuilder {
 
     /// Blocking channels: how long a thread that is alone with its call looks for the answer
     /// before it sleeps. It pays where answers come within that time, saves the time to wake a
-    /// core, and costs that of a core; where they do not come, it is tried ever more rarely. By
-    /// default not at all.
+    /// core, and costs that of a core while no other thread wants it; where they do not come, it
+    /// is tried ever more rarely. By default not at all.
     pub const fn spin(mut self, spin: Duration) -> Self {
         self.config.spin = spin;
         self
