@@ -490,6 +490,8 @@ class _StreamRequestMixin(Call[RequestType, ResponseType]):
 
     _half_closed = False
     _writes = True
+    # Whose turn it is to write; made when a message first finds no room.
+    _turns = None
 
     def _send_all(self, request_iterator):
         """The requests come from an iterable, if there is one."""
@@ -539,15 +541,29 @@ class _StreamRequestMixin(Call[RequestType, ResponseType]):
             if request is None:
                 self._abort(_INTERNAL, _SERIALIZING)
                 return False
+        if self._turns is None:
+            sent = self._engine.send(request)
+            self._driver.soon()
+            if sent is not None:
+                return sent
+            self._turns = asyncio.Lock()
+            request = None
+        try:
+            async with self._turns:
+                return await self._write_in_turn(request)
+        except asyncio.CancelledError:
+            self.cancel()
+            raise
+
+    async def _write_in_turn(self, message):
+        """Sends a message, or, without one, that which the engine keeps: it keeps one alone."""
+        if self._end is not None:
+            return False
         engine = self._engine
-        sent = engine.send(request)
+        sent = None if message is None else engine.send(message)
         self._driver.soon()
         while sent is None:
-            try:
-                await self._sending()
-            except asyncio.CancelledError:
-                self.cancel()
-                raise
+            await self._sending()
             sent = engine.send_again()
             self._driver.soon()
         return sent
@@ -555,11 +571,21 @@ class _StreamRequestMixin(Call[RequestType, ResponseType]):
     async def done_writing(self):
         if not self._writes:
             raise UsageError(_API_STYLE_ERROR)
-        self._done_writing()
+        if self._turns is None or self._half_closed:
+            self._done_writing()
+            return
+        # Behind what other tasks are about to write.
+        self._half_closed = True
+        async with self._turns:
+            self._half_close()
 
     def _done_writing(self):
-        if self._end is None and not self._half_closed:
+        if not self._half_closed:
             self._half_closed = True
+            self._half_close()
+
+    def _half_close(self):
+        if self._end is None:
             self._engine.half_close()
             self._driver.soon()
 
