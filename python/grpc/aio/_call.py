@@ -232,9 +232,19 @@ class Call(Generic[RequestType, ResponseType]):
         self._driver.waited[self._tag] = self
         return future
 
+    async def _until(self, future):
+        """Waits for a future of this call, which is not kept for somebody who has given up."""
+        try:
+            await future
+        except BaseException:
+            future.cancel()
+            if all(other.done() for other in (*self._receivers, *self._senders)):
+                self._driver.waited.pop(self._tag, None)
+            raise
+
     async def _until_ended(self):
         while self._end is None:
-            await self._receiving()
+            await self._until(self._receiving())
         return self._end
 
     # -- what everybody can ask --------------------------------------------------------------------
@@ -276,7 +286,7 @@ class Call(Generic[RequestType, ResponseType]):
                 return Metadata()
             known = self._known_initial()
             if known is None:
-                await self._receiving()
+                await self._until(self._receiving())
             else:
                 self._initial = Metadata.from_tuple(known)
         return self._initial
@@ -303,7 +313,7 @@ class Call(Generic[RequestType, ResponseType]):
                 return
             if started is not None:
                 break
-            await self._sending()
+            await self._until(self._sending())
         await self._raise_for_status()
 
     async def _raise_for_status(self):
