@@ -7,7 +7,7 @@ started, where all that is to be said is known: access tokens.
 
 import time
 
-from grpc import _asking, _common, _credentials
+from grpc import _asking, _common, _credentials, _ferrpc
 from grpc._enums import StatusCode
 from grpc._rendezvous import End
 
@@ -62,7 +62,9 @@ def start(multi_callable, credentials, request, timeout, metadata, arguments):
     from grpc._deferred import DeferredCall
 
     # Read now: it may be an iterator, and what is wrong with it is the caller's to know.
-    metadata = None if metadata is None else tuple(metadata)
+    if metadata is not None:
+        metadata = tuple(metadata)
+        _ferrpc.is_legal_metadata(metadata)
     until = None if timeout is None else time.monotonic() + timeout
 
     def begin(said):

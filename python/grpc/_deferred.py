@@ -8,6 +8,7 @@ from grpc import _asking, _completions, _ferrpc
 from grpc._enums import StatusCode
 from grpc._rendezvous import End
 
+_INTERNAL = StatusCode.INTERNAL.value[0]
 _UNAVAILABLE = StatusCode.UNAVAILABLE.value[0]
 
 LATE = StatusCode.DEADLINE_EXCEEDED.value[0], "Deadline Exceeded"
@@ -49,9 +50,14 @@ class DeferredCall:
             if text is not None:
                 self._settle(End(_UNAVAILABLE, text))
                 return
-            begun = self._begin(metadata)
+            try:
+                begun = self._begin(metadata)
+            except Exception as error:
+                # Whoever made the call has returned, and would wait for ever.
+                self._settle(End(_INTERNAL, f"The call cannot begin: {error}"))
+                return
             self._begin = None
-            if type(begun) is not _ferrpc.ClientCall:
+            if type(begun) is End or type(begun) is _ferrpc.CallEnd:
                 self._settle(begun)
                 return
             for name in _METHODS:

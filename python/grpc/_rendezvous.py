@@ -367,10 +367,15 @@ class _UnaryRendezvous(_MultiThreadedRendezvous):
 
     __module__ = "grpc._channel"
 
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        # Is held by whoever waits, and so is another than that of the callbacks. It is taken last.
+        self._reading = threading.RLock()
+
     def _wait(self, timeout=None):
         if self._end is not None:
             return self._end
-        if not self._lock.acquire(timeout=-1 if timeout is None else max(timeout, 0)):
+        if not self._reading.acquire(timeout=-1 if timeout is None else max(timeout, 0)):
             raise grpc.FutureTimeoutError()
         try:
             while self._end is None:
@@ -383,7 +388,7 @@ class _UnaryRendezvous(_MultiThreadedRendezvous):
                     self._take(message)
             return self._end
         finally:
-            self._lock.release()
+            self._reading.release()
 
     def _known(self):
         if self._end is None and self._engine_call.poll() is not None:
@@ -398,7 +403,8 @@ class _UnaryRendezvous(_MultiThreadedRendezvous):
         deserializer = self._response_deserializer
         self._response = _common.deserialize(message, deserializer)
         if self._response is None:
-            self._fail(_INTERNAL, "Exception deserializing response!")
+            self._end = End(_INTERNAL, "Exception deserializing response!")
+            self._call.cancel(self._end.code, self._end.details)
 
     def _next(self):
         if self._wait().code == 0:

@@ -232,9 +232,19 @@ class Call(Generic[RequestType, ResponseType]):
         self._driver.waited[self._tag] = self
         return future
 
+    async def _until(self, future):
+        """Waits for a future of this call, which is not kept for somebody who has given up."""
+        try:
+            await future
+        except BaseException:
+            future.cancel()
+            if all(other.done() for other in (*self._receivers, *self._senders)):
+                self._driver.waited.pop(self._tag, None)
+            raise
+
     async def _until_ended(self):
         while self._end is None:
-            await self._receiving()
+            await self._until(self._receiving())
         return self._end
 
     # -- what everybody can ask --------------------------------------------------------------------
@@ -276,7 +286,7 @@ class Call(Generic[RequestType, ResponseType]):
                 return Metadata()
             known = self._known_initial()
             if known is None:
-                await self._receiving()
+                await self._until(self._receiving())
             else:
                 self._initial = Metadata.from_tuple(known)
         return self._initial
@@ -303,7 +313,7 @@ class Call(Generic[RequestType, ResponseType]):
                 return
             if started is not None:
                 break
-            await self._sending()
+            await self._until(self._sending())
         await self._raise_for_status()
 
     async def _raise_for_status(self):
@@ -490,6 +500,8 @@ class _StreamRequestMixin(Call[RequestType, ResponseType]):
 
     _half_closed = False
     _writes = True
+    # Whose turn it is to write; made when a message first finds no room.
+    _turns = None
 
     def _send_all(self, request_iterator):
         """The requests come from an iterable, if there is one."""
@@ -539,15 +551,29 @@ class _StreamRequestMixin(Call[RequestType, ResponseType]):
             if request is None:
                 self._abort(_INTERNAL, _SERIALIZING)
                 return False
+        if self._turns is None:
+            sent = self._engine.send(request)
+            self._driver.soon()
+            if sent is not None:
+                return sent
+            self._turns = asyncio.Lock()
+            request = None
+        try:
+            async with self._turns:
+                return await self._write_in_turn(request)
+        except asyncio.CancelledError:
+            self.cancel()
+            raise
+
+    async def _write_in_turn(self, message):
+        """Sends a message, or, without one, that which the engine keeps: it keeps one alone."""
+        if self._end is not None:
+            return False
         engine = self._engine
-        sent = engine.send(request)
+        sent = None if message is None else engine.send(message)
         self._driver.soon()
         while sent is None:
-            try:
-                await self._sending()
-            except asyncio.CancelledError:
-                self.cancel()
-                raise
+            await self._sending()
             sent = engine.send_again()
             self._driver.soon()
         return sent
@@ -555,11 +581,21 @@ class _StreamRequestMixin(Call[RequestType, ResponseType]):
     async def done_writing(self):
         if not self._writes:
             raise UsageError(_API_STYLE_ERROR)
-        self._done_writing()
+        if self._turns is None or self._half_closed:
+            self._done_writing()
+            return
+        # Behind what other tasks are about to write.
+        self._half_closed = True
+        async with self._turns:
+            self._half_close()
 
     def _done_writing(self):
-        if self._end is None and not self._half_closed:
+        if not self._half_closed:
             self._half_closed = True
+            self._half_close()
+
+    def _half_close(self):
+        if self._end is None:
             self._engine.half_close()
             self._driver.soon()
 

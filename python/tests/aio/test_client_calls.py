@@ -190,6 +190,35 @@ def test_writing_faster_than_the_server_reads(target):
     run(main, target)
 
 
+@pytest.mark.ferrpc_only("grpcio's call ends: TOO_MANY_OPERATIONS")
+def test_tasks_that_write_at_the_same_time(target):
+    async def main(methods):
+        call = methods.collect()
+        messages = [b"%03d" % number + bytes(30000) for number in range(100)]
+        writes = [asyncio.create_task(call.write(message)) for message in messages]
+        # Nobody has read: some wait for room, and each other.
+        await asyncio.wait(writes, return_when=asyncio.FIRST_COMPLETED)
+        await call.done_writing()
+        assert await asyncio.gather(*writes) == [None] * 100
+        assert await call == b",".join(messages)
+
+    run(main, target)
+
+
+@pytest.mark.ferrpc_only("grpcio's call ends: TOO_MANY_OPERATIONS")
+def test_a_write_that_is_cancelled_ends_those_behind_it(target):
+    async def main(methods):
+        call = methods.collect(metadata=(("x-sleep", "20"),))
+        writes = [asyncio.create_task(call.write(bytes(1_000_000))) for _ in range(10)]
+        await asyncio.wait(writes, return_when=asyncio.FIRST_COMPLETED)
+        next(write for write in writes if not write.done()).cancel()
+        ended = await asyncio.gather(*writes, return_exceptions=True)
+        assert ended[0] is None and isinstance(ended[-1], asyncio.CancelledError)
+        assert call.cancelled()
+
+    run(main, target)
+
+
 def test_styles_are_not_mixed(target):
     text = "The iterator and read/write APIs may not be mixed on a single RPC."
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import weakref
 
 import grpc
 import grpc.aio
@@ -75,6 +76,30 @@ def test_a_call_that_nobody_holds_is_cancelled(target):
         gc.collect()
         assert not driver.calls and not driver.waited
         assert await methods.echo(b"y") == b"y"
+
+    run(main, target)
+
+
+@pytest.mark.ferrpc_only("grpcio's tasks hold their calls")
+@pytest.mark.parametrize("question", ["code", "initial_metadata"])
+def test_a_call_whose_waiter_has_given_up_is_not_held(target, question):
+    async def main(methods):
+        call = methods.echo(b"x", metadata=(("x-sleep", "20"),))
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(getattr(call, question)(), 0.05)
+        gone = weakref.ref(call)
+        # One of two.
+        patient = asyncio.create_task(call.details())
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(call.details(), 0.05)
+        del call
+        gc.collect()
+        assert gone() is not None and not patient.done()
+        patient.cancel()
+        await asyncio.wait([patient])
+        del patient
+        gc.collect()
+        assert gone() is None
 
     run(main, target)
 

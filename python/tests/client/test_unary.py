@@ -263,6 +263,20 @@ def test_callbacks_of_futures(methods):
     assert futures[0].add_callback(called.clear) is False
 
 
+def test_a_callback_while_another_thread_waits(methods):
+    future = methods.echo.future(b"x", metadata=[("x-sleep", "1")])
+    waiting = threading.Thread(target=future.result)
+    waiting.start()
+    called = threading.Event()
+    with pytest.raises(grpc.FutureTimeoutError):
+        future.result(timeout=0.1)
+    future.add_done_callback(lambda _: called.set())
+    # It did not wait for the end to be added.
+    assert future.running() and not called.is_set()
+    waiting.join(timeout=30)
+    assert called.wait(timeout=30) and future.result() == b"x"
+
+
 def test_a_callback_that_raises_harms_no_other(methods):
     called = threading.Event()
     future = methods.echo.future(b"", metadata=[("x-sleep", "0.2")])

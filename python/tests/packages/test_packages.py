@@ -172,6 +172,46 @@ def test_gevent(run):
     ], done.stderr
 
 
+GEVENT_CREDENTIALS = """
+from gevent import monkey
+monkey.patch_all()
+import sys
+import threading
+from concurrent import futures
+import grpc
+import grpc.experimental.gevent
+grpc.experimental.gevent.init_gevent()
+
+def told(request, context):
+    return dict(context.invocation_metadata())["told"].encode()
+
+server = grpc.server(futures.ThreadPoolExecutor(4))
+handlers = {
+    "One": grpc.unary_unary_rpc_method_handler(told),
+    "Each": grpc.stream_stream_rpc_method_handler(lambda requests, _: requests),
+}
+server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.G", handlers),))
+port = server.add_secure_port("127.0.0.1:0", grpc.local_server_credentials())
+server.start()
+plugin = grpc.metadata_call_credentials(lambda _, callback: callback((("told", "so"),), None))
+arguments = {"credentials": plugin, "timeout": 25}
+with grpc.secure_channel(f"127.0.0.1:{port}", grpc.local_channel_credentials()) as channel:
+    one = channel.unary_unary("/test.G/One")
+    print(one(b"", **arguments), one.future(b"", **arguments).result())
+    called = threading.Event()
+    one.future(b"", **arguments).add_done_callback(lambda future: called.set())
+    print(called.wait(timeout=25))
+    print(list(channel.stream_stream("/test.G/Each")(iter([b"a", b"b"]), **arguments)))
+server.stop(0)
+"""
+
+
+def test_gevent_and_call_credentials(run):
+    done = run([sys.executable, "-c", GEVENT_CREDENTIALS])
+    lines = ["b'so' b'so'", "True", "[b'a', b'b']"]
+    assert done.stdout.splitlines() == lines, done.stderr
+
+
 GEVENT_SERVER = """
 from gevent import monkey
 monkey.patch_all()

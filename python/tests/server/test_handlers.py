@@ -271,7 +271,9 @@ def test_messages_that_are_too_large(serve):
         ],
     )
     assert ends.uu("/s/UU", b"1500") == bytes(1500)
-    assert ends.fails("/s/UU", "uu", b"1 " + bytes(2000))[0] is Code.RESOURCE_EXHAUSTED
+    code, details = ends.fails("/s/UU", "uu", b"1 " + bytes(2000))
+    assert code is Code.RESOURCE_EXHAUSTED
+    assert details == "SERVER: Received message larger than max (2002 vs. 1000)"
     code, details = ends.fails("/s/UU", "uu", b"2500")
     assert code is Code.RESOURCE_EXHAUSTED
-    assert "larger than max (2500 vs. 2000)" in details
+    assert details == "SERVER: Sent message larger than max (2500 vs. 2000)"

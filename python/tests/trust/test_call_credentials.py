@@ -345,6 +345,34 @@ def test_calls_that_wait_for_a_plugin_can_be_cancelled(tls, root, never):
         callback((), None)
 
 
+@pytest.mark.parametrize(
+    ("metadata", "error"), [((("x", 1),), TypeError), ((("x",),), ValueError), (7, TypeError)]
+)
+def test_metadata_of_wrong_types_beside_a_plugin(tls, root, metadata, error):
+    credentials = says(("k", "v"))
+    with grpc.secure_channel(tls, root) as channel:
+        method = channel.unary_unary(METHOD)
+        for call in (method, method.with_call, method.future):
+            with pytest.raises(error):
+                call(b"", timeout=20, metadata=metadata, credentials=credentials)
+        with pytest.raises(error):
+            requests = iter([b""])
+            channel.stream_stream("/trust.Test/Stream")(
+                requests, timeout=20, metadata=metadata, credentials=credentials
+            )
+        assert method(b"", timeout=20, credentials=credentials)
+
+
+@pytest.mark.ferrpc_only("grpcio raises KeyError when the call is made")
+def test_a_call_that_cannot_begin_behind_its_plugin(tls, root):
+    with grpc.secure_channel(tls, root) as channel:
+        method = channel.unary_unary(METHOD)
+        future = method.future(b"", compression="none", credentials=says(("k", "v")))
+        error = future.exception(timeout=20)
+        assert error.code() is grpc.StatusCode.INTERNAL
+        assert error.details().startswith("The call cannot begin: ")
+
+
 @pytest.mark.ferrpc_only("the call hangs for ever in grpcio")
 def test_a_plugin_that_forgets_its_callback(tls, root, call):
     error = call(tls, root, credentials=plugin(lambda context, callback: None))

@@ -91,7 +91,8 @@ impl Transport {
         let Some(call) = self.calls.call(id) else {
             return Ok(());
         };
-        let single = call.receives_one(self.role);
+        let role = self.role;
+        let single = call.receives_one(role);
         let mut input = payload;
         let compressed = call.receive_encoding != Encoding::Identity;
         loop {
@@ -105,7 +106,8 @@ impl Transport {
                 self.counters.messages_received += u64::from(count);
                 self.events.push_back(Event::Messages { call: id, run });
             }
-            let Some(message) = call.deframer.next(&mut input).map_err(too_large)? else { break };
+            let next = call.deframer.next(&mut input);
+            let Some(message) = next.map_err(|error| too_large(role, error))? else { break };
             if message.compressed && !compressed {
                 return Err(Status::internal(
                     "a message has its compressed flag set, but no grpc-encoding was named",
@@ -329,11 +331,15 @@ impl Transport {
     }
 }
 
-fn too_large(error: FrameError) -> Status {
+fn too_large(role: Role, error: FrameError) -> Status {
     match error {
-        FrameError::TooLarge { claimed, limit } => Status::resource_exhausted(format!(
-            "received message larger than max ({claimed} vs. {limit})"
-        )),
+        // What a server says is read by callers in all languages, in the words of the C core.
+        FrameError::TooLarge { claimed, limit } => Status::resource_exhausted(match role {
+            Role::Client => format!("received message larger than max ({claimed} vs. {limit})"),
+            Role::Server => {
+                format!("SERVER: Received message larger than max ({claimed} vs. {limit})")
+            }
+        }),
         FrameError::BadFlag(flag) => {
             Status::internal(format!("a message begins with flag {flag}, which is neither 0 nor 1"))
         }

@@ -52,8 +52,12 @@ impl Transport {
         let length = match u32::try_from(size) {
             Ok(length) if size <= limit => length,
             _ => {
+                let sender = match self.role {
+                    Role::Client => "trying to send",
+                    Role::Server => "SERVER: Sent",
+                };
                 let status = Status::resource_exhausted(format!(
-                    "trying to send message larger than max ({size} vs. {limit})"
+                    "{sender} message larger than max ({size} vs. {limit})"
                 ));
                 match self.role {
                     Role::Server => self.finish(now, id, &status),
