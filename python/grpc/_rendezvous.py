@@ -404,7 +404,7 @@ class _UnaryRendezvous(_MultiThreadedRendezvous):
         self._response = _common.deserialize(message, deserializer)
         if self._response is None:
             self._end = End(_INTERNAL, "Exception deserializing response!")
-            self._call.cancel(self._end.code, self._end.details)
+            self._engine_call.cancel(self._end.code, self._end.details)
 
     def _next(self):
         if self._wait().code == 0:

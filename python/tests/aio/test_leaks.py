@@ -38,7 +38,8 @@ def test_nothing_stays_of_calls(kind, run, on_ferrpc):
     # For grpcio, which takes its time, enough to see that it can be kept.
     warming, count = (WARMING, CALLS) if on_ferrpc else (500, 500)
     done = run([sys.executable, PROGRAM, kind, str(warming), str(count)], limit=500)
-    assert (done.returncode, done.stderr) == (0, "")
+    # The core of grpcio writes to stderr now and then (a GOAWAY).
+    assert (done.returncode, done.stderr if on_ferrpc else "") == (0, ""), done.stderr
     print(f"{count} calls: {done.stdout}")
     more = json.loads(done.stdout)
     assert more["tasks"] <= 0
