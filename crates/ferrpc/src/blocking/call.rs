@@ -325,20 +325,8 @@ impl Call {
     /// `limit`.
     pub(super) fn push(&self, message: Message, limit: Option<Time>) -> Result<(), Unsent> {
         let mut message = Some(message);
-        let found = self.wait(Side::Send, limit, |state, key| {
-            let slot = &mut state.slots[key];
-            if slot.ended.is_some() || !slot.has_room() {
-                return None;
-            }
-            slot.call.push(message.take()?);
-            state.send(key);
-            Some(())
-        });
-        match (found, message) {
-            (Found::Done(()), _) => Ok(()),
-            (Found::Over(outcome), _) => Err(Unsent::Over(outcome)),
-            (Found::Late, message) => Err(Unsent::Late(message.unwrap_or_default())),
-        }
+        let found = self.wait(Side::Send, limit, |state, key| put(state, key, &mut message));
+        found.sent(message)
     }
 
     /// No more messages.
@@ -576,6 +564,28 @@ pub(super) struct Finished {
 pub(super) enum Unsent {
     Over(Arc<Outcome>),
     Late(Message),
+}
+
+impl Found<()> {
+    /// What looking for room came to, and the message if it was not taken.
+    pub(super) fn sent(self, message: Option<Message>) -> Result<(), Unsent> {
+        match self {
+            Self::Done(()) => Ok(()),
+            Self::Over(outcome) => Err(Unsent::Over(outcome)),
+            Self::Late => Err(Unsent::Late(message.unwrap_or_default())),
+        }
+    }
+}
+
+/// Takes the message, if there is room for it.
+pub(super) fn put(state: &mut State, key: usize, message: &mut Option<Message>) -> Option<()> {
+    let slot = &mut state.slots[key];
+    if slot.ended.is_some() || !slot.has_room() {
+        return None;
+    }
+    slot.call.push(message.take()?);
+    state.send(key);
+    Some(())
 }
 
 impl Drop for Call {

@@ -10,7 +10,7 @@ use std::task::Waker;
 use ferrpc_core::transport::{Message, TransparentRetry};
 use ferrpc_core::{Code, Status};
 
-use super::call::{Attempt, Call, CallState, Finished, Found, Unsent};
+use super::call::{Attempt, Call, CallState, Finished, Found, Unsent, put};
 use super::connection::{Connection, Ended, Side, State, Wake};
 use super::raw::{Origin, Outcome};
 
@@ -132,20 +132,8 @@ impl Call {
     /// Sends a message if there is room for it; gives it back if there is none.
     pub(super) fn poll_push(&self, message: Message, waker: &Waker) -> Result<(), Unsent> {
         let mut message = Some(message);
-        let found = self.poll(Side::Send, waker, |state, key| {
-            let slot = &mut state.slots[key];
-            if slot.ended.is_some() || !slot.has_room() {
-                return None;
-            }
-            slot.call.push(message.take()?);
-            state.send(key);
-            Some(())
-        });
-        match (found, message) {
-            (Found::Done(()), _) => Ok(()),
-            (Found::Over(outcome), _) => Err(Unsent::Over(outcome)),
-            (Found::Late, message) => Err(Unsent::Late(message.unwrap_or_default())),
-        }
+        let found = self.poll(Side::Send, waker, |state, key| put(state, key, &mut message));
+        found.sent(message)
     }
 
     /// Cancels it, if it is not over, wherever this may run: if the connection's loop is to send
