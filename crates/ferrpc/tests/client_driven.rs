@@ -13,6 +13,7 @@ use bytes::Bytes;
 use ferrpc::blocking::{
     Channel, Driven, Pumped, PushError, RawCall, RawMethod, RawOptions, Waited,
 };
+use ferrpc::client::ChannelBuilder;
 use ferrpc::{Cardinality, Code, Status};
 use support::*;
 
@@ -265,11 +266,76 @@ fn a_call_that_begins_anew_in_a_pump_is_sent() {
         stream.write_all(&frame(RST_STREAM, 1, &refused.to_be_bytes()))?;
         read_until(&mut stream, &mut received, 3)
     });
-    let options = RawOptions { message: Some("x".into()), ..RawOptions::default() };
-    let method = RawMethod::new(ECHO.path(), Cardinality::Unary);
-    let call = peer.channel.start_raw(&method, options).expect("a call begins");
+    let call = peer.call();
     peer.finish();
     drop(call);
+}
+
+#[test]
+fn a_call_that_is_alone_is_sent_without_a_pump() {
+    let mut peer = Peer::start(|mut stream| {
+        stream.write_all(&frame(SETTINGS, 0, &[]))?;
+        let mut received = Vec::new();
+        read_until(&mut stream, &mut received, 1)?;
+        stream.write_all(&frame(RST_STREAM, 1, &CANCEL.to_be_bytes()))?;
+        read_until(&mut stream, &mut received, 3)
+    });
+    let first = peer.call();
+    while first.poll_unary(Waker::noop()).is_none() {
+        peer.turn();
+    }
+    let _second = peer.call();
+    peer.join();
+}
+
+#[test]
+fn a_loop_looks_for_the_answer_to_a_call_that_is_alone() {
+    let (go, wait) = mpsc::channel();
+    let serve = move |mut stream: TcpStream| {
+        stream.write_all(&frame(SETTINGS, 0, &[]))?;
+        let mut received = Vec::new();
+        for stream_id in [1, 3, 5] {
+            read_until(&mut stream, &mut received, stream_id)?;
+            wait.recv().expect("the test goes on");
+            stream.write_all(&frame(RST_STREAM, stream_id.into(), &CANCEL.to_be_bytes()))?;
+        }
+        read_until(&mut stream, &mut received, 7)
+    };
+    let mut peer = Peer::start_with(serve, |builder| builder.spin(LONG * 60));
+    // With the first one the connection is made; what comes of its settings ends the look.
+    let answered = |peer: &mut Peer, call: RawCall| {
+        go.send(()).expect("the peer waits");
+        while call.poll_unary(Waker::noop()).is_none() {
+            peer.turn();
+        }
+    };
+    let call = peer.call();
+    answered(&mut peer, call);
+
+    let call = peer.call();
+    for _ in 0..3 {
+        assert!(peer.pump().look);
+    }
+    answered(&mut peer, call);
+    assert!(!peer.pump().look);
+
+    let (call, other) = (peer.call(), peer.call());
+    assert!(!peer.pump().look, "one of two calls");
+    assert!(!peer.pump().look, "one of two calls");
+    answered(&mut peer, call);
+    peer.finish();
+    drop(other);
+}
+
+#[test]
+fn a_loop_of_a_channel_that_does_not_spin_never_looks() {
+    let mut turns = Loop::start();
+    let waker = turns.waker(Event::Call);
+    for _ in 0..3 {
+        let call = turns.call(ECHO.path(), Cardinality::Unary, Some("x"));
+        assert!(turns.driven.iter().all(|driven| !driven.pump(false, false).look));
+        turns.until(|| call.poll_unary(&waker));
+    }
 }
 
 #[test]
@@ -303,6 +369,13 @@ struct Peer {
 
 impl Peer {
     fn start(serve: impl FnOnce(TcpStream) -> std::io::Result<()> + Send + 'static) -> Self {
+        Self::start_with(serve, |builder| builder)
+    }
+
+    fn start_with(
+        serve: impl FnOnce(TcpStream) -> std::io::Result<()> + Send + 'static,
+        options: impl FnOnce(ChannelBuilder) -> ChannelBuilder,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
         let target = format!("http://{}", listener.local_addr().expect("bound"));
         let server = thread::spawn(move || {
@@ -310,10 +383,20 @@ impl Peer {
             stream.set_read_timeout(Some(LONG))?;
             serve(stream)
         });
-        let channel = Channel::builder(target).build_blocking().expect("a target");
+        let channel = options(Channel::builder(target)).build_blocking().expect("a target");
         let (sender, bell) = mpsc::channel();
         channel.drive(Waker::from(Arc::new(Bell { sender, event: Event::Connection })));
         Self { channel, driven: None, bell, again: false, writing: false, server: Some(server) }
+    }
+
+    fn call(&self) -> RawCall {
+        let options = RawOptions { message: Some("x".into()), ..RawOptions::default() };
+        let method = RawMethod::new(ECHO.path(), Cardinality::Unary);
+        self.channel.start_raw(&method, options).expect("a call begins")
+    }
+
+    fn pump(&self) -> Pumped {
+        self.driven.as_ref().expect("it is adopted").0.pump(false, false)
     }
 
     /// Pumps, if there is a reason to.
@@ -337,11 +420,16 @@ impl Peer {
 
     /// Goes on until the server has had all that it waits for.
     fn finish(&mut self) {
-        let server = self.server.take().expect("it is finished once");
-        while !server.is_finished() {
+        while !self.server.as_ref().is_some_and(JoinHandle::is_finished) {
             self.turn();
             thread::yield_now();
         }
+        self.join();
+    }
+
+    /// The same, and does nothing for it.
+    fn join(&mut self) {
+        let server = self.server.take().expect("it is finished once");
         server.join().expect("no panic").expect("all that was to come came");
     }
 }
@@ -365,6 +453,8 @@ fn frame(kind: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).expect("short").to_be_bytes();
     [&length[1..], &[kind, 0], &stream.to_be_bytes(), payload].concat()
 }
+
+const CANCEL: u32 = 8;
 
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;

@@ -16,6 +16,8 @@ _READ = 1
 _WRITE = 2
 _AGAIN = 4
 _OVER = 8
+_LOOK = 16
+_FILLED = 32
 
 
 class Driver:
@@ -96,13 +98,23 @@ class Driver:
 class _Connection:
     """One socket that the loop waits for."""
 
-    __slots__ = ("_driver", "_due", "_engine", "_reading", "_socket", "_timer", "_writing", "over")
+    __slots__ = (
+        "_driver",
+        "_due",
+        "_engine",
+        "_looking",
+        "_reading",
+        "_socket",
+        "_timer",
+        "_writing",
+        "over",
+    )
 
     def __init__(self, driver, engine):
         self._driver = driver
         self._engine = engine
         self._socket = engine.socket()
-        self._reading = self._writing = False
+        self._reading = self._writing = self._looking = False
         self._timer = None
         self._due = 0.0
         self.over = False
@@ -112,9 +124,16 @@ class _Connection:
         if self.over:
             return
         bits, after = self._engine.pump(what)
-        self._driver.events.drain(False)
-        if self.over:
-            return
+        if bits & _FILLED:
+            bits ^= _FILLED
+            self._driver.events.drain(False)
+            if self.over:
+                return
+        if bits & _LOOK:
+            bits ^= _LOOK
+            if not self._looking:
+                self._looking = True
+                self._driver.loop.call_soon(self._look)
         if bits != _READ or self._writing or not self._reading:
             if bits & _OVER:
                 self.close()
@@ -122,6 +141,11 @@ class _Connection:
             self._wait_for(bits)
         if after is not None:
             self._wake_after(after)
+
+    def _look(self):
+        """An answer may be about to come: in each turn of the loop, which so does not sleep."""
+        self._looking = False
+        self.pump(_READ | _LOOK)
 
     def _wait_for(self, bits):
         loop = self._driver.loop

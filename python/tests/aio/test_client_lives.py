@@ -104,6 +104,24 @@ def test_a_call_whose_waiter_has_given_up_is_not_held(target, question):
     run(main, target)
 
 
+@pytest.mark.ferrpc_only("it asks for what the option does")
+@pytest.mark.parametrize("spin", [0, 1000])
+def test_a_loop_that_looks_for_an_answer_goes_to_sleep(target, spin):
+    async def main(methods):
+        assert await methods.echo(b"x") == b"x"
+        (connection,) = methods.channel._driver._connections
+        call = methods.echo(b"y", metadata=(("x-sleep", "0.5"),))
+        await asyncio.sleep(0)
+        if spin == 0:
+            assert not connection._looking
+        while connection._looking:
+            assert not call.done()
+            await asyncio.sleep(0)
+        assert await call == b"y"
+
+    run(main, target, options=[("ferrpc.spin_us", spin)])
+
+
 def test_a_call_that_somebody_waits_for_is_not_lost(target):
     async def main(methods):
         async def one():

@@ -11,6 +11,7 @@
 use std::os::fd::{IntoRawFd, RawFd};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Waker;
+use std::thread;
 
 use bytes::Bytes;
 use ferrpc::blocking::{self, Driven, Message, PushError, RawCall, Waited};
@@ -153,20 +154,27 @@ impl LoopConnection {
         Ok(driven.socket()?.into_raw_fd())
     }
 
-    /// Does what there is to do. What it waits for, as bits, and in seconds. What happened is in
-    /// the queue, which does not wake the loop for it: it is to be drained now.
-    fn pump(&self, what: u32) -> (u32, Option<f64>) {
+    /// Does what there is to do. What it waits for, as bits, and in seconds. With `FILLED` there
+    /// are entries in the queue, which does not wake the loop for them: it is to be drained now.
+    fn pump(&self, py: Python<'_>, what: u32) -> (u32, Option<f64>) {
         let Some(driven) = self.driven.get() else { return (OVER, None) };
+        if what & LOOK != 0 {
+            // Whoever wants this core, or the interpreter, has it: the server may be among them.
+            py.detach(thread::yield_now);
+        }
         self.queue.hold();
         // Attached: it neither waits nor takes long, and whoever gets in between keeps the loop.
         let pumped =
             locked(driven).as_ref().map(|driven| driven.pump(what & READ != 0, what & WRITE != 0));
+        let filled = self.queue.release();
         let Some(pumped) = pumped else { return (OVER, None) };
         let bits = [
             (pumped.read, READ),
             (pumped.write, WRITE),
             (pumped.again, AGAIN),
             (pumped.over, OVER),
+            (pumped.look, LOOK),
+            (filled, FILLED),
         ];
         let bits = bits.iter().filter(|(set, _)| *set).fold(0, |bits, (_, bit)| bits | bit);
         (bits, pumped.after.map(|after| after.as_secs_f64()))
@@ -343,3 +351,6 @@ const READ: u32 = 1;
 const WRITE: u32 = 2;
 const AGAIN: u32 = 4;
 const OVER: u32 = 8;
+/// Look again soon; it looks again.
+const LOOK: u32 = 16;
+const FILLED: u32 = 32;

@@ -69,6 +69,13 @@ impl Queue {
         self.lock().awake = true;
     }
 
+    /// What the loop held it for is done: whether there is something to drain.
+    pub(crate) fn release(&self) -> bool {
+        let mut state = self.lock();
+        state.awake = !state.entries.is_empty();
+        state.awake
+    }
+
     /// A waker that pushes this.
     pub(crate) fn waker(self: &Arc<Self>, tag: u64, what: u32) -> Waker {
         Waker::from(Arc::new(Push { queue: Arc::clone(self), tag, what }))

@@ -88,6 +88,8 @@ pub(super) struct State {
     /// The channel has watchers.
     channel_watched: bool,
     pub(super) spinning: Spinning,
+    /// Counts writes that the socket took.
+    pub(super) writes: u64,
     pub(super) last_ticket: u64,
     /// Counts events: whether anything happened.
     pub(super) events: u64,
@@ -200,6 +202,7 @@ impl Connection {
             watched: 0,
             channel_watched: false,
             spinning: Spinning::default(),
+            writes: 0,
             last_ticket: 0,
             events: 0,
             idle_since: now,
@@ -283,7 +286,7 @@ impl Connection {
         }
         // A call that will be waited for at once leaves with that wait.
         if state.slots[key].owner.is_some() {
-            state = self.send_out(state, None);
+            state = self.send_begun(state);
             if state.watched > 0 && state.role == Role::None {
                 self.give_to_guard(&mut state);
             }

@@ -322,6 +322,7 @@ impl Connection {
                 Ok(count) => {
                     transmit.advance(count);
                     state.blocked = false;
+                    state.writes += 1;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {

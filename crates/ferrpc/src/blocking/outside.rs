@@ -19,7 +19,7 @@ use std::thread::{self, ThreadId};
 use std::time::Duration;
 use std::{fmt, io};
 
-use super::connection::{Connection, Role, State, Wake};
+use super::connection::{Connection, Locked, Role, State, Wake};
 use super::lead::BUFFER_BYTES;
 use crate::transport::clock;
 
@@ -48,6 +48,10 @@ pub struct Pumped {
     pub after: Option<Duration>,
     /// There is more to read, which the socket may not know of: pump again soon.
     pub again: bool,
+    /// The answer to the one call that runs may be about to come: rather than sleep, pump again
+    /// behind whatever else there is to do, as if the socket were readable. Only with
+    /// [`ChannelBuilder::spin`](crate::client::ChannelBuilder::spin), and where that has paid of late.
+    pub look: bool,
     /// It ended, or is the loop's no more: to be dropped.
     pub over: bool,
 }
@@ -114,6 +118,29 @@ impl Connection {
         Self::unlock(state);
     }
 
+    /// A call has begun: if it is alone, and this is the loop's thread, it is sent at once, so that
+    /// the server is at it while the loop comes round; several gather for one write.
+    pub(super) fn send_begun<'a>(&'a self, mut state: Locked<'a>) -> Locked<'a> {
+        let here = |driver: &Arc<Driver>| driver.thread == thread::current().id();
+        let alone = state.slots.len() == 1 && state.role == Role::Outside;
+        if alone && !state.writing && state.driver.as_ref().is_some_and(here) {
+            let writes = state.writes;
+            state = self.flush(state, Some(Role::Outside));
+            self.look_for_answer(&mut state, writes);
+            return state;
+        }
+        self.send_out(state, None)
+    }
+
+    /// Something may have been sent since so many writes: whether the loop looks for an answer.
+    fn look_for_answer(&self, state: &mut State, writes: u64) {
+        let running = state.slots.iter().next().is_some_and(|(_, slot)| slot.ended.is_none());
+        let alone = state.slots.len() == 1 && running;
+        if alone && state.writes > writes && !state.blocked && !self.spin.is_zero() {
+            state.spinning.begin_look(clock::now() + self.spin);
+        }
+    }
+
     fn pump(&self, readable: bool, writable: bool) -> Pumped {
         let mine = Some(Role::Outside);
         let mut state = self.lock();
@@ -126,8 +153,9 @@ impl Connection {
             self.socket.settle();
         }
         self.fire_timers(&mut state);
-        let mut again = false;
-        if readable {
+        let (mut again, mut came) = (false, false);
+        let looking = state.spinning.is_looking();
+        if readable || looking {
             for round in 0..ROUNDS {
                 if !state.transport.wants_read() || state.closed.is_some() {
                     break;
@@ -137,6 +165,7 @@ impl Connection {
                 let received = self.socket.read(&mut buffer);
                 let whole = matches!(received, Ok(count) if count == buffer.len());
                 let failed = received.is_err();
+                came |= !failed;
                 self.received(&mut state, Some(received), buffer);
                 again = !failed && (whole || self.socket.holds_input());
                 if !again {
@@ -148,8 +177,16 @@ impl Connection {
                 }
             }
         }
+        if looking {
+            let alone = state.slots.len() == 1;
+            state.spinning.looked(came, alone, clock::now());
+        }
         if state.dirty || writable {
+            let writes = state.writes;
             state = self.flush(state, mine);
+            if !came {
+                self.look_for_answer(&mut state, writes);
+            }
         }
         let timers = state.transport.poll_timeout().into_iter().chain(state.queue_deadline());
         let pumped = Pumped {
@@ -157,6 +194,7 @@ impl Connection {
             write: state.blocked || self.socket.owes(),
             after: timers.min().map(|until| until.since(clock::now())),
             again,
+            look: state.spinning.is_looking(),
             over: state.closed.is_some() || state.role != Role::Outside,
         };
         if state.wakes.is_empty() {

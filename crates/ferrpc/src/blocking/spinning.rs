@@ -1,10 +1,23 @@
-//! Whether a thread that is alone with its call looks for the answer before it sleeps.
+//! Whether whoever is alone with its call looks for the answer before it sleeps.
+//!
+//! A thread looks in one go. An event loop does so between its other turns, which it does not hold
+//! up: until when, and how often it did, is kept here.
+
+use ferrpc_core::Time;
 
 /// Whether that pays: it is tried ever more rarely when not.
 #[derive(Debug, Default)]
 pub(super) struct Spinning {
     misses: u32,
     skip: u32,
+    look: Option<Look>,
+}
+
+/// What an event loop is at.
+#[derive(Clone, Copy, Debug)]
+struct Look {
+    until: Time,
+    looks: usize,
 }
 
 impl Spinning {
@@ -28,6 +41,30 @@ impl Spinning {
         // An answer that is there at the first look says nothing of the next one: the server may
         // have this core, and have run before we came to look.
     }
+
+    /// An event loop is about to look until then, if it is to try.
+    pub(super) const fn begin_look(&mut self, until: Time) {
+        if self.look.is_none() && self.begin() {
+            self.look = Some(Look { until, looks: 0 });
+        }
+    }
+
+    pub(super) const fn is_looking(&self) -> bool {
+        self.look.is_some()
+    }
+
+    /// An event loop looked: whether something was there, and whether the call is still alone.
+    pub(super) fn looked(&mut self, hit: bool, alone: bool, now: Time) {
+        let Some(look) = &mut self.look else { return };
+        look.looks += 1;
+        let looks = look.looks;
+        if hit || now >= look.until {
+            self.note(hit, looks);
+        } else if alone {
+            return;
+        }
+        self.look = None;
+    }
 }
 
 /// After so many misses in a row the wait between tries grows no more: one call in 1024 tries.
@@ -35,6 +72,8 @@ const MOST_MISSES: u32 = 10;
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     /// How many of so many calls tried, if each try goes like this.
@@ -69,5 +108,36 @@ mod tests {
         spinning.note(true, 1);
         spinning.note(false, 5);
         assert_eq!(spinning.skip, 16);
+    }
+
+    #[test]
+    fn a_loop_looks_until_something_is_there_or_the_time_is_over() {
+        let at = |micros| Time::ZERO + Duration::from_micros(micros);
+        let mut spinning = Spinning::default();
+        spinning.begin_look(at(50));
+        for _ in 0..3 {
+            assert!(spinning.is_looking());
+            spinning.looked(false, true, at(49));
+        }
+        spinning.looked(true, true, at(50));
+        assert!(!spinning.is_looking());
+        assert_eq!(spinning.skip, 0);
+        spinning.begin_look(at(100));
+        spinning.looked(false, true, at(100));
+        assert!(!spinning.is_looking());
+        // The miss costs the next call its look.
+        spinning.begin_look(at(150));
+        assert!(!spinning.is_looking());
+        spinning.begin_look(at(150));
+        assert!(spinning.is_looking());
+    }
+
+    #[test]
+    fn a_loop_that_gets_more_to_do_stops_and_learns_nothing() {
+        let mut spinning = Spinning::default();
+        spinning.begin_look(Time::ZERO + Duration::from_micros(50));
+        spinning.looked(false, false, Time::ZERO);
+        assert!(!spinning.is_looking());
+        assert_eq!((spinning.skip, spinning.misses), (0, 0));
     }
 }

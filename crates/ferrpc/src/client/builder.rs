@@ -136,7 +136,9 @@ impl ChannelBuilder {
     /// Blocking channels: how long a thread that is alone with its call looks for the answer
     /// before it sleeps. It pays where answers come within that time, saves the time to wake a
     /// core, and costs that of a core while no other thread wants it; where they do not come, it
-    /// is tried ever more rarely. By default not at all.
+    /// is tried ever more rarely. Of a channel that an event loop drives: how long the loop is asked
+    /// to look rather than sleep ([`Pumped::look`](crate::blocking::Pumped::look)). By default not at
+    /// all.
     pub const fn spin(mut self, spin: Duration) -> Self {
         self.config.spin = spin;
         self
