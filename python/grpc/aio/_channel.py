@@ -397,7 +397,7 @@ def _joined(metadata, said):
 
 
 def _living(driver):
-    calls = [reference.call() for reference in list(driver.calls.values())]
+    calls = [reference() for reference in list(driver.calls.values())]
     return [call for call in calls if call is not None]
 
 

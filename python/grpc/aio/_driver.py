@@ -89,7 +89,7 @@ class Driver:
         self._connections.clear()
         self.waited.clear()
         for reference in list(self.calls.values()):
-            call = reference.call()
+            call = reference()
             if call is not None:
                 call._lost()
         self.calls.clear()

@@ -11,12 +11,12 @@ import time
 from grpc._cython.cygrpc import EOF, UsageError
 from grpc._enums import StatusCode
 from grpc.aio import _base_call
-from grpc.aio._call import (
-    _API_STYLE_ERROR,
-    _LOCAL_CANCELLATION_DETAILS,
-    _RPC_ALREADY_FINISHED_DETAILS,
-    _RPC_HALF_CLOSED_DETAILS,
-    _call_back,
+from grpc.aio._calling import (
+    API_STYLE_ERROR,
+    LOCAL_CANCELLATION_DETAILS,
+    RPC_ALREADY_FINISHED_DETAILS,
+    RPC_HALF_CLOSED_DETAILS,
+    call_back,
 )
 from grpc.aio._errors import AioRpcError
 from grpc.aio._interceptor_api import ClientCallDetails
@@ -85,7 +85,7 @@ class InterceptedCall:
     def _add(self, task, callback):
         call = None if task.cancelled() or task.exception() is not None else task.result()
         if call is None or call.done():
-            _call_back(callback, self)
+            call_back(callback, self)
         else:
             call.add_done_callback(lambda _: callback(self))
 
@@ -154,7 +154,7 @@ class InterceptedCall:
         return await self._ask("code", StatusCode.CANCELLED)
 
     async def details(self):
-        return await self._ask("details", _LOCAL_CANCELLATION_DETAILS)
+        return await self._ask("details", LOCAL_CANCELLATION_DETAILS)
 
     async def debug_error_string(self):
         return await self._ask("debug_error_string", "")
@@ -182,7 +182,7 @@ class _InterceptedStreamResponseMixin:
         if self._iterates is None:
             self._iterates = iterates
         elif self._iterates is not iterates:
-            raise UsageError(_API_STYLE_ERROR)
+            raise UsageError(API_STYLE_ERROR)
         if self._responses is None:
             self._responses = self._iterate()
         return self._responses
@@ -217,10 +217,10 @@ class _InterceptedStreamRequestMixin:
     async def write(self, request):
         call = await self._writable()
         if self._half_closed:
-            raise asyncio.InvalidStateError(_RPC_HALF_CLOSED_DETAILS)
+            raise asyncio.InvalidStateError(RPC_HALF_CLOSED_DETAILS)
         await self._put(request, call)
         if call.done():
-            raise asyncio.InvalidStateError(_RPC_ALREADY_FINISHED_DETAILS)
+            raise asyncio.InvalidStateError(RPC_ALREADY_FINISHED_DETAILS)
 
     async def done_writing(self):
         call = await self._writable()
@@ -230,15 +230,15 @@ class _InterceptedStreamRequestMixin:
 
     async def _writable(self):
         if self._queue is None:
-            raise UsageError(_API_STYLE_ERROR)
+            raise UsageError(API_STYLE_ERROR)
         try:
             call = await asyncio.shield(self._task)
         except (asyncio.CancelledError, AioRpcError):
             if not self._task.done():
                 raise
-            raise asyncio.InvalidStateError(_RPC_ALREADY_FINISHED_DETAILS) from None
+            raise asyncio.InvalidStateError(RPC_ALREADY_FINISHED_DETAILS) from None
         if call.done():
-            raise asyncio.InvalidStateError(_RPC_ALREADY_FINISHED_DETAILS)
+            raise asyncio.InvalidStateError(RPC_ALREADY_FINISHED_DETAILS)
         return call
 
     async def _put(self, request, call):

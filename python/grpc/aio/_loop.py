@@ -115,7 +115,10 @@ class Events:
                 for tag, what in self._left:
                     callback = callbacks.get(tag)
                     if callback is not None:
-                        _guarded(loop, callback, what)
+                        try:
+                            callback(what)
+                        except Exception as error:
+                            _report(loop, callback, error)
                 self._left = None
                 if self._afterwards:
                     self._run_afterwards()
@@ -144,7 +147,11 @@ class Events:
 
     def _run_afterwards(self):
         while self._afterwards:
-            _guarded(self._loop(), self._afterwards.popleft())
+            callback = self._afterwards.popleft()
+            try:
+                callback()
+            except Exception as error:
+                _report(self._loop(), callback, error)
 
 
 class _Reader:
@@ -160,13 +167,10 @@ class _Reader:
             self.events.close()
 
 
-def _guarded(loop, callback, *arguments):
-    try:
-        callback(*arguments)
-    except Exception as error:
-        loop.call_exception_handler(
-            {"message": f"Exception in {callback!r} of grpc.aio", "exception": error}
-        )
+def _report(loop, callback, error):
+    loop.call_exception_handler(
+        {"message": f"Exception in {callback!r} of grpc.aio", "exception": error}
+    )
 
 
 def _call_in(loop, function, *arguments):

@@ -1,0 +1,363 @@
+"""What the four kinds of calls share: how they begin, what the engine tells them, how they end.
+
+A call is one of the engine's, begun when the object is made; no task stands behind it. Who waits
+for something of it waits for a future of the loop's, which an event of the engine's resolves:
+
+    LoopCall (engine) -- queue: ended, received, room --> Call._event --> futures
+
+The loop knows calls by weak references, unless somebody waits: a call that is dropped is cancelled.
+"""
+
+import asyncio
+import logging
+import time
+import weakref
+from typing import Generic
+
+from grpc import _common, _ferrpc
+from grpc._cython import cygrpc
+from grpc._enums import StatusCode
+from grpc.aio._errors import AioRpcError
+from grpc.aio._metadata import Metadata
+from grpc.aio._typing import RequestType, ResponseType
+
+# By the name that programs know.
+LOGGER = logging.getLogger("grpc.aio._call")
+
+LOCAL_CANCELLATION_DETAILS = "Locally cancelled by application!"
+RPC_ALREADY_FINISHED_DETAILS = "RPC already finished."
+RPC_HALF_CLOSED_DETAILS = 'RPC is half closed after calling "done_writing".'
+API_STYLE_ERROR = "The iterator and read/write APIs may not be mixed on a single RPC."
+
+_OK_REPRESENTATION = '<{} of RPC that terminated with:\n\tstatus = {}\n\tdetails = "{}"\n>'
+_REPRESENTATION = (
+    "<{} of RPC that terminated with:\n"
+    '\tstatus = {}\n\tdetails = "{}"\n\tdebug_error_string = "{}"\n>'
+)
+
+_CANCELLED = StatusCode.CANCELLED.value[0]
+INTERNAL = StatusCode.INTERNAL.value[0]
+SERIALIZING = "Exception serializing request!"
+_INVALID_METADATA = "Invalid metadata"
+_DESERIALIZING = "Exception deserializing response!"
+
+# The events of a call.
+_ENDED = 0
+_RECEIVED = 1
+
+
+class End:
+    """How a call ended, where that was decided here rather than by the engine."""
+
+    message = None
+
+    def __init__(self, code, details):
+        self.code = code
+        self.details = details
+
+    def initial_metadata(self):
+        return ()
+
+    def trailing_metadata(self):
+        return ()
+
+
+OK = End(0, "")
+
+
+class _Reference(weakref.ref):
+    """Of a call, for its events."""
+
+    __slots__ = ("driver", "tag")
+
+    def tell(self, what):
+        call = self()
+        if call is not None:
+            call._event(what)
+
+
+def _dropped(reference):
+    # The engine has cancelled it by now.
+    reference.driver.calls.pop(reference.tag, None)
+    reference.driver.events.forget(reference.tag)
+
+
+class Call(Generic[RequestType, ResponseType]):
+    """A call, however many messages there are each way."""
+
+    # Where programs look for it.
+    __module__ = "grpc.aio._call"
+
+    # What most calls never change.
+    _deadline = None
+    _end = None
+    _cancelled = False
+    _initial = None
+    _callbacks = None
+    _receivers = ()
+    _senders = ()
+    _consumer = None
+    _failure = None
+    _engine = None
+    _tag = 0
+
+    def __init__(
+        self, channel, request, streams, timeout, metadata, wait_for_ready, compression, maker
+    ):
+        driver = channel._driven()
+        # A channel lives as long as its calls.
+        self._channel = channel
+        self._driver = driver
+        self._serializer = serializer = maker._request_serializer
+        self._deserializer = maker._response_deserializer
+        if timeout is not None:
+            self._deadline = time.time() + timeout
+        if not streams[0]:
+            if serializer is not None:
+                request = _common.serialize(request, serializer)
+            if request is None:
+                self._end = End(INTERNAL, SERIALIZING)
+                return
+        else:
+            request = None
+        events = driver.events
+        reference = _Reference(self, _dropped)
+        reference.driver = driver
+        tag = self._tag = reference.tag = events.register(reference.tell)
+        try:
+            engine = driver.engine.start(
+                maker._engine_method,
+                request,
+                timeout,
+                metadata,
+                wait_for_ready,
+                compression,
+                tag,
+                not streams[1],
+            )
+        except BaseException:
+            events.forget(tag)
+            raise
+        if type(engine) is not _ferrpc.LoopCall:
+            events.forget(tag)
+            self._end = engine
+            if engine.details == _INVALID_METADATA:
+                self._failure = cygrpc.ExecuteBatchError(_INVALID_METADATA)
+            return
+        self._engine = engine
+        driver.calls[tag] = reference
+        if not driver.scheduled:
+            driver.soon()
+
+    # -- events ------------------------------------------------------------------------------------
+
+    def _event(self, what):
+        if what == _ENDED:
+            if self._end is None:
+                self._finish(self._ended())
+        elif what == _RECEIVED:
+            self._wake(self._receivers)
+        else:
+            self._wake(self._senders)
+
+    def _ended(self):
+        """How it ended, as the engine knows it."""
+        return self._engine.end()
+
+    def _finish(self, end):
+        self._end = end
+        driver = self._driver
+        driver.events.forget(self._tag)
+        driver.calls.pop(self._tag, None)
+        if self._receivers:
+            self._wake(self._receivers)
+        if self._senders:
+            self._wake(self._senders)
+        if self._consumer is not None:
+            self._consumer.cancel()
+        callbacks = self._callbacks
+        if callbacks is not None:
+            self._callbacks = None
+            for callback in callbacks:
+                call_back(callback, self)
+
+    def _lost(self):
+        """The loop is closed: nobody will ever hear of it."""
+        self._engine.cancel(_CANCELLED, "the event loop was closed")
+        self._end = End(_CANCELLED, "the event loop was closed")
+        self._cancelled = True
+
+    def _wake(self, futures):
+        self._driver.waited.pop(self._tag, None)
+        for future in futures:
+            if not future.done():
+                future.set_result(None)
+        if futures:
+            futures.clear()
+
+    def _receiving(self):
+        """A future that is resolved when something was received, or the call ended."""
+        future = self._driver.loop.create_future()
+        if not self._receivers:
+            self._receivers = [future]
+        else:
+            self._receivers.append(future)
+        self._driver.waited[self._tag] = self
+        return future
+
+    def _sending(self):
+        """A future that is resolved when there may be room, or the call ended."""
+        future = self._driver.loop.create_future()
+        if not self._senders:
+            self._senders = [future]
+        else:
+            self._senders.append(future)
+        self._driver.waited[self._tag] = self
+        return future
+
+    async def _until(self, future):
+        """Waits for a future of this call, which is not kept for somebody who has given up."""
+        try:
+            await future
+        except BaseException:
+            future.cancel()
+            if all(other.done() for other in (*self._receivers, *self._senders)):
+                self._driver.waited.pop(self._tag, None)
+            raise
+
+    async def _until_ended(self):
+        while self._end is None:
+            await self._until(self._receiving())
+        return self._end
+
+    # -- what everybody can ask --------------------------------------------------------------------
+
+    def cancel(self) -> bool:
+        return self._cancel(LOCAL_CANCELLATION_DETAILS)
+
+    def _cancel(self, details):
+        return self._abort(_CANCELLED, details, True)
+
+    def _abort(self, code, details, cancelled=False):
+        if self._end is not None or not self._engine.cancel(code, details):
+            return False
+        self._cancelled = cancelled
+        self._finish(End(code, details))
+        self._driver.soon()
+        return True
+
+    def cancelled(self) -> bool:
+        return self._end is not None and self._end.code == _CANCELLED
+
+    def done(self) -> bool:
+        return self._end is not None
+
+    def add_done_callback(self, callback) -> None:
+        if self._end is not None:
+            callback(self)
+        elif self._callbacks is None:
+            self._callbacks = [callback]
+        else:
+            self._callbacks.append(callback)
+
+    def time_remaining(self):
+        return None if self._deadline is None else max(self._deadline - time.time(), 0)
+
+    async def initial_metadata(self):
+        while self._initial is None:
+            if self._engine is None or self._cancelled:
+                return Metadata()
+            known = self._known_initial()
+            if known is None:
+                await self._until(self._receiving())
+            else:
+                self._initial = Metadata.from_tuple(known)
+        return self._initial
+
+    def _known_initial(self):
+        return self._engine.initial_metadata()
+
+    async def trailing_metadata(self):
+        return Metadata.from_tuple((await self._until_ended()).trailing_metadata())
+
+    async def code(self):
+        return _code(await self._until_ended())
+
+    async def details(self):
+        return (await self._until_ended()).details
+
+    async def debug_error_string(self):
+        return _debug_error_string(await self._until_ended())
+
+    async def wait_for_connection(self):
+        while self._engine is not None and self._end is None:
+            started = self._engine.is_started()
+            if started:
+                return
+            if started is not None:
+                break
+            await self._until(self._sending())
+        await self._raise_for_status()
+
+    async def _raise_for_status(self):
+        end = await self._until_ended()
+        if self._cancelled:
+            raise asyncio.CancelledError()
+        if end.code != 0:
+            raise self._error()
+
+    def _error(self):
+        if self._failure is not None:
+            return self._failure
+        end = self._end
+        initial = self._initial
+        if initial is None:
+            known = self._known_initial() if self._engine is not None else ()
+            initial = Metadata.from_tuple(known)
+        return AioRpcError(
+            _code(end),
+            initial,
+            Metadata.from_tuple(end.trailing_metadata()),
+            end.details,
+            _debug_error_string(end),
+        )
+
+    def _repr(self):
+        end = self._end
+        if end is None:
+            return "<_AioCall object>"
+        if end.code == 0:
+            return _OK_REPRESENTATION.format("_AioCall", _code(end), end.details)
+        return _REPRESENTATION.format(
+            "_AioCall", _code(end), end.details, _debug_error_string(end)
+        )
+
+    def __repr__(self) -> str:
+        return self._repr()
+
+    def __str__(self) -> str:
+        return self._repr()
+
+    def _deserialized(self, message):
+        """The message. If it cannot be made, the call ends with INTERNAL."""
+        response = _common.deserialize(message, self._deserializer)
+        if response is None:
+            self._abort(INTERNAL, _DESERIALIZING)
+            self._end = End(INTERNAL, _DESERIALIZING)
+            raise self._error()
+        return response
+
+
+def _code(end):
+    return _common.STATUS_CODE_BY_NUMBER.get(end.code, StatusCode.UNKNOWN)
+
+
+def _debug_error_string(end):
+    return "" if end.code == 0 else f"{_code(end).name}:{end.details}"
+
+
+def call_back(callback, call):
+    try:
+        callback(call)
+    except Exception:
+        LOGGER.exception("Exception in a callback of %r", call)
