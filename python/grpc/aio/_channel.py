@@ -55,10 +55,9 @@ class _BaseMultiCallable:
     def _begin(self, request, timeout, metadata, credentials, wait_for_ready, compression):
         """A call; through the interceptors, if there are any."""
         channel = self._channel
-        if channel._closed:
-            raise UsageError("Channel is closed.")
         interceptors = getattr(channel, self._interceptors)
         if not interceptors:
+            self._check_open()
             if credentials is None and not channel._call_credentials:
                 return self._start(request, timeout, metadata, wait_for_ready, compression, self)
             said = _asking.known(self._parts(credentials))
@@ -76,6 +75,10 @@ class _BaseMultiCallable:
             wait_for_ready,
             compression,
         )
+
+    def _check_open(self):
+        if self._channel._closed:
+            raise UsageError("Channel is closed.")
 
     def _start(self, request, timeout, metadata, wait_for_ready, compression, maker):
         call = self._call(
@@ -132,6 +135,7 @@ class _BaseMultiCallable:
 
     async def _start_with(self, details, request, compression):
         """What interceptors made of a call."""
+        self._check_open()
         maker = self
         method = _common.encode(details.method)
         if method != self._method:

@@ -55,6 +55,7 @@ class StreamResponse(Call[RequestType, ResponseType]):
     """A call with a stream of responses."""
 
     _iterates = None
+    _read_up = False
     _turn = 0
 
     def _use(self, iterates):
@@ -68,6 +69,10 @@ class StreamResponse(Call[RequestType, ResponseType]):
         return _Responses(self)
 
     async def read(self):
+        if self._iterates and (self._cancelled or self._read_up):
+            # Nothing is left to read; how it ended may be asked in either style.
+            await self._raise_for_status()
+            return EOF
         self._use(False)
         message = await self._read()
         if message is EOF:
@@ -94,6 +99,7 @@ class StreamResponse(Call[RequestType, ResponseType]):
             if message is not None:
                 if self._end is None:
                     self._finish(message)
+                self._read_up = True
                 return EOF
             self._turn = 0
             try:

@@ -242,6 +242,27 @@ def test_styles_are_not_mixed(target):
     run(main, target)
 
 
+def test_a_call_that_was_iterated_says_how_it_ended_to_a_reader(target):
+    async def main(methods):
+        call = methods.stream(b"2")
+        assert [message async for message in call] == [b"0", b"1"]
+        assert await call.read() is grpc.aio.EOF
+        call = methods.stream(b"1000", metadata=(("x-pause", "0.05"),))
+        assert await call.__aiter__().__anext__() == b"0"
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call.read()
+        call = methods.stream(b"1000", metadata=(("x-pause", "0.05"),), timeout=0.2)
+        with pytest.raises(grpc.aio.AioRpcError):
+            async for _ in call:
+                pass
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await call.read()
+        assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+
+    run(main, target)
+
+
 def test_cancelling_a_unary_call(target):
     async def main(methods):
         call = methods.echo(b"x", metadata=(("x-sleep", "0.5"),))

@@ -250,3 +250,23 @@ def test_an_interceptor_of_no_kind():
             grpc.aio.insecure_channel("127.0.0.1:1", interceptors=[object()])
 
     run(main)
+
+
+def test_a_call_on_a_closed_channel_says_so_when_it_is_asked(target):
+    log = []
+
+    async def main(methods):
+        await methods.channel.close()
+        text = "Channel is closed."
+        call = methods.echo(b"1")
+        with pytest.raises(grpc.aio.UsageError, match=text):
+            await call
+        assert call.done() and not call.cancelled()
+        with pytest.raises(grpc.aio.UsageError, match=text):
+            await call.code()
+        with pytest.raises(grpc.aio.UsageError, match=text):
+            await methods.stream(b"1").read()
+        # The interceptors have seen them.
+        assert [entry[1] for entry in log] == [b"/test.Client/Echo", b"/test.Client/Stream"]
+
+    run(main, target, interceptors=all_kinds(log))
