@@ -289,6 +289,24 @@ fn a_call_that_is_alone_is_sent_without_a_pump() {
 }
 
 #[test]
+fn many_calls_do_not_all_wait_for_a_pump() {
+    let mut peer = Peer::start(|mut stream| {
+        stream.write_all(&frame(SETTINGS, 0, &[]))?;
+        let mut received = Vec::new();
+        read_until(&mut stream, &mut received, 1)?;
+        stream.write_all(&frame(RST_STREAM, 1, &CANCEL.to_be_bytes()))?;
+        // The one that was alone, and 32 others.
+        read_until(&mut stream, &mut received, 3 + 2 * 32)
+    });
+    let first = peer.call();
+    while first.poll_unary(Waker::noop()).is_none() {
+        peer.turn();
+    }
+    let _calls: Vec<_> = (0..1 + 32).map(|_| peer.call()).collect();
+    peer.join();
+}
+
+#[test]
 fn a_loop_looks_for_the_answer_to_a_call_that_is_alone() {
     let (go, wait) = mpsc::channel();
     let serve = move |mut stream: TcpStream| {

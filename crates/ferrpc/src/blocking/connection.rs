@@ -88,6 +88,8 @@ pub(super) struct State {
     /// The channel has watchers.
     channel_watched: bool,
     pub(super) spinning: Spinning,
+    /// Calls that an event loop began since it last sent.
+    pub(super) gathered: usize,
     /// Counts writes that the socket took.
     pub(super) writes: u64,
     pub(super) last_ticket: u64,
@@ -202,6 +204,7 @@ impl Connection {
             watched: 0,
             channel_watched: false,
             spinning: Spinning::default(),
+            gathered: 0,
             writes: 0,
             last_ticket: 0,
             events: 0,

@@ -118,18 +118,21 @@ impl Connection {
         Self::unlock(state);
     }
 
-    /// A call has begun: if it is alone, and this is the loop's thread, it is sent at once, so that
-    /// the server is at it while the loop comes round; several gather for one write.
+    /// A call has begun. In the loop's thread it is sent at once if it is alone, and so are several
+    /// that have gathered for one write: the server is at them while the loop goes on.
     pub(super) fn send_begun<'a>(&'a self, mut state: Locked<'a>) -> Locked<'a> {
         let here = |driver: &Arc<Driver>| driver.thread == thread::current().id();
-        let alone = state.slots.len() == 1 && state.role == Role::Outside;
-        if alone && !state.writing && state.driver.as_ref().is_some_and(here) {
+        if state.role != Role::Outside || !state.driver.as_ref().is_some_and(here) {
+            return self.send_out(state, None);
+        }
+        state.gathered += 1;
+        if state.slots.len() == 1 || state.gathered == GATHERED {
             let writes = state.writes;
             state = self.flush(state, Some(Role::Outside));
+            state.gathered = 0;
             self.look_for_answer(&mut state, writes);
-            return state;
         }
-        self.send_out(state, None)
+        state
     }
 
     /// Something may have been sent since so many writes: whether the loop looks for an answer.
@@ -184,6 +187,7 @@ impl Connection {
         if state.dirty || writable {
             let writes = state.writes;
             state = self.flush(state, mine);
+            state.gathered = 0;
             if !came {
                 self.look_for_answer(&mut state, writes);
             }
@@ -238,6 +242,10 @@ impl fmt::Debug for Driven {
         f.debug_struct("Driven").finish_non_exhaustive()
     }
 }
+
+/// Calls that leave without waiting for the loop's next turn. Where a hundred tasks begin one each,
+/// the server was idle until the last had, and the loop until all were answered.
+const GATHERED: usize = 32;
 
 /// Reads of one pump, before the loop has its turn.
 const ROUNDS: u32 = 4;
