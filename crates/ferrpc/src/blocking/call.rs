@@ -23,9 +23,10 @@ use ferrpc_core::call::{CallConfig, ClientCall, Next};
 use ferrpc_core::transport::{Message, TransparentRetry};
 use ferrpc_core::{Code, Encoding, Metadata, Status, Time};
 
-use super::connection::{Connection, Ended, Side, State, Wake};
+use super::connection::{Connection, State, Wake};
 use super::raw::{Origin, Outcome};
 use super::shared::{Acquired, Ask, Shared};
+use super::slots::{Ended, Side};
 use crate::client::Head;
 use crate::transport::clock;
 

@@ -17,27 +17,25 @@
 
 use std::collections::VecDeque;
 use std::mem;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::Waker;
-use std::thread::{self, Thread};
+use std::thread::Thread;
 use std::time::Duration;
 
-use ferrpc_core::call::ClientCall;
 use ferrpc_core::http2::Transmit;
-use ferrpc_core::transport::{
-    CallId, Config, Event, Message, SendState, StartError, TransparentRetry,
-};
-use ferrpc_core::{Code, Encoding, Metadata, Status, Time, Transport};
+use ferrpc_core::transport::{Config, Event, TransparentRetry};
+use ferrpc_core::{Code, Status, Time, Transport};
 use slab::Slab;
 
 use super::call::Call;
 use super::outside::Driver;
 use super::raw::Origin;
 use super::shared::Shared;
+use super::slots::{Ended, Side, Slot};
 use super::socket::{Kick, Socket};
 use super::spinning::Spinning;
-use crate::client::{Head, complains_of_pings};
+use crate::client::complains_of_pings;
 use crate::transport::clock;
 
 /// One connection and its calls.
@@ -78,9 +76,9 @@ pub(super) struct State {
     pub(super) buffer: Vec<u8>,
     pub(super) slots: Slab<Slot>,
     /// Of [`CallId::slot`] to the key of the call's slot.
-    by_call: Vec<Option<usize>>,
+    pub(super) by_call: Vec<Option<usize>>,
     /// Calls beyond the peer's limit of streams, in the order in which they came.
-    queue: VecDeque<usize>,
+    pub(super) queue: VecDeque<usize>,
     /// Who is to be told something when the lock is released.
     pub(super) wakes: Vec<Wake>,
     /// Those who want the guard to work though no thread waits: calls, and the channel's watchers.
@@ -126,50 +124,6 @@ pub(super) enum Role {
     Guard,
     /// An event loop of the program's: [`State::driver`].
     Outside,
-}
-
-/// One attempt of a call.
-pub(super) struct Slot {
-    head: Arc<Head>,
-    pub(super) call: ClientCall,
-    stream: Option<CallId>,
-    queued: bool,
-    full: bool,
-    pub(super) initial: Option<(Metadata, Encoding)>,
-    pub(super) received: VecDeque<Message>,
-    pub(super) ended: Option<Ended>,
-    pub(super) waiting: Vec<Waiting>,
-    /// Who polled a side in vain.
-    pub(super) wakers: [Option<Waker>; 2],
-    /// Waits that use the slot: it stays until they have left.
-    users: u32,
-    abandoned: bool,
-    /// Settles the attempt's end if no thread does.
-    owner: Option<Weak<Call>>,
-    /// Counted in [`State::watched`].
-    watched: bool,
-}
-
-/// How an attempt ended.
-#[derive(Clone, Debug)]
-pub(super) struct Ended {
-    pub(super) status: Status,
-    pub(super) origin: Origin,
-    pub(super) retry: TransparentRetry,
-}
-
-/// A thread that waits for something of its call.
-pub(super) struct Waiting {
-    pub(super) side: Side,
-    pub(super) ticket: u64,
-    pub(super) thread: Thread,
-}
-
-/// The two independent halves of a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Side {
-    Receive = 0,
-    Send = 1,
 }
 
 pub(super) type Locked<'a> = MutexGuard<'a, State>;
@@ -249,75 +203,6 @@ impl Connection {
         self.lock().usable
     }
 
-    // -- calls -----------------------------------------------------------------------------------
-
-    /// Starts an attempt. The caller tells those who are to know, without locks of its own.
-    pub(super) fn begin(
-        &self,
-        head: Arc<Head>,
-        mut call: ClientCall,
-        owner: Option<Weak<Call>>,
-        watched: bool,
-    ) -> (usize, Vec<Wake>) {
-        call.start_attempt();
-        let mut state = self.lock();
-        let key = state.slots.insert(Slot {
-            head,
-            call,
-            stream: None,
-            queued: false,
-            full: false,
-            initial: None,
-            received: VecDeque::new(),
-            ended: None,
-            waiting: Vec::new(),
-            wakers: [None, None],
-            users: 0,
-            abandoned: false,
-            owner,
-            watched,
-        });
-        state.watched += usize::from(watched);
-        self.inflight.store(state.slots.len(), Ordering::Relaxed);
-        if !state.usable {
-            state.never_sent(key);
-        } else if state.queue.is_empty() {
-            state.start(key);
-        } else {
-            state.slots[key].queued = true;
-            state.queue.push_back(key);
-        }
-        // A call that will be waited for at once leaves with that wait.
-        if state.slots[key].owner.is_some() {
-            state = self.send_begun(state);
-            if state.watched > 0 && state.role == Role::None {
-                self.give_to_guard(&mut state);
-            }
-        }
-        (key, mem::take(&mut state.wakes))
-    }
-
-    /// How an attempt that was not abandoned ended, if it did.
-    pub(super) fn ended(&self, key: usize) -> Option<Ended> {
-        self.lock().slots[key].ended.clone()
-    }
-
-    /// Announces a wait for an attempt that was begun and not abandoned.
-    pub(super) fn enter(&self, key: usize) {
-        self.lock().slots[key].users += 1;
-    }
-
-    /// The guard works for this attempt from now on.
-    pub(super) fn watch_call(&self, key: usize) {
-        let mut state = self.lock();
-        if state.slots[key].ended.is_none() && !mem::replace(&mut state.slots[key].watched, true) {
-            state.watched += 1;
-            if state.role == Role::None {
-                self.give_to_guard(&mut state);
-            }
-        }
-    }
-
     /// The channel has watchers, or no more.
     pub(super) fn watch(&self, watched: bool) {
         let mut state = self.lock();
@@ -331,52 +216,6 @@ impl Connection {
             (true, false) => state.watched -= 1,
             _ => {}
         }
-    }
-
-    /// No more messages of an attempt that was not abandoned.
-    pub(super) fn half_close(&self, key: usize) -> Vec<Wake> {
-        let mut state = self.lock();
-        if state.slots[key].ended.is_none() {
-            state.slots[key].call.half_close();
-            state.send(key);
-            state = self.send_out(state, None);
-        }
-        mem::take(&mut state.wakes)
-    }
-
-    /// Ends an attempt from this side, if it is not over, and gives back what can be attempted
-    /// again and the headers that nobody read. Those who still wait for it are told that it is
-    /// over. The caller tells those who are to know, without locks of its own.
-    pub(super) fn abandon(
-        &self,
-        key: usize,
-        ended: &Ended,
-    ) -> (ClientCall, Option<(Metadata, Encoding)>, Vec<Wake>) {
-        let mut state = self.lock();
-        let stream = state.slots[key].stream;
-        if let Some(call) = stream {
-            state.transport.cancel(clock::now(), call);
-            state.dirty = true;
-        } else if state.slots[key].queued {
-            state.queue.retain(|queued| *queued != key);
-        }
-        state.end(key, ended.clone());
-        let slot = &mut state.slots[key];
-        slot.abandoned = true;
-        let spent = ClientCall::new(slot.call.config());
-        let call = mem::replace(&mut slot.call, spent);
-        let initial = slot.initial.take();
-        if slot.users > 0 && matches!(state.role, Role::Caller(_)) {
-            // The thread that leads may be one that waits for this attempt.
-            self.kick.kick();
-        }
-        state.leave(key, false);
-        self.inflight.store(state.slots.len(), Ordering::Relaxed);
-        if stream.is_some() {
-            self.dispatch(&mut state);
-            state = self.send_out(state, None);
-        }
-        (call, initial, mem::take(&mut state.wakes))
     }
 
     /// No new calls; those that run may end, unless `status` ends them now.
@@ -489,177 +328,6 @@ impl Connection {
     }
 }
 
-impl State {
-    fn key(&self, call: CallId) -> Option<usize> {
-        let key = (*self.by_call.get(call.slot())?)?;
-        (self.slots.get(key)?.stream == Some(call)).then_some(key)
-    }
-
-    fn slot(&mut self, call: CallId) -> Option<&mut Slot> {
-        let key = self.key(call)?;
-        self.slots.get_mut(key)
-    }
-
-    /// Gives a call a stream; false if it has to wait for one.
-    fn start(&mut self, key: usize) -> bool {
-        let now = clock::now();
-        let slot = &mut self.slots[key];
-        let head = Arc::clone(&slot.head);
-        match self.transport.start_call(now, &head.start(slot.call.deadline())) {
-            Ok(call) => {
-                slot.stream = Some(call);
-                slot.queued = false;
-                if self.by_call.len() <= call.slot() {
-                    self.by_call.resize(call.slot() + 1, None);
-                }
-                self.by_call[call.slot()] = Some(key);
-                self.dirty = true;
-                self.send(key);
-            }
-            Err(StartError::StreamLimit) => {
-                slot.queued = true;
-                self.queue.push_front(key);
-                return false;
-            }
-            Err(StartError::MetadataTooLarge) => {
-                let text = "the request's metadata is larger than the server accepts";
-                let status = Status::new(Code::ResourceExhausted, text);
-                let retry = TransparentRetry::No;
-                self.end(key, Ended { status, origin: Origin::Local, retry });
-            }
-            Err(StartError::DeadlineExceeded) => {
-                let text = "the deadline passed before the request was sent";
-                let status = Status::new(Code::DeadlineExceeded, text);
-                let retry = TransparentRetry::No;
-                self.end(key, Ended { status, origin: Origin::Deadline, retry });
-            }
-            // Draining, and whatever else keeps this connection from taking calls.
-            Err(_) => {
-                self.usable = false;
-                self.never_sent(key);
-            }
-        }
-        true
-    }
-
-    fn start_queued(&mut self) {
-        while let Some(key) = self.queue.pop_front() {
-            if !self.start(key) {
-                break;
-            }
-            self.slots[key].wake_all(&mut self.wakes);
-        }
-    }
-
-    /// A call that did not get away may go elsewhere.
-    fn never_sent(&mut self, key: usize) {
-        let text = "the connection ended before the call could be sent";
-        let status = Status::new(Code::Unavailable, text);
-        let retry = TransparentRetry::NeverSent;
-        self.end(key, Ended { status, origin: Origin::Local, retry });
-    }
-
-    pub(super) fn queue_is_empty(&self) -> bool {
-        self.queue.is_empty()
-    }
-
-    /// When the first of the calls that wait for a stream has to be over. The transport has no
-    /// timer for them.
-    pub(super) fn queue_deadline(&self) -> Option<Time> {
-        self.queue.iter().filter_map(|key| self.slots[*key].call.deadline()).min()
-    }
-
-    /// Ends those calls whose time was over before they got a stream.
-    pub(super) fn expire_queued(&mut self, now: Time) {
-        let late = |key: &usize| self.slots[*key].call.deadline().is_some_and(|at| at <= now);
-        let expired: Vec<usize> = self.queue.iter().copied().filter(late).collect();
-        self.queue.retain(|key| !expired.contains(key));
-        for key in expired {
-            let text = "the deadline passed while waiting for a stream: the server has as many \
-                        calls on this connection as it takes";
-            let status = Status::new(Code::DeadlineExceeded, text);
-            let retry = TransparentRetry::No;
-            self.end(key, Ended { status, origin: Origin::Deadline, retry });
-        }
-    }
-
-    /// Hands the transport what it takes of a call's messages.
-    pub(super) fn send(&mut self, key: usize) {
-        let slot = &mut self.slots[key];
-        let Some(call) = slot.stream else { return };
-        let now = clock::now();
-        while !slot.full {
-            let Some(messages) = slot.call.next_messages() else { break };
-            self.dirty = true;
-            match self.transport.send_messages(now, call, messages) {
-                SendState::Ready => {}
-                SendState::Full => slot.full = true,
-                SendState::Gone => return,
-            }
-        }
-        if slot.call.wants_half_close() {
-            self.dirty = true;
-            self.transport.half_close(now, call);
-        }
-    }
-
-    /// A wait is over (or something else was): a slot that nobody needs any more goes.
-    pub(super) fn leave(&mut self, key: usize, waited: bool) {
-        let slot = &mut self.slots[key];
-        slot.users -= u32::from(waited);
-        if slot.abandoned && slot.users == 0 {
-            self.slots.remove(key);
-        }
-    }
-
-    /// Gives the credit of a consumed message back.
-    pub(super) fn release(&mut self, key: usize, payload: usize) {
-        if let Some(call) = self.slots[key].stream {
-            self.transport.release(clock::now(), call, 1, payload);
-            self.dirty = true;
-        }
-    }
-
-    pub(super) fn end(&mut self, key: usize, mut ended: Ended) {
-        let slot = &mut self.slots[key];
-        if let Some(call) = slot.stream.take() {
-            self.by_call[call.slot()] = None;
-        }
-        slot.queued = false;
-        if slot.call.is_committed() {
-            ended.retry = TransparentRetry::No;
-        }
-        slot.ended.get_or_insert(ended);
-        self.watched -= usize::from(mem::take(&mut slot.watched));
-        slot.wake_all(&mut self.wakes);
-        self.wakes.extend(slot.owner.take().map(Wake::Call));
-    }
-}
-
-impl Slot {
-    /// Nobody uses the attempt, which is over, but those who wait just now.
-    pub(super) const fn retire(&mut self) {
-        self.abandoned = true;
-    }
-
-    /// Whether its sender may go on.
-    pub(super) fn has_room(&self) -> bool {
-        !self.full && self.call.unsent() < UNSENT_LIMIT
-    }
-
-    /// The threads that wait for this side, to be woken: from now on they do not count as waiting.
-    fn wake(&mut self, side: Side, wakes: &mut Vec<Wake>) {
-        let woken = self.waiting.extract_if(.., |waiting| waiting.side == side);
-        wakes.extend(woken.map(|waiting| Wake::Thread(waiting.thread)));
-        wakes.extend(self.wakers[side as usize].take().map(Wake::Waker));
-    }
-
-    fn wake_all(&mut self, wakes: &mut Vec<Wake>) {
-        wakes.extend(self.wakers.iter_mut().filter_map(Option::take).map(Wake::Waker));
-        wakes.extend(self.waiting.drain(..).map(|waiting| Wake::Thread(waiting.thread)));
-    }
-}
-
 impl Wake {
     /// Tells them. No locks may be held.
     pub(super) fn all(wakes: Vec<Self>) {
@@ -687,12 +355,3 @@ impl Wake {
         }
     }
 }
-
-impl Waiting {
-    pub(super) fn new(side: Side, ticket: u64) -> Self {
-        Self { side, ticket, thread: thread::current() }
-    }
-}
-
-/// What a call may queue before its sender has to wait; one message more may go over it.
-const UNSENT_LIMIT: usize = 64 << 10;

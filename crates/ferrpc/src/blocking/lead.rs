@@ -8,7 +8,8 @@ use std::thread;
 use ferrpc_core::Time;
 use ferrpc_core::http2::Transmit;
 
-use super::connection::{Connection, Locked, Role, Side, State, Waiting, Wake};
+use super::connection::{Connection, Locked, Role, State, Wake};
+use super::slots::{Side, Waiting};
 use super::socket;
 use crate::transport::clock;
 

@@ -21,6 +21,7 @@ mod outside;
 mod poll;
 mod raw;
 mod shared;
+mod slots;
 mod socket;
 mod spinning;
 mod streams;

@@ -11,8 +11,9 @@ use ferrpc_core::transport::{Message, TransparentRetry};
 use ferrpc_core::{Code, Status};
 
 use super::call::{Attempt, Call, CallState, Finished, Found, Unsent, put};
-use super::connection::{Connection, Ended, Side, State, Wake};
+use super::connection::{Connection, State, Wake};
 use super::raw::{Origin, Outcome};
+use super::slots::{Ended, Side};
 
 impl Call {
     /// As [`Call::wait`], without the wait: `Late` is to be asked again when `waker` was woken.
