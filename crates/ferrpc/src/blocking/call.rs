@@ -353,7 +353,7 @@ impl Call {
             let found = Finished {
                 outcome: Outcome::new(status, origin),
                 initial: slot.initial.take(),
-                message: slot.received.pop_front(),
+                message: slot.received.pop_one(),
             };
             // Nobody else uses a call that is waited for its end: the slot goes with this wait.
             slot.retire();
@@ -404,9 +404,9 @@ impl Call {
     pub(super) fn message(&self, limit: Option<Time>) -> Found<Message> {
         self.wait(Side::Receive, limit, |state, key| {
             let slot = &mut state.slots[key];
-            let message = slot.received.pop_front()?;
+            let message = slot.received.pop_one()?;
             self.keep_initial(slot.initial.take());
-            state.release(key, message.payload.len());
+            state.release(key, 1, message.payload.len());
             Some(message)
         })
     }
@@ -423,9 +423,12 @@ impl Call {
                 return None;
             }
             self.keep_initial(slot.initial.take());
-            let bytes = slot.received.iter().map(|message| message.payload.len()).sum();
-            into.append(&mut slot.received);
-            state.release(key, bytes);
+            let (mut count, mut bytes) = (0, 0);
+            while let Some(message) = slot.received.pop_one() {
+                (count, bytes) = (count + 1, bytes + message.payload.len());
+                into.push_back(message);
+            }
+            state.release(key, count, bytes);
             Some(())
         })
     }

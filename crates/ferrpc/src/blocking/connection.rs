@@ -26,7 +26,7 @@ use std::time::Duration;
 use ferrpc_core::call::ClientCall;
 use ferrpc_core::http2::Transmit;
 use ferrpc_core::transport::{
-    CallId, Config, Event, Message, SendState, StartError, TransparentRetry,
+    CallId, Config, Event, Messages, SendState, StartError, TransparentRetry,
 };
 use ferrpc_core::{Code, Encoding, Metadata, Status, Time, Transport};
 use slab::Slab;
@@ -38,6 +38,7 @@ use super::shared::Shared;
 use super::socket::{Kick, Socket};
 use super::spinning::Spinning;
 use crate::client::{Head, complains_of_pings};
+use crate::transport::backlog::Backlog;
 use crate::transport::clock;
 
 /// One connection and its calls.
@@ -132,7 +133,7 @@ pub(super) struct Slot {
     queued: bool,
     full: bool,
     pub(super) initial: Option<(Metadata, Encoding)>,
-    pub(super) received: VecDeque<Message>,
+    pub(super) received: Backlog,
     pub(super) ended: Option<Ended>,
     pub(super) waiting: Vec<Waiting>,
     /// Who polled a side in vain.
@@ -262,7 +263,7 @@ impl Connection {
             queued: false,
             full: false,
             initial: None,
-            received: VecDeque::new(),
+            received: Backlog::default(),
             ended: None,
             waiting: Vec::new(),
             wakers: [None, None],
@@ -420,11 +421,9 @@ impl Connection {
                     }
                 }
                 Event::Message { call, message } => {
-                    if let Some(slot) = state.slot(call) {
-                        slot.received.push_back(message);
-                        slot.wake(Side::Receive, &mut wakes);
-                    }
+                    state.received(call, message.into(), &mut wakes);
                 }
+                Event::Messages { call, run } => state.received(call, run.into(), &mut wakes),
                 Event::Writable { call } => {
                     if let Some(key) = state.key(call) {
                         state.slots[key].full = false;
@@ -606,10 +605,17 @@ impl State {
         }
     }
 
-    /// Gives the credit of a consumed message back.
-    pub(super) fn release(&mut self, key: usize, payload: usize) {
+    fn received(&mut self, call: CallId, messages: Messages, wakes: &mut Vec<Wake>) {
+        if let Some(slot) = self.slot(call) {
+            slot.received.push(messages);
+            slot.wake(Side::Receive, wakes);
+        }
+    }
+
+    /// Gives back the credit of so many consumed messages, of `payload` bytes in all.
+    pub(super) fn release(&mut self, key: usize, messages: usize, payload: usize) {
         if let Some(call) = self.slots[key].stream {
-            self.transport.release(clock::now(), call, 1, payload);
+            self.transport.release(clock::now(), call, messages, payload);
             self.dirty = true;
         }
     }

@@ -82,7 +82,7 @@ impl Call {
             let finished = Finished {
                 outcome: Outcome::new(status, origin),
                 initial: slot.initial.take(),
-                message: slot.received.pop_front(),
+                message: slot.received.pop_one(),
             };
             slot.retire();
             state.leave(key, false);
@@ -122,9 +122,12 @@ impl Call {
                 return None;
             }
             self.keep_initial(slot.initial.take());
-            let bytes = slot.received.iter().map(|message| message.payload.len()).sum();
-            into.append(&mut slot.received);
-            state.release(key, bytes);
+            let (mut count, mut bytes) = (0, 0);
+            while let Some(message) = slot.received.pop_one() {
+                (count, bytes) = (count + 1, bytes + message.payload.len());
+                into.push_back(message);
+            }
+            state.release(key, count, bytes);
             Some(())
         })
     }

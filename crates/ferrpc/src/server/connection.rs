@@ -331,6 +331,9 @@ impl Connection {
         if let Some(credit) = look.take_credit() {
             ctx.transport.release(ctx.now, call, credit.messages, credit.payload);
         }
+        if look.take_stop() {
+            ctx.transport.stop_receiving(call);
+        }
         while let Some(item) = look.next() {
             let state = match item {
                 Outgoing::Headers(metadata, encoding) => {

@@ -12,15 +12,16 @@
 //! and all of it before the consumer waits: what it waits for may be what the peer cannot send
 //! without that credit.
 
-use std::collections::VecDeque;
 use std::task::{Context, Poll, Waker};
 
 use ferrpc_core::transport::{Message, Messages, Run};
 
+use super::backlog::Backlog;
+
 /// Messages that were received, and what is known of their consumption.
 #[derive(Debug, Default)]
 pub(crate) struct Inbox {
-    received: VecDeque<Messages>,
+    received: Backlog,
     credit: Credit,
     receiver: Option<Waker>,
 }
@@ -83,18 +84,18 @@ impl Inbox {
     /// Messages came: whom to wake.
     #[must_use]
     pub(crate) fn push(&mut self, messages: impl Into<Messages>) -> Option<Waker> {
-        self.received.push_back(messages.into());
+        self.received.push(messages.into());
         self.receiver.take()
     }
 
     /// The same where only the end is of interest.
     pub(crate) fn push_quietly(&mut self, messages: impl Into<Messages>) {
-        self.received.push_back(messages.into());
+        self.received.push(messages.into());
     }
 
     /// The next messages. A message alone counts as read with this, those of a run do not.
     pub(crate) fn pop(&mut self) -> Option<Messages> {
-        let messages = self.received.pop_front()?;
+        let messages = self.received.pop()?;
         if let Messages::One(message) = &messages {
             self.credit.add(Credit::one(message.payload.len()));
         }
@@ -103,10 +104,7 @@ impl Inbox {
 
     /// The only message of a response.
     pub(crate) fn pop_one(&mut self) -> Option<Message> {
-        match self.received.pop_front()? {
-            Messages::One(message) => Some(message),
-            Messages::Run(mut run) => run.next(),
-        }
+        self.received.pop_one()
     }
 
     /// Messages were read.
@@ -141,15 +139,8 @@ impl Inbox {
     }
 
     /// Takes what nobody will read; it is for the caller to drop, not under the lock.
-    pub(crate) fn take_unread(&mut self) -> VecDeque<Messages> {
+    pub(crate) fn take_unread(&mut self) -> Backlog {
         std::mem::take(&mut self.received)
-    }
-
-    /// The same, and counts it as read.
-    pub(crate) fn discard(&mut self) -> VecDeque<Messages> {
-        let unread = self.take_unread();
-        unread.iter().for_each(|messages| self.credit.add(Credit::of(messages)));
-        unread
     }
 }
 
@@ -329,15 +320,5 @@ mod tests {
         assert_eq!(*cell.given.borrow(), [Credit { messages: 2, payload: 190 }; 2]);
         assert_eq!(reader.close(), Credit::one(95), "the one that nobody read");
         assert_eq!(reader.close(), Credit::default());
-    }
-
-    #[test]
-    fn what_is_discarded_counts_as_read() {
-        let mut inbox = Inbox::default();
-        inbox.push_quietly(run(&[10, 20]));
-        inbox.push_quietly(Message::plain(vec![0; 30]));
-        assert_eq!(inbox.discard().len(), 2);
-        assert_eq!(inbox.take_credit(), Some(Credit { messages: 3, payload: 60 }));
-        assert!(inbox.pop().is_none());
     }
 }

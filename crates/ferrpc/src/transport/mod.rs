@@ -9,6 +9,7 @@
 //! One task owns a connection: its [`Io`], its core `Transport` and its role (server or client).
 //! Everybody else reaches it through the mailbox.
 
+pub(crate) mod backlog;
 pub(crate) mod cell;
 pub(crate) mod clock;
 pub(crate) mod driver;
