@@ -411,7 +411,7 @@ impl Call {
         })
     }
 
-    /// All messages that came and were not read, at least one; their credit is given back.
+    /// Messages that came and were not read, at least one; their credit is given back.
     pub(super) fn messages(
         &self,
         into: &mut std::collections::VecDeque<Message>,
@@ -423,12 +423,7 @@ impl Call {
                 return None;
             }
             self.keep_initial(slot.initial.take());
-            let (mut count, mut bytes) = (0, 0);
-            while let Some(message) = slot.received.pop_one() {
-                (count, bytes) = (count + 1, bytes + message.payload.len());
-                into.push_back(message);
-            }
-            state.release(key, count, bytes);
+            state.take_messages(key, into);
             Some(())
         })
     }

@@ -26,7 +26,7 @@ use std::time::Duration;
 use ferrpc_core::call::ClientCall;
 use ferrpc_core::http2::Transmit;
 use ferrpc_core::transport::{
-    CallId, Config, Event, Messages, SendState, StartError, TransparentRetry,
+    CallId, Config, Event, Message, Messages, SendState, StartError, TransparentRetry,
 };
 use ferrpc_core::{Code, Encoding, Metadata, Status, Time, Transport};
 use slab::Slab;
@@ -612,6 +612,19 @@ impl State {
         }
     }
 
+    /// Moves messages that came to whoever reads them: some of them, since each takes more memory
+    /// there than it may have here.
+    pub(super) fn take_messages(&mut self, key: usize, into: &mut VecDeque<Message>) {
+        let (mut count, mut bytes) = (0, 0);
+        while count < TAKEN
+            && let Some(message) = self.slots[key].received.pop_one()
+        {
+            (count, bytes) = (count + 1, bytes + message.payload.len());
+            into.push_back(message);
+        }
+        self.release(key, count, bytes);
+    }
+
     /// Gives back the credit of so many consumed messages, of `payload` bytes in all.
     pub(super) fn release(&mut self, key: usize, messages: usize, payload: usize) {
         if let Some(call) = self.slots[key].stream {
@@ -696,3 +709,6 @@ impl Waiting {
 
 /// What a call may queue before its sender has to wait; one message more may go over it.
 const UNSENT_LIMIT: usize = 64 << 10;
+
+/// Messages that a reader takes with one lock.
+const TAKEN: usize = 256;

@@ -114,7 +114,7 @@ impl Call {
         }
     }
 
-    /// All messages that came and were not read, at least one; their credit is given back.
+    /// Messages that came and were not read, at least one; their credit is given back.
     pub(super) fn poll_messages(&self, into: &mut VecDeque<Message>, waker: &Waker) -> Found<()> {
         self.poll(Side::Receive, waker, |state, key| {
             let slot = &mut state.slots[key];
@@ -122,12 +122,7 @@ impl Call {
                 return None;
             }
             self.keep_initial(slot.initial.take());
-            let (mut count, mut bytes) = (0, 0);
-            while let Some(message) = slot.received.pop_one() {
-                (count, bytes) = (count + 1, bytes + message.payload.len());
-                into.push_back(message);
-            }
-            state.release(key, count, bytes);
+            state.take_messages(key, into);
             Some(())
         })
     }

@@ -288,22 +288,24 @@ mod tests {
     #[test]
     fn messages_come_in_order_and_all_credit_goes_back_before_a_wait() {
         let cell = Alone::default();
-        let mut reader = Reader::new(1000);
-        for messages in
-            [run(&[1, 2]).into(), Message::plain(vec![0; 3]).into(), run(&[4, 5, 6]).into()]
-        {
+        let mut reader = Reader::new(5000);
+        for messages in [
+            run(&[601, 602]).into(),
+            Message::plain(vec![0; 603]).into(),
+            run(&[604, 605, 606]).into(),
+        ] {
             let messages: Messages = messages;
             assert!(cell.inbox.borrow_mut().push(messages).is_none());
         }
-        for size in 1..=6 {
+        for size in 601..=606 {
             assert_eq!(read(&mut reader, &cell), Some(size));
         }
         // What was taken whole, and what was read of runs that were left behind.
-        assert!(!cell.inbox.borrow().is_credit_due(22));
-        assert!(cell.inbox.borrow().is_credit_due(21));
+        assert!(!cell.inbox.borrow().is_credit_due(1822));
+        assert!(cell.inbox.borrow().is_credit_due(1821));
         assert_eq!(read(&mut reader, &cell), None);
         let credit = cell.inbox.borrow_mut().take_credit();
-        assert_eq!(credit, Some(Credit { messages: 6, payload: 21 }));
+        assert_eq!(credit, Some(Credit { messages: 6, payload: 3621 }));
         assert_eq!(cell.inbox.borrow_mut().take_credit(), None);
         assert!(cell.inbox.borrow_mut().push(run(&[1, 1])).is_some(), "the reader waits");
         assert!(cell.given.borrow().is_empty());
