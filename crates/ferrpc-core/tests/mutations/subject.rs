@@ -31,6 +31,8 @@ pub(crate) struct Subject {
     server: bool,
     now: Time,
     open: Vec<CallId>,
+    /// Plain HTTP requests.
+    plain: Vec<CallId>,
     fed: usize,
     sent: usize,
     output: Vec<u8>,
@@ -113,7 +115,16 @@ impl Subject {
             true => Vec::new(),
             false => start_calls(random, &mut transport, now),
         };
-        Self { transport, server, now, open, fed: 0, sent: 0, output: Vec::new() }
+        Self {
+            transport,
+            server,
+            now,
+            open,
+            plain: Vec::new(),
+            fed: 0,
+            sent: 0,
+            output: Vec::new(),
+        }
     }
 
     pub(crate) fn is_over(&self) -> bool {
@@ -194,8 +205,11 @@ impl Subject {
                 self.open.retain(|other| *other != call);
             }
             Event::Http { call, .. } => {
+                // The connection may be lost already; that comes next then.
+                self.plain.push(call);
                 transport.respond_http(now, call, 404, &Default::default(), "no".into());
             }
+            Event::Cancelled { call, .. } if self.plain.contains(&call) => {}
             Event::Cancelled { call, .. } | Event::Finished { call, .. } => {
                 let open = self.open.len();
                 self.open.retain(|other| *other != call);
