@@ -140,6 +140,8 @@ enum Input {
     More,
     /// The peer must be slowed down; the socket was not asked whether there is more.
     Paused,
+    /// There may be some, which is left to become more: the task must not sleep.
+    Gathering,
 }
 
 /// One timer, touched only when it must fire earlier than it would, or has fired.
@@ -235,17 +237,22 @@ impl<R: Role> Driver<R> {
         if received > 0 {
             self.lookout.received(now);
         }
+        let gathers = input == Input::Gathering;
         if busy {
             cx.waker().wake_by_ref();
-        } else if input == Input::Drained
-            && self.role.looks_out(self.transport.open_calls())
+        } else if (input == Input::Drained || gathers)
+            && self.looks_out()
             && self.lookout.another(now)
         {
             give_way(cx);
-        } else if !self.mailbox.end() {
+        } else if gathers || !self.mailbox.end() {
             cx.waker().wake_by_ref();
         }
         Poll::Pending
+    }
+
+    fn looks_out(&self) -> bool {
+        self.role.looks_out(self.transport.open_calls())
     }
 
     /// Notes that the connection may be idle from now on.
@@ -308,6 +315,10 @@ impl<R: Role> Driver<R> {
             let resumes = self.transport.wants_read();
             return (if resumes { Input::More } else { Input::Paused }, received);
         }
+        // A lone message is taken while it comes, so that its end finds the rest done.
+        if self.lookout.gathers(now) && self.looks_out() && self.transport.open_calls() > 1 {
+            return (Input::Gathering, received);
+        }
         let mut scratch = Scratch::take();
         let input = loop {
             if !self.transport.wants_read() {
@@ -322,6 +333,7 @@ impl<R: Role> Driver<R> {
                 Poll::Pending => break Input::Drained,
                 Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
                     received += buffer.filled().len();
+                    self.lookout.took_piece(buffer.filled().len());
                     self.input(buffer.filled(), now, queued);
                 }
                 Poll::Ready(_) => {
