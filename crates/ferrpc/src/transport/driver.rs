@@ -235,7 +235,7 @@ impl<R: Role> Driver<R> {
         let busy = input == Input::More || resumed || written >= WRITTEN_PER_PASS;
         // While a pass is due anyway the mailbox stays in the state in which nobody wakes us.
         if received > 0 {
-            self.lookout.received(now);
+            self.lookout.received(now, written);
         }
         let gathers = input == Input::Gathering;
         if busy {
