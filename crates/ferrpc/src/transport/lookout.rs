@@ -20,6 +20,8 @@ use std::time::Duration;
 
 use ferrpc_core::Time;
 
+use super::scratch::SCRATCH_BYTES;
+
 /// Decides it, for one connection.
 #[derive(Debug)]
 pub(crate) struct Lookout {
@@ -151,7 +153,7 @@ const PIECE: usize = 8 << 10;
 /// A receive that brought so much found a full buffer. Where messages are much larger than that the
 /// next piece is there already, and waiting for it costs throughput: eight calls of 1 MiB both ways
 /// lost a third of theirs. Where it ended a message and a short answer went out, it is not.
-const FULL: usize = 64 << 10;
+const FULL: usize = SCRATCH_BYTES;
 const SHORT_ANSWERS: usize = 4 << 10;
 
 /// How long pieces are left to gather, from one receive to the next. A peer on the same machine sends
