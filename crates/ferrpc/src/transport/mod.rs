@@ -18,9 +18,12 @@ pub(crate) mod inbox;
 pub(crate) mod io;
 pub(crate) mod lookout;
 pub(crate) mod mailbox;
+mod parting;
 pub(crate) mod peer;
 pub(crate) mod refusal;
+mod scratch;
 pub(crate) mod tcp;
+mod timer;
 #[cfg(feature = "_rustls")]
 pub(crate) mod tls;
 #[cfg(unix)]
