@@ -12,8 +12,7 @@ use tokio::io::ReadBuf;
 
 use super::explain::{Hello, Side};
 use super::io::{Scratch, TlsIo};
-use super::signing::apart;
-use super::turns::compute;
+use super::turns::{Steps, compute, wait_apart};
 use super::{ALPN_HTTP2, facts};
 use crate::credentials::{ClientTls, ServerTls};
 use crate::transport::io::Io;
@@ -29,7 +28,7 @@ pub(crate) async fn connect(
     let tls = ClientConnection::new(config.rustls(), name);
     let tls = tls.map_err(|error| hello.explain(&error))?;
     let tls = TlsIo::new(io, Connection::Client(tls), hello, Vec::new());
-    let mut tls = complete(tls, config.signs_elsewhere()).await?;
+    let mut tls = complete(tls, config.signs_elsewhere().then(Steps::new)).await?;
     if tls.tls().alpn_protocol() != Some(ALPN_HTTP2) {
         return Err(tls.hello.no_alpn());
     }
@@ -66,16 +65,17 @@ where
     let step = move || {
         let connection = accepted.into_connection(config);
         // On this thread: it knows more than the error says.
-        connection.map_err(|(error, alert)| (explain.explain(&error), alert))
+        connection.map_err(|(error, alert)| Box::new((explain.explain(&error), alert)))
     };
     let computed = match elsewhere {
-        true => apart(step).await,
+        true => wait_apart(&steps, step).await,
         false => compute(&steps, step).await,
     };
     let tls = match computed {
         None => return Err(hello.broken(&io::ErrorKind::Interrupted.into())),
         Some(Ok(tls)) => tls,
-        Some(Err((refusal, mut alert))) => {
+        Some(Err(failed)) => {
+            let (refusal, mut alert) = *failed;
             let mut bytes = Vec::new();
             if alert.write_all(&mut bytes).is_ok() {
                 send(&mut *io, &bytes).await;
@@ -84,7 +84,7 @@ where
         }
     };
     let tls = TlsIo::new(io, Connection::Server(tls), hello, rest);
-    let mut tls = complete(tls, elsewhere).await?;
+    let mut tls = complete(tls, elsewhere.then_some(steps)).await?;
     if tls.tls().alpn_protocol() != Some(ALPN_HTTP2) {
         return Err(tls.hello.no_alpn());
     }
@@ -149,23 +149,23 @@ async fn send(io: &mut dyn Io, bytes: &[u8]) {
 }
 
 /// Goes on to the end; where signatures are made `elsewhere`, on threads that may wait for them.
-async fn complete(mut tls: TlsIo, elsewhere: bool) -> Result<TlsIo, Refusal> {
-    if !elsewhere {
+async fn complete(mut tls: TlsIo, elsewhere: Option<Arc<Steps>>) -> Result<TlsIo, Refusal> {
+    let Some(steps) = elsewhere else {
         poll_fn(|cx| tls.poll_handshake(cx)).await?;
         return Ok(tls);
-    }
+    };
     while tls.tls().is_handshaking() {
         poll_fn(|cx| tls.poll_exchange(cx)).await?;
         let step = move || {
             let advanced = tls.advance();
             (tls, advanced)
         };
-        let Some((advanced, result)) = apart(step).await else {
+        let Some((advanced, result)) = wait_apart(&steps, step).await else {
             return Err(Refusal::quiet("the runtime shuts down", "wait for handshakes first"));
         };
         tls = advanced;
         if let Err(refusal) = result {
-            poll_fn(|cx| Poll::Ready(tls.poll_alert(cx))).await;
+            poll_fn(|cx| tls.poll_alert(cx)).await;
             return Err(refusal);
         }
     }

@@ -72,7 +72,7 @@ impl TlsIo {
         while self.tls.is_handshaking() {
             ready!(self.poll_exchange(cx))?;
             if let Err(refusal) = self.advance() {
-                self.poll_alert(cx);
+                let _ = self.poll_alert(cx);
                 return Poll::Ready(Err(refusal));
             }
         }
@@ -112,9 +112,10 @@ impl TlsIo {
         result.map_err(|error| self.hello.explain(&error))
     }
 
-    /// Sends the alert that tells the peer; whether it arrives is the peer's luck.
-    pub(super) fn poll_alert(&mut self, cx: &mut Context<'_>) {
+    /// Sends the alert that tells the peer. Ready at once: whether it arrives is the peer's luck.
+    pub(super) fn poll_alert(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let _ = self.poll_send(cx);
+        Poll::Ready(())
     }
 
     /// Hands records to the stream beneath until none is left.
