@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::io;
 
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{AlertDescription, CertificateError, Error, InvalidMessage};
+use rustls::{AlertDescription, CertificateError, Error, InvalidMessage, PeerMisbehaved};
 
 use super::facts::Summary;
 use crate::transport::refusal::Refusal;
@@ -99,6 +99,13 @@ impl Hello {
                 )
             }
             (Error::AlertReceived(alert), _) => self.alert(*alert),
+            (Error::PeerMisbehaved(PeerMisbehaved::TooManyRenegotiationRequests), _) => {
+                let other = if self.side == Side::Client { "server" } else { "caller" };
+                Refusal::new(
+                    format!("TLS: the {other} asks again for a renegotiation, which was refused"),
+                    "connect anew, or use TLS 1.3",
+                )
+            }
             (Error::PeerIncompatible(problem), Side::Client) => Refusal::new(
                 format!("TLS: nothing in common with the server: {problem:?}"),
                 "it must speak TLS 1.2 or 1.3 with a modern cipher suite",
