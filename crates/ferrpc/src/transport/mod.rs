@@ -28,6 +28,8 @@ mod timer;
 pub(crate) mod tls;
 #[cfg(unix)]
 pub(crate) mod unix;
+#[cfg(any(unix, feature = "_rustls"))]
+pub(crate) mod wait;
 
 pub use in_process::{StreamIo, in_process};
 pub use io::{AuthContext, Io};
