@@ -258,6 +258,8 @@ atexit.register(_end, lambda serving: True, 5)
 class _Server(grpc.Server):
     """See `grpc.server`."""
 
+    __module__ = "grpc._server"
+
     def __init__(
         self,
         thread_pool,
@@ -271,6 +273,11 @@ class _Server(grpc.Server):
         if xds:
             raise NotImplementedError("xDS servers are not supported: use xds=False")
         _server._validate_generic_rpc_handlers(generic_handlers)
+        if maximum_concurrent_rpcs is not None and maximum_concurrent_rpcs < 0:
+            raise ValueError(
+                "maximum_concurrent_rpcs is how many calls may run at the same time, or None for "
+                f"any number; got {maximum_concurrent_rpcs}"
+            )
         numbers = _numbers(options)
         if compression is not None:
             numbers.append(("grpc.default_compression_algorithm", int(compression)))
@@ -357,6 +364,8 @@ def _numbers(options):
     numbers = []
     for key, value in options:
         key = key.decode() if isinstance(key, bytes) else key
+        if not isinstance(key, str):
+            raise TypeError(f"Expected str, not {type(key)}")
         if isinstance(value, (str, bytes)):
             continue
         if not hasattr(value, "__int__"):
