@@ -249,10 +249,10 @@ class _Rendezvous(grpc.RpcError, grpc.RpcContext):
         deserializer = self._response_deserializer
         if deserializer is None:
             return message
-        response = _common.deserialize(message, deserializer)
+        response = _common.read(message, deserializer)
         if response is None:
             self._undeserialized()
-            raise self
+            raise self from _common.cause()
         return response
 
     def _undeserialized(self):
@@ -436,8 +436,12 @@ class _UnaryRendezvous(_MultiThreadedRendezvous):
 
     def _take(self, message):
         deserializer = self._response_deserializer
-        self._response = _common.deserialize(message, deserializer)
+        if deserializer is None:
+            self._response = message
+            return
+        self._response = _common.read(message, deserializer)
         if self._response is None:
+            self.__cause__ = _common.cause()
             self._end = End(_INTERNAL, "Exception deserializing response!")
             self._engine_call.cancel(self._end.code, self._end.details)
 

@@ -11,6 +11,7 @@ The names with an underscore that monitoring packages replace or read (`_unary_r
 """
 
 import logging
+import types
 
 import grpc
 from grpc import _common
@@ -200,7 +201,11 @@ def _serialize_response(rpc_event, state, response, response_serializer):
     if response is not None:
         serialized = _common.serialize(response, response_serializer)
     if not isinstance(serialized, bytes):
-        _abort(state, rpc_event, _INTERNAL, b"Failed to serialize response!")
+        details = b"Failed to serialize response!"
+        if isinstance(response, types.CoroutineType):
+            response.close()
+            details += b" The handler is a coroutine function: grpc.aio.server() serves these."
+        _abort(state, rpc_event, _INTERNAL, details)
         return None
     return serialized
 

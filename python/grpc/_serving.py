@@ -232,6 +232,9 @@ def _end(wanted, wait):
         if wanted(serving):
             try:
                 serving.stop(0)
+                # The serving thread tells handlers that their calls were cancelled, which may be
+                # all that they wait for: it goes on until the calls have ended.
+                serving.terminated.wait(wait)
                 serving.engine.release()
                 serving.thread.join(wait)
             except RuntimeError:
@@ -308,6 +311,9 @@ class _Server(grpc.Server):
         return self._bind(address, server_credentials._credentials)
 
     def _bind(self, address, credentials):
+        if not isinstance(address, (str, bytes)):
+            # As grpcio, which looks for its `encode`.
+            raise AttributeError(f"an address is text, as in '127.0.0.1:50051'; got {address!r}")
         address = _common.decode(_common.encode(address))
         state = self._state
         state.engine.check_process()

@@ -124,6 +124,30 @@ def test_serialisers_that_are_none(channel):
             channel.unary_unary("/s/Echo", *codec)(b"", timeout=LIMIT)
 
 
+@pytest.mark.ferrpc_only("in grpcio it is in the log only, which nobody sees who has not asked")
+def test_what_a_serialiser_raised_is_the_cause(channel):
+    def fail(message):
+        raise ValueError("no such message")
+
+    both = channel.unary_unary("/s/Echo", fail)
+    stream = channel.unary_stream("/s/Echo", fail)
+    reading = channel.unary_unary("/s/Echo", None, fail)
+    for call in (both, both.with_call, both.future, stream, reading, reading.with_call):
+        with pytest.raises(grpc.RpcError) as raised:
+            call(b"", timeout=LIMIT)
+        assert repr(raised.value.__cause__) == "ValueError('no such message')"
+    streaming = channel.stream_stream("/s/Both", None, fail)
+    for call in (reading.future(b"", timeout=LIMIT), streaming(iter([b""]), timeout=LIMIT)):
+        for ask in (lambda call=call: next(call), call.result):
+            with pytest.raises(grpc.RpcError) as raised:
+                ask()
+            assert repr(raised.value.__cause__) == "ValueError('no such message')"
+    # It is said of this call alone.
+    with pytest.raises(grpc.RpcError) as raised:
+        channel.unary_unary("/s/Nobody")(b"", timeout=LIMIT)
+    assert raised.value.__cause__ is None
+
+
 def test_timeouts_that_are_no_numbers(echo):
     with pytest.raises(TypeError):
         echo(b"", timeout="2")
