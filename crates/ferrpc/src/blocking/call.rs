@@ -353,7 +353,7 @@ impl Call {
             let found = Finished {
                 outcome: Outcome::new(status, origin),
                 initial: slot.initial.take(),
-                message: slot.received.pop_front(),
+                message: slot.received.pop_one(),
             };
             // Nobody else uses a call that is waited for its end: the slot goes with this wait.
             slot.retire();
@@ -404,14 +404,14 @@ impl Call {
     pub(super) fn message(&self, limit: Option<Time>) -> Found<Message> {
         self.wait(Side::Receive, limit, |state, key| {
             let slot = &mut state.slots[key];
-            let message = slot.received.pop_front()?;
+            let message = slot.received.pop_one()?;
             self.keep_initial(slot.initial.take());
-            state.release(key, message.payload.len());
+            state.release(key, 1, message.payload.len());
             Some(message)
         })
     }
 
-    /// All messages that came and were not read, at least one; their credit is given back.
+    /// Messages that came and were not read, at least one; their credit is given back.
     pub(super) fn messages(
         &self,
         into: &mut std::collections::VecDeque<Message>,
@@ -423,9 +423,7 @@ impl Call {
                 return None;
             }
             self.keep_initial(slot.initial.take());
-            let bytes = slot.received.iter().map(|message| message.payload.len()).sum();
-            into.append(&mut slot.received);
-            state.release(key, bytes);
+            state.take_messages(key, into);
             Some(())
         })
     }

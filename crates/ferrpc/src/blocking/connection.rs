@@ -26,7 +26,7 @@ use std::time::Duration;
 use ferrpc_core::call::ClientCall;
 use ferrpc_core::http2::Transmit;
 use ferrpc_core::transport::{
-    CallId, Config, Event, Message, SendState, StartError, TransparentRetry,
+    CallId, Config, Event, Message, Messages, SendState, StartError, TransparentRetry,
 };
 use ferrpc_core::{Code, Encoding, Metadata, Status, Time, Transport};
 use slab::Slab;
@@ -38,6 +38,7 @@ use super::shared::Shared;
 use super::socket::{Kick, Socket};
 use super::spinning::Spinning;
 use crate::client::{Head, complains_of_pings};
+use crate::transport::backlog::Backlog;
 use crate::transport::clock;
 
 /// One connection and its calls.
@@ -132,7 +133,7 @@ pub(super) struct Slot {
     queued: bool,
     full: bool,
     pub(super) initial: Option<(Metadata, Encoding)>,
-    pub(super) received: VecDeque<Message>,
+    pub(super) received: Backlog,
     pub(super) ended: Option<Ended>,
     pub(super) waiting: Vec<Waiting>,
     /// Who polled a side in vain.
@@ -262,7 +263,7 @@ impl Connection {
             queued: false,
             full: false,
             initial: None,
-            received: VecDeque::new(),
+            received: Backlog::default(),
             ended: None,
             waiting: Vec::new(),
             wakers: [None, None],
@@ -427,11 +428,9 @@ impl Connection {
                     }
                 }
                 Event::Message { call, message } => {
-                    if let Some(slot) = state.slot(call) {
-                        slot.received.push_back(message);
-                        slot.wake(Side::Receive, &mut wakes);
-                    }
+                    state.received(call, message.into(), &mut wakes);
                 }
+                Event::Messages { call, run } => state.received(call, run.into(), &mut wakes),
                 Event::Writable { call } => {
                     if let Some(key) = state.key(call) {
                         state.slots[key].full = false;
@@ -613,10 +612,30 @@ impl State {
         }
     }
 
-    /// Gives the credit of a consumed message back.
-    pub(super) fn release(&mut self, key: usize, payload: usize) {
+    fn received(&mut self, call: CallId, messages: Messages, wakes: &mut Vec<Wake>) {
+        if let Some(slot) = self.slot(call) {
+            slot.received.push(messages);
+            slot.wake(Side::Receive, wakes);
+        }
+    }
+
+    /// Moves messages that came to whoever reads them: some of them, since each takes more memory
+    /// there than it may have here.
+    pub(super) fn take_messages(&mut self, key: usize, into: &mut VecDeque<Message>) {
+        let (mut count, mut bytes) = (0, 0);
+        while count < TAKEN
+            && let Some(message) = self.slots[key].received.pop_one()
+        {
+            (count, bytes) = (count + 1, bytes + message.payload.len());
+            into.push_back(message);
+        }
+        self.release(key, count, bytes);
+    }
+
+    /// Gives back the credit of so many consumed messages, of `payload` bytes in all.
+    pub(super) fn release(&mut self, key: usize, messages: usize, payload: usize) {
         if let Some(call) = self.slots[key].stream {
-            self.transport.release(clock::now(), call, 1, payload);
+            self.transport.release(clock::now(), call, messages, payload);
             self.dirty = true;
         }
     }
@@ -697,3 +716,6 @@ impl Waiting {
 
 /// What a call may queue before its sender has to wait; one message more may go over it.
 const UNSENT_LIMIT: usize = 64 << 10;
+
+/// Messages that a reader takes with one lock.
+const TAKEN: usize = 256;

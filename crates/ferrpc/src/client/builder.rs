@@ -72,7 +72,7 @@ impl ChannelBuilder {
                 max_age_grace: None,
                 max_idle: None,
                 max_held_messages: MAX_HELD_MESSAGES,
-                message_runs: false,
+                message_runs: true,
                 seed: 0,
             },
             limits: CallLimits { max_receive: DEFAULT_MAX_RECEIVE, max_send: usize::MAX },

@@ -331,6 +331,9 @@ impl Connection {
         if let Some(credit) = look.take_credit() {
             ctx.transport.release(ctx.now, call, credit.messages, credit.payload);
         }
+        if look.take_stop() {
+            ctx.transport.stop_receiving(call);
+        }
         while let Some(item) = look.next() {
             let state = match item {
                 Outgoing::Headers(metadata, encoding) => {
@@ -463,8 +466,11 @@ impl Role for Connection {
         self.slots.trim();
     }
 
-    fn on_closed(&mut self, _ctx: &mut Context<'_>, cause: &CloseCause) {
+    fn on_closed(&mut self, ctx: &mut Context<'_>, cause: &CloseCause) {
         self.lose_calls();
+        let (counters, info) = (ctx.transport.counters(), &self.fixed.info);
+        let observers = &self.fixed.shared.observers;
+        observers.tell(|observer| observer.connection_counted(info, &counters));
         tracing::debug!(peer = %self.fixed.info.peer, %cause, "connection closed");
         self.tell_closed(&cause.to_string());
     }
