@@ -451,10 +451,19 @@ impl Call {
 
     /// How it ended, if that is known, without waiting. Messages may remain to be read.
     pub(super) fn outcome(&self) -> Option<Arc<Outcome>> {
+        self.outcome_by(Connection::ended)
+    }
+
+    /// The same, if all messages were read.
+    pub(super) fn drained(&self) -> Option<Arc<Outcome>> {
+        self.outcome_by(Connection::drained)
+    }
+
+    fn outcome_by(&self, ended: EndOf) -> Option<Arc<Outcome>> {
         let state = self.lock();
         match &state.attempt {
             Attempt::On { connection, key } => {
-                let ended = connection.ended(*key)?;
+                let ended = ended(connection, *key)?;
                 (ended.retry == TransparentRetry::No)
                     .then(|| Arc::new(Outcome::new(ended.status, ended.origin)))
             }
@@ -485,16 +494,26 @@ impl Call {
         self.end(Outcome::new(status, Origin::Local))
     }
 
+    /// Ends it from this side although the server may have ended it: for a reader that has not read
+    /// its messages, which are dropped. False if it was ended from here, or read to its end.
+    pub(super) fn cut(&self, status: Status) -> bool {
+        self.end_by(Outcome::new(status, Origin::Local), |_, _| None)
+    }
+
     /// Ends it from this side, if it is not over. Whether it was not.
     pub(super) fn end(&self, outcome: Outcome) -> bool {
+        self.end_by(outcome, Connection::ended)
+    }
+
+    fn end_by(&self, outcome: Outcome, ended_already: EndOf) -> bool {
         let mut state = self.lock();
         let (status, origin) = outcome.into_parts();
         let ended = Ended { status, origin, retry: TransparentRetry::No };
         let running = match &state.attempt {
             Attempt::Over(_) => false,
             Attempt::On { connection, key } => {
-                let over =
-                    connection.ended(*key).is_some_and(|ended| ended.retry == TransparentRetry::No);
+                let over = ended_already(connection, *key)
+                    .is_some_and(|ended| ended.retry == TransparentRetry::No);
                 if !over {
                     self.after(&mut state, ended);
                 }
@@ -557,6 +576,9 @@ pub(super) struct Finished {
     pub(super) initial: Option<(Metadata, Encoding)>,
     pub(super) message: Option<Message>,
 }
+
+/// How an attempt ended, in the eyes of who asks.
+type EndOf = fn(&Connection, usize) -> Option<Ended>;
 
 /// Why a message was not sent.
 pub(super) enum Unsent {

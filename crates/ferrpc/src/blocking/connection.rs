@@ -297,6 +297,13 @@ impl Connection {
         self.lock().slots[key].ended.clone()
     }
 
+    /// The same, if nothing that it brought remains to be read.
+    pub(super) fn drained(&self, key: usize) -> Option<Ended> {
+        let state = self.lock();
+        let slot = &state.slots[key];
+        slot.ended.clone().filter(|_| slot.received.is_empty())
+    }
+
     /// Announces a wait for an attempt that was begun and not abandoned.
     pub(super) fn enter(&self, key: usize) {
         self.lock().slots[key].users += 1;
