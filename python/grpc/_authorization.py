@@ -29,9 +29,10 @@ def wait(multi_callable, credentials, metadata, timeout):
     """The metadata of a blocking call and what is left of its time; or how it ended before it
     began."""
     channel = multi_callable._channel
+    own = None if credentials is None else credentials._credentials
     if not channel._is_secure:
         return End(_UNAUTHENTICATED, _INSECURE)
-    parts = _parts(channel, credentials)
+    parts = _parts(channel, own)
     said = _asking.known(parts)
     if said is None:
         began = time.monotonic()
@@ -52,9 +53,10 @@ def start(multi_callable, credentials, request, timeout, metadata, arguments):
     """A call that does not wait: the engine's, one that is to begin, or an end. `arguments` are the
     rest of what the engine's `start` takes."""
     channel = multi_callable._channel
+    own = None if credentials is None else credentials._credentials
     if not channel._is_secure:
         return End(_UNAUTHENTICATED, _INSECURE)
-    parts = _parts(channel, credentials)
+    parts = _parts(channel, own)
     engine, method = multi_callable._engine, multi_callable._engine_method
     known = _asking.known(parts)
     if known is not None:
@@ -76,10 +78,10 @@ def start(multi_callable, credentials, request, timeout, metadata, arguments):
     return call
 
 
-def _parts(channel, credentials):
-    if credentials is None:
+def _parts(channel, own):
+    if own is None:
         return channel._call_credentials
-    return (*channel._call_credentials, *_credentials.for_call(credentials._credentials))
+    return (*channel._call_credentials, *_credentials.for_call(own))
 
 
 def _context(multi_callable):

@@ -35,6 +35,7 @@ _EMPTY_FLAGS = 0
 
 _SERIALIZING = "Exception serializing request!"
 _ITERATING = "Exception iterating requests!"
+_UNREADABLE = End(_INTERNAL, "Exception deserializing response!")
 
 
 def _default_timeout():
@@ -71,7 +72,7 @@ class _MultiCallable:
 
     def _serialized(self, request):
         """The request's bytes, or the end of a call that has none."""
-        serialized = _common.serialize(request, self._request_serializer)
+        serialized = _common.written(request, self._request_serializer)
         return End(_INTERNAL, _SERIALIZING) if serialized is None else serialized
 
     def _check_open(self):
@@ -132,9 +133,9 @@ class _MultiCallable:
         response = end.message
         deserializer = self._response_deserializer
         if deserializer is not None:
-            response = _common.deserialize(response, deserializer)
+            response = _common.read(response, deserializer)
             if response is None:
-                raise _InactiveRpcError(End(_INTERNAL, "Exception deserializing response!"))
+                raise _InactiveRpcError(_UNREADABLE) from _common.cause()
         return response
 
 
@@ -182,9 +183,9 @@ class _UnaryUnaryMultiCallable(_MultiCallable, grpc.UnaryUnaryMultiCallable):
         deserializer = self._response_deserializer
         if deserializer is None:
             return result
-        response = _common.deserialize(result, deserializer)
+        response = _common.read(result, deserializer)
         if response is None:
-            raise _InactiveRpcError(End(_INTERNAL, "Exception deserializing response!"))
+            raise _InactiveRpcError(_UNREADABLE) from _common.cause()
         return response
 
     def _unary(
@@ -194,9 +195,9 @@ class _UnaryUnaryMultiCallable(_MultiCallable, grpc.UnaryUnaryMultiCallable):
             raise ValueError("Cannot invoke RPC on closed channel!")
         serializer = self._request_serializer
         if serializer is not None:
-            request = _common.serialize(request, serializer)
+            request = _common.written(request, serializer)
         if request is None:
-            raise _InactiveRpcError(End(_INTERNAL, _SERIALIZING))
+            raise _InactiveRpcError(End(_INTERNAL, _SERIALIZING)) from _common.cause()
         if timeout is None:
             timeout = _DEFAULT_TIMEOUT
         if credentials is not None or self._channel._call_credentials:
@@ -235,7 +236,7 @@ class _UnaryUnaryMultiCallable(_MultiCallable, grpc.UnaryUnaryMultiCallable):
         self._check_open()
         serialized = self._serialized(request)
         if type(serialized) is End:
-            raise _InactiveRpcError(serialized)
+            raise _InactiveRpcError(serialized) from _common.cause()
         started = self._start(
             serialized, timeout, metadata, credentials, wait_for_ready, compression, True
         )
@@ -259,7 +260,7 @@ class _UnaryStreamMultiCallable(_MultiCallable, grpc.UnaryStreamMultiCallable):
         self._check_open()
         serialized = self._serialized(request)
         if type(serialized) is End:
-            raise _InactiveRpcError(serialized)
+            raise _InactiveRpcError(serialized) from _common.cause()
         started = self._start(
             serialized, timeout, metadata, credentials, wait_for_ready, compression
         )

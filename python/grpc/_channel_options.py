@@ -54,6 +54,8 @@ class Options:
         primary = secondary = None
         for name, value in options:
             name = name.decode() if isinstance(name, bytes) else name
+            if not isinstance(name, str):
+                raise TypeError(f"Expected str, not {type(name)}")
             if name == ChannelOptions.SingleThreadedUnaryStream:
                 self.single_threaded = bool(value)
                 continue
@@ -65,7 +67,8 @@ class Options:
             if name in _ENGINE:
                 self.engine[_ENGINE[name]] = int(value)
             elif name == "grpc.default_authority":
-                self.engine["authority"] = _text(value)
+                if value != "" and value != b"":
+                    self.engine["authority"] = _text(value)
             elif name == "grpc.ssl_target_name_override":
                 self.server_name = _text(value)
             elif name == "grpc.http_proxy":

@@ -1,10 +1,17 @@
 """What both sides need: names, codes, and the calls of serialisers."""
 
 import logging
+import threading
 
 from grpc._enums import ChannelConnectivity, StatusCode
 
 _LOGGER = logging.getLogger(__name__)
+
+_SERIALIZING = "Exception serializing message!"
+_DESERIALIZING = "Exception deserializing message!"
+
+# What a (de)serialiser of a thread has just raised.
+_failures = threading.local()
 
 #: From the number on the wire.
 STATUS_CODE_BY_NUMBER = {code.value[0]: code for code in StatusCode}
@@ -44,7 +51,7 @@ def serialize(message, serializer):
     try:
         return serializer(message)
     except Exception:
-        _LOGGER.exception("Exception serializing message!")
+        _LOGGER.exception(_SERIALIZING)
         return None
 
 
@@ -56,8 +63,35 @@ def deserialize(serialized_message, deserializer):
     try:
         return deserializer(serialized_message)
     except Exception:
-        _LOGGER.exception("Exception deserializing message!")
+        _LOGGER.exception(_DESERIALIZING)
         return None
+
+
+def read(serialized_message, deserializer):
+    """As `deserialize`, for callers that raise: from the `cause()`, if it is None."""
+    try:
+        return deserializer(serialized_message)
+    except Exception as error:
+        _failures.last = error
+        _LOGGER.exception(_DESERIALIZING)
+        return None
+
+
+def written(message, serializer):
+    """As `serialize`, for callers that raise: from the `cause()`, if it is None."""
+    if serializer is None:
+        return message
+    try:
+        return serializer(message)
+    except Exception as error:
+        _failures.last = error
+        _LOGGER.exception(_SERIALIZING)
+        return None
+
+
+def cause():
+    """What `read` or `written` caught in this thread, once; None if that was nothing."""
+    return _failures.__dict__.pop("last", None)
 
 
 def fully_qualified_method(group, method):

@@ -35,14 +35,19 @@ _thread = None
 def register(handler):
     """A tag for the engine; `handler` is called with each value that comes with it, until `forget`.
     It is kept alive meanwhile."""
+    tag = next(_tags)
+    restore(tag, handler)
+    return tag
+
+
+def restore(tag, handler):
+    """The same for a tag there was: in the child of a fork no handler is left."""
     global _thread
     with _lock:
-        tag = next(_tags)
         _handlers[tag] = handler
         if _thread is None:
             _thread = start(_run)
             atexit.register(_stop, _thread)
-    return tag
 
 
 def forget(tag):

@@ -206,6 +206,8 @@ class Secured:
             return Engine.local(credentials.kind.value)
         if isinstance(credentials, FileChannelCredentials):
             return credentials.engine
+        if isinstance(credentials, SSLCustomSignerChannelCredentials):
+            return _signed(credentials, session_cache)
         pem = (
             credentials.pem_root_certificates,
             credentials.private_key,
@@ -214,6 +216,19 @@ class Secured:
         if session_cache is None:
             return Engine.tls(*pem, None)
         return session_cache.shared(pem, lambda capacity: Engine.tls(*pem, capacity))
+
+
+def _signed(credentials, session_cache):
+    from grpc import _signing
+
+    if session_cache is None:
+        return _signing.engine(credentials, None)
+    key = (
+        credentials.pem_root_certificates,
+        credentials.private_key_sign_fn,
+        credentials.certificate_chain,
+    )
+    return session_cache.shared(key, lambda capacity: _signing.engine(credentials, capacity))
 
 
 def for_channel(credentials):
@@ -282,18 +297,14 @@ _COMPUTE_ENGINE = (
     "{}: ferrpc has no Compute Engine channel credentials; use grpc.composite_channel_credentials "
     "with TLS and the call credentials of google-auth"
 )
-_CUSTOM_SIGNER = (
-    "{}: ferrpc needs the private key itself and cannot ask a function for signatures; use "
-    "grpc.ssl_channel_credentials"
-)
 _TRANSPORTS = (
     InsecureChannelCredentials,
     SSLChannelCredentials,
+    SSLCustomSignerChannelCredentials,
     LocalChannelCredentials,
     FileChannelCredentials,
 )
 _REFUSALS = {
-    SSLCustomSignerChannelCredentials: _CUSTOM_SIGNER,
     ALTSChannelCredentials: _ALTS,
     XDSChannelCredentials: _XDS,
     ComputeEngineChannelCredentials: _COMPUTE_ENGINE,

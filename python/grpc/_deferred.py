@@ -123,6 +123,11 @@ class DeferredCall:
             call, end = self._call, self._over()
         return end if call is None else call.poll()
 
+    def drained(self):
+        with self._changed:
+            call, end = self._call, self._over()
+        return end if call is None else call.drained()
+
     def send(self, message):
         call, _ = self._begun()
         return False if call is None else call.send(message)
@@ -134,7 +139,7 @@ class DeferredCall:
         if call is not None:
             call.half_close()
 
-    def cancel(self, code, details):
+    def cancel(self, code, details, unread=False):
         with self._changed:
             call = self._call
             if call is None:
@@ -142,7 +147,7 @@ class DeferredCall:
                     return False
                 self._settle(End(code, details))
                 return True
-        return call.cancel(code, details)
+        return call.cancel(code, details, unread)
 
     def on_end(self, tag):
         with self._changed:
@@ -181,4 +186,14 @@ class DeferredCall:
         self._disarm()
 
 
-_METHODS = ("next", "wait", "initial_metadata", "poll", "send", "half_close", "cancel", "on_end")
+_METHODS = (
+    "next",
+    "wait",
+    "initial_metadata",
+    "poll",
+    "drained",
+    "send",
+    "half_close",
+    "cancel",
+    "on_end",
+)

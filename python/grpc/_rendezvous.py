@@ -50,6 +50,8 @@ class End:
 def _debug_error_string(end, cancelled=False):
     if cancelled:
         return None
+    if end.code == 0:
+        return ""
     return f"{_BY_NUMBER.get(end.code, StatusCode.UNKNOWN).name}:{end.details}"
 
 
@@ -127,6 +129,10 @@ class _Rendezvous(grpc.RpcError, grpc.RpcContext):
 
     # Whether the end was read behind the last message, rather than heard of.
     _drained = False
+    # Whether callbacks wait for the rest to be read.
+    _postponed = False
+    # To the reader of a stream a call runs until everything was read.
+    _is_stream = True
     _looked_at = None
     _operating = None
 
@@ -144,9 +150,9 @@ class _Rendezvous(grpc.RpcError, grpc.RpcContext):
     # -- the end -----------------------------------------------------------------------------------
 
     def _known(self):
-        """How it ended, if that is known; does not wait."""
+        """How it ended, if that is known and everything was read; does not wait."""
         if self._end is None:
-            end = self._engine_call.poll()
+            end = self._engine_call.drained()
             if end is not None and self._end is None:
                 self._end = end
         return self._end
@@ -159,6 +165,8 @@ class _Rendezvous(grpc.RpcError, grpc.RpcContext):
                 raise grpc.FutureTimeoutError()
             if self._end is None:
                 self._end = end
+            if self._postponed:
+                self._resume()
         return self._end
 
     def _fail(self, code, details):
@@ -167,6 +175,8 @@ class _Rendezvous(grpc.RpcError, grpc.RpcContext):
             if self._end is None:
                 self._end = End(code, details)
         self._engine_call.cancel(code, details)
+        if self._postponed:
+            self._resume()
 
     def is_active(self):
         return self._known() is None
@@ -180,10 +190,18 @@ class _Rendezvous(grpc.RpcError, grpc.RpcContext):
         if self._end is not None:
             return False
         details = "Locally cancelled by application!"
-        if not self._engine_call.cancel(_CANCELLED, details):
-            return False
-        self._cancelled = True
+        # The lock, because others may hear of the end before this returns.
+        with self._lock:
+            if not self._engine_call.cancel(_CANCELLED, details, self._is_stream):
+                return False
+            self._cancelled = True
+        if self._postponed:
+            self._resume()
         return True
+
+    def cancelled(self):
+        with self._lock:
+            return self._cancelled
 
     def add_callback(self, callback):
         with self._lock:
@@ -199,8 +217,12 @@ class _Rendezvous(grpc.RpcError, grpc.RpcContext):
 
     def _ended(self, _value):
         _completions.forget(self._tag)
-        self._known()
         with self._lock:
+            # Before the look, since whoever reads the last message looks here behind it.
+            self._postponed = True
+            if self._known() is None:
+                return
+            self._postponed = False
             callbacks, self._callbacks = self._callbacks, None
         for callback in callbacks:
             try:
@@ -208,6 +230,14 @@ class _Rendezvous(grpc.RpcError, grpc.RpcContext):
             except Exception as error:
                 function = getattr(callback, "func", callback)
                 _LOGGER.error("Exception in callback %r: %r", function, error)
+
+    def _resume(self):
+        """Has the callbacks called that were postponed, if nothing remains to be read."""
+        with self._lock:
+            if self._postponed and self._known() is not None:
+                self._postponed = False
+                self._tag = _completions.register(self._ended)
+                self._engine_call.on_end(self._tag)
 
     def __del__(self):
         if self._end is None and self._engine_call is not None:
@@ -219,10 +249,10 @@ class _Rendezvous(grpc.RpcError, grpc.RpcContext):
         deserializer = self._response_deserializer
         if deserializer is None:
             return message
-        response = _common.deserialize(message, deserializer)
+        response = _common.read(message, deserializer)
         if response is None:
             self._undeserialized()
-            raise self
+            raise self from _common.cause()
         return response
 
     def _undeserialized(self):
@@ -241,6 +271,8 @@ class _Rendezvous(grpc.RpcError, grpc.RpcContext):
         if self._end is None or self._engine_call is not None:
             message = self._engine_call.next() if not isinstance(self._end, End) else self._end
             if type(message) is bytes:
+                if self._postponed:
+                    self._resume()
                 return self._deserialized(message)
             self._over_with(message)
         if self._end.code == 0:
@@ -251,6 +283,8 @@ class _Rendezvous(grpc.RpcError, grpc.RpcContext):
         if self._end is None:
             self._end = end
         self._drained = True
+        if self._postponed:
+            self._resume()
 
     # -- for programs that drive calls by hand (`grpc._operations`) --------------------------------
 
@@ -258,6 +292,8 @@ class _Rendezvous(grpc.RpcError, grpc.RpcContext):
         """The bytes of the next message; None at the end."""
         message = self._engine_call.next()
         if type(message) is bytes:
+            if self._postponed:
+                self._resume()
             return message
         self._over_with(message)
         return None
@@ -293,7 +329,7 @@ class _Rendezvous(grpc.RpcError, grpc.RpcContext):
         code = _BY_NUMBER.get(end.code, StatusCode.UNKNOWN)
         if code is StatusCode.OK:
             return _WITHOUT_DEBUG.format(name, code, end.details)
-        debug = _debug_error_string(end, self._cancelled)
+        debug = _debug_error_string(end, self.cancelled())
         return _WITH_DEBUG.format(name, code, end.details, debug)
 
     def __repr__(self):
@@ -323,10 +359,7 @@ class _MultiThreadedRendezvous(_Rendezvous, grpc.Call, grpc.Future):
         return _common.decode(self._wait().details)
 
     def debug_error_string(self):
-        return _debug_error_string(self._wait(), self._cancelled)
-
-    def cancelled(self):
-        return self._cancelled
+        return _debug_error_string(self._wait(), self.cancelled())
 
     def running(self):
         return self._known() is None
@@ -337,7 +370,7 @@ class _MultiThreadedRendezvous(_Rendezvous, grpc.Call, grpc.Future):
     def _settled(self, timeout):
         """Waits; raises FutureCancelledError if the program cancelled it."""
         end = self._wait(timeout)
-        if self._cancelled:
+        if self.cancelled():
             raise grpc.FutureCancelledError()
         return end
 
@@ -366,6 +399,8 @@ class _UnaryRendezvous(_MultiThreadedRendezvous):
     """One with a single response, which it reads before it says how it ended."""
 
     __module__ = "grpc._channel"
+
+    _is_stream = False
 
     def __init__(self, *arguments):
         super().__init__(*arguments)
@@ -401,8 +436,12 @@ class _UnaryRendezvous(_MultiThreadedRendezvous):
 
     def _take(self, message):
         deserializer = self._response_deserializer
-        self._response = _common.deserialize(message, deserializer)
+        if deserializer is None:
+            self._response = message
+            return
+        self._response = _common.read(message, deserializer)
         if self._response is None:
+            self.__cause__ = _common.cause()
             self._end = End(_INTERNAL, "Exception deserializing response!")
             self._engine_call.cancel(self._end.code, self._end.details)
 
@@ -451,16 +490,15 @@ class _SingleThreadedRendezvous(_Rendezvous, grpc.Call, grpc.Future):
 
     def debug_error_string(self):
         end = self._over("Cannot get debug error string until RPC is completed.")
-        return _debug_error_string(end, self._cancelled)
+        return _debug_error_string(end, self.cancelled())
 
     def cancel(self):
         cancelled = super().cancel()
         if cancelled:
             self._end = End(_CANCELLED, "Locally cancelled by application!")
+            if self._postponed:
+                self._resume()
         return cancelled
-
-    def cancelled(self):
-        return self._cancelled
 
     def running(self):
         return self._end is None
@@ -472,7 +510,7 @@ class _SingleThreadedRendezvous(_Rendezvous, grpc.Call, grpc.Future):
         end = self._over(
             f"_SingleThreadedRendezvous only supports {name}() when the RPC is complete."
         )
-        if self._cancelled:
+        if self.cancelled():
             raise grpc.FutureCancelledError()
         return end
 

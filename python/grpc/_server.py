@@ -11,6 +11,7 @@ The names with an underscore that monitoring packages replace or read (`_unary_r
 """
 
 import logging
+import types
 
 import grpc
 from grpc import _common
@@ -43,6 +44,9 @@ __all__ = (
 )
 
 _LOGGER = logging.getLogger(__name__)
+
+# What makes a context, unless a tool has put its own in its place.
+_CREATE = grpc._create_servicer_context
 
 _OK = grpc.StatusCode.OK.value[0]
 _UNKNOWN = grpc.StatusCode.UNKNOWN.value[0]
@@ -153,9 +157,13 @@ def _stream_request(rpc_event, state, request_deserializer):
 
 def _call_behavior(rpc_event, state, behavior, argument, request_deserializer, *callback):
     """Calls the user's function; returns what it returned and whether to go on."""
-    context = _Context(rpc_event, state, request_deserializer)
+    create = grpc._create_servicer_context
     try:
-        return behavior(argument, context, *callback), True
+        if create is _CREATE:
+            context = _Context(rpc_event, state, request_deserializer)
+            return behavior(argument, context, *callback), True
+        with create(rpc_event, state, request_deserializer) as context:
+            return behavior(argument, context, *callback), True
     except Exception as exception:
         _behavior_failed(state, rpc_event, _CALLING, exception)
         return None, False
@@ -193,7 +201,11 @@ def _serialize_response(rpc_event, state, response, response_serializer):
     if response is not None:
         serialized = _common.serialize(response, response_serializer)
     if not isinstance(serialized, bytes):
-        _abort(state, rpc_event, _INTERNAL, b"Failed to serialize response!")
+        details = b"Failed to serialize response!"
+        if isinstance(response, types.CoroutineType):
+            response.close()
+            details += b" The handler is a coroutine function: grpc.aio.server() serves these."
+        _abort(state, rpc_event, _INTERNAL, details)
         return None
     return serialized
 
@@ -355,3 +367,11 @@ def create_server(
         compression,
         xds,
     )
+
+
+def __getattr__(name):
+    if name == "_Server":
+        from grpc import _serving
+
+        return _serving._Server
+    raise AttributeError(f"module 'grpc._server' has no attribute {name!r}")

@@ -232,6 +232,9 @@ def _end(wanted, wait):
         if wanted(serving):
             try:
                 serving.stop(0)
+                # The serving thread tells handlers that their calls were cancelled, which may be
+                # all that they wait for: it goes on until the calls have ended.
+                serving.terminated.wait(wait)
                 serving.engine.release()
                 serving.thread.join(wait)
             except RuntimeError:
@@ -258,6 +261,8 @@ atexit.register(_end, lambda serving: True, 5)
 class _Server(grpc.Server):
     """See `grpc.server`."""
 
+    __module__ = "grpc._server"
+
     def __init__(
         self,
         thread_pool,
@@ -271,6 +276,11 @@ class _Server(grpc.Server):
         if xds:
             raise NotImplementedError("xDS servers are not supported: use xds=False")
         _server._validate_generic_rpc_handlers(generic_handlers)
+        if maximum_concurrent_rpcs is not None and maximum_concurrent_rpcs < 0:
+            raise ValueError(
+                "maximum_concurrent_rpcs is how many calls may run at the same time, or None for "
+                f"any number; got {maximum_concurrent_rpcs}"
+            )
         numbers = _numbers(options)
         if compression is not None:
             numbers.append(("grpc.default_compression_algorithm", int(compression)))
@@ -301,6 +311,9 @@ class _Server(grpc.Server):
         return self._bind(address, server_credentials._credentials)
 
     def _bind(self, address, credentials):
+        if not isinstance(address, (str, bytes)):
+            # As grpcio, which looks for its `encode`.
+            raise AttributeError(f"an address is text, as in '127.0.0.1:50051'; got {address!r}")
         address = _common.decode(_common.encode(address))
         state = self._state
         state.engine.check_process()
@@ -357,6 +370,8 @@ def _numbers(options):
     numbers = []
     for key, value in options:
         key = key.decode() if isinstance(key, bytes) else key
+        if not isinstance(key, str):
+            raise TypeError(f"Expected str, not {type(key)}")
         if isinstance(value, (str, bytes)):
             continue
         if not hasattr(value, "__int__"):

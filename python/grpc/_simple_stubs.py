@@ -75,7 +75,7 @@ class ChannelCache:
         elif channel_credentials is None:
             _LOGGER.debug("Defaulting to SSL channel credentials.")
             channel_credentials = grpc.ssl_channel_credentials()
-        key = (target, tuple(options), channel_credentials, compression)
+        key = (target, tuple(options or ()), channel_credentials, compression)
         due = time.monotonic() + _EVICTION_PERIOD.total_seconds()
         with self._lock:
             entry = self._mapping.pop(key, None)

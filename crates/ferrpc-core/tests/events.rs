@@ -263,6 +263,7 @@ impl World {
                 ours.handle_close(now);
                 theirs.handle_close(now);
             }
+            (50, _, Some(call)) => theirs.stop_receiving(call),
             _ => {}
         }
     }
@@ -323,7 +324,7 @@ proptest! {
 
     #[test]
     fn any_commands_in_any_order(
-        steps in vec((0u8..50, any::<u8>(), any::<u16>()), 0..300),
+        steps in vec((0u8..51, any::<u8>(), any::<u16>()), 0..300),
     ) {
         run(&steps);
     }

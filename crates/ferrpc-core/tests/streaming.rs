@@ -281,6 +281,52 @@ fn a_consumer_that_stands_still_under_pressure_does_not_stop_the_others() {
 }
 
 #[test]
+fn what_nobody_reads_is_not_held_and_gets_no_credit() {
+    let mut pair = Pair::with(Config::default(), config(65_535, 50_000));
+    let mut calls = start_many(&mut pair, 3, 20_000, 50);
+    let (there, unread) = (calls[0].0.call, calls[0].1);
+    let mut arrived = pump(&mut pair, &mut calls);
+    // With whole messages unread, one begun, and its turn among those that starve.
+    assert!(pair.server.transport.held_messages() > 100_000);
+    pair.server.transport.stop_receiving(unread);
+    let mut seen = 0;
+    while !arrived.is_empty() {
+        for (call, message) in arrived {
+            seen += usize::from(call != unread);
+            for _ in 0..2 {
+                pair.server.transport.release(pair.now, call, 1, message.payload.len());
+            }
+        }
+        pair.drive();
+        arrived = pump(&mut pair, &mut calls);
+    }
+    assert_eq!(seen, 100, "the others go on");
+    assert_eq!(pair.server.transport.held_messages(), 0);
+    assert!(!calls[0].0.is_done(), "its sender waits");
+    // The call itself goes on, and its end is seen.
+    let answer = pair.server.transport.send_message(pair.now, unread, Message::plain("still here"));
+    assert_eq!(answer, SendState::Ready);
+    pair.server.transport.finish(pair.now, unread, &Status::ok());
+    pair.drive();
+    assert!(pair.client.transport.open_calls() == 2 && pair.server.transport.open_calls() == 2);
+    assert_eq!(
+        pair.client.transport.send_message(pair.now, there, Message::default()),
+        SendState::Gone
+    );
+}
+
+#[test]
+fn an_unread_request_may_end_anywhere() {
+    let mut pair = Pair::new();
+    let there = pair.start("/test.Test/Call", Cardinality::ClientStreaming);
+    let (back, _) = pair.accept(Cardinality::ClientStreaming);
+    pair.server.transport.stop_receiving(back);
+    pair.request(there, &[0; 1000]);
+    assert!(matches!(pair.server.event(), Some(Event::RemoteDone { call }) if call == back));
+    assert!(pair.server.event().is_none());
+}
+
+#[test]
 fn calls_that_end_in_any_way_hold_nothing() {
     let ends: [fn(&mut Pair, CallId, CallId); 4] = [
         |pair, client, _| pair.client.transport.cancel(pair.now, client),

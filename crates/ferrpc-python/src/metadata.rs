@@ -63,6 +63,10 @@ fn parts<'py>(pair: &Bound<'py, PyAny>) -> PyResult<(Bound<'py, PyAny>, Bound<'p
 }
 
 fn push(metadata: &mut Metadata, key: &str, value: &Bound<'_, PyAny>) -> Result<(), Refused> {
+    // Names of HTTP/2's own, but no program can have received them.
+    if key.starts_with(':') {
+        return Err(Refused::Invalid);
+    }
     if key.ends_with("-bin") {
         let value = value.cast::<PyBytes>().map_err(|_| {
             let kind = value.get_type();

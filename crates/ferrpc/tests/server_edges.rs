@@ -17,7 +17,7 @@ use ferrpc::server::{
     Server,
 };
 use ferrpc::transport::{ConnectionInfo, Io, in_process};
-use ferrpc::{Cardinality, Code, Method, Request, Response, Status, codec};
+use ferrpc::{Cardinality, Code, Metadata, Method, Request, Response, Status, Streaming, codec};
 use tokio::io::{AsyncReadExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
@@ -423,5 +423,44 @@ fn observers_see_the_end_when_the_runtime_goes() {
         drop(runtime);
         assert_eq!(now(), (0, 0), "{dispatch:?}");
         drop(caller);
+    }
+}
+
+// -- requests that nobody reads -------------------------------------------------------------------
+
+/// They count for nothing against what a connection may hold, so that its other calls go on.
+#[tokio::test]
+async fn a_handler_that_drops_its_requests_and_goes_on_starves_nobody() {
+    let deaf: Method<Bytes, Bytes> =
+        Method::client_streaming("/t.T/Deaf", codec::raw(), codec::raw());
+    let count: Method<Bytes, Bytes> =
+        Method::client_streaming("/t.T/Count", codec::raw(), codec::raw());
+    for dispatch in [Dispatch::Inline, Dispatch::Spawn] {
+        let mut routes = Routes::new("t.T");
+        routes.client_streaming(deaf.clone(), |request: Request<Streaming<Bytes>>| async move {
+            drop(request);
+            std::future::pending().await
+        });
+        routes.client_streaming(count.clone(), |request: Request<Streaming<Bytes>>| async move {
+            let (mut requests, mut bytes) = (request.into_inner(), 0);
+            while let Some(message) = requests.message().await? {
+                bytes += message.len();
+            }
+            Ok(Response::new(Bytes::from(bytes.to_string())))
+        });
+        routes.dispatch("Deaf", dispatch).dispatch("Count", dispatch);
+        let server = Server::builder().max_held_messages(100_000).add_service(routes);
+        let server = server.bind("127.0.0.1:0").await.expect("binds");
+        let mut caller = Caller::tcp(&server).await;
+        // The second has messages that are larger than a window: without credit they stand still.
+        let calls = [("/t.T/Deaf", 60_000), ("/t.T/Count", 1_000_000)].map(|(path, size)| {
+            let call = caller.start(path, Cardinality::ClientStreaming, &Metadata::new());
+            for _ in 0..20 {
+                caller.send(call, vec![0; size]);
+            }
+            caller.half_close(call);
+            call
+        });
+        assert_eq!(caller.finished(calls[1]).await.messages, ["20000000"]);
     }
 }

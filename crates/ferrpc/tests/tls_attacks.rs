@@ -4,10 +4,11 @@
 #[path = "support/certificates.rs"]
 mod certificates;
 mod support;
+#[path = "support/warnings.rs"]
+mod warnings;
 
-use std::fmt;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -20,8 +21,7 @@ use ferrpc::{Channel, Request, Response};
 use support::{ECHO, until};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tracing::field::{Field, Visit};
-use tracing::span;
+use warnings::Warnings;
 
 struct Host {
     server: Server,
@@ -251,40 +251,6 @@ async fn junk_after_the_handshake() {
     call(&channel).await;
 }
 
-/// Counts warnings.
-#[derive(Clone, Default)]
-struct Warnings(Arc<Mutex<Vec<String>>>);
-
-impl tracing::Subscriber for Warnings {
-    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
-        *metadata.level() <= tracing::Level::WARN
-    }
-
-    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
-        span::Id::from_u64(1)
-    }
-
-    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
-
-    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
-
-    fn event(&self, event: &tracing::Event<'_>) {
-        struct Text(String);
-        impl Visit for Text {
-            fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-                self.0.push_str(&format!("{field}={value:?} "));
-            }
-        }
-        let mut text = Text(String::new());
-        event.record(&mut text);
-        self.0.lock().expect("no panic").push(text.0);
-    }
-
-    fn enter(&self, _: &span::Id) {}
-
-    fn exit(&self, _: &span::Id) {}
-}
-
 /// A hundred handshakes that fail are one line in the log; those who only knock are none.
 #[tokio::test]
 async fn failures_are_said_once() {
@@ -299,7 +265,7 @@ async fn failures_are_said_once() {
         stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.expect("accepted");
         assert!(closed(&mut stream, Duration::from_secs(20)).await);
     }
-    let said = warnings.0.lock().expect("no panic").clone();
+    let said = warnings.said();
     assert_eq!(said.len(), 1, "{said:?}");
     assert!(said[0].contains("expected TLS, the caller speaks plaintext HTTP/2"), "{said:?}");
     assert!(said[0].contains("ipv4:127.0.0.1:"), "{said:?}");

@@ -225,11 +225,44 @@ def is_fork_support_enabled():
     return value.lower() in ("1", "t", "true", "yes", "y")
 
 
-def __getattr__(name):
-    if name == "PrivateKeySignatureAlgorithm":
-        from grpc.experimental import PrivateKeySignatureAlgorithm
+def _no_channelz(*_):
+    """What `grpcio-channelz` asks for, which nothing here counts."""
+    raise NotImplementedError(
+        "ferrpc keeps no channelz records: its servers and channels do not count their calls for "
+        "grpcio-channelz. Count them in interceptors instead"
+    )
 
-        return PrivateKeySignatureAlgorithm
+
+channelz_get_top_channels = _no_channelz
+channelz_get_servers = _no_channelz
+channelz_get_server = _no_channelz
+channelz_get_server_sockets = _no_channelz
+channelz_get_channel = _no_channelz
+channelz_get_subchannel = _no_channelz
+channelz_get_socket = _no_channelz
+
+
+def dump_xds_configs():
+    """What `grpcio-csds` asks for; there is no xDS client here."""
+    raise NotImplementedError("ferrpc has no xDS client, and so no configuration of one to dump")
+
+
+#: Names that stand elsewhere, where they are imported at their first use: module and name there.
+_ELSEWHERE = {
+    "PrivateKeySignatureAlgorithm": ("grpc.experimental", "PrivateKeySignatureAlgorithm"),
+    "SSLSessionCacheLRU": ("grpc.experimental.session_cache", "_Lru"),
+    "_HandlerCallDetails": ("grpc._server", "_HandlerCallDetails"),
+    # Annotations name it.
+    "_ServicerContext": ("grpc.aio._context", "_ServicerContext"),
+}
+
+
+def __getattr__(name):
+    if name in _ELSEWHERE:
+        import importlib
+
+        module, there = _ELSEWHERE[name]
+        return getattr(importlib.import_module(module), there)
     raise AttributeError(f"module 'grpc._cython.cygrpc' has no attribute {name!r}")
 
 

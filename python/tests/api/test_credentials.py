@@ -145,20 +145,6 @@ def test_servers_of_other_worlds_are_refused_at_use():
             grpc.server(None).add_secure_port("localhost:0", credentials)
 
 
-@pytest.mark.ferrpc_only("the engine needs the private key itself")
-@pytest.mark.filterwarnings("ignore::grpc.experimental.ExperimentalApiWarning")
-def test_a_custom_signer_is_refused_at_use():
-    credentials = grpc.experimental.ssl_channel_credentials_with_custom_signer(
-        private_key_sign_fn=lambda *arguments: b"", certificate_chain=b"chain"
-    )
-    for each in (
-        credentials,
-        grpc.composite_channel_credentials(credentials, grpc.access_token_call_credentials("t")),
-    ):
-        with pytest.raises(NotImplementedError, match="cannot ask a function for signatures"):
-            grpc.secure_channel("localhost:1", each)
-
-
 def test_secure_channel_wants_credentials():
     with pytest.raises(AttributeError):
         grpc.secure_channel("localhost:1", None)

@@ -185,6 +185,8 @@ def test_names_of_the_extension_module():
     assert cygrpc._Metadatum("k", "v") == ("k", "v") and cygrpc._Metadatum._fields == ("key", "value")
     assert issubclass(cygrpc.AbortError, cygrpc.BaseError)
     assert issubclass(cygrpc.ExecuteBatchError, cygrpc.InternalError)
+    assert cygrpc._ServicerContext.__name__ == "_ServicerContext"
+    assert int(cygrpc.SSLSessionCacheLRU(3)) > 0
     assert (cygrpc._EMPTY_FLAGS, cygrpc.get_deadline_from_context()) == (0, None)
     secrets = grpc.composite_channel_credentials(grpc.ssl_channel_credentials())._credentials
     assert isinstance(secrets, cygrpc.CompositeChannelCredentials)
@@ -198,3 +200,16 @@ def test_a_pool_that_logs():
         assert list(pool.map(str, [1, 2])) == ["1", "2"]
         with pytest.raises(ZeroDivisionError):
             pool.submit(lambda: 1 / 0).result(10)
+
+
+@pytest.mark.ferrpc_only("grpcio has records of its channels, and an xDS client")
+def test_what_channelz_and_csds_ask_for_says_that_it_is_not_there():
+    from grpc._cython import cygrpc
+
+    for name in ("top_channels", "servers", "server", "channel", "subchannel", "socket"):
+        with pytest.raises(NotImplementedError, match="ferrpc keeps no channelz records"):
+            getattr(cygrpc, f"channelz_get_{name}")(1)
+    with pytest.raises(NotImplementedError, match="channelz"):
+        cygrpc.channelz_get_server_sockets(1, 0, 0)
+    with pytest.raises(NotImplementedError, match="ferrpc has no xDS client"):
+        cygrpc.dump_xds_configs()

@@ -5,6 +5,9 @@ import threading
 import grpc
 import pytest
 
+#: The seconds after which a test has failed rather than waits on.
+LIMIT = 20
+
 
 def test_a_stream_of_responses(methods):
     metadata = (("x-initial", "one"), ("x-trailing", "two"))
@@ -179,3 +182,56 @@ def test_single_threaded_streams(connect):
     assert list(call) == [b"0", b"1", b"2"]
     assert call.code() is grpc.StatusCode.OK
     assert call.trailing_metadata()[0] == ("trailing", "two")
+
+
+class TestUnread:
+    """The server is through, and responses remain to be read: to their reader the call runs."""
+
+    @pytest.fixture
+    def over(self, methods):
+        """Makes a call of three responses, which are all there."""
+
+        def over(**metadata):
+            call = methods.stream(b"3", timeout=LIMIT, metadata=tuple(metadata.items()))
+            call.initial_metadata()
+            # Behind it on the same connection: what is before it has come.
+            methods.echo(b"", timeout=LIMIT)
+            methods.echo(b"", timeout=LIMIT)
+            return call
+
+        return over
+
+    def test_it_runs(self, over):
+        call = over()
+        assert not call.done() and call.running() and call.is_active()
+        assert repr(call) == "<_MultiThreadedRendezvous object>"
+        assert list(call) == [b"0", b"1", b"2"]
+        assert call.done() and not call.running() and not call.is_active()
+
+    def test_it_may_be_cancelled(self, over):
+        call = over()
+        assert next(call) == b"0"
+        assert call.cancel() and call.cancelled()
+        assert call.code() is grpc.StatusCode.CANCELLED
+        assert call.details() == "Locally cancelled by application!"
+        with pytest.raises(grpc.RpcError) as raised:
+            next(call)
+        assert raised.value is call
+        assert not call.cancel()
+
+    def test_callbacks_wait_for_the_last(self, over):
+        called = threading.Event()
+        call = over()
+        call.add_done_callback(lambda _: called.set())
+        assert [next(call), next(call)] == [b"0", b"1"]
+        assert not called.is_set()
+        assert next(call) == b"2"
+        # Nobody has to read the end.
+        assert called.wait(LIMIT)
+
+    def test_callbacks_of_a_cancelled_one(self, over):
+        called = threading.Event()
+        call = over()
+        assert call.add_callback(called.set)
+        assert call.cancel()
+        assert called.wait(LIMIT)

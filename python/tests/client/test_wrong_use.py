@@ -61,6 +61,8 @@ def test_requests_that_are_no_bytes(channel, echo, request_):
         ((("a-bin", None),), TypeError, "expected bytes, got <class 'NoneType'>"),
         ((("", "b"),), grpc.RpcError, "Invalid metadata"),
         (((None, "b"),), grpc.RpcError, "Invalid metadata"),
+        (((":path", "b"),), grpc.RpcError, "Invalid metadata"),
+        (((":own", "b"),), grpc.RpcError, "Invalid metadata"),
         (((b"\xff", "b"),), grpc.RpcError, "Invalid metadata"),
         ((("a", "b\0c"),), grpc.RpcError, "Invalid metadata"),
     ],
@@ -122,6 +124,30 @@ def test_serialisers_that_are_none(channel):
             channel.unary_unary("/s/Echo", *codec)(b"", timeout=LIMIT)
 
 
+@pytest.mark.ferrpc_only("in grpcio it is in the log only, which nobody sees who has not asked")
+def test_what_a_serialiser_raised_is_the_cause(channel):
+    def fail(message):
+        raise ValueError("no such message")
+
+    both = channel.unary_unary("/s/Echo", fail)
+    stream = channel.unary_stream("/s/Echo", fail)
+    reading = channel.unary_unary("/s/Echo", None, fail)
+    for call in (both, both.with_call, both.future, stream, reading, reading.with_call):
+        with pytest.raises(grpc.RpcError) as raised:
+            call(b"", timeout=LIMIT)
+        assert repr(raised.value.__cause__) == "ValueError('no such message')"
+    streaming = channel.stream_stream("/s/Both", None, fail)
+    for call in (reading.future(b"", timeout=LIMIT), streaming(iter([b""]), timeout=LIMIT)):
+        for ask in (lambda call=call: next(call), call.result):
+            with pytest.raises(grpc.RpcError) as raised:
+                ask()
+            assert repr(raised.value.__cause__) == "ValueError('no such message')"
+    # It is said of this call alone.
+    with pytest.raises(grpc.RpcError) as raised:
+        channel.unary_unary("/s/Nobody")(b"", timeout=LIMIT)
+    assert raised.value.__cause__ is None
+
+
 def test_timeouts_that_are_no_numbers(echo):
     with pytest.raises(TypeError):
         echo(b"", timeout="2")
@@ -134,6 +160,30 @@ def test_timeouts_that_are_no_numbers(echo):
 @pytest.mark.parametrize("timeout", [float("inf"), 1e30])
 def test_timeouts_without_end(echo, timeout):
     assert echo(b"x", timeout=timeout) == b"x"
+
+
+@pytest.mark.parametrize("credentials", [5, "token", b"", [], object()], ids=str)
+def test_credentials_that_are_none(channel, echo, credentials):
+    arguments = {"timeout": LIMIT, "credentials": credentials}
+    for call in (echo, echo.with_call, echo.future, channel.unary_stream("/s/Echo")):
+        with pytest.raises(AttributeError):
+            call(b"", **arguments)
+    with pytest.raises(AttributeError):
+        channel.stream_stream("/s/Both")(iter(()), **arguments)
+
+
+@pytest.mark.parametrize("wait", [1, 0, "yes", "", (), 0.5], ids=repr)
+def test_whether_to_wait_is_any_truth_value(channel, echo, wait):
+    assert echo(b"x", timeout=LIMIT, wait_for_ready=wait) == b"x"
+    both = channel.stream_stream("/s/Both")
+    assert list(both(iter([b"y"]), timeout=LIMIT, wait_for_ready=wait)) == [b"y"]
+
+
+@pytest.mark.parametrize("number", [-1, 3, 5000])
+@pytest.mark.ferrpc_only("grpcio raises KeyError")
+def test_compressions_that_are_none(echo, number):
+    with pytest.raises(ValueError, match=f"{number} is no grpc.Compression"):
+        echo(b"", timeout=LIMIT, compression=number)
 
 
 @pytest.mark.parametrize("target", [None, 5], ids=repr)
@@ -155,3 +205,22 @@ def test_targets_that_lead_nowhere(target):
 def test_options_that_are_none(options, kind):
     with pytest.raises(kind):
         grpc.insecure_channel("127.0.0.1:1", options=options)
+
+
+@pytest.mark.parametrize("name", [5, ("a",), 1.5], ids=repr)
+def test_names_of_options_that_are_no_text(name):
+    with pytest.raises(TypeError, match="Expected str, not"):
+        grpc.insecure_channel("127.0.0.1:1", options=[(name, 1)])
+
+
+def test_an_empty_authority_is_none(channel):
+    target = channel.unary_unary("/s/Echo")._target.decode()
+    options = [("grpc.default_authority", "")]
+    with grpc.insecure_channel(target, options=options) as other:
+        assert other.unary_unary("/s/Echo")(b"x", timeout=LIMIT) == b"x"
+
+
+def test_what_is_said_of_a_call_without_an_error(channel, echo):
+    assert echo.with_call(b"", timeout=LIMIT)[1].debug_error_string() == ""
+    call = channel.stream_stream("/s/Both")(iter([b"x"]), timeout=LIMIT)
+    assert list(call) == [b"x"] and call.debug_error_string() == ""

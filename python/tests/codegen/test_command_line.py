@@ -89,6 +89,45 @@ def test_the_texts_of_frequent_errors(compiler, official, folder):
     assert ours == theirs
 
 
+STAMP = "google/protobuf/timestamp.proto"
+
+
+@pytest.mark.parametrize("path", ["-Isub", "-I./sub", "-I. sub/", "-Iv=sub v/", "-Inosuch -Isub"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        f'import "{STAMP}";\nmessage A {{ google.protobuf.TimeStamp at = 1; }}\n',
+        f'import "{STAMP}";\nmessage A {{}}\n',
+        'import "no.proto";\nmessage A {}\n',
+        "package p;\nmessage A { Foo x = 1; }\n",
+    ],
+    ids=["unknown in another package", "unused", "missing", "unknown"],
+)
+def test_files_have_the_path_that_an_editor_opens(compiler, official, folder, path, text):
+    (folder / "sub").mkdir()
+    (folder / "sub/e.proto").write_text('syntax = "proto3";\n' + text)
+    words = path.split()
+    prefix = "" if words[-1].startswith("-") else words.pop()
+    arguments = (*words, "--python_out=out", f"{prefix}e.proto")
+    ours, theirs = both(compiler, official, folder, *arguments)
+    assert ours == theirs
+    assert "sub/e.proto:2:" in ours[2] or "sub/e.proto:3:" in ours[2]
+
+
+def test_a_name_that_two_files_have(compiler, official, folder):
+    (folder / "e.proto").write_text(GOOD)
+    for status, _, said in both(
+        compiler, official, folder, "-I.", "--python_out=out", "a.proto", "e.proto"
+    ):
+        assert status == 1
+        assert 'e.proto:3:9: "a.A" is already defined in file "a.proto".' in said
+
+
+def test_a_folder_that_is_not_there_is_named_before_the_error(compiler, official, folder):
+    for _, _, said in both(compiler, official, folder, "-Inosuch", "--python_out=out", "a.proto"):
+        assert said.startswith("nosuch: warning: directory does not exist.\na.proto: File does")
+
+
 @pytest.mark.ferrpc_only("grpcio-tools compiles editions")
 def test_an_edition_is_refused_with_its_place(compiler, folder):
     (folder / "e.proto").write_text('// First.\nedition = "2023";\nmessage A {}\n')

@@ -347,3 +347,25 @@ def test_classes_say_where_they_are_looked_for():
 
     for name in ("_Context", "_RPCState", "_HandlerCallDetails"):
         assert getattr(_server, name).__module__ == "grpc._server"
+
+
+def test_what_makes_contexts_may_be_wrapped(serve, monkeypatch):
+    create = grpc._create_servicer_context
+    made = []
+
+    def wrapped(*arguments):
+        made.append("made")
+        return create(*arguments)
+
+    ends = serve({"/s/UU": lambda request, context: type(context).__name__.encode()})
+    assert ends.uu("/s/UU") == b"_Context" and made == []
+    monkeypatch.setattr(grpc, "_create_servicer_context", wrapped)
+    assert ends.uu("/s/UU") == b"_Context" and made == ["made"]
+
+
+def test_the_class_of_servers_stands_where_tools_look():
+    from grpc import _server
+
+    server = grpc.server(futures.ThreadPoolExecutor(1))
+    assert type(server) is _server._Server
+    assert (type(server).__module__, type(server).__qualname__) == ("grpc._server", "_Server")

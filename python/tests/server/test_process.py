@@ -179,3 +179,31 @@ except grpc.RpcError as error:
     assert server.communicate(timeout=30)[1] == ""
     assert server.returncode == 0
 
+
+
+EXITS = """
+import threading
+from concurrent import futures
+import grpc
+
+def wait(request, context):
+    cancelled = threading.Event()
+    if context.add_callback(cancelled.set):
+        cancelled.wait(60)
+    return request
+
+server = grpc.server(futures.ThreadPoolExecutor(8))
+handlers = {"UU": grpc.unary_unary_rpc_method_handler(wait)}
+server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("s", handlers),))
+port = server.add_insecure_port("127.0.0.1:0")
+server.start()
+channel = grpc.insecure_channel(f"127.0.0.1:{port}")
+calls = [channel.unary_unary("/s/UU").future(b"") for _ in range(5)]
+"""
+
+
+@pytest.mark.ferrpc_only("in grpcio they wait for their 60 seconds now and then")
+def test_handlers_hear_of_the_end_of_the_process(run):
+    for _ in range(5):
+        done = run([sys.executable, "-c", EXITS], limit=40)
+        assert (done.returncode, done.stderr) == (0, "")

@@ -162,6 +162,32 @@ def test_a_stream_that_is_none(channel):
         list(channel.unary_stream("/s/NoStream")(b"", timeout=LIMIT))
 
 
+async def coroutine(request, context):
+    return request
+
+
+@pytest.mark.ferrpc_only("grpcio does not say why")
+def test_a_coroutine_function_is_for_the_other_server(serve):
+    ends = serve({"/s/UU": coroutine})
+    assert ends.fails("/s/UU") == (
+        Code.INTERNAL,
+        "Failed to serialize response! "
+        "The handler is a coroutine function: grpc.aio.server() serves these.",
+    )
+
+
+@pytest.mark.ferrpc_only("grpcio refuses every call")
+def test_fewer_calls_than_none():
+    with pytest.raises(ValueError, match="maximum_concurrent_rpcs is how many calls may run"):
+        grpc.server(futures.ThreadPoolExecutor(1), maximum_concurrent_rpcs=-1)
+
+
+@pytest.mark.parametrize("name", [5, ("a",), 1.5], ids=repr)
+def test_names_of_options_that_are_no_text(name):
+    with pytest.raises(TypeError, match="Expected str, not"):
+        grpc.server(futures.ThreadPoolExecutor(1), options=[(name, 1)])
+
+
 @pytest.mark.ferrpc_only("grpcio gives no answer")
 def test_a_stream_whose_exception_has_no_text(channel):
     stream = channel.unary_stream("/s/Stream")(b"", timeout=LIMIT)

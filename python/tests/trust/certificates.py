@@ -22,10 +22,11 @@ class Authority:
         self._certificate = builder.sign(self._key, hashes.SHA256())
         self.pem = _pem(self._certificate)
 
-    def issue(self, *names, common_name=None, since=-DAY, until=30 * DAY):
+    def issue(self, *names, common_name=None, since=-DAY, until=30 * DAY, key=None):
         """A pair of private key and chain, the order in which servers take them. Names are of
-        hosts, addresses, URIs (with "://") or mailboxes (with "@")."""
-        key = ec.generate_private_key(ec.SECP256R1())
+        hosts, addresses, URIs (with "://") or mailboxes (with "@"). `key` is a private key, or None
+        for a new one."""
+        key = key or ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([]) if common_name is None else _name(common_name)
         builder = _builder(subject, self._name, key.public_key(), since, until)
         if names:

@@ -96,11 +96,15 @@ fn run(
         return print(stdout, &raw::text(&input(stdin)?).map_err(Failure::message)?);
     }
     let mut report = Report::new(arguments.error_format);
-    let compiled = compile::compile(arguments, &mut report)?;
-    report.warn_unused(&compiled);
+    let compiled = compile::compile(arguments, &mut report);
+    if let Ok(compiled) = &compiled {
+        report.warn_unused(compiled);
+    }
+    // They may be the reason: a folder that is not there, say.
     stderr
         .write_all(report.warnings().as_bytes())
         .map_err(|error| Failure::io("stderr", &error))?;
+    let compiled = compiled?;
     if arguments.fatal_warnings && !report.warnings().is_empty() {
         return Err(Failure::silent());
     }

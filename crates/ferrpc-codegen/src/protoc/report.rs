@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io;
+use std::path::{Component, PathBuf};
 
 use miette::Diagnostic;
 
@@ -75,7 +76,7 @@ impl Report {
     pub(super) fn warn_unused(&mut self, compiled: &Compiled) {
         for (file, place, import) in unused::imports(compiled) {
             let what = format!("Import {import} is unused.");
-            let line = self.line(&self.shown(&compiled.sources, &file), place, true, &what);
+            let line = self.line(&Self::shown(&compiled.sources, &file), place, true, &what);
             self.warn(&line);
         }
     }
@@ -96,25 +97,28 @@ impl Report {
         }
     }
 
-    /// Virtual names, but paths on disk for Visual Studio, which opens them.
-    fn shown(&self, sources: &Sources, file: &str) -> String {
-        match (self.format, sources.on_disk(file)) {
-            (ErrorFormat::Msvs, Some(path)) => path.display().to_string(),
-            _ => file.to_owned(),
-        }
+    /// Paths on disk, which editors open; virtual names where there is none.
+    fn shown(sources: &Sources, file: &str) -> String {
+        sources.on_disk(file).map_or_else(
+            || file.to_owned(),
+            |path| {
+                let parts = path.components().filter(|part| *part != Component::CurDir);
+                parts.collect::<PathBuf>().display().to_string()
+            },
+        )
     }
 
     /// All faults of a file, a line each.
     pub(super) fn failure(&self, error: &protox::Error, sources: &Sources) -> Failure {
         if let Some((file, edition)) = sources.unsupported() {
             let place = Place { line: edition.line, column: edition.column };
-            let file = self.shown(sources, &file);
+            let file = Self::shown(sources, &file);
             return Failure::message(self.line(&file, Some(place), false, &edition.to_string()));
         }
         let Some(file) = error.file() else {
             return Failure::message(error.to_string());
         };
-        let shown = self.shown(sources, file);
+        let shown = Self::shown(sources, file);
         // Of several labels the front end names the right one in its `Debug` form only.
         let place = written_place(&format!("{error:?}"), file)
             .or_else(|| place(error, error.labels().and_then(Iterator::last)));
@@ -157,6 +161,24 @@ fn wording(message: &str) -> String {
         message.strip_prefix("name '").and_then(|rest| rest.strip_suffix("' is not defined"))
     {
         return format!("\"{name}\" is not defined.");
+    }
+    let resolved = message
+        .strip_prefix('\'')
+        .and_then(|rest| rest.strip_suffix("', which is not defined"))
+        .and_then(|rest| rest.split_once("' resolves to '"));
+    match resolved {
+        Some((name, full)) if name == full => return format!("\"{name}\" is not defined."),
+        Some((name, full)) => {
+            return format!("\"{name}\" resolves to \"{full}\", which is not defined.");
+        }
+        None => {}
+    }
+    if let Some((name, file)) = message
+        .strip_prefix("name '")
+        .and_then(|rest| rest.strip_suffix('\''))
+        .and_then(|rest| rest.split_once("' is already defined in file '"))
+    {
+        return format!("\"{name}\" is already defined in file \"{file}\".");
     }
     let mut out = String::new();
     let mut characters = message.chars();

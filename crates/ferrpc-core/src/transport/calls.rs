@@ -41,6 +41,8 @@ pub(super) struct Call {
     pub(super) http_fields: Option<Box<Fields>>,
     /// In the queue of calls that get no credit because too much memory is held.
     pub(super) starved: bool,
+    /// What the peer sends is dropped: nobody reads it.
+    pub(super) unread: bool,
 }
 
 /// What a call is to the transport.
@@ -75,6 +77,7 @@ impl Call {
             epoch: 0,
             http_fields: None,
             starved: false,
+            unread: false,
         }
     }
 

@@ -125,6 +125,14 @@ impl Messages {
         }
     }
 
+    /// Their bytes, with a prefix for each.
+    pub const fn framed_bytes(&self) -> usize {
+        match self {
+            Self::One(message) => PREFIX + message.payload.len(),
+            Self::Run(run) => run.framed_bytes(),
+        }
+    }
+
     /// Their bytes, without prefixes.
     pub const fn payload_bytes(&self) -> usize {
         match self {
@@ -188,6 +196,24 @@ impl RunBuilder {
         self.count += 1;
         self.largest = self.largest.max(length);
         Ok(())
+    }
+
+    /// Adds messages that were made elsewhere.
+    pub fn append(&mut self, messages: &Messages) {
+        match messages {
+            Messages::One(Message { payload, compressed }) => {
+                let length = u32::try_from(payload.len());
+                let length = length.expect("the length of a message is sent as four bytes");
+                self.buffer.extend_from_slice(&prefix(*compressed, length));
+                self.buffer.extend_from_slice(payload);
+                self.largest = self.largest.max(payload.len());
+            }
+            Messages::Run(run) => {
+                self.buffer.extend_from_slice(&run.framed);
+                self.largest = self.largest.max(run.largest);
+            }
+        }
+        self.count += messages.count();
     }
 
     /// Bytes gathered.
@@ -262,6 +288,22 @@ mod tests {
         let expect = [(false, ""), (true, "compressed"), (false, "four"), (false, "six")];
         assert_eq!(rest, expect.map(|(flag, text)| (flag, Bytes::from_static(text.as_bytes()))));
         assert!(run.is_empty());
+    }
+
+    #[test]
+    fn what_is_appended_is_the_same() {
+        let mut builder = RunBuilder::new();
+        push(&mut builder, b"one").unwrap();
+        let run = builder.finish();
+        push(&mut builder, b"two").unwrap();
+        builder.append(&run.into());
+        builder.append(&Message { payload: Bytes::from_static(b"three"), compressed: true }.into());
+        builder.append(&Message::plain("").into());
+        let run = builder.finish();
+        assert_eq!((run.len(), run.framed_bytes(), run.largest()), (4, 4 * PREFIX + 11, 5));
+        let expect = [(false, "two"), (false, "one"), (true, "three"), (false, "")];
+        let texts = run.map(|m| (m.compressed, m.payload)).collect::<Vec<_>>();
+        assert_eq!(texts, expect.map(|(flag, text)| (flag, Bytes::from_static(text.as_bytes()))));
     }
 
     #[test]

@@ -247,7 +247,12 @@ impl Transport {
                 // HTTP/2 names calls by their slots.
                 self.drain_http2(self.now);
             }
-            let event = self.events.pop_front()?;
+            let Some(event) = self.events.pop_front() else {
+                if self.events.capacity() > EVENTS_KEPT {
+                    self.events = VecDeque::new();
+                }
+                return None;
+            };
             match &event {
                 Event::Cancelled { call, .. } | Event::Finished { call, .. } => {
                     if !self.calls.is_known(*call) {
@@ -344,6 +349,10 @@ impl Transport {
         self.http2.close_cause()
     }
 }
+
+/// Places for events that are kept for the next ones. A peer can have many more filled, with one
+/// read of the smallest frames.
+const EVENTS_KEPT: usize = 1024;
 
 impl Default for Config {
     fn default() -> Self {

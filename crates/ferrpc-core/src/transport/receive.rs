@@ -3,7 +3,7 @@
 use ferrpc_http2 as http2;
 use ferrpc_http2::{HeadersKind, Reason, ResetBy, Role, Time};
 
-use crate::framing::{FrameError, PREFIX};
+use crate::framing::{Deframer, FrameError, PREFIX};
 use crate::{Code, Encoding, Status};
 
 use super::calls::Kind;
@@ -68,6 +68,8 @@ impl Transport {
         if call.kind != Kind::Grpc || (self.role == Role::Client && !call.headers_received) {
             let stream = call.stream;
             self.http2.release(stream, payload.len());
+        } else if call.unread {
+            call.withheld += payload.len();
         } else {
             let (held, unconsumed) = (call.held(), call.unconsumed);
             let cut = self.cut_messages(id, payload);
@@ -149,7 +151,7 @@ impl Transport {
 
     /// Gives back the credit of so many consumed messages, of `payload` bytes in all.
     pub fn release(&mut self, _now: Time, id: CallId, messages: usize, payload: usize) {
-        let Some(call) = self.calls.call(id) else {
+        let Some(call) = self.calls.call(id).filter(|call| !call.unread) else {
             return;
         };
         let framed = payload.saturating_add(messages.saturating_mul(PREFIX));
@@ -168,6 +170,21 @@ impl Transport {
         if waits {
             self.starve(id);
         }
+        self.feed_starved();
+    }
+
+    /// Nobody reads what else the peer sends on this call: from now on it is dropped as it comes,
+    /// and nothing of it is held. The peer gets no credit for it, so that it stops by and by.
+    pub fn stop_receiving(&mut self, id: CallId) {
+        let Some(call) = self.calls.call(id).filter(|call| call.kind == Kind::Grpc) else {
+            return;
+        };
+        call.unread = true;
+        call.starved = false;
+        self.held -= call.held();
+        self.unconsumed -= std::mem::take(&mut call.unconsumed);
+        call.deframer = Deframer::new(0);
+        self.starved.retain(|other| *other != id);
         self.feed_starved();
     }
 

@@ -44,6 +44,9 @@ impl Connection {
             self.meter_payload(now, length, end)?;
         }
         let Some(key) = self.streams.find(head.stream) else {
+            if !data.pad_length_due {
+                self.meter_small(now, None, length, end)?;
+            }
             return self.on_closed_stream(now, head);
         };
         let lenience = if self.settings_seen { 0 } else { self.sizer.lenience_before_settings() };
@@ -58,7 +61,7 @@ impl Connection {
             return Err(Fault::Stream(head.stream, Reason::FLOW_CONTROL_ERROR));
         }
         if !data.pad_length_due {
-            self.meter_small(now, key, length, end)?;
+            self.meter_small(now, Some(key), length, end)?;
             self.count_content(key, length, end)?;
         }
         data.stream = Some(key);
@@ -91,8 +94,8 @@ impl Connection {
             data.left -= data.padding;
             self.reader.state = State::Data(data);
             self.meter_payload(now, data.left, data.end)?;
+            self.meter_small(now, data.stream, data.left, data.end)?;
             if let Some(key) = data.stream {
-                self.meter_small(now, key, data.left, data.end)?;
                 self.count_content(key, data.left, data.end)?;
             }
         }
@@ -137,18 +140,20 @@ impl Connection {
         Ok(())
     }
 
-    /// A frame that carries next to nothing is charged, unless it was all that the peer could send.
+    /// A frame that carries next to nothing is charged, unless it was all that the peer could send;
+    /// on a closed stream, too.
     fn meter_small(
         &mut self,
         now: Time,
-        key: StreamKey,
+        key: Option<StreamKey>,
         payload: usize,
         end: bool,
     ) -> Result<(), Fault> {
         let small = (1..Limits::SMALL_PAYLOAD).contains(&payload) && !end;
+        let stream = key.and_then(|key| self.streams.stream(key));
         if small
             && self.receive_window.has_credit()
-            && self.streams.stream(key).is_some_and(|stream| stream.receive_window.has_credit())
+            && stream.is_none_or(|stream| stream.receive_window.has_credit())
         {
             self.counters.small_frames += 1;
             if !self.budgets.small_frames.take(now) {

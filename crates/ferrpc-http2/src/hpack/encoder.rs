@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use super::hash::hash;
+use super::sequence::Sequence;
 use super::static_table::{self, STATIC_TABLE, StaticMatch};
 use super::table::Table;
 use super::{INITIAL_TABLE_SIZE, MAX_TABLE_SIZE, huffman, integer};
@@ -31,6 +32,7 @@ pub struct Encoder {
     /// Set where the next block has to begin with a size update.
     resize: Option<Resize>,
     recent: Recent,
+    sequence: Sequence,
 }
 
 /// The table sizes between two blocks (4.2).
@@ -106,6 +108,7 @@ impl Encoder {
             max_table_size: max_table_size.min(MAX_TABLE_SIZE),
             resize: None,
             recent: Recent { hashes: [0; RECENT_COUNT], next: 0 },
+            sequence: Sequence::new(),
         };
         // The peer's table begins with the initial size, and must be told of a smaller one.
         encoder.schedule_resize(INITIAL_TABLE_SIZE);
@@ -146,20 +149,50 @@ impl Encoder {
     }
 
     fn encode_field(&mut self, field: &Field<'_>, out: &mut Vec<u8>) {
+        if let Some(guess) = self.sequence.guess(self.table.version())
+            && !field.sensitive
+            && self.is_entry(guess, field)
+        {
+            self.sequence.follow(guess);
+            out.push(0x80 | guess);
+            return;
+        }
+        let index = self.search_field(field, out);
+        self.sequence.learn(index);
+    }
+
+    /// Whether the field is the one that has this index.
+    fn is_entry(&self, index: u8, field: &Field<'_>) -> bool {
+        let index = usize::from(index) - 1;
+        let entry = match STATIC_TABLE.get(index) {
+            Some(entry) => Some((entry.bytes, entry.name_len)),
+            None => self.table.entry(index - STATIC_TABLE.len()),
+        };
+        entry.is_some_and(|(bytes, name_len)| bytes.split_at(name_len) == (field.name, field.value))
+    }
+
+    /// Encodes a field; the index, if it became one.
+    fn search_field(&mut self, field: &Field<'_>, out: &mut Vec<u8>) -> Option<usize> {
         let name_hash = hash(field.name, 0);
         let name = match static_table::find(field.name, name_hash, field.value) {
             // As an index it would lose its mark, which the peer may have to pass on.
             StaticMatch::Field(index) if field.sensitive => Some(index),
-            StaticMatch::Field(index) => return integer::encode(index, 7, 0x80, out),
+            StaticMatch::Field(index) => {
+                integer::encode(index, 7, 0x80, out);
+                return Some(index);
+            }
             StaticMatch::Name(index) => Some(index),
             StaticMatch::None => None,
         };
         if field.sensitive {
-            return self.literal(field, Policy::Never, name, name_hash, out);
+            self.literal(field, Policy::Never, name, name_hash, out);
+            return None;
         }
         let field_hash = hash(field.value, name_hash);
         if let Some(age) = self.find_field(field, field_hash) {
-            return integer::encode(STATIC_TABLE.len() + 1 + age, 7, 0x80, out);
+            let index = STATIC_TABLE.len() + 1 + age;
+            integer::encode(index, 7, 0x80, out);
+            return Some(index);
         }
         let mut policy = Policy::of(field);
         if matches!(policy, Policy::Index | Policy::IndexRepeated) && !self.is_worth_room(field) {
@@ -176,6 +209,7 @@ impl Encoder {
             self.field_hashes.push_back(field_hash);
             self.forget_evicted();
         }
+        None
     }
 
     fn is_worth_room(&self, field: &Field<'_>) -> bool {

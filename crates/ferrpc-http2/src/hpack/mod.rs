@@ -27,6 +27,7 @@ mod huffman;
 mod integer;
 mod list;
 mod memo;
+mod sequence;
 mod static_table;
 mod table;
 

@@ -101,6 +101,12 @@ fn floods() -> Vec<Flood> {
             debug: "too_many_small_frames",
             ..idle("", server, wire::data(1, false, &[0; Limits::SMALL_PAYLOAD - 1]), 0)
         },
+        Flood {
+            what: "the same to a closed stream",
+            counter: |counters| counters.small_frames,
+            debug: "too_many_small_frames",
+            ..idle("", server, wire::data(5, false, &[0; Limits::SMALL_PAYLOAD - 1]), 0)
+        },
         empty("empty DATA", wire::data(1, false, b"")),
         empty("DATA of padding", wire::frame(kind::DATA, flag::PADDED, 1, &[0])),
         idle("PRIORITY", server, wire::frame(kind::PRIORITY, 0, 1, &[0; 5]), 0),

@@ -78,8 +78,8 @@ impl LoopChannel {
         request: Option<&[u8]>,
         timeout: Option<f64>,
         metadata: Option<&Bound<'_, PyAny>>,
-        wait_for_ready: Option<bool>,
-        compression: Option<u8>,
+        wait_for_ready: Option<&Bound<'_, PyAny>>,
+        compression: Option<i64>,
         tag: u64,
         unary: bool,
     ) -> PyResult<Py<PyAny>> {

@@ -108,6 +108,13 @@ impl Call {
         call.outcome().as_ref().map(Ended::of_call)
     }
 
+    /// The same, if all messages were read.
+    fn drained(&self, py: Python<'_>) -> Option<Ended> {
+        let Some(call) = self.call() else { return Some(in_child()) };
+        call.watch();
+        py.detach(|| call.drained()).as_ref().map(Ended::of_call)
+    }
+
     /// Sends a message once there is room for it. False if the call is over.
     fn send(&self, py: Python<'_>, message: &[u8]) -> bool {
         let Some(call) = self.call() else { return false };
@@ -125,12 +132,14 @@ impl Call {
         }
     }
 
-    /// Ends the call; false if it was over.
-    fn cancel(&self, py: Python<'_>, code: u32, details: String) -> bool {
+    /// Ends the call; false if it was over. To a reader (`unread`) it is not while there are
+    /// messages to be read: they are dropped.
+    #[pyo3(signature = (code, details, unread=false))]
+    fn cancel(&self, py: Python<'_>, code: u32, details: String, unread: bool) -> bool {
         let Some(call) = self.call() else { return false };
         let code = i32::try_from(code).ok().and_then(|code| Code::try_from(code).ok());
         let status = Status::new(code.unwrap_or(Code::Unknown), details);
-        py.detach(|| call.cancel(status))
+        py.detach(|| if unread { call.cancel_unread(status) } else { call.cancel(status) })
     }
 
     /// The call gets on without a thread that waits for it.

@@ -111,8 +111,8 @@ impl Channel {
         request: &[u8],
         timeout: Option<f64>,
         metadata: Option<&Bound<'_, PyAny>>,
-        wait_for_ready: Option<bool>,
-        compression: Option<u8>,
+        wait_for_ready: Option<&Bound<'_, PyAny>>,
+        compression: Option<i64>,
         whole: bool,
     ) -> PyResult<Py<PyAny>> {
         let message = Some(Bytes::copy_from_slice(request));
@@ -152,8 +152,8 @@ impl Channel {
         request: Option<&[u8]>,
         timeout: Option<f64>,
         metadata: Option<&Bound<'_, PyAny>>,
-        wait_for_ready: Option<bool>,
-        compression: Option<u8>,
+        wait_for_ready: Option<&Bound<'_, PyAny>>,
+        compression: Option<i64>,
         watched: bool,
     ) -> PyResult<Py<PyAny>> {
         let message = request.map(Bytes::copy_from_slice);
@@ -338,8 +338,8 @@ impl Settings {
 pub(crate) fn options(
     timeout: Option<f64>,
     metadata: Option<&Bound<'_, PyAny>>,
-    wait_for_ready: Option<bool>,
-    compression: Option<u8>,
+    wait_for_ready: Option<&Bound<'_, PyAny>>,
+    compression: Option<i64>,
     message: Option<Bytes>,
 ) -> PyResult<Result<RawOptions, Ended>> {
     let metadata = match metadata::from_python(metadata) {
@@ -351,7 +351,7 @@ pub(crate) fn options(
         credentials: None,
         metadata,
         timeout: timeout.map(waiting::duration).transpose()?.flatten(),
-        wait_for_ready,
+        wait_for_ready: wait_for_ready.map(PyAnyMethods::is_truthy).transpose()?,
         compression: compression.map(encoding).transpose()?,
         message,
         watched: false,
@@ -365,7 +365,7 @@ fn finite(value: &Bound<'_, PyAny>) -> PyResult<Option<Duration>> {
     Ok((milliseconds < i64::from(i32::MAX)).then_some(time))
 }
 
-fn encoding(number: u8) -> PyResult<Encoding> {
+fn encoding(number: i64) -> PyResult<Encoding> {
     match number {
         0 => Ok(Encoding::Identity),
         1 => Ok(Encoding::Deflate),

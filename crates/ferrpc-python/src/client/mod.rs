@@ -20,6 +20,7 @@ mod waiting;
 use pyo3::prelude::*;
 
 pub(crate) use channel::{Channel, Method, number, options};
+pub(crate) use completions::{Completions, completions};
 pub(crate) use ended::Ended;
 pub(crate) use fork::Local;
 

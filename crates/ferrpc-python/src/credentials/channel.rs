@@ -12,6 +12,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use super::local_kind;
+use super::sign::{Owner, Signatures};
 use crate::client::Local;
 
 /// Channels that share an object of this class share its TLS sessions.
@@ -30,6 +31,7 @@ pub(crate) struct Shared {
 enum Recipe {
     Local(LocalKind),
     Tls { roots: Option<Vec<u8>>, identity: Option<(Vec<u8>, Vec<u8>)>, sessions: Option<usize> },
+    Signed { roots: Option<Vec<u8>>, chain: Vec<u8>, signer: Owner, sessions: Option<usize> },
     Files(TlsFiles),
 }
 
@@ -56,6 +58,19 @@ impl ChannelCredentials {
             (key, chain) => Some((key.unwrap_or_default(), chain.unwrap_or_default())),
         };
         Self::new(Recipe::Tls { roots, identity, sessions }).map_err(unusable)
+    }
+
+    /// The same with a private key that is elsewhere: `signatures` are asked for those by it.
+    #[staticmethod]
+    #[pyo3(signature = (roots, certificate_chain, signatures, sessions))]
+    fn signed(
+        roots: Option<Vec<u8>>,
+        certificate_chain: Vec<u8>,
+        signatures: &Signatures,
+        sessions: Option<usize>,
+    ) -> PyResult<Self> {
+        let (chain, signer) = (certificate_chain, signatures.owner());
+        Self::new(Recipe::Signed { roots, chain, signer, sessions }).map_err(unusable)
     }
 
     /// TLS from PEM files, which are looked at again when a handshake begins, at most once in
@@ -109,7 +124,12 @@ impl Recipe {
             Self::Local(kind) => Ok(Engine::local(*kind)),
             Self::Tls { roots, identity, sessions } => Ok(Engine::tls_or_error(tls(
                 roots.as_deref(),
-                identity.as_ref().map(|(key, chain)| (&**key, &**chain)),
+                identity.as_ref().map(|(key, chain)| Identity::from_pem(chain, key)),
+                *sessions,
+            ))),
+            Self::Signed { roots, chain, signer, sessions } => Ok(Engine::tls_or_error(tls(
+                roots.as_deref(),
+                Some(Identity::signed_by(chain, signer.signer())),
                 *sessions,
             ))),
             Self::Files(files) => files.clone().into_channel(),
@@ -119,7 +139,7 @@ impl Recipe {
 
 fn tls(
     roots: Option<&[u8]>,
-    identity: Option<(&[u8], &[u8])>,
+    identity: Option<Result<Identity, CredentialsError>>,
     sessions: Option<usize>,
 ) -> Result<ClientTls, CredentialsError> {
     // As in grpcio.
@@ -127,8 +147,8 @@ fn tls(
     if let Some(roots) = roots {
         builder = builder.roots(Roots::from_pem(roots)?);
     }
-    if let Some((key, chain)) = identity {
-        builder = builder.identity(Identity::from_pem(chain, key)?);
+    if let Some(identity) = identity {
+        builder = builder.identity(identity?);
     }
     match sessions {
         None => {}

@@ -11,6 +11,7 @@
 mod channel;
 mod fetch;
 mod server;
+mod sign;
 
 use ferrpc::credentials::LocalKind;
 use pyo3::exceptions::PyValueError;
@@ -24,7 +25,9 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<ChannelCredentials>()?;
     module.add_class::<ServerCredentials>()?;
     module.add_class::<fetch::Fetches>()?;
-    module.add_class::<fetch::Fetch>()
+    module.add_class::<fetch::Fetch>()?;
+    module.add_class::<sign::Signatures>()?;
+    module.add_class::<sign::Question>()
 }
 
 /// As `grpc.LocalConnectionType` numbers them.

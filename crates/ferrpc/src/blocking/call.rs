@@ -354,7 +354,7 @@ impl Call {
             let found = Finished {
                 outcome: Outcome::new(status, origin),
                 initial: slot.initial.take(),
-                message: slot.received.pop_front(),
+                message: slot.received.pop_one(),
             };
             // Nobody else uses a call that is waited for its end: the slot goes with this wait.
             slot.retire();
@@ -405,14 +405,14 @@ impl Call {
     pub(super) fn message(&self, limit: Option<Time>) -> Found<Message> {
         self.wait(Side::Receive, limit, |state, key| {
             let slot = &mut state.slots[key];
-            let message = slot.received.pop_front()?;
+            let message = slot.received.pop_one()?;
             self.keep_initial(slot.initial.take());
-            state.release(key, message.payload.len());
+            state.release(key, 1, message.payload.len());
             Some(message)
         })
     }
 
-    /// All messages that came and were not read, at least one; their credit is given back.
+    /// Messages that came and were not read, at least one; their credit is given back.
     pub(super) fn messages(
         &self,
         into: &mut std::collections::VecDeque<Message>,
@@ -424,9 +424,7 @@ impl Call {
                 return None;
             }
             self.keep_initial(slot.initial.take());
-            let bytes = slot.received.iter().map(|message| message.payload.len()).sum();
-            into.append(&mut slot.received);
-            state.release(key, bytes);
+            state.take_messages(key, into);
             Some(())
         })
     }
@@ -454,10 +452,19 @@ impl Call {
 
     /// How it ended, if that is known, without waiting. Messages may remain to be read.
     pub(super) fn outcome(&self) -> Option<Arc<Outcome>> {
+        self.outcome_by(Connection::ended)
+    }
+
+    /// The same, if all messages were read.
+    pub(super) fn drained(&self) -> Option<Arc<Outcome>> {
+        self.outcome_by(Connection::drained)
+    }
+
+    fn outcome_by(&self, ended: EndOf) -> Option<Arc<Outcome>> {
         let state = self.lock();
         match &state.attempt {
             Attempt::On { connection, key } => {
-                let ended = connection.ended(*key)?;
+                let ended = ended(connection, *key)?;
                 (ended.retry == TransparentRetry::No)
                     .then(|| Arc::new(Outcome::new(ended.status, ended.origin)))
             }
@@ -488,16 +495,26 @@ impl Call {
         self.end(Outcome::new(status, Origin::Local))
     }
 
+    /// Ends it from this side although the server may have ended it: for a reader that has not read
+    /// its messages, which are dropped. False if it was ended from here, or read to its end.
+    pub(super) fn cut(&self, status: Status) -> bool {
+        self.end_by(Outcome::new(status, Origin::Local), |_, _| None)
+    }
+
     /// Ends it from this side, if it is not over. Whether it was not.
     pub(super) fn end(&self, outcome: Outcome) -> bool {
+        self.end_by(outcome, Connection::ended)
+    }
+
+    fn end_by(&self, outcome: Outcome, ended_already: EndOf) -> bool {
         let mut state = self.lock();
         let (status, origin) = outcome.into_parts();
         let ended = Ended { status, origin, retry: TransparentRetry::No };
         let running = match &state.attempt {
             Attempt::Over(_) => false,
             Attempt::On { connection, key } => {
-                let over =
-                    connection.ended(*key).is_some_and(|ended| ended.retry == TransparentRetry::No);
+                let over = ended_already(connection, *key)
+                    .is_some_and(|ended| ended.retry == TransparentRetry::No);
                 if !over {
                     self.after(&mut state, ended);
                 }
@@ -560,6 +577,9 @@ pub(super) struct Finished {
     pub(super) initial: Option<(Metadata, Encoding)>,
     pub(super) message: Option<Message>,
 }
+
+/// How an attempt ended, in the eyes of who asks.
+type EndOf = fn(&Connection, usize) -> Option<Ended>;
 
 /// Why a message was not sent.
 pub(super) enum Unsent {

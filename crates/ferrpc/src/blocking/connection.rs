@@ -265,11 +265,9 @@ impl Connection {
                     }
                 }
                 Event::Message { call, message } => {
-                    if let Some(slot) = state.slot(call) {
-                        slot.received.push_back(message);
-                        slot.wake(Side::Receive, &mut wakes);
-                    }
+                    state.received(call, message.into(), &mut wakes);
                 }
+                Event::Messages { call, run } => state.received(call, run.into(), &mut wakes),
                 Event::Writable { call } => {
                     if let Some(key) = state.key(call) {
                         state.slots[key].full = false;

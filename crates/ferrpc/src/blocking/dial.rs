@@ -90,7 +90,7 @@ fn connect(
     #[cfg(feature = "_rustls")]
     if let Some(session) = security.credentials.session(&socket.peer(), &security.server_name)? {
         let fault = session.fault();
-        let socket = socket.secure(session, until)?;
+        let socket = socket.secure(session, until, &security.giving_up)?;
         return Ok(socket.map(|socket| (socket, kick, Some(fault))));
     }
     #[cfg(not(feature = "_rustls"))]

@@ -25,7 +25,6 @@ mod slots;
 mod socket;
 mod spinning;
 mod streams;
-mod wait;
 
 pub use channel::Channel;
 pub use ferrpc_core::transport::Message;
@@ -34,6 +33,3 @@ pub use raw::{
     Origin, Outcome, PushError, RawCall, RawMethod, RawOptions, RawUnary, Unary, Waited,
 };
 pub use streams::{Requests, Responses};
-#[cfg(feature = "_rustls")]
-pub(crate) use wait::block_on;
-pub(crate) use wait::block_on_until;

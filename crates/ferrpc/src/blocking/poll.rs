@@ -83,7 +83,7 @@ impl Call {
             let finished = Finished {
                 outcome: Outcome::new(status, origin),
                 initial: slot.initial.take(),
-                message: slot.received.pop_front(),
+                message: slot.received.pop_one(),
             };
             slot.retire();
             state.leave(key, false);
@@ -115,7 +115,7 @@ impl Call {
         }
     }
 
-    /// All messages that came and were not read, at least one; their credit is given back.
+    /// Messages that came and were not read, at least one; their credit is given back.
     pub(super) fn poll_messages(&self, into: &mut VecDeque<Message>, waker: &Waker) -> Found<()> {
         self.poll(Side::Receive, waker, |state, key| {
             let slot = &mut state.slots[key];
@@ -123,9 +123,7 @@ impl Call {
                 return None;
             }
             self.keep_initial(slot.initial.take());
-            let bytes = slot.received.iter().map(|message| message.payload.len()).sum();
-            into.append(&mut slot.received);
-            state.release(key, bytes);
+            state.take_messages(key, into);
             Some(())
         })
     }

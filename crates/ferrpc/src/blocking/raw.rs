@@ -388,9 +388,30 @@ impl RawCall {
         self.call.outcome().map(|outcome| self.explained(outcome))
     }
 
+    /// How the call ended, if that is known and all messages were read; does not wait.
+    pub fn drained(&self) -> Option<Arc<Outcome>> {
+        let outcome = self.call.drained()?;
+        // Whoever reads just now does not wait under the lock: the call is over.
+        let unread = !self.received.lock().unwrap_or_else(PoisonError::into_inner).is_empty();
+        (!unread).then(|| self.explained(outcome))
+    }
+
     /// Ends the call from this side; false if it was over.
     pub fn cancel(&self, status: Status) -> bool {
         self.call.cancel(status)
+    }
+
+    /// Ends the call from this side and drops what was not read; false if it was over, and read to
+    /// its end.
+    pub fn cancel_unread(&self, status: Status) -> bool {
+        if self.drained().is_some() {
+            return false;
+        }
+        let cut = self.call.cut(status);
+        if cut {
+            self.received.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        }
+        cut
     }
 
     /// The call gets on without a thread that waits for it.

@@ -434,6 +434,8 @@ impl Shared {
     // -- the end ---------------------------------------------------------------------------------
 
     pub(super) fn shut_down(&self, status: Option<&Status>) {
+        #[cfg(feature = "_rustls")]
+        self.config.security.giving_up.end();
         let mut state = self.lock();
         state.closed = true;
         state.handed_out.clear();

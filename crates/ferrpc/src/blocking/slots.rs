@@ -13,13 +13,14 @@ use std::task::Waker;
 use std::thread::{self, Thread};
 
 use ferrpc_core::call::ClientCall;
-use ferrpc_core::transport::{CallId, Message, SendState, StartError, TransparentRetry};
+use ferrpc_core::transport::{CallId, Message, Messages, SendState, StartError, TransparentRetry};
 use ferrpc_core::{Code, Encoding, Metadata, Status, Time};
 
 use super::call::Call;
 use super::connection::{Connection, Role, State, Wake};
 use super::raw::Origin;
 use crate::client::Head;
+use crate::transport::backlog::Backlog;
 use crate::transport::clock;
 
 /// One attempt of a call.
@@ -30,7 +31,7 @@ pub(super) struct Slot {
     queued: bool,
     pub(super) full: bool,
     pub(super) initial: Option<(Metadata, Encoding)>,
-    pub(super) received: VecDeque<Message>,
+    pub(super) received: Backlog,
     pub(super) ended: Option<Ended>,
     pub(super) waiting: Vec<Waiting>,
     /// Who polled a side in vain.
@@ -84,7 +85,7 @@ impl Connection {
             queued: false,
             full: false,
             initial: None,
-            received: VecDeque::new(),
+            received: Backlog::default(),
             ended: None,
             waiting: Vec::new(),
             wakers: [None, None],
@@ -116,6 +117,13 @@ impl Connection {
     /// How an attempt that was not abandoned ended, if it did.
     pub(super) fn ended(&self, key: usize) -> Option<Ended> {
         self.lock().slots[key].ended.clone()
+    }
+
+    /// The same, if nothing that it brought remains to be read.
+    pub(super) fn drained(&self, key: usize) -> Option<Ended> {
+        let state = self.lock();
+        let slot = &state.slots[key];
+        slot.ended.clone().filter(|_| slot.received.is_empty())
     }
 
     /// Announces a wait for an attempt that was begun and not abandoned.
@@ -304,10 +312,30 @@ impl State {
         }
     }
 
-    /// Gives the credit of a consumed message back.
-    pub(super) fn release(&mut self, key: usize, payload: usize) {
+    pub(super) fn received(&mut self, call: CallId, messages: Messages, wakes: &mut Vec<Wake>) {
+        if let Some(slot) = self.slot(call) {
+            slot.received.push(messages);
+            slot.wake(Side::Receive, wakes);
+        }
+    }
+
+    /// Moves messages that came to whoever reads them: some of them, since each takes more memory
+    /// there than it may have here.
+    pub(super) fn take_messages(&mut self, key: usize, into: &mut VecDeque<Message>) {
+        let (mut count, mut bytes) = (0, 0);
+        while count < TAKEN
+            && let Some(message) = self.slots[key].received.pop_one()
+        {
+            (count, bytes) = (count + 1, bytes + message.payload.len());
+            into.push_back(message);
+        }
+        self.release(key, count, bytes);
+    }
+
+    /// Gives back the credit of so many consumed messages, of `payload` bytes in all.
+    pub(super) fn release(&mut self, key: usize, messages: usize, payload: usize) {
         if let Some(call) = self.slots[key].stream {
-            self.transport.release(clock::now(), call, 1, payload);
+            self.transport.release(clock::now(), call, messages, payload);
             self.dirty = true;
         }
     }
@@ -360,3 +388,6 @@ impl Waiting {
 
 /// What a call may queue before its sender has to wait; one message more may go over it.
 const UNSENT_LIMIT: usize = 64 << 10;
+
+/// Messages that a reader takes with one lock.
+const TAKEN: usize = 256;

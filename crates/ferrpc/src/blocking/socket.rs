@@ -19,7 +19,7 @@ use crate::transport::clock;
 use crate::transport::refusal::Refusal;
 use crate::transport::tcp::address_text;
 #[cfg(feature = "_rustls")]
-use crate::transport::tls::{Session, Want};
+use crate::transport::tls::{Limit, Session, Want, within};
 
 /// A connected socket, with TLS or without. Reading and writing never block.
 #[derive(Debug)]
@@ -92,16 +92,19 @@ impl Socket {
         }
     }
 
-    /// Performs a TLS handshake, at most until a time; `None`: there was not enough.
+    /// Performs a TLS handshake, at most until a time (`None`: there was not enough), or until the
+    /// channel is given up where it waits for a signer.
     #[cfg(feature = "_rustls")]
     pub(super) fn secure(
         mut self,
         mut session: Session,
         until: Time,
+        giving_up: &Limit,
     ) -> Result<Option<Self>, Refusal> {
+        let limit = giving_up.until(until);
         loop {
             let mut flags = PollFlags::empty();
-            match session.shake_hands(&mut &self.stream)? {
+            match within(&limit, || session.shake_hands(&mut &self.stream))? {
                 Want::Nothing => {
                     self.tls = Some(Mutex::new(session));
                     return Ok(Some(self));

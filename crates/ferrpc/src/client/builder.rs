@@ -58,10 +58,7 @@ impl ChannelBuilder {
     pub(super) fn new(target: String) -> Self {
         let config = Config {
             connector: None,
-            security: Security {
-                credentials: ChannelCredentials::insecure(),
-                server_name: "".into(),
-            },
+            security: Security::new(ChannelCredentials::insecure(), ""),
             route: None,
             connect_timeout: None,
             backoff: BackoffConfig::default(),
@@ -72,7 +69,7 @@ impl ChannelBuilder {
                 max_age_grace: None,
                 max_idle: None,
                 max_held_messages: MAX_HELD_MESSAGES,
-                message_runs: false,
+                message_runs: true,
                 seed: 0,
             },
             limits: CallLimits { max_receive: DEFAULT_MAX_RECEIVE, max_send: usize::MAX },
@@ -310,7 +307,7 @@ impl ChannelBuilder {
         let authority =
             authority.or_else(|| server_name.clone()).unwrap_or_else(|| target.authority());
         let server_name = server_name.unwrap_or_else(|| host(&authority).to_owned());
-        config.security = Security { credentials, server_name: server_name.into() };
+        config.security = Security::new(credentials, server_name);
         let user_agent = match user_agent {
             None => DEFAULT_USER_AGENT.to_owned(),
             Some(text) if whole_user_agent => text,

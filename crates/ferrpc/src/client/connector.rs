@@ -72,9 +72,21 @@ pub(crate) struct Security {
     pub(crate) credentials: ChannelCredentials,
     /// The name that the server must prove to have.
     pub(crate) server_name: Arc<str>,
+    /// Ended with a channel of threads.
+    #[cfg(all(unix, feature = "_rustls"))]
+    pub(crate) giving_up: crate::transport::tls::Limit,
 }
 
 impl Security {
+    pub(super) fn new(credentials: ChannelCredentials, server_name: impl Into<Arc<str>>) -> Self {
+        Self {
+            credentials,
+            server_name: server_name.into(),
+            #[cfg(all(unix, feature = "_rustls"))]
+            giving_up: crate::transport::tls::Limit::default(),
+        }
+    }
+
     async fn secure(&self, io: Box<dyn Io>, address: &str) -> Result<Connected, Refusal> {
         let (io, fault) = self.credentials.secure(io, &self.server_name).await?;
         Ok(Connected { io, address: address.to_owned(), fault })

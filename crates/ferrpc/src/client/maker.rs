@@ -177,7 +177,7 @@ impl CallMaker {
         }
         let context = head.context();
         let asking = credentials::ask(credentials, &context);
-        crate::blocking::block_on_until(asking, deadline).unwrap_or_else(|| {
+        crate::transport::wait::block_on_until(asking, deadline).unwrap_or_else(|| {
             Err(Status::new(
                 Code::DeadlineExceeded,
                 "the call's deadline passed while waiting for the call's credentials",

@@ -30,7 +30,7 @@ pub use error::ConnectError;
 #[cfg(unix)]
 pub(crate) use error::explain;
 pub use ferrpc_core::channel::{BackoffConfig, ConnectivityState};
-pub use ferrpc_core::http2::{Keepalive, Window};
+pub use ferrpc_core::http2::{Budget, Keepalive, Limits, Window};
 pub(crate) use maker::{CallMaker, Head, NewCall};
 pub use observer::{CallEnded, Observer};
 pub(crate) use pacing::Pacing;

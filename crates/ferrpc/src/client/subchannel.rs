@@ -315,7 +315,6 @@ impl Subchannel {
             }
             state.attempt = Some(Attempt { id, outcome, mailbox: Arc::clone(&mailbox) });
             let mut config = self.config.transport.clone();
-            config.message_runs = true;
             config.http2.keepalive.interval = state.keepalive;
             (id, config)
         };

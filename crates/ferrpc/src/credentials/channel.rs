@@ -129,7 +129,7 @@ impl ChannelCredentials {
             Kind::Local(kind) => local(*kind, io).map(|io| (io, None)),
             Kind::Tls(current) => {
                 let name = server_name(name)?;
-                let tls = tls::connect(io, current.get().await.rustls(), name).await?;
+                let tls = tls::connect(io, &current.get().await, name).await?;
                 let fault = tls.fault();
                 Ok((Box::new(tls), Some(fault)))
             }
@@ -146,7 +146,7 @@ impl ChannelCredentials {
             Kind::Local(kind) => kind.check(peer).map(|()| None).map_err(not_local),
             Kind::Tls(current) => {
                 let name = server_name(name)?;
-                let tls = crate::blocking::block_on(current.get());
+                let tls = crate::transport::wait::block_on(current.get());
                 Session::new(tls.rustls(), name).map(Some)
             }
             Kind::Unusable(error) => Err(unusable(error)),

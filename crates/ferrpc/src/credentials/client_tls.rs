@@ -14,6 +14,7 @@ use crate::transport::tls;
 #[derive(Clone)]
 pub struct ClientTls {
     config: Arc<ClientConfig>,
+    elsewhere: bool,
 }
 
 /// Puts a [`ClientTls`] together.
@@ -37,6 +38,11 @@ impl ClientTls {
     /// Begins with nothing: trust in [`Roots::from_environment`], no identity.
     pub fn builder() -> ClientTlsBuilder {
         ClientTlsBuilder::default()
+    }
+
+    /// Whether its handshakes may wait for a [`Signer`](super::Signer).
+    pub(crate) const fn signs_elsewhere(&self) -> bool {
+        self.elsewhere
     }
 
     pub(crate) fn rustls(&self) -> Arc<ClientConfig> {
@@ -86,6 +92,7 @@ impl ClientTlsBuilder {
             .map_err(|error| CredentialsError::new(error.to_string()))?
             .dangerous()
             .with_custom_certificate_verifier(verifier);
+        let elsewhere = self.identity.as_ref().is_some_and(Identity::signs_elsewhere);
         let mut config = match self.identity {
             None => builder.with_no_client_auth(),
             Some(identity) => {
@@ -95,7 +102,7 @@ impl ClientTlsBuilder {
         };
         config.alpn_protocols = vec![tls::ALPN_HTTP2.to_vec()];
         config.resumption = self.sessions.unwrap_or_else(|| SessionCache::new(SERVERS)).resumption;
-        Ok(ClientTls { config: Arc::new(config) })
+        Ok(ClientTls { config: Arc::new(config), elsewhere })
     }
 }
 

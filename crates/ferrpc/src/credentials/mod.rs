@@ -26,6 +26,8 @@ mod server;
 #[cfg(feature = "_rustls")]
 mod server_tls;
 #[cfg(feature = "_rustls")]
+mod signer;
+#[cfg(feature = "_rustls")]
 mod source;
 
 use std::fmt;
@@ -45,6 +47,8 @@ pub use pem::{Identity, Roots};
 pub use server::ServerCredentials;
 #[cfg(feature = "_rustls")]
 pub use server_tls::{ClientAuth, ServerTls, ServerTlsBuilder};
+#[cfg(feature = "_rustls")]
+pub use signer::{Signature, SignatureAlgorithm, Signer};
 #[cfg(feature = "_rustls")]
 pub use source::{Provided, TlsSource};
 

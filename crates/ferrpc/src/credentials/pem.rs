@@ -8,14 +8,16 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 
-use super::CredentialsError;
 use super::cache::{Cache, ROOTS_VARIABLE};
+use super::{CredentialsError, Signer};
 use crate::transport::tls;
 
 /// A certificate, those that lead from it to a root, and its private key.
 #[derive(Clone)]
 pub struct Identity {
     key: Arc<CertifiedKey>,
+    /// A [`Signer`] is asked for its signatures.
+    elsewhere: bool,
 }
 
 /// Certificates of those who are trusted to issue others.
@@ -45,7 +47,31 @@ impl Identity {
                 "the private key and the certificate cannot be used together: {error}"
             ))
         })?;
-        Ok(Self { key: Arc::new(key) })
+        Ok(Self { key: Arc::new(key), elsewhere: false })
+    }
+
+    /// The identity of such a chain whose private key is elsewhere: `signer` is asked to sign by it,
+    /// once for each full handshake in which this side has to prove who it is. Keys are RSA, or on
+    /// the curves P-256, P-384 and P-521. Whether they belong together is found out by the peer.
+    ///
+    /// # Errors
+    /// If the chain is no such thing.
+    pub fn signed_by(
+        chain: impl AsRef<[u8]>,
+        signer: impl Signer,
+    ) -> Result<Self, CredentialsError> {
+        let chain = certificates(chain.as_ref(), "the certificate chain")?;
+        let key = tls::elsewhere(chain, Arc::new(signer)).ok_or_else(|| {
+            CredentialsError::new(
+                "the certificate chain: signers are asked for signatures by RSA, or ECDSA on P-256, \
+                 P-384 or P-521; the certificate has another kind of key",
+            )
+        })?;
+        Ok(Self { key: Arc::new(key), elsewhere: true })
+    }
+
+    pub(super) const fn signs_elsewhere(&self) -> bool {
+        self.elsewhere
     }
 
     pub(super) fn key(&self) -> Arc<CertifiedKey> {

@@ -10,7 +10,7 @@ use super::source::Current;
 #[cfg(feature = "_rustls")]
 use super::{ServerTls, TlsSource};
 use crate::transport::Io;
-use crate::transport::refusal::Refusal;
+use crate::transport::refusal::{Refusal, Secured};
 #[cfg(feature = "_rustls")]
 use crate::transport::tls;
 
@@ -74,18 +74,20 @@ impl ServerCredentials {
         &self,
         io: Box<dyn Io>,
         hello_came: impl FnOnce() + Send,
-    ) -> Result<Box<dyn Io>, Refusal> {
+    ) -> Result<Secured, Refusal> {
         #[cfg(not(feature = "_rustls"))]
         drop(hello_came);
         match &self.kind {
-            Kind::Insecure => Ok(io),
+            Kind::Insecure => Ok(Secured::plain(io)),
             Kind::Local(kind) => kind
                 .admit(io)
+                .map(Secured::plain)
                 .map_err(|what| Refusal::new(what, "use TLS for callers on other machines")),
             #[cfg(feature = "_rustls")]
             Kind::Tls(current) => {
                 let tls = tls::accept(io, hello_came, || current.get()).await?;
-                Ok(Box::new(tls))
+                let fault = Some(tls.fault());
+                Ok(Secured { io: Box::new(tls), fault })
             }
         }
     }

@@ -16,6 +16,7 @@ use crate::transport::tls;
 pub struct ServerTls {
     config: Arc<ServerConfig>,
     steps: Arc<tls::Steps>,
+    elsewhere: bool,
 }
 
 /// Puts a [`ServerTls`] together.
@@ -48,6 +49,11 @@ impl ServerTls {
             client_auth: ClientAuth::None,
             resumption: true,
         }
+    }
+
+    /// Whether its handshakes may wait for a [`Signer`](super::Signer).
+    pub(crate) const fn signs_elsewhere(&self) -> bool {
+        self.elsewhere
     }
 
     pub(crate) fn rustls(&self) -> Arc<ServerConfig> {
@@ -102,6 +108,7 @@ impl ServerTlsBuilder {
                 })?)
             }
         };
+        let elsewhere = self.identities.iter().any(Identity::signs_elsewhere);
         let keys = self.identities.iter().map(Identity::key).collect();
         let mut config = builder.with_cert_resolver(Arc::new(Identities { keys }));
         config.alpn_protocols = vec![tls::ALPN_HTTP2.to_vec()];
@@ -115,7 +122,7 @@ impl ServerTlsBuilder {
         } else {
             config.send_tls13_tickets = 0;
         }
-        Ok(ServerTls { config: Arc::new(config), steps: tls::Steps::new() })
+        Ok(ServerTls { config: Arc::new(config), steps: tls::Steps::new(), elsewhere })
     }
 }
 

@@ -13,7 +13,7 @@ use super::listen::Listener;
 use super::shared::Shared;
 use crate::credentials::ServerCredentials;
 use crate::transport::Io;
-use crate::transport::refusal::Refusal;
+use crate::transport::refusal::{Refusal, Secured};
 
 /// Turns an accepted byte stream into the one that calls go over: where TLS comes in.
 ///
@@ -62,11 +62,12 @@ impl Door {
         &self,
         io: Box<dyn Io>,
         handshake: &Handshake,
-    ) -> Result<Box<dyn Io>, Refusal> {
+    ) -> Result<Secured, Refusal> {
         match self {
-            Self::Open => Ok(io),
+            Self::Open => Ok(Secured::plain(io)),
             Self::Acceptor(acceptor) => {
                 let accepted = acceptor.accept(io).await;
+                let accepted = accepted.map(Secured::plain);
                 accepted.map_err(|error| Refusal::new(error.to_string(), "the acceptor said so"))
             }
             Self::Credentials(credentials) => {

@@ -23,6 +23,7 @@ use super::slots::{Slots, Work};
 use crate::transport::cell::{Cell, Outgoing};
 use crate::transport::driver::{Context, Role};
 use crate::transport::mailbox::Mailbox;
+use crate::transport::refusal::Fault;
 use crate::transport::{ConnectionInfo, clock};
 use crate::{Code, Status};
 
@@ -53,6 +54,8 @@ pub(crate) struct Connection {
     told_closed: bool,
     /// Given back when the connection is gone.
     _place: Place,
+    /// Where TLS says why it broke.
+    fault: Option<Arc<Fault>>,
 }
 
 /// What does not change during a connection's life.
@@ -72,6 +75,7 @@ impl Connection {
         info: Arc<ConnectionInfo>,
         mailbox: Arc<Mailbox<Command>>,
         place: Place,
+        fault: Option<Arc<Fault>>,
     ) -> Self {
         let load = Load::new(
             shared.max_handlers_per_connection,
@@ -89,6 +93,7 @@ impl Connection {
             external: Vec::new(),
             told_closed: false,
             _place: place,
+            fault,
         };
         observers.tell(|observer| observer.connection_opened(&connection.fixed.info));
         connection
@@ -331,6 +336,9 @@ impl Connection {
         if let Some(credit) = look.take_credit() {
             ctx.transport.release(ctx.now, call, credit.messages, credit.payload);
         }
+        if look.take_stop() {
+            ctx.transport.stop_receiving(call);
+        }
         while let Some(item) = look.next() {
             let state = match item {
                 Outgoing::Headers(metadata, encoding) => {
@@ -463,8 +471,14 @@ impl Role for Connection {
         self.slots.trim();
     }
 
-    fn on_closed(&mut self, _ctx: &mut Context<'_>, cause: &CloseCause) {
+    fn on_closed(&mut self, ctx: &mut Context<'_>, cause: &CloseCause) {
         self.lose_calls();
+        let (counters, info) = (ctx.transport.counters(), &self.fixed.info);
+        let observers = &self.fixed.shared.observers;
+        observers.tell(|observer| observer.connection_counted(info, &counters));
+        if let Some(refusal) = self.fault.as_ref().and_then(|fault| fault.take()) {
+            self.fixed.shared.handshakes.broke(&self.fixed.info.peer, &refusal);
+        }
         tracing::debug!(peer = %self.fixed.info.peer, %cause, "connection closed");
         self.tell_closed(&cause.to_string());
     }

@@ -81,8 +81,18 @@ impl Handshakes {
         Handshake { handshakes: Arc::clone(self), id, dropped, _place: place }
     }
 
-    /// A handshake failed. Said aloud once in a while: a flood must not fill a log.
+    /// A handshake failed.
     pub(crate) fn failed(&self, peer: &str, refusal: &Refusal) {
+        self.say("handshake", peer, refusal);
+    }
+
+    /// TLS failed after its handshake.
+    pub(crate) fn broke(&self, peer: &str, refusal: &Refusal) {
+        self.say("connection", peer, refusal);
+    }
+
+    /// Said aloud once in a while: a flood must not fill a log.
+    fn say(&self, what: &str, peer: &str, refusal: &Refusal) {
         let now = Instant::now();
         let unsaid = {
             let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
@@ -97,9 +107,9 @@ impl Handshakes {
             }
         };
         match unsaid {
-            Some(0) => tracing::warn!(peer, %refusal, "handshake failed"),
-            Some(others) => tracing::warn!(peer, %refusal, others, "handshakes failed"),
-            None => tracing::debug!(peer, %refusal, "handshake failed"),
+            Some(0) => tracing::warn!(peer, %refusal, "{what} failed"),
+            Some(others) => tracing::warn!(peer, %refusal, others, "{what}s failed"),
+            None => tracing::debug!(peer, %refusal, "{what} failed"),
         }
     }
 

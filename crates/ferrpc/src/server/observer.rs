@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use ferrpc_core::Counters;
+
 use crate::Code;
 use crate::transport::ConnectionInfo;
 
@@ -23,6 +25,13 @@ pub trait Observer: Send + Sync + 'static {
     /// A connection was made.
     fn connection_opened(&self, connection: &ConnectionInfo) {
         let _ = connection;
+    }
+
+    /// What was counted on a connection that is about to be reported as closed: its calls, its
+    /// messages, and how near its peer came to each of the limits. Not told of a connection that
+    /// the end of the runtime has cut.
+    fn connection_counted(&self, connection: &ConnectionInfo, counters: &Counters) {
+        let _ = (connection, counters);
     }
 
     /// A connection is over; `cause` says why, in words.

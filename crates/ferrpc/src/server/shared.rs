@@ -20,6 +20,7 @@ use super::routes::Router;
 use crate::observers::Observers;
 use crate::transport::driver::Driver;
 use crate::transport::mailbox::Mailbox;
+use crate::transport::refusal::Secured;
 use crate::transport::{ConnectionInfo, Io, clock};
 
 /// The constant part of a server, and the list of its connections.
@@ -119,20 +120,23 @@ impl Shared {
 
     /// Serves one connection, its handshake included, which has a task of its own.
     pub(crate) fn serve(self: &Arc<Self>, io: Box<dyn Io>, place: Place, door: Entrance) {
-        let Entrance::Guarded(door, handshake) = door else { return self.connect(io, place) };
+        let Entrance::Guarded(door, handshake) = door else {
+            return self.connect(Secured::plain(io), place);
+        };
         let shared = Arc::clone(self);
         tokio::spawn(async move {
             let peer = io.peer();
             match handshake.run(door.pass(io, &handshake)).await {
                 // A task of its own: this one would keep the handshake's memory.
-                Ok(io) => shared.connect(io, place),
+                Ok(secured) => shared.connect(secured, place),
                 Err(refusal) => shared.handshakes.failed(&peer, &refusal),
             }
         });
     }
 
     /// Spawns the driver of a new connection, unless the server is shutting down.
-    fn connect(self: &Arc<Self>, io: Box<dyn Io>, place: Place) {
+    fn connect(self: &Arc<Self>, secured: Secured, place: Place) {
+        let Secured { io, fault } = secured;
         let mailbox = Mailbox::new();
         let info = Arc::new(ConnectionInfo::of(&*io));
         let Some(id) = self.add_connection(&mailbox) else { return };
@@ -140,7 +144,7 @@ impl Shared {
         let mut config = self.config.clone();
         config.seed = seed();
         let transport = Transport::server(config, clock::now());
-        let role = Connection::new(Arc::clone(self), id, info, Arc::clone(&mailbox), place);
+        let role = Connection::new(Arc::clone(self), id, info, Arc::clone(&mailbox), place, fault);
         let task = tokio::spawn(Driver::new(io, transport, role, mailbox));
         // It may have ended, and been forgotten, already.
         if let Some(known) = self.connections().all.get_mut(&id) {

@@ -38,8 +38,7 @@ struct State {
     inbox: Inbox,
     /// Nothing is received after what is queued.
     ended: bool,
-    /// Nobody reads any more: what comes is dropped.
-    discard: bool,
+    reading: Reading,
     outgoing: VecDeque<Outgoing>,
     /// What `outgoing` weighs, see [`weight`].
     outgoing_weight: usize,
@@ -52,6 +51,16 @@ struct State {
     touched: bool,
     /// The call is over: why, for those who still use it.
     over: Option<Status>,
+}
+
+/// Whether anybody reads what is received.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reading {
+    Wanted,
+    /// No more, and the connection has not seen it. What comes is dropped.
+    Stopped,
+    /// No more, and nothing comes.
+    Over,
 }
 
 /// What a handler sends, in order.
@@ -92,7 +101,7 @@ impl Cell {
         let state = State {
             inbox: Inbox::default(),
             ended: false,
-            discard: false,
+            reading: Reading::Wanted,
             outgoing: VecDeque::new(),
             outgoing_weight: 0,
             full: false,
@@ -109,7 +118,7 @@ impl Cell {
     /// Messages came.
     pub(crate) fn push_received(&self, messages: Messages) {
         let mut state = self.lock();
-        if state.over.is_some() || state.discard {
+        if state.over.is_some() || state.reading != Reading::Wanted {
             return;
         }
         let waker = state.inbox.push(messages);
@@ -195,9 +204,10 @@ impl Cell {
     /// peer stops sending by and by.
     pub(crate) fn stop_receiving(&self) {
         let mut state = self.lock();
-        state.discard = true;
-        let dropped = state.inbox.discard();
-        if state.inbox.has_credit() && state.over.is_none() {
+        let dropped = state.inbox.take_unread();
+        let nothing_held = state.ended && dropped.is_empty() && !state.inbox.has_credit();
+        if state.over.is_none() && !nothing_held {
+            state.reading = Reading::Stopped;
             self.ring(state);
         } else {
             drop(state);
@@ -275,6 +285,15 @@ impl Look<'_> {
     /// What was consumed since the last look.
     pub(crate) fn take_credit(&mut self) -> Option<Credit> {
         self.state.inbox.take_credit()
+    }
+
+    /// Whether nobody reads any more; said once.
+    pub(crate) fn take_stop(&mut self) -> bool {
+        let stops = self.state.reading == Reading::Stopped;
+        if stops {
+            self.state.reading = Reading::Over;
+        }
+        stops
     }
 
     /// The next thing to send, unless the transport is full. The end of the call needs no room.

@@ -1,6 +1,5 @@
 //! The task that owns one connection.
 
-use std::cell::Cell;
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
@@ -12,12 +11,14 @@ use ferrpc_core::http2::{CloseCause, Transmit};
 use ferrpc_core::transport::{CallId, Event};
 use ferrpc_core::{Time, Transport};
 use tokio::io::ReadBuf;
-use tokio::time::Sleep;
 
 use super::clock;
 use super::io::Io;
 use super::lookout::Lookout;
 use super::mailbox::{Mail, Mailbox};
+use super::parting::Phase;
+use super::scratch::Scratch;
+use super::timer::Timer;
 
 /// What a connection is for: the server's or the client's half above the [`Transport`].
 ///
@@ -93,20 +94,20 @@ impl Context<'_> {
 
 /// A connection: its bytes, its state and its role. The future ends when the connection has ended.
 pub(crate) struct Driver<R: Role> {
-    io: Box<dyn Io>,
-    transport: Transport,
+    pub(super) io: Box<dyn Io>,
+    pub(super) transport: Transport,
     role: R,
-    mailbox: Arc<Mailbox<R::Command>>,
+    pub(super) mailbox: Arc<Mailbox<R::Command>>,
     /// Taken from the mailbox, being worked on.
     mail: Mail<R::Command>,
-    transmit: Transmit,
+    pub(super) transmit: Transmit,
     /// Input that the transport did not take yet. Empty but for brief moments.
-    rest: Vec<u8>,
-    timer: Timer,
+    pub(super) rest: Vec<u8>,
+    pub(super) timer: Timer,
     lookout: Lookout,
-    phase: Phase,
+    pub(super) phase: Phase,
     /// When the last output must have been written, whatever the peer does.
-    flushed_by: Time,
+    pub(super) flushed_by: Time,
     /// Whether the role knows that the connection is over.
     told_closed: bool,
     /// Whether this pass was put off once to gather more mail.
@@ -119,18 +120,6 @@ pub(crate) struct Driver<R: Role> {
     trimmed: u64,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
-    Open,
-    /// The last output is being written.
-    Flushing,
-    /// The writing side is being closed.
-    Shutdown,
-    /// Input is read and dropped until the peer closes too: closing a socket with input unread
-    /// would make the kernel send a reset, which may overtake and destroy our last words.
-    Lingering,
-}
-
 /// How reading ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Input {
@@ -140,13 +129,8 @@ enum Input {
     More,
     /// The peer must be slowed down; the socket was not asked whether there is more.
     Paused,
-}
-
-/// One timer, touched only when it must fire earlier than it would, or has fired.
-struct Timer {
-    sleep: Option<Pin<Box<Sleep>>>,
-    /// When `sleep` fires; `None`: it is not set.
-    at: Option<Time>,
+    /// There may be some, which is left to become more: the task must not sleep.
+    Gathering,
 }
 
 impl<R: Role> Driver<R> {
@@ -166,7 +150,7 @@ impl<R: Role> Driver<R> {
             mail: Mail::new(),
             transmit: Transmit::new(),
             rest: Vec::new(),
-            timer: Timer { sleep: None, at: None },
+            timer: Timer::new(),
             lookout: Lookout::new(),
             phase: Phase::Open,
             flushed_by: Time::MAX,
@@ -233,19 +217,24 @@ impl<R: Role> Driver<R> {
         let busy = input == Input::More || resumed || written >= WRITTEN_PER_PASS;
         // While a pass is due anyway the mailbox stays in the state in which nobody wakes us.
         if received > 0 {
-            self.lookout.received(now);
+            self.lookout.received(now, written);
         }
+        let gathers = input == Input::Gathering;
         if busy {
             cx.waker().wake_by_ref();
-        } else if input == Input::Drained
-            && self.role.looks_out(self.transport.open_calls())
+        } else if (input == Input::Drained || gathers)
+            && self.looks_out()
             && self.lookout.another(now)
         {
             give_way(cx);
-        } else if !self.mailbox.end() {
+        } else if gathers || !self.mailbox.end() {
             cx.waker().wake_by_ref();
         }
         Poll::Pending
+    }
+
+    fn looks_out(&self) -> bool {
+        self.role.looks_out(self.transport.open_calls())
     }
 
     /// Notes that the connection may be idle from now on.
@@ -308,6 +297,10 @@ impl<R: Role> Driver<R> {
             let resumes = self.transport.wants_read();
             return (if resumes { Input::More } else { Input::Paused }, received);
         }
+        // A lone message is taken while it comes, so that its end finds the rest done.
+        if self.lookout.gathers(now) && self.looks_out() && self.transport.open_calls() > 1 {
+            return (Input::Gathering, received);
+        }
         let mut scratch = Scratch::take();
         let input = loop {
             if !self.transport.wants_read() {
@@ -322,6 +315,7 @@ impl<R: Role> Driver<R> {
                 Poll::Pending => break Input::Drained,
                 Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
                     received += buffer.filled().len();
+                    self.lookout.took_piece(buffer.filled().len());
                     self.input(buffer.filled(), now, queued);
                 }
                 Poll::Ready(_) => {
@@ -414,7 +408,7 @@ impl<R: Role> Driver<R> {
         }
     }
 
-    fn write_some(&mut self, cx: &mut task::Context<'_>) -> Poll<io::Result<usize>> {
+    pub(super) fn write_some(&mut self, cx: &mut task::Context<'_>) -> Poll<io::Result<usize>> {
         let mut slices = [IoSlice::new(&[]); SLICES_PER_WRITE];
         let filled = self.transmit.chunks(&mut slices);
         let count = ready!(self.io.poll_write_vectored(cx, &slices[..filled]))?;
@@ -423,72 +417,6 @@ impl<R: Role> Driver<R> {
         }
         self.transmit.advance(count);
         Poll::Ready(Ok(count))
-    }
-
-    /// The connection is over; what remains is to part politely.
-    fn finish(&mut self, now: Time) {
-        self.mailbox.close();
-        self.rest = Vec::new();
-        self.phase = match self.transport.close_cause() {
-            Some(CloseCause::TransportLost | CloseCause::WriteStall) | None => {
-                self.transmit = Transmit::new();
-                Phase::Shutdown
-            }
-            Some(_) => {
-                self.transport.poll_transmit(now, &mut self.transmit, usize::MAX);
-                Phase::Flushing
-            }
-        };
-        self.flushed_by = now + LONGEST_FLUSH;
-        self.timer.deadline(now + FLUSH_TIME);
-    }
-
-    fn poll_parting(&mut self, cx: &mut task::Context<'_>) -> Poll<()> {
-        if self.timer.poll_fired(cx) {
-            return Poll::Ready(());
-        }
-        if self.phase == Phase::Flushing {
-            while !self.transmit.is_empty() {
-                match self.write_some(cx) {
-                    Poll::Ready(Ok(_)) => {
-                        self.timer.deadline(self.flushed_by.min(clock::now() + FLUSH_TIME));
-                    }
-                    Poll::Ready(Err(_)) => return Poll::Ready(()),
-                    Poll::Pending => {
-                        // The limit was moved by what was written: it must be polled again.
-                        let stalled = self.timer.poll_fired(cx);
-                        return if stalled { Poll::Ready(()) } else { Poll::Pending };
-                    }
-                }
-            }
-            if ready!(self.io.poll_flush(cx)).is_err() {
-                return Poll::Ready(());
-            }
-            self.phase = Phase::Shutdown;
-        }
-        if self.phase == Phase::Shutdown {
-            if ready!(self.io.poll_shutdown(cx)).is_err()
-                || self.transport.close_cause() == Some(&CloseCause::TransportLost)
-            {
-                return Poll::Ready(());
-            }
-            self.phase = Phase::Lingering;
-            self.timer.deadline(clock::now() + LINGER_TIME);
-            if self.timer.poll_fired(cx) {
-                return Poll::Ready(());
-            }
-        }
-        let mut scratch = Scratch::take();
-        let result = loop {
-            let mut buffer = ReadBuf::new(&mut scratch.bytes);
-            match self.io.poll_read(cx, &mut buffer) {
-                Poll::Pending => break Poll::Pending,
-                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {}
-                Poll::Ready(_) => break Poll::Ready(()),
-            }
-        };
-        scratch.put_back();
-        result
     }
 }
 
@@ -522,74 +450,11 @@ enum Output {
     Blocked,
 }
 
-impl Timer {
-    /// Whether the timer has fired, or would within its granularity; it then counts as not set.
-    fn take_due(&mut self, now: Time) -> bool {
-        let due = self.at.is_some_and(|at| at <= now + GRANULARITY);
-        if due {
-            self.at = None;
-        }
-        due
-    }
-
-    /// Makes the task wake at `wanted` at the latest. It may wake before: then it arms again.
-    fn arm(&mut self, wanted: Option<Time>, cx: &mut task::Context<'_>, new_task: bool) {
-        let Some(wanted) = wanted else { return };
-        let moved = self.at.is_none_or(|at| wanted < at);
-        if moved {
-            self.deadline(wanted);
-        }
-        if (moved || new_task) && self.poll_fired(cx) {
-            cx.waker().wake_by_ref();
-        }
-    }
-
-    fn deadline(&mut self, at: Time) {
-        self.at = Some(at);
-        let instant = clock::to_instant(at);
-        match &mut self.sleep {
-            Some(sleep) => sleep.as_mut().reset(instant),
-            None => self.sleep = Some(Box::pin(tokio::time::sleep_until(instant))),
-        }
-    }
-
-    fn poll_fired(&mut self, cx: &mut task::Context<'_>) -> bool {
-        self.at.is_some()
-            && self.sleep.as_mut().is_some_and(|sleep| sleep.as_mut().poll(cx).is_ready())
-    }
-}
-
 /// Wakes the task once all others of the runtime had their turn and its sockets were looked at.
 fn give_way(cx: &mut task::Context<'_>) {
     // It leaves the waker with the runtime. Outside of one it wakes at once.
     let _ = pin!(tokio::task::yield_now()).poll(cx);
 }
-
-/// The buffer that all connections of a thread read into, one at a time: an idle connection has
-/// none.
-struct Scratch {
-    bytes: Box<[u8]>,
-}
-
-thread_local! {
-    static SCRATCH: Cell<Option<Box<[u8]>>> = const { Cell::new(None) };
-}
-
-impl Scratch {
-    /// Takes the thread's buffer; makes one if it is in use, as when a driver is polled by a
-    /// handler of another.
-    fn take() -> Self {
-        let bytes = SCRATCH.try_with(Cell::take).ok().flatten();
-        Self { bytes: bytes.unwrap_or_else(|| vec![0; SCRATCH_BYTES].into_boxed_slice()) }
-    }
-
-    fn put_back(self) {
-        let _ = SCRATCH.try_with(|scratch| scratch.set(Some(self.bytes)));
-    }
-}
-
-/// Read at once: as much as a socket's buffer holds by default.
-const SCRATCH_BYTES: usize = 64 << 10;
 
 /// Read before output is written: enough for hundreds of small calls to share a write, and so little
 /// that the answer to one large message does not wait for the next to arrive.
@@ -612,16 +477,3 @@ const IDLE_TIME: Duration = Duration::from_secs(1);
 
 /// Slices of one vectored write.
 const SLICES_PER_WRITE: usize = 32;
-
-/// What tokio's timer may be early or late by.
-const GRANULARITY: Duration = Duration::from_millis(1);
-
-/// Time for the next piece of the last output once the connection is over.
-const FLUSH_TIME: Duration = Duration::from_secs(5);
-
-/// Time for all of the last output, some 256 KiB at most: a peer that takes a byte now and then
-/// must not keep the connection, and with it the server's end.
-const LONGEST_FLUSH: Duration = Duration::from_secs(60);
-
-/// Time for the peer to close its side once we closed ours.
-const LINGER_TIME: Duration = Duration::from_secs(1);

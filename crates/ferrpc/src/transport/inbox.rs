@@ -12,15 +12,16 @@
 //! and all of it before the consumer waits: what it waits for may be what the peer cannot send
 //! without that credit.
 
-use std::collections::VecDeque;
 use std::task::{Context, Poll, Waker};
 
 use ferrpc_core::transport::{Message, Messages, Run};
 
+use super::backlog::Backlog;
+
 /// Messages that were received, and what is known of their consumption.
 #[derive(Debug, Default)]
 pub(crate) struct Inbox {
-    received: VecDeque<Messages>,
+    received: Backlog,
     credit: Credit,
     receiver: Option<Waker>,
 }
@@ -83,18 +84,18 @@ impl Inbox {
     /// Messages came: whom to wake.
     #[must_use]
     pub(crate) fn push(&mut self, messages: impl Into<Messages>) -> Option<Waker> {
-        self.received.push_back(messages.into());
+        self.received.push(messages.into());
         self.receiver.take()
     }
 
     /// The same where only the end is of interest.
     pub(crate) fn push_quietly(&mut self, messages: impl Into<Messages>) {
-        self.received.push_back(messages.into());
+        self.received.push(messages.into());
     }
 
     /// The next messages. A message alone counts as read with this, those of a run do not.
     pub(crate) fn pop(&mut self) -> Option<Messages> {
-        let messages = self.received.pop_front()?;
+        let messages = self.received.pop()?;
         if let Messages::One(message) = &messages {
             self.credit.add(Credit::one(message.payload.len()));
         }
@@ -103,10 +104,7 @@ impl Inbox {
 
     /// The only message of a response.
     pub(crate) fn pop_one(&mut self) -> Option<Message> {
-        match self.received.pop_front()? {
-            Messages::One(message) => Some(message),
-            Messages::Run(mut run) => run.next(),
-        }
+        self.received.pop_one()
     }
 
     /// Messages were read.
@@ -141,15 +139,8 @@ impl Inbox {
     }
 
     /// Takes what nobody will read; it is for the caller to drop, not under the lock.
-    pub(crate) fn take_unread(&mut self) -> VecDeque<Messages> {
+    pub(crate) fn take_unread(&mut self) -> Backlog {
         std::mem::take(&mut self.received)
-    }
-
-    /// The same, and counts it as read.
-    pub(crate) fn discard(&mut self) -> VecDeque<Messages> {
-        let unread = self.take_unread();
-        unread.iter().for_each(|messages| self.credit.add(Credit::of(messages)));
-        unread
     }
 }
 
@@ -297,22 +288,24 @@ mod tests {
     #[test]
     fn messages_come_in_order_and_all_credit_goes_back_before_a_wait() {
         let cell = Alone::default();
-        let mut reader = Reader::new(1000);
-        for messages in
-            [run(&[1, 2]).into(), Message::plain(vec![0; 3]).into(), run(&[4, 5, 6]).into()]
-        {
+        let mut reader = Reader::new(5000);
+        for messages in [
+            run(&[601, 602]).into(),
+            Message::plain(vec![0; 603]).into(),
+            run(&[604, 605, 606]).into(),
+        ] {
             let messages: Messages = messages;
             assert!(cell.inbox.borrow_mut().push(messages).is_none());
         }
-        for size in 1..=6 {
+        for size in 601..=606 {
             assert_eq!(read(&mut reader, &cell), Some(size));
         }
         // What was taken whole, and what was read of runs that were left behind.
-        assert!(!cell.inbox.borrow().is_credit_due(22));
-        assert!(cell.inbox.borrow().is_credit_due(21));
+        assert!(!cell.inbox.borrow().is_credit_due(1822));
+        assert!(cell.inbox.borrow().is_credit_due(1821));
         assert_eq!(read(&mut reader, &cell), None);
         let credit = cell.inbox.borrow_mut().take_credit();
-        assert_eq!(credit, Some(Credit { messages: 6, payload: 21 }));
+        assert_eq!(credit, Some(Credit { messages: 6, payload: 3621 }));
         assert_eq!(cell.inbox.borrow_mut().take_credit(), None);
         assert!(cell.inbox.borrow_mut().push(run(&[1, 1])).is_some(), "the reader waits");
         assert!(cell.given.borrow().is_empty());
@@ -329,15 +322,5 @@ mod tests {
         assert_eq!(*cell.given.borrow(), [Credit { messages: 2, payload: 190 }; 2]);
         assert_eq!(reader.close(), Credit::one(95), "the one that nobody read");
         assert_eq!(reader.close(), Credit::default());
-    }
-
-    #[test]
-    fn what_is_discarded_counts_as_read() {
-        let mut inbox = Inbox::default();
-        inbox.push_quietly(run(&[10, 20]));
-        inbox.push_quietly(Message::plain(vec![0; 30]));
-        assert_eq!(inbox.discard().len(), 2);
-        assert_eq!(inbox.take_credit(), Some(Credit { messages: 3, payload: 60 }));
-        assert!(inbox.pop().is_none());
     }
 }

@@ -1,7 +1,9 @@
 //! Why a connection was refused before it could carry calls, in words.
 
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::io::Io;
 
 /// Why a connection was refused, by either side.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +38,18 @@ impl fmt::Display for Refusal {
 /// Why TLS ended a connection: left by it, found by whoever waits for the connection.
 #[derive(Debug, Default)]
 pub(crate) struct Fault(Mutex<Option<Refusal>>);
+
+/// A byte stream that is ready for HTTP/2, and where TLS says why it ended it, if there is TLS.
+pub(crate) struct Secured {
+    pub(crate) io: Box<dyn Io>,
+    pub(crate) fault: Option<Arc<Fault>>,
+}
+
+impl Secured {
+    pub(crate) const fn plain(io: Box<dyn Io>) -> Self {
+        Self { io, fault: None }
+    }
+}
 
 impl Fault {
     /// The first reason stays.

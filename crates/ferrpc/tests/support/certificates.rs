@@ -4,7 +4,7 @@
 use ferrpc::credentials::{Identity, Roots};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    SanType, date_time_ymd,
+    SanType, SignatureAlgorithm, date_time_ymd,
 };
 
 /// Somebody who issues certificates.
@@ -43,12 +43,25 @@ impl Authority {
         hosts: &[&str],
         change: impl FnOnce(&mut CertificateParams),
     ) -> Issued {
+        self.issue_for(KeyPair::generate().expect("randomness"), hosts, change)
+    }
+
+    /// A certificate for a key of that kind.
+    pub fn issue_keyed(&self, kind: &'static SignatureAlgorithm, hosts: &[&str]) -> Issued {
+        self.issue_for(KeyPair::generate_for(kind).expect("a key"), hosts, |_| {})
+    }
+
+    fn issue_for(
+        &self,
+        key: KeyPair,
+        hosts: &[&str],
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> Issued {
         let hosts: Vec<_> = hosts.iter().map(|host| (*host).to_owned()).collect();
         let name = hosts.first().cloned().unwrap_or_default();
         let mut params = CertificateParams::new(hosts).expect("names");
         params.distinguished_name.push(DnType::CommonName, name);
         change(&mut params);
-        let key = KeyPair::generate().expect("randomness");
         let pem = params.signed_by(&key, &self.issuer).expect("signed").pem();
         Issued { pem, key: key.serialize_pem() }
     }

@@ -1,10 +1,10 @@
 //! What went wrong in a handshake: what was expected, what was seen, what to do.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{AlertDescription, CertificateError, Error, InvalidMessage};
+use rustls::{AlertDescription, CertificateError, Error, InvalidMessage, PeerMisbehaved};
 
 use super::facts::Summary;
 use crate::transport::refusal::Refusal;
@@ -79,6 +79,10 @@ impl Hello {
     /// What an error of rustls means here.
     pub(super) fn explain(&self, error: &Error) -> Refusal {
         let refused = REFUSED.take();
+        if let Some(why) = UNSIGNED.take() {
+            let what = format!("TLS: our signer gave no signature: {why}");
+            return Refusal::new(what, "it has the time of the handshake, and must not fail");
+        }
         match (error, self.side) {
             (Error::InvalidCertificate(error), _) => self.certificate(error, refused),
             (Error::NoCertificatesPresented, _) => Refusal::new(
@@ -95,6 +99,13 @@ impl Hello {
                 )
             }
             (Error::AlertReceived(alert), _) => self.alert(*alert),
+            (Error::PeerMisbehaved(PeerMisbehaved::TooManyRenegotiationRequests), _) => {
+                let other = if self.side == Side::Client { "server" } else { "caller" };
+                Refusal::new(
+                    format!("TLS: the {other} asks again for a renegotiation, which was refused"),
+                    "connect anew, or use TLS 1.3",
+                )
+            }
             (Error::PeerIncompatible(problem), Side::Client) => Refusal::new(
                 format!("TLS: nothing in common with the server: {problem:?}"),
                 "it must speak TLS 1.2 or 1.3 with a modern cipher suite",
@@ -277,6 +288,15 @@ thread_local! {
     /// rustls' errors do not carry the certificate; a verifier leaves it here, and whoever ran the
     /// step that failed takes it, on the same thread and at once.
     static REFUSED: RefCell<Option<Refused>> = const { RefCell::new(None) };
+}
+
+thread_local! {
+    /// Why a signer of ours had no signature, left in the same way.
+    static UNSIGNED: Cell<Option<String>> = const { Cell::new(None) };
+}
+
+pub(super) fn unsigned(why: String) {
+    UNSIGNED.set(Some(why));
 }
 
 pub(super) fn refused(certificate: &CertificateDer<'_>, roots: usize) {

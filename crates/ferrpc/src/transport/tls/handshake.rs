@@ -7,27 +7,28 @@ use std::task::{Context, Poll, ready};
 
 use rustls::pki_types::ServerName;
 use rustls::server::{Accepted, Acceptor};
-use rustls::{ClientConfig, ClientConnection, Connection};
+use rustls::{ClientConnection, Connection};
 use tokio::io::ReadBuf;
 
 use super::explain::{Hello, Side};
-use super::io::{Failed, Scratch, TlsIo};
-use super::turns::compute;
+use super::io::{Scratch, TlsIo};
+use super::turns::{Steps, compute, wait_apart};
 use super::{ALPN_HTTP2, facts};
-use crate::credentials::ServerTls;
+use crate::credentials::{ClientTls, ServerTls};
 use crate::transport::io::Io;
 use crate::transport::refusal::Refusal;
 
 /// A client's handshake; `name` is who the server must prove to be.
 pub(crate) async fn connect(
     io: Box<dyn Io>,
-    config: Arc<ClientConfig>,
+    config: &ClientTls,
     name: ServerName<'static>,
 ) -> Result<TlsIo, Refusal> {
     let hello = Hello::new(Side::Client, Some(&name));
-    let tls = ClientConnection::new(config, name).map_err(|error| hello.explain(&error))?;
-    let mut tls = TlsIo::new(io, Connection::Client(tls), hello, Vec::new());
-    complete(&mut tls).await?;
+    let tls = ClientConnection::new(config.rustls(), name);
+    let tls = tls.map_err(|error| hello.explain(&error))?;
+    let tls = TlsIo::new(io, Connection::Client(tls), hello, Vec::new());
+    let mut tls = complete(tls, config.signs_elsewhere().then(Steps::new)).await?;
     if tls.tls().alpn_protocol() != Some(ALPN_HTTP2) {
         return Err(tls.hello.no_alpn());
     }
@@ -59,21 +60,31 @@ where
         hello.asked_for(name);
     }
     let config = config().await;
-    let steps = Arc::clone(config.steps());
-    let step = move || accepted.into_connection(config.rustls());
-    let tls = match compute(&steps, step).await {
+    let (steps, elsewhere) = (Arc::clone(config.steps()), config.signs_elsewhere());
+    let (config, explain) = (config.rustls(), hello.clone());
+    let step = move || {
+        let connection = accepted.into_connection(config);
+        // On this thread: it knows more than the error says.
+        connection.map_err(|(error, alert)| Box::new((explain.explain(&error), alert)))
+    };
+    let computed = match elsewhere {
+        true => wait_apart(&steps, step).await,
+        false => compute(&steps, step).await,
+    };
+    let tls = match computed {
         None => return Err(hello.broken(&io::ErrorKind::Interrupted.into())),
         Some(Ok(tls)) => tls,
-        Some(Err((error, mut alert))) => {
+        Some(Err(failed)) => {
+            let (refusal, mut alert) = *failed;
             let mut bytes = Vec::new();
             if alert.write_all(&mut bytes).is_ok() {
                 send(&mut *io, &bytes).await;
             }
-            return Err(hello.explain(&error));
+            return Err(refusal);
         }
     };
-    let mut tls = TlsIo::new(io, Connection::Server(tls), hello, rest);
-    complete(&mut tls).await?;
+    let tls = TlsIo::new(io, Connection::Server(tls), hello, rest);
+    let mut tls = complete(tls, elsewhere.then_some(steps)).await?;
     if tls.tls().alpn_protocol() != Some(ALPN_HTTP2) {
         return Err(tls.hello.no_alpn());
     }
@@ -137,12 +148,28 @@ async fn send(io: &mut dyn Io, bytes: &[u8]) {
     .await;
 }
 
-async fn complete(tls: &mut TlsIo) -> Result<(), Refusal> {
-    match poll_fn(|cx| tls.poll_handshake(cx)).await {
-        Ok(()) => Ok(()),
-        Err(Failed::Io(error)) => Err(tls.hello.broken(&error)),
-        Err(Failed::Tls(error)) => Err(tls.hello.explain(&error)),
+/// Goes on to the end; where signatures are made `elsewhere`, on threads that may wait for them.
+async fn complete(mut tls: TlsIo, elsewhere: Option<Arc<Steps>>) -> Result<TlsIo, Refusal> {
+    let Some(steps) = elsewhere else {
+        poll_fn(|cx| tls.poll_handshake(cx)).await?;
+        return Ok(tls);
+    };
+    while tls.tls().is_handshaking() {
+        poll_fn(|cx| tls.poll_exchange(cx)).await?;
+        let step = move || {
+            let advanced = tls.advance();
+            (tls, advanced)
+        };
+        let Some((advanced, result)) = wait_apart(&steps, step).await else {
+            return Err(Refusal::quiet("the runtime shuts down", "wait for handshakes first"));
+        };
+        tls = advanced;
+        if let Err(refusal) = result {
+            poll_fn(|cx| tls.poll_alert(cx)).await;
+            return Err(refusal);
+        }
     }
+    Ok(tls)
 }
 
 /// The alert `no_application_protocol` as a record of its own.

@@ -18,7 +18,7 @@ use tokio::io::ReadBuf;
 
 use super::explain::Hello;
 use crate::transport::io::{AuthContext, Io};
-use crate::transport::refusal::Fault;
+use crate::transport::refusal::{Fault, Refusal};
 
 /// A TLS connection over another byte stream.
 pub(crate) struct TlsIo {
@@ -66,43 +66,56 @@ impl TlsIo {
         Arc::clone(&self.fault)
     }
 
-    /// One step of the handshake: sends what there is to send and reads what there is to read.
-    /// Ready when the handshake is complete. Its last records wait for the first write: HTTP/2
+    /// The handshake. Ready when it is complete. Its last records wait for the first write: HTTP/2
     /// begins with one on both sides, and each record alone is a system call.
-    pub(super) fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failed>> {
-        loop {
-            if !self.tls.is_handshaking() {
-                return Poll::Ready(Ok(()));
-            }
-            ready!(self.poll_send(cx)).map_err(Failed::Io)?;
-            if self.rest.is_empty() {
-                let mut scratch = Scratch::take();
-                let mut bytes = ReadBuf::new(&mut scratch.bytes);
-                let read = self.io.poll_read(cx, &mut bytes);
-                self.rest.extend_from_slice(bytes.filled());
-                scratch.put_back();
-                ready!(read).map_err(Failed::Io)?;
-                if self.rest.is_empty() {
-                    return Poll::Ready(Err(Failed::Io(io::ErrorKind::UnexpectedEof.into())));
-                }
-            }
-            self.hello.saw(&self.rest);
-            let mut bytes = &self.rest[..];
-            let mut result = Ok(());
-            while !bytes.is_empty() && result.is_ok() && self.tls.is_handshaking() {
-                self.tls.read_tls(&mut bytes).map_err(Failed::Io)?;
-                result = self.tls.process_new_packets().map(|state| {
-                    self.decrypted = state.plaintext_bytes_to_read();
-                });
-            }
-            let used = self.rest.len() - bytes.len();
-            self.rest.drain(..used);
-            if let Err(error) = result {
-                // The alert that tells the peer; whether it arrives is the peer's luck.
-                let _ = self.poll_send(cx);
-                return Poll::Ready(Err(Failed::Tls(error)));
+    pub(super) fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Refusal>> {
+        while self.tls.is_handshaking() {
+            ready!(self.poll_exchange(cx))?;
+            if let Err(refusal) = self.advance() {
+                let _ = self.poll_alert(cx);
+                return Poll::Ready(Err(refusal));
             }
         }
+        Poll::Ready(Ok(()))
+    }
+
+    /// One half of a step of it: sends what there is to send and reads what there is to read.
+    pub(super) fn poll_exchange(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Refusal>> {
+        ready!(self.poll_send(cx)).map_err(|error| self.hello.broken(&error))?;
+        if self.rest.is_empty() {
+            let mut scratch = Scratch::take();
+            let mut bytes = ReadBuf::new(&mut scratch.bytes);
+            let read = self.io.poll_read(cx, &mut bytes);
+            self.rest.extend_from_slice(bytes.filled());
+            scratch.put_back();
+            ready!(read).map_err(|error| self.hello.broken(&error))?;
+            if self.rest.is_empty() {
+                return Poll::Ready(Err(self.hello.broken(&io::ErrorKind::UnexpectedEof.into())));
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// The other half: what follows from what was read.
+    pub(super) fn advance(&mut self) -> Result<(), Refusal> {
+        self.hello.saw(&self.rest);
+        let mut bytes = &self.rest[..];
+        let mut result = Ok(());
+        while !bytes.is_empty() && result.is_ok() && self.tls.is_handshaking() {
+            self.tls.read_tls(&mut bytes).map_err(|error| self.hello.broken(&error))?;
+            result = self.tls.process_new_packets().map(|state| {
+                self.decrypted = state.plaintext_bytes_to_read();
+            });
+        }
+        let used = self.rest.len() - bytes.len();
+        self.rest.drain(..used);
+        result.map_err(|error| self.hello.explain(&error))
+    }
+
+    /// Sends the alert that tells the peer. Ready at once: whether it arrives is the peer's luck.
+    pub(super) fn poll_alert(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let _ = self.poll_send(cx);
+        Poll::Ready(())
     }
 
     /// Hands records to the stream beneath until none is left.
@@ -158,14 +171,6 @@ impl TlsIo {
         }
         Ok(())
     }
-}
-
-/// Why a handshake failed.
-pub(super) enum Failed {
-    /// The stream beneath ended or broke.
-    Io(io::Error),
-    /// One side found the other wanting.
-    Tls(rustls::Error),
 }
 
 impl Io for TlsIo {

@@ -14,6 +14,7 @@ mod handshake;
 mod io;
 #[cfg(unix)]
 mod session;
+mod signing;
 mod turns;
 mod verify;
 
@@ -23,6 +24,9 @@ pub(crate) use handshake::{accept, connect};
 use rustls::crypto::CryptoProvider;
 #[cfg(unix)]
 pub(crate) use session::{Session, Want};
+pub(crate) use signing::elsewhere;
+#[cfg(unix)]
+pub(crate) use signing::{Limit, within};
 pub(crate) use turns::Steps;
 pub(crate) use verify::{client_verifier, is_for_name, server_verifier};
 

@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+use super::signing::apart;
+
 /// The steps of the handshakes of one configuration, which has one key or a few.
 #[derive(Debug)]
 pub(crate) struct Steps {
@@ -21,12 +23,15 @@ pub(crate) struct Steps {
     one: Semaphore,
     /// Held by that one and by those that wait for it.
     few: Semaphore,
+    /// Held by steps that wait for a signature made elsewhere, each of which holds a thread.
+    waiting: Arc<Semaphore>,
 }
 
 impl Steps {
     pub(crate) fn new() -> Arc<Self> {
         let (one, few) = (Semaphore::new(1), Semaphore::new(FEW));
-        Arc::new(Self { cost: AtomicU64::new(0), one, few })
+        let waiting = Arc::new(Semaphore::new(WAITING));
+        Arc::new(Self { cost: AtomicU64::new(0), one, few, waiting })
     }
 
     /// The least counts at once (what took longer may have been interrupted), more counts slowly.
@@ -80,11 +85,27 @@ pub(super) async fn compute<T: Send + 'static>(
     tokio::task::spawn_blocking(step).await.ok()
 }
 
+/// Takes a step that may wait for a signature made elsewhere.
+pub(super) async fn wait_apart<T: Send + 'static>(
+    steps: &Arc<Steps>,
+    step: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
+    let turn = Arc::clone(&steps.waiting).acquire_owned().await.ok()?;
+    let step = move || {
+        let result = step();
+        drop(turn);
+        result
+    };
+    apart(step).await
+}
+
 /// As long as a busy connection computes in one go: keys on elliptic curves stay below it, RSA of
 /// 2048 bits does not.
 const SHORT: u64 = 300_000;
 /// With more of them waiting, they are a flood, and other processors may help.
 const FEW: usize = 16;
+/// What a key service may have to do at a time; the runtime has some hundreds of such threads.
+const WAITING: usize = 64;
 
 #[cfg(test)]
 mod tests {

@@ -19,7 +19,7 @@ impl Wake for Unpark {
 
 /// Waits in this thread until the future is ready. What needs a runtime (timers, sockets of tokio)
 /// has none here.
-#[cfg(feature = "_rustls")]
+#[cfg(all(unix, feature = "_rustls"))]
 pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
     match block_on_until(future, None) {
         Some(output) => output,
