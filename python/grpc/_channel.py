@@ -14,9 +14,9 @@ from grpc._rendezvous import (
     _InactiveRpcError,
     _MultiThreadedRendezvous,
     _Rendezvous,
-    _SingleThreadedRendezvous,
     _UnaryRendezvous,
 )
+from grpc._single_threaded import _SingleThreadedRendezvous
 
 __all__ = (
     "Channel",
