@@ -109,7 +109,9 @@ impl ServerTlsBuilder {
             }
         };
         let elsewhere = self.identities.iter().any(Identity::signs_elsewhere);
-        let keys = self.identities.iter().map(Identity::key).collect();
+        let keys: Box<[_]> = self.identities.iter().map(Identity::key).collect();
+        let algorithm = |key: &Arc<CertifiedKey>| key.key.algorithm();
+        let mixed = keys.windows(2).any(|keys| algorithm(&keys[0]) != algorithm(&keys[1]));
         let mut config = builder.with_cert_resolver(Arc::new(Identities { keys }));
         config.alpn_protocols = vec![tls::ALPN_HTTP2.to_vec()];
         config.session_storage = Arc::new(NoServerSessionStorage {});
@@ -122,7 +124,7 @@ impl ServerTlsBuilder {
         } else {
             config.send_tls13_tickets = 0;
         }
-        Ok(ServerTls { config: Arc::new(config), steps: tls::Steps::new(), elsewhere })
+        Ok(ServerTls { config: Arc::new(config), steps: tls::Steps::new(mixed), elsewhere })
     }
 }
 

@@ -28,7 +28,7 @@ pub(crate) async fn connect(
     let tls = ClientConnection::new(config.rustls(), name);
     let tls = tls.map_err(|error| hello.explain(&error))?;
     let tls = TlsIo::new(io, Connection::Client(tls), hello, Vec::new());
-    let mut tls = complete(tls, config.signs_elsewhere().then(Steps::new)).await?;
+    let mut tls = complete(tls, config.signs_elsewhere().then(|| Steps::new(false))).await?;
     if tls.tls().alpn_protocol() != Some(ALPN_HTTP2) {
         return Err(tls.hello.no_alpn());
     }

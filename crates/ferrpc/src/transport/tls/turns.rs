@@ -17,6 +17,8 @@ use super::signing::apart;
 /// The steps of the handshakes of one configuration, which has one key or a few.
 #[derive(Debug)]
 pub(crate) struct Steps {
+    /// Some keys are RSA and some are not: how long the last step took says nothing of the next.
+    mixed: bool,
     /// How long one takes, in nanoseconds; 0: nobody knows yet.
     cost: AtomicU64,
     /// Held by the step that is taken in place, and until all others had their turn.
@@ -28,10 +30,10 @@ pub(crate) struct Steps {
 }
 
 impl Steps {
-    pub(crate) fn new() -> Arc<Self> {
+    pub(crate) fn new(mixed: bool) -> Arc<Self> {
         let (one, few) = (Semaphore::new(1), Semaphore::new(FEW));
         let waiting = Arc::new(Semaphore::new(WAITING));
-        Arc::new(Self { cost: AtomicU64::new(0), one, few, waiting })
+        Arc::new(Self { mixed, cost: AtomicU64::new(0), one, few, waiting })
     }
 
     /// The least counts at once (what took longer may have been interrupted), more counts slowly.
@@ -44,7 +46,7 @@ impl Steps {
 
     /// The turn of a short step; `None` if it has to go to another thread.
     async fn in_place(&self) -> Option<[SemaphorePermit<'_>; 2]> {
-        if !(1..=SHORT).contains(&self.cost.load(Ordering::Relaxed)) {
+        if self.mixed || !(1..=SHORT).contains(&self.cost.load(Ordering::Relaxed)) {
             return None;
         }
         let place = self.few.try_acquire().ok()?;
@@ -115,7 +117,7 @@ mod tests {
 
     #[test]
     fn the_cost_of_a_step() {
-        let steps = Steps::new();
+        let steps = Steps::new(false);
         let cost = |micros| {
             steps.took(Duration::from_micros(micros));
             steps.cost.load(Ordering::Relaxed) / 1000
@@ -136,7 +138,7 @@ mod tests {
 
     #[tokio::test]
     async fn short_steps_stay() {
-        let steps = Steps::new();
+        let steps = Steps::new(false);
         assert!(!here(&steps).await, "nobody knows yet");
         steps.cost.store(SHORT, Ordering::Relaxed);
         assert!(here(&steps).await);
@@ -145,8 +147,17 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_short_step_before_one_by_another_kind_of_key() {
+        let steps = Steps::new(true);
+        for _ in 0..3 {
+            steps.cost.store(1, Ordering::Relaxed);
+            assert!(!here(&steps).await);
+        }
+    }
+
+    #[tokio::test]
     async fn of_many_most_go_elsewhere() {
-        let steps = Steps::new();
+        let steps = Steps::new(false);
         steps.cost.store(1, Ordering::Relaxed);
         let at_once: Vec<_> = (0..100)
             .map(|_| {
