@@ -31,9 +31,10 @@ mod syscalls;
 mod tables;
 mod tools;
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 
 use self::figures::Figures;
@@ -105,6 +106,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<Tally> {
     if options.check || options.bless {
         return counts::run(workspace, options.bless);
     }
+    make_folders(options)?;
     let figures = match &options.from {
         Some(path) => Figures::read(path)?,
         None => measured(workspace, options)?,
@@ -139,6 +141,17 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<Tally> {
         println!("Marks missed: {missed}; with --marks that is a failure.");
     }
     Ok(tally)
+}
+
+/// The folders of what is to be written, before anything is measured: a run takes long to lose.
+fn make_folders(options: &Options) -> Result<()> {
+    let of_json = options.json.as_deref().and_then(Path::parent);
+    for folder in of_json.into_iter().chain(options.charts.as_deref()) {
+        if !folder.as_os_str().is_empty() {
+            fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+        }
+    }
+    Ok(())
 }
 
 fn measured(workspace: &Workspace, options: &Options) -> Result<Figures> {
