@@ -13,7 +13,7 @@ use ferrpc::credentials::{
 };
 use ferrpc::server::{ResponseStream, Routes, Server};
 use ferrpc::{Channel, Code, Metadata, Request, Response, Status, Streaming};
-use support::{CHAT, COLLECT, ECHO, STREAM, messages};
+use support::{CHAT, COLLECT, ECHO, STREAM, messages, request};
 
 /// Answers with the metadata whose names begin with "x-" or are "authorization".
 fn seen(metadata: &Metadata) -> Bytes {
@@ -53,12 +53,6 @@ async fn serve() -> (Server, String) {
 fn local(target: &str, credentials: impl CallCredentials) -> Channel {
     let local = ChannelCredentials::local(LocalKind::Tcp).with_call_credentials(credentials);
     Channel::builder(target).credentials(local).connect_lazy().expect("a target")
-}
-
-fn request() -> Request<Bytes> {
-    let mut request = Request::new(Bytes::new());
-    request.set_timeout(Duration::from_secs(20));
-    request
 }
 
 async fn ask(channel: &Channel, request: Request<Bytes>) -> Result<String, Status> {

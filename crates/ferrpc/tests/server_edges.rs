@@ -1,6 +1,7 @@
 //! A server whose end, whose limits and whose users' code are put to the test.
 
 mod caller;
+mod gate;
 
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
@@ -11,64 +12,17 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use caller::{Caller, PATIENCE};
+use caller::Caller;
 use ferrpc::server::{
     Accepting, Acceptor, CallEnded, Dispatch, ExternalQueue, ExternalReply, Observer, Routes,
     Server,
 };
 use ferrpc::transport::{ConnectionInfo, Io, in_process};
 use ferrpc::{Cardinality, Code, Metadata, Method, Request, Response, Status, Streaming, codec};
+use gate::{patiently, routes};
 use tokio::io::{AsyncReadExt, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
 use tokio::time::{Instant, Sleep};
-
-const ECHO: Method<Bytes, Bytes> = Method::unary("/t.T/Echo", codec::raw(), codec::raw());
-const GATE: Method<Bytes, Bytes> = Method::unary("/t.T/Gate", codec::raw(), codec::raw());
-
-/// Handlers of /t.T/Gate wait here for a permit; and what counts those that started.
-#[derive(Clone)]
-struct Gate {
-    permits: Arc<Semaphore>,
-    started: Arc<AtomicUsize>,
-}
-
-impl Gate {
-    async fn until_started(&self, count: usize) {
-        let wait = async {
-            while self.started.load(Ordering::SeqCst) < count {
-                tokio::task::yield_now().await;
-            }
-        };
-        patiently(wait).await;
-    }
-}
-
-fn routes(dispatch: Dispatch) -> (Routes, Gate) {
-    let gate = Gate { permits: Arc::new(Semaphore::new(0)), started: Arc::default() };
-    let mut routes = Routes::new("t.T");
-    routes.unary(
-        ECHO,
-        |request: Request<Bytes>| async move { Ok(Response::new(request.into_inner())) },
-    );
-    let in_handler = gate.clone();
-    routes.unary(GATE, move |request: Request<Bytes>| {
-        let gate = in_handler.clone();
-        async move {
-            gate.started.fetch_add(1, Ordering::SeqCst);
-            gate.permits.acquire().await.expect("never closed").forget();
-            Ok(Response::new(request.into_inner()))
-        }
-    });
-    for method in ["Echo", "Gate"] {
-        routes.dispatch(method, dispatch);
-    }
-    (routes, gate)
-}
-
-async fn patiently<T>(work: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, work).await.expect("it happens")
-}
 
 // -- the end --------------------------------------------------------------------------------------
 

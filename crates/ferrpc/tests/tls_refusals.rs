@@ -10,7 +10,6 @@ mod warnings;
 use std::io::Read;
 use std::net::TcpListener;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use certificates::{Authority, Issued};
@@ -23,7 +22,7 @@ use ferrpc::{Channel, Code, Request, Response, Status};
 use rcgen::date_time_ymd;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use support::{ECHO, until};
+use support::{ECHO, request, until};
 use warnings::Warnings;
 
 async fn serve(issued: &Issued, auth: ClientAuth) -> (Server, String) {
@@ -46,12 +45,6 @@ fn channel(target: &str, roots: &Authority, client: Option<&Issued>) -> ChannelB
     }
     let credentials = ChannelCredentials::tls(tls.build().expect("roots"));
     Channel::builder(target).credentials(credentials)
-}
-
-fn request() -> Request<Bytes> {
-    let mut request = Request::new(Bytes::new());
-    request.set_timeout(Duration::from_secs(20));
-    request
 }
 
 async fn ask(channel: ChannelBuilder) -> Result<Response<Bytes>, Status> {

@@ -25,7 +25,7 @@ use ferrpc::{Channel, Code, Request, Response, Status};
 use rustls::SignatureScheme;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use support::ECHO;
+use support::{ECHO, request};
 use tokio::sync::Notify;
 
 /// Has the key; counts what it is asked for.
@@ -158,12 +158,6 @@ fn to(target: &str, authority: &Authority, identity: Option<Identity>) -> Channe
     }
     let credentials = ChannelCredentials::tls(tls.build().expect("roots"));
     Channel::builder(target).credentials(credentials)
-}
-
-fn request() -> Request<Bytes> {
-    let mut request = Request::new(Bytes::new());
-    request.set_timeout(Duration::from_secs(20));
-    request
 }
 
 async fn ask(channel: ChannelBuilder) -> Result<Bytes, Status> {

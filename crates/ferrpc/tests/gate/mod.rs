@@ -30,6 +30,17 @@ pub(crate) struct Gate {
     pub(crate) started: Arc<AtomicUsize>,
 }
 
+impl Gate {
+    pub(crate) async fn until_started(&self, count: usize) {
+        let wait = async {
+            while self.started.load(Ordering::SeqCst) < count {
+                tokio::task::yield_now().await;
+            }
+        };
+        patiently(wait).await;
+    }
+}
+
 pub(crate) fn routes(dispatch: Dispatch) -> (Routes, Gate) {
     let gate = Gate { permits: Arc::new(Semaphore::new(0)), started: Arc::default() };
     let mut routes = Routes::new("t.T");

@@ -12,13 +12,20 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use ferrpc::{Cardinality, Code, Encoding, EncodingSet, Metadata, Method, Status, codec};
+use ferrpc::{Cardinality, Code, Encoding, EncodingSet, Metadata, Method, Request, Status, codec};
 use ferrpc_core::transport::{CallId, CallLimits, Config, Event, Message, SendState};
 use ferrpc_core::{Time, Transport, http2};
 use futures_core::Stream;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
+
+/// An empty request whose call does not wait for ever.
+pub fn request() -> Request<Bytes> {
+    let mut request = Request::new(Bytes::new());
+    request.set_timeout(Duration::from_secs(20));
+    request
+}
 
 /// What a test may tell the server, for all its connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
