@@ -30,6 +30,8 @@ class Driver:
         self.calls = {}
         #: Those that somebody waits for, which are kept alive.
         self.waited = {}
+        #: Those that go on without anybody who holds them.
+        self.held = {}
         self._connections = []
         #: What is to be sent will be, this turn of the loop.
         self.scheduled = False
@@ -88,6 +90,7 @@ class Driver:
             connection.abandon()
         self._connections.clear()
         self.waited.clear()
+        self.held.clear()
         for reference in list(self.calls.values()):
             call = reference()
             if call is not None:
