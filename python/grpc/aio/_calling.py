@@ -38,7 +38,6 @@ _REPRESENTATION = (
 _CANCELLED = StatusCode.CANCELLED.value[0]
 INTERNAL = StatusCode.INTERNAL.value[0]
 SERIALIZING = "Exception serializing request!"
-_INVALID_METADATA = "Invalid metadata"
 _DESERIALIZING = "Exception deserializing response!"
 
 # The events of a call.
@@ -141,8 +140,8 @@ class Call(Generic[RequestType, ResponseType]):
         if type(engine) is not _ferrpc.LoopCall:
             events.forget(tag)
             self._end = engine
-            if engine.details == _INVALID_METADATA:
-                self._failure = cygrpc.ExecuteBatchError(_INVALID_METADATA)
+            if engine.is_invalid_metadata:
+                self._failure = cygrpc.ExecuteBatchError(engine.details)
             return
         self._engine = engine
         driver.calls[tag] = reference

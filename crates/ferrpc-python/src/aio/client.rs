@@ -21,7 +21,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
 
 use super::queue::{LoopQueue, Queue};
-use crate::client::{Channel, Ended, Local, Method, number, options};
+use crate::client::{Channel, Ended, Local, Method, number};
 use crate::metadata;
 
 /// A channel as an event loop holds it. Made and used in the loop's thread.
@@ -84,8 +84,9 @@ impl LoopChannel {
         unary: bool,
     ) -> PyResult<Py<PyAny>> {
         let message = request.map(Bytes::copy_from_slice);
-        let options = options(timeout, metadata, wait_for_ready, compression, message)?;
-        let (mut options, channel) = match (options, self.channel.get().channel()) {
+        let channel = self.channel.get();
+        let options = channel.options(timeout, metadata, wait_for_ready, compression, message)?;
+        let (mut options, channel) = match (options, channel.channel()) {
             (Ok(options), Ok(channel)) => (options, channel),
             (Err(ended), _) | (_, Err(ended)) => return Ok(Py::new(py, ended)?.into_any()),
         };
