@@ -281,6 +281,11 @@ impl LoopCall {
         inner.call.outcome().as_ref().map(Ended::of_call)
     }
 
+    /// Whether the call ended and nothing that came remains to be read.
+    fn is_drained(&self) -> bool {
+        self.inner.get().is_none_or(|inner| inner.call.drained().is_some())
+    }
+
     /// Sends a message: True if it went, False if the call is over, None if there is no room yet:
     /// then `send_again` is to be called when there is.
     fn send(&self, message: &[u8]) -> Option<bool> {
@@ -304,8 +309,13 @@ impl LoopCall {
     /// Ends the call; false if it was over.
     fn cancel(&self, code: u32, details: String) -> bool {
         let Some(inner) = self.inner.get() else { return false };
-        let code = i32::try_from(code).ok().and_then(|code| Code::try_from(code).ok());
-        inner.call.cancel(Status::new(code.unwrap_or(Code::Unknown), details))
+        inner.call.cancel(status(code, details))
+    }
+
+    /// Ends the call and drops what was not read; false if it was over and read to its end.
+    fn cancel_unread(&self, code: u32, details: String) -> bool {
+        let Some(inner) = self.inner.get() else { return false };
+        inner.call.cancel_unread(status(code, details))
     }
 
     /// Whether it has one response.
@@ -326,6 +336,11 @@ impl Inner {
             }
         }
     }
+}
+
+fn status(code: u32, details: String) -> Status {
+    let code = i32::try_from(code).ok().and_then(|code| Code::try_from(code).ok());
+    Status::new(code.unwrap_or(Code::Unknown), details)
 }
 
 fn in_child() -> Ended {
