@@ -146,8 +146,6 @@ class Call(Generic[RequestType, ResponseType]):
             return
         self._engine = engine
         driver.calls[tag] = reference
-        if not driver.scheduled:
-            driver.soon()
 
     # -- events ------------------------------------------------------------------------------------
 
@@ -243,7 +241,6 @@ class Call(Generic[RequestType, ResponseType]):
             return False
         self._cancelled = cancelled
         self._finish(End(code, details))
-        self._driver.soon()
         return True
 
     def cancelled(self) -> bool:
