@@ -145,8 +145,6 @@ class Call(Generic[RequestType, ResponseType]):
             return
         self._engine = engine
         driver.calls[tag] = reference
-        if not driver.scheduled:
-            driver.soon()
 
     # -- events ------------------------------------------------------------------------------------
 
@@ -250,7 +248,6 @@ class Call(Generic[RequestType, ResponseType]):
             return False
         self._cancelled = cancelled
         self._finish(End(code, details))
-        self._driver.soon()
         return True
 
     def _cut(self, code, details):
@@ -354,7 +351,6 @@ class Call(Generic[RequestType, ResponseType]):
         if response is None:
             end = End(INTERNAL, _DESERIALIZING)
             self._cut(INTERNAL, _DESERIALIZING)
-            self._driver.soon()
             if self._end is None:
                 self._finish(end)
             self._end = end
