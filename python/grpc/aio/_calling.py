@@ -39,7 +39,6 @@ _REPRESENTATION = (
 _CANCELLED = StatusCode.CANCELLED.value[0]
 INTERNAL = StatusCode.INTERNAL.value[0]
 SERIALIZING = "Exception serializing request!"
-_INVALID_METADATA = "Invalid metadata"
 _DESERIALIZING = "Exception deserializing response!"
 
 # The events of a call.
@@ -51,6 +50,7 @@ class End:
     """How a call ended, where that was decided here rather than by the engine."""
 
     message = None
+    is_invalid_metadata = False
 
     def __init__(self, code, details):
         self.code = code
@@ -151,8 +151,9 @@ class Call(Generic[RequestType, ResponseType]):
         engine = None
         if streams[0]:
             request = None
-        elif serializer is not None:
-            request = _common.serialize(request, serializer)
+        else:
+            if serializer is not None:
+                request = _common.serialize(request, serializer)
             if request is None:
                 engine = End(INTERNAL, SERIALIZING)
         events = driver.events
@@ -175,16 +176,14 @@ class Call(Generic[RequestType, ResponseType]):
                 events.forget(tag)
                 raise
         if type(engine) is not _ferrpc.LoopCall:
-            if engine.details == _INVALID_METADATA:
-                self._failure = cygrpc.ExecuteBatchError(_INVALID_METADATA)
+            if engine.is_invalid_metadata:
+                self._failure = cygrpc.ExecuteBatchError(engine.details)
             engine = _Stillborn(engine)
             events.queue.push(tag, _ENDED)
         self._engine = engine
         driver.calls[tag] = reference
         if not streams[0]:
             driver.held[tag] = self
-        if not driver.scheduled:
-            driver.soon()
 
     # -- events ------------------------------------------------------------------------------------
 
@@ -289,7 +288,6 @@ class Call(Generic[RequestType, ResponseType]):
             return False
         self._cancelled = cancelled
         self._finish(End(code, details))
-        self._driver.soon()
         return True
 
     def _cut(self, code, details):
@@ -392,7 +390,6 @@ class Call(Generic[RequestType, ResponseType]):
         if response is None:
             end = End(INTERNAL, _DESERIALIZING)
             self._cut(INTERNAL, _DESERIALIZING)
-            self._driver.soon()
             if self._end is None:
                 self._finish(end)
             self._end = end

@@ -157,7 +157,6 @@ class StreamResponse(Call[RequestType, ResponseType]):
                 self._turn += 1
                 if self._turn == _TURN:
                     self._turn = 0
-                    self._driver.soon()
                     await asyncio.sleep(0)
                 deserializer = self._deserializer
                 return message if deserializer is None else self._deserialized(message)

@@ -518,6 +518,6 @@ impl fmt::Debug for RawUnary {
 
 impl Drop for RawCall {
     fn drop(&mut self) {
-        self.call.drop_from_anywhere();
+        self.call.cancel(Status::new(Code::Cancelled, "the call was dropped"));
     }
 }
