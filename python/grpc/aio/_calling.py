@@ -10,6 +10,7 @@ or an iterator of them, and nobody has begun to read. Any other call that is dro
 """
 
 import asyncio
+import contextvars
 import logging
 import time
 import weakref
@@ -210,17 +211,21 @@ class Call(Generic[RequestType, ResponseType]):
         driver.events.forget(self._tag)
         driver.calls.pop(self._tag, None)
         driver.held.pop(self._tag, None)
-        if self._receivers:
-            self._wake(self._receivers)
-        if self._senders:
-            self._wake(self._senders)
-        if self._consumer is not None:
-            self._consumer.cancel()
-        callbacks = self._callbacks
-        if callbacks is not None:
-            self._callbacks = None
-            for callback in callbacks:
-                call_back(callback, self)
+        try:
+            # Before whoever waits for the end goes on.
+            callbacks = self._callbacks
+            if callbacks is not None:
+                self._callbacks = None
+                driver.may_run_inside()
+                for callback, context in callbacks:
+                    context.run(call_back, callback, self)
+        finally:
+            if self._receivers:
+                self._wake(self._receivers)
+            if self._senders:
+                self._wake(self._senders)
+            if self._consumer is not None:
+                self._consumer.cancel()
 
     def _lost(self):
         """The loop is closed: nobody will ever hear of it."""
@@ -303,10 +308,13 @@ class Call(Generic[RequestType, ResponseType]):
     def add_done_callback(self, callback) -> None:
         if self._end is not None:
             callback(self)
-        elif self._callbacks is None:
-            self._callbacks = [callback]
+            return
+        # What tells of the end is called in a context that has nothing to do with this call.
+        kept = callback, contextvars.copy_context()
+        if self._callbacks is None:
+            self._callbacks = [kept]
         else:
-            self._callbacks.append(callback)
+            self._callbacks.append(kept)
 
     def time_remaining(self):
         return None if self._deadline is None else max(self._deadline - time.time(), 0)

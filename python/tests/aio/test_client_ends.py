@@ -160,7 +160,7 @@ def test_a_call_that_waits_for_its_reader_is_not_held(target, begun):
         gone = weakref.ref(call)
         del call
         gc.collect()
-        assert gone() is None and not methods.channel._driver.calls
+        assert gone() is None and not methods.channel._driven().calls
 
     run(main, target)
 
