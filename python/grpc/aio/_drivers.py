@@ -80,7 +80,8 @@ class Drivers:
                 pass
             if not driver.loop.is_running():
                 driver.channel.close()
-        self.first.close()
+        if all(driver.channel is not self.first for driver in self._all):
+            self.first.close()
 
     def forget(self):
         """Leaves the connections to the engine, in any thread: nobody calls any more."""

@@ -149,10 +149,12 @@ class Events:
             self._draining = within
 
     def read_anew(self):
-        """By another handle of the loop's."""
+        """By other handles of the loop's."""
         reader = self._reader and self._reader()
         if reader is not None:
             self._loop().add_reader(self.queue.fileno(), reader)
+        # The queue rings no more while it is being drained.
+        self._loop().call_soon(self.drain, False)
 
     def close(self):
         """The loop is gone."""
