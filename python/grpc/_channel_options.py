@@ -79,6 +79,8 @@ class Options:
                 primary = _text(value)
             elif name == "grpc.secondary_user_agent":
                 secondary = _text(value)
+            elif name.startswith("ferrpc."):
+                self._limit(name, int(value))
             elif name in _MISSED and name not in _said:
                 _said.add(name)
                 _LOGGER.warning("The channel option %s has no effect yet", name)
@@ -89,6 +91,16 @@ class Options:
         elif self._proxy:
             self.engine["proxy"] = self._proxy
         self.user_agent = _user_agent(primary, secondary)
+
+    def _limit(self, name, value):
+        """A limit of the engine's: docs/limits.md."""
+        from grpc import _ferrpc
+
+        if _ferrpc.ClientChannel.has_limit(name.removeprefix("ferrpc.")):
+            self.engine[name] = value
+        elif name not in _said:
+            _said.add(name)
+            _LOGGER.warning("The channel option %s has no effect", name)
 
     def secure(self, secured):
         """Adds what a channel is secured by, a `grpc._credentials.Secured` or None."""

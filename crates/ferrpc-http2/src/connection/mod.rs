@@ -29,8 +29,10 @@ mod drain;
 mod headers;
 mod memo;
 mod receive;
+mod room;
 mod send;
 mod timers;
+mod work;
 
 use std::collections::VecDeque;
 
@@ -47,6 +49,7 @@ pub use accounts::Accounts;
 use drain::Drain;
 use memo::BlockMemo;
 use receive::Reader;
+use work::StartWaits;
 
 /// What the peer sent, or what became of a stream.
 #[derive(Debug)]
@@ -109,6 +112,8 @@ pub enum Event<'a> {
     },
     /// More streams may be opened than before.
     StreamsAvailable,
+    /// Requests may be served that had to wait, see [`Connection::may_start`].
+    MayStart,
     /// No new streams should be opened: GOAWAY was sent or received.
     Draining,
     /// The connection is over; streams that were open are lost. The last event.
@@ -184,8 +189,12 @@ pub struct Connection {
     ready: VecDeque<StreamKey>,
     /// Bytes in the queues of all streams.
     queued: usize,
-    /// Streams whose users wait because of the connection's buffer.
-    blocked: VecDeque<StreamKey>,
+    /// Those of them that could be sent as far as their streams' credit goes.
+    sendable: usize,
+    /// Streams whose users wait because there is enough output.
+    crowd: VecDeque<StreamKey>,
+    /// Streams without credit whose users wait because there is too much without credit.
+    short: VecDeque<StreamKey>,
     /// Acknowledgements written since output was last handed out.
     pending_acks: u32,
     /// Bytes of header lists held for open streams.
@@ -200,6 +209,7 @@ pub struct Connection {
     drain: Drain,
     timers: timers::Timers,
     wants_streams: bool,
+    start_waits: StartWaits,
     closed: Option<CloseCause>,
 }
 
@@ -225,6 +235,7 @@ struct RemoteSettings {
 #[derive(Debug)]
 struct Budgets {
     early_resets: Bucket,
+    starts: Bucket,
     induced_resets: Bucket,
     empty_frames: Bucket,
     idle_frames: Bucket,
@@ -278,7 +289,9 @@ impl Connection {
             open_frame: None,
             ready: VecDeque::new(),
             queued: 0,
-            blocked: VecDeque::new(),
+            sendable: 0,
+            crowd: VecDeque::new(),
+            short: VecDeque::new(),
             pending_acks: 0,
             held_headers: 0,
             events: VecDeque::new(),
@@ -286,6 +299,7 @@ impl Connection {
             stray_frames: 0,
             budgets: Budgets {
                 early_resets: Bucket::new(limits.early_resets, now),
+                starts: Bucket::new(limits.starts, now),
                 induced_resets: Bucket::new(limits.induced_resets, now),
                 empty_frames: Bucket::new(limits.empty_frames, now),
                 idle_frames: Bucket::new(limits.idle_frames, now),
@@ -299,6 +313,7 @@ impl Connection {
             drain: Drain::No,
             timers: timers::Timers::new(now, limits),
             wants_streams: false,
+            start_waits: StartWaits::No,
             closed: None,
             config,
         };
@@ -405,8 +420,10 @@ impl Connection {
         }
         self.closed = Some(cause);
         self.ready.clear();
-        self.blocked.clear();
+        self.crowd.clear();
+        self.short.clear();
         self.queued = 0;
+        self.sendable = 0;
         self.streams = Store::default();
         self.peer_streams = 0;
         self.held_headers = 0;

@@ -8,7 +8,7 @@ use ferrpc::blocking::{self, RawMethod, RawOptions};
 use ferrpc::client::{BackoffConfig, ChannelBuilder, ConnectivityState, Proxy};
 use ferrpc::resolver::Target;
 use ferrpc::{Cardinality, Code, Encoding};
-use ferrpc_core::http2::Keepalive;
+use ferrpc_core::http2::{Keepalive, Limits, Window};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
@@ -61,6 +61,9 @@ struct Settings {
     max_receive: usize,
     max_send: usize,
     max_metadata: Option<u32>,
+    limits: Limits,
+    max_held: Option<usize>,
+    window: Window,
     compression: Encoding,
     spin: Duration,
     backoff: BackoffConfig,
@@ -84,6 +87,9 @@ impl Channel {
             max_receive: DEFAULT_MAX_RECEIVE,
             max_send: usize::MAX,
             max_metadata: None,
+            limits: Limits::default(),
+            max_held: None,
+            window: Window::default(),
             compression: Encoding::Identity,
             spin: DEFAULT_SPIN,
             backoff: BackoffConfig::default(),
@@ -98,6 +104,12 @@ impl Channel {
         }
         let channel = Arc::new(Local::new(settings.build()));
         Ok(Self { settings, state: Mutex::new(State { channel, closed: false }) })
+    }
+
+    /// Whether "ferrpc." and this is an option of channels.
+    #[staticmethod]
+    fn has_limit(name: &str) -> bool {
+        LIMITS.contains(&name) || Limits::NAMES.contains(&name)
     }
 
     /// A unary call, waited for: the response's bytes if all went well (and `whole` is false),
@@ -300,9 +312,32 @@ impl Settings {
             "initial_backoff" => self.backoff.initial = time()?,
             "min_connect" => self.backoff.min_connect_timeout = time()?,
             "max_backoff" => self.backoff.max = time()?,
-            other => return Err(PyValueError::new_err(format!("no option {other}"))),
+            other => {
+                let known = match other.strip_prefix("ferrpc.") {
+                    Some(limit) => self.set_limit(limit, value.extract()?),
+                    None => false,
+                };
+                if !known {
+                    return Err(PyValueError::new_err(format!("no option {other}")));
+                }
+            }
         }
         Ok(())
+    }
+
+    /// Sets a limit of ours, "ferrpc." taken off its name: see docs/limits.md.
+    fn set_limit(&mut self, name: &str, value: i64) -> bool {
+        let most = u64::try_from(value).unwrap_or(u64::MAX);
+        let count = u32::try_from(most).unwrap_or(u32::MAX);
+        match name {
+            "max_held_messages" => {
+                self.max_held = Some(usize::try_from(most).unwrap_or(usize::MAX))
+            }
+            "max_window" => self.window = Window::Auto { max: count },
+            "window" => self.window = Window::Fixed(count),
+            _ => return self.limits.set(name, most),
+        }
+        true
     }
 
     fn build(&self) -> Result<blocking::Channel, String> {
@@ -314,7 +349,12 @@ impl Settings {
             .backoff(self.backoff)
             .keepalive(self.keepalive)
             .proxy(self.proxy.clone())
+            .limits(self.limits.clone())
+            .window(self.window)
             .spin(self.spin);
+        if let Some(bytes) = self.max_held {
+            builder = builder.max_held_messages(bytes);
+        }
         if let Some(credentials) = &self.credentials {
             builder = builder.credentials(credentials.engine()?);
         }
@@ -384,6 +424,9 @@ pub(crate) const fn number(state: ConnectivityState) -> u32 {
         ConnectivityState::Shutdown => 4,
     }
 }
+
+/// Those of [`Settings::set_limit`] that are not the engine's [`Limits`].
+const LIMITS: [&str; 3] = ["max_held_messages", "max_window", "window"];
 
 /// gRPC's default in all languages.
 const DEFAULT_MAX_RECEIVE: usize = 4 << 20;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ferrpc::Encoding;
 use ferrpc::server::ServerBuilder;
-use ferrpc_core::http2::{Keepalive, PingPolicy};
+use ferrpc_core::http2::{Keepalive, Limits, PingPolicy, Window};
 
 /// One option: the arguments that are numbers.
 pub(crate) struct Options {
@@ -49,14 +49,18 @@ impl Options {
             "grpc.max_connection_age_ms" => self.age = finite(value),
             "grpc.max_connection_age_grace_ms" => self.age_grace = finite(value),
             "ferrpc.submit_per_call" => self.submit_per_call = value != 0,
-            _ => self.builder = built(self.builder, key, value),
+            _ => match key.strip_prefix("ferrpc.") {
+                Some(own) => self.builder = limited(self.builder, own, value),
+                None => self.builder = built(self.builder, key, value),
+            },
         }
         self
     }
 
     /// Whether an option means something here.
     pub(crate) fn knows(key: &str) -> bool {
-        KNOWN.contains(&key)
+        let limit = |own| LIMITS.contains(&own) || Limits::NAMES.contains(&own);
+        KNOWN.contains(&key) || key.strip_prefix("ferrpc.").is_some_and(limit)
     }
 
     /// The builder with all of them.
@@ -93,6 +97,34 @@ fn built(builder: ServerBuilder, key: &str, value: i64) -> ServerBuilder {
         _ => builder,
     }
 }
+
+/// Sets a limit of ours, "ferrpc." taken off its name: see docs/limits.md.
+fn limited(mut builder: ServerBuilder, name: &str, value: i64) -> ServerBuilder {
+    match name {
+        "max_connections" => builder.max_connections(size(value)),
+        "max_handlers" => builder.max_handlers(size(value)),
+        "max_handlers_per_connection" => builder.max_handlers_per_connection(size(value)),
+        "max_held_messages" => builder.max_held_messages(size(value)),
+        "max_window" => builder.window(Window::Auto { max: unsigned(value) }),
+        "overload_pushback_ms" => builder.overload_pushback(milliseconds(value)),
+        "window" => builder.window(Window::Fixed(unsigned(value))),
+        _ => {
+            builder.limits_mut().set(name, u64::try_from(value).unwrap_or(u64::MAX));
+            builder
+        }
+    }
+}
+
+/// Those of [`limited`] that are not the engine's [`Limits`].
+const LIMITS: [&str; 7] = [
+    "max_connections",
+    "max_handlers",
+    "max_handlers_per_connection",
+    "max_held_messages",
+    "max_window",
+    "overload_pushback_ms",
+    "window",
+];
 
 /// The algorithm of `grpc.Compression`.
 pub(crate) const fn encoding(algorithm: i64) -> Encoding {

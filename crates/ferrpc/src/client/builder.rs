@@ -203,6 +203,19 @@ impl ChannelBuilder {
         self
     }
 
+    /// The same, to change some of them.
+    pub const fn limits_mut(&mut self) -> &mut Limits {
+        &mut self.config.transport.http2.limits
+    }
+
+    /// Bytes of responses that wait for their readers, on one connection. Beyond it messages larger
+    /// than a call's window arrive one at a time, those that somebody waits for first. By default
+    /// 64 MiB.
+    pub const fn max_held_messages(mut self, bytes: usize) -> Self {
+        self.config.transport.max_held_messages = bytes;
+        self
+    }
+
     /// The largest frame taken, in bytes: 16,384 (the default) to 16,777,215.
     pub const fn max_frame_size(mut self, bytes: u32) -> Self {
         self.config.transport.http2.max_frame_size = bytes;

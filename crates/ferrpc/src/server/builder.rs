@@ -213,7 +213,14 @@ impl ServerBuilder {
         self
     }
 
-    /// Bytes of requests that wait for their handlers, on one connection. By default 64 MiB.
+    /// The same, to change some of them.
+    pub const fn limits_mut(&mut self) -> &mut Limits {
+        &mut self.http2.limits
+    }
+
+    /// Bytes of requests that wait for their handlers, on one connection. Beyond it messages larger
+    /// than a call's window arrive one at a time, those that a handler waits for first. By default
+    /// 64 MiB.
     pub const fn max_held_messages(mut self, bytes: usize) -> Self {
         self.max_held_messages = bytes;
         self
