@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use ferrpc::blocking::{Origin, Outcome, Unary};
 use ferrpc::{Code, Metadata};
 use pyo3::prelude::*;
@@ -21,8 +20,6 @@ pub(crate) struct Ended {
     details: String,
     initial: Metadata,
     trailing: Metadata,
-    /// The serialised `google.rpc.Status`.
-    rich: Bytes,
     message: Option<Py<PyBytes>>,
 }
 
@@ -34,7 +31,7 @@ impl Ended {
     }
 
     fn trailing_metadata<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
-        metadata::trailing_to_python(py, &self.trailing, &self.rich)
+        metadata::to_python(py, &self.trailing)
     }
 
     /// The response of a blocking unary call.
@@ -52,7 +49,6 @@ impl Ended {
             details: details.into(),
             initial: Metadata::new(),
             trailing: Metadata::new(),
-            rich: Bytes::new(),
             message: None,
         }
     }
@@ -81,7 +77,6 @@ impl Ended {
             details,
             initial: Metadata::new(),
             trailing: status.metadata().clone(),
-            rich: status.details().clone(),
             message: None,
         }
     }
