@@ -12,6 +12,7 @@ mod metadata_limits;
 mod protoc;
 mod runtime;
 mod server;
+mod trace;
 
 use pyo3::prelude::*;
 
@@ -19,6 +20,7 @@ use pyo3::prelude::*;
 #[pymodule]
 fn _ferrpc(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    trace::install();
     runtime::register(module)?;
     aio::register(module)?;
     client::register(module)?;
