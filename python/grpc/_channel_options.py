@@ -12,7 +12,8 @@ _LOGGER = logging.getLogger("grpc")
 _ENGINE = {
     "grpc.max_receive_message_length": "max_receive",
     "grpc.max_send_message_length": "max_send",
-    "grpc.absolute_max_metadata_size": "max_metadata",
+    "grpc.max_metadata_size": "soft_metadata",
+    "grpc.absolute_max_metadata_size": "hard_metadata",
     "grpc.default_compression_algorithm": "compression",
     "grpc.initial_reconnect_backoff_ms": "initial_backoff",
     "grpc.min_reconnect_backoff_ms": "min_connect",

@@ -20,6 +20,7 @@ use super::fork::Local;
 use super::waiting;
 use crate::credentials::{ChannelCredentials, Shared};
 use crate::metadata::{self, Refused};
+use crate::metadata_limits::MetadataLimits;
 
 /// A method of a service: its path, and whether requests and responses are streams.
 #[pyclass(frozen, name = "ClientMethod", module = "grpc._ferrpc")]
@@ -60,7 +61,7 @@ struct Settings {
     authority: Option<String>,
     max_receive: usize,
     max_send: usize,
-    max_metadata: Option<u32>,
+    metadata: MetadataLimits,
     limits: Limits,
     max_held: Option<usize>,
     window: Window,
@@ -88,7 +89,7 @@ impl Channel {
             authority: None,
             max_receive: DEFAULT_MAX_RECEIVE,
             max_send: usize::MAX,
-            max_metadata: None,
+            metadata: MetadataLimits::default(),
             limits: Limits::default(),
             max_held: None,
             window: Window::default(),
@@ -330,9 +331,8 @@ impl Settings {
             "idle_timeout" => self.idle = finite(value)?,
             "max_receive" => self.max_receive = size()?,
             "max_send" => self.max_send = size()?,
-            "max_metadata" => {
-                self.max_metadata = Some(u32::try_from(size()?).unwrap_or(u32::MAX));
-            }
+            "soft_metadata" => self.metadata.set_soft(value.extract()?),
+            "hard_metadata" => self.metadata.set_hard(value.extract()?),
             "compression" => self.compression = encoding(value.extract()?)?,
             "encodings" => self.encodings = encodings(value.extract()?),
             "spin_us" => {
@@ -375,12 +375,15 @@ impl Settings {
             .whole_user_agent(&self.user_agent)
             .max_receive_message(self.max_receive)
             .max_send_message(self.max_send)
+            // Before those that set one of them.
+            .limits(self.limits.clone())
+            .max_metadata_size(self.metadata.hard())
+            .soft_metadata_size(self.metadata.soft())
             .compression(self.encodings.or_identity(self.compression))
             .accept_compressed(self.encodings)
             .backoff(self.backoff)
             .keepalive(self.keepalive)
             .proxy(self.proxy.clone())
-            .limits(self.limits.clone())
             .window(self.window)
             .spin(self.spin);
         if let Some(bytes) = self.max_held {
@@ -400,9 +403,6 @@ impl Settings {
         }
         if let Some(observer) = crate::trace::of_client() {
             builder = builder.observer(observer);
-        }
-        if let Some(size) = self.max_metadata {
-            builder = builder.max_metadata_size(size);
         }
         builder.build_blocking().map_err(|error| error.to_string())
     }

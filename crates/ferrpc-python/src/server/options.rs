@@ -7,12 +7,14 @@ use ferrpc::server::ServerBuilder;
 use ferrpc_core::http2::{Keepalive, Limits, PingPolicy, Window};
 
 use crate::client::encodings;
+use crate::metadata_limits::MetadataLimits;
 
 /// One option: the arguments that are numbers.
 pub(crate) struct Options {
     builder: ServerBuilder,
     keepalive: Keepalive,
     pings: PingPolicy,
+    metadata: MetadataLimits,
     age: Option<Duration>,
     age_grace: Option<Duration>,
     /// One submission per call.
@@ -26,6 +28,7 @@ impl Options {
             builder: builder.reuse_port(true),
             keepalive: DEFAULT_KEEPALIVE,
             pings: DEFAULT_PINGS,
+            metadata: MetadataLimits::default(),
             age: None,
             age_grace: None,
             submit_per_call: false,
@@ -50,6 +53,8 @@ impl Options {
             "grpc.http2.max_ping_strikes" => self.pings.max_strikes = unsigned(value),
             "grpc.max_connection_age_ms" => self.age = finite(value),
             "grpc.max_connection_age_grace_ms" => self.age_grace = finite(value),
+            "grpc.max_metadata_size" => self.metadata.set_soft(value),
+            "grpc.absolute_max_metadata_size" => self.metadata.set_hard(value),
             "ferrpc.submit_per_call" => self.submit_per_call = value != 0,
             _ => match key.strip_prefix("ferrpc.") {
                 Some(own) => self.builder = limited(self.builder, own, value),
@@ -67,7 +72,12 @@ impl Options {
 
     /// The builder with all of them.
     pub(crate) fn finish(self) -> ServerBuilder {
-        let builder = self.builder.keepalive(self.keepalive).ping_policy(self.pings);
+        let builder = self
+            .builder
+            .keepalive(self.keepalive)
+            .ping_policy(self.pings)
+            .max_metadata_size(self.metadata.hard())
+            .soft_metadata_size(self.metadata.soft());
         match self.age {
             Some(age) => builder.max_connection_age(age, self.age_grace),
             None => builder,
@@ -84,9 +94,6 @@ fn built(builder: ServerBuilder, key: &str, value: i64) -> ServerBuilder {
         "grpc.max_allowed_incoming_connections" => {
             builder.max_connections(size(value)).refuse_connections(true)
         }
-        // The engine's soft limit is half of the hard one.
-        "grpc.max_metadata_size" => builder.max_metadata_size(unsigned(value.saturating_mul(2))),
-        "grpc.absolute_max_metadata_size" => builder.max_metadata_size(unsigned(value)),
         "grpc.http2.max_frame_size" => {
             builder.max_frame_size(unsigned(value).clamp(1 << 14, (1 << 24) - 1))
         }
