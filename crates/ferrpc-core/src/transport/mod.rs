@@ -63,6 +63,9 @@ pub struct Config {
     /// Whether small messages that arrive together are reported together, as
     /// [`Event::Messages`].
     pub message_runs: bool,
+    /// Server: whether calls of any `:path` are events, rather than those of "/service/method"
+    /// alone. What is no UTF-8 in them is replaced (U+FFFD).
+    pub any_path: bool,
     /// Randomness for jitter; the machines have no other source.
     pub seed: u64,
 }
@@ -149,6 +152,7 @@ pub struct Transport {
     held: usize,
     max_held: usize,
     message_runs: bool,
+    any_path: bool,
     /// Those of `held` that are whole messages.
     unconsumed: usize,
     /// Calls that get no credit because too much is held, in the order in which they began to
@@ -190,6 +194,7 @@ impl Transport {
             held: 0,
             max_held: config.max_held_messages,
             message_runs: config.message_runs,
+            any_path: config.any_path,
             unconsumed: 0,
             starved: VecDeque::new(),
             epoch: 0,
@@ -364,6 +369,7 @@ impl Default for Config {
             max_idle: None,
             max_held_messages: 64 << 20,
             message_runs: false,
+            any_path: false,
             seed: 0,
         }
     }

@@ -21,8 +21,8 @@ pub(super) enum Request {
     Foreign(u16),
 }
 
-/// Reads the headers of a request that is well formed HTTP.
-pub(super) fn read(fields: Fields, accept: EncodingSet) -> Request {
+/// Reads the headers of a request that is well formed HTTP; `any_path` as in [`super::Config`].
+pub(super) fn read(fields: Fields, accept: EncodingSet, any_path: bool) -> Request {
     let mut head = RequestHead {
         path: Arc::default(),
         authority: None,
@@ -79,6 +79,7 @@ pub(super) fn read(fields: Fields, accept: EncodingSet) -> Request {
     head.authority = head.authority.take().or(host);
     match canonical_path(path) {
         Some(path) => head.path = path.into(),
+        None if any_path => head.path = String::from_utf8_lossy(path).into(),
         None => {
             let shown = path.escape_ascii();
             return Request::Refused(Status::unimplemented(format!(

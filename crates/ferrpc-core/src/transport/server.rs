@@ -34,7 +34,7 @@ impl Transport {
         let repeated = known.is_some();
         let request = match known {
             Some(head) => Request::Call(head),
-            None => request::read(fields, self.accept),
+            None => request::read(fields, self.accept, self.any_path),
         };
         match request {
             Request::Call(mut head) => {
