@@ -224,7 +224,8 @@ def _drain(serving, lane):
     take = drain.take
     find_handler = serving.find_handler
     handle = _server._handle_call
-    context = contextvars.Context
+    # What the thread's own code has set, its executor's initializer above all, is there.
+    context = contextvars.copy_context
     while True:
         call = take()
         if call is None:
