@@ -66,12 +66,12 @@ class _Serving:
                 break
             for path, method_handler in handler._method_handlers.items():
                 known.setdefault(path, method_handler)
-        return known
+        return {path: handler for path, handler in known.items() if handler is not None}
 
     def lane_of(self, handler):
         """The number of the queue whose executor runs this handler."""
         pool = getattr(_behavior(handler), "experimental_thread_pool", None)
-        if pool is None:
+        if not isinstance(pool, concurrent.futures.ThreadPoolExecutor):
             return 0
         for lane, known in enumerate(self.pools):
             if known is pool:
@@ -110,8 +110,7 @@ class _Serving:
     def start(self):
         known = self.known_methods()
         routes = [
-            (path, handler.request_streaming, handler.response_streaming, self.lane_of(handler))
-            for path, handler in known.items()
+            (path, *_streams(handler), self.lane_of(handler)) for path, handler in known.items()
         ]
         self.find_handler = self.make_find_handler(known)
         self.engine.start(routes, len(self.pools))
@@ -137,6 +136,14 @@ class _Serving:
                 self.deadline = end
                 self.engine.shutdown(max(end - time.monotonic(), 0.0))
         return event
+
+    def forgotten(self):
+        """Nobody holds the server any more: it ends in a second, as in grpcio."""
+        self.engine.check_process()
+        with self.lock:
+            if self.stage == _STARTED:
+                self.stage = _STOPPING
+                self.engine.forgotten()
 
     def ended(self):
         with self.lock:
@@ -176,13 +183,17 @@ class _Lost:
             self._engine.lost(self._lane)
 
 
+def _streams(handler):
+    """Whether requests and responses stream. A handler is any object; what one lacks, its callers
+    are told."""
+    requests = getattr(handler, "request_streaming", False)
+    return bool(requests), bool(getattr(handler, "response_streaming", False))
+
+
 def _behavior(handler):
-    return (
-        handler.unary_unary
-        or handler.unary_stream
-        or handler.stream_unary
-        or handler.stream_stream
-    )
+    requests, responses = _streams(handler)
+    name = f"{'stream' if requests else 'unary'}_{'stream' if responses else 'unary'}"
+    return getattr(handler, name, None)
 
 
 def _details(call):
@@ -363,7 +374,7 @@ class _Server(grpc.Server):
         state = getattr(self, "_state", None)
         if state is not None:
             try:
-                state.stop(0)
+                state.forgotten()
             except Exception:
                 # In the child of a fork, or while the interpreter ends: there is nothing to stop.
                 pass

@@ -67,6 +67,9 @@ pub struct Config {
     /// Whether small messages that arrive together are reported together, as
     /// [`Event::Messages`].
     pub message_runs: bool,
+    /// Server: whether calls of any `:path` are events, rather than those of "/service/method"
+    /// alone. What is no UTF-8 in them is replaced (U+FFFD).
+    pub any_path: bool,
     /// Randomness for jitter, and for `http2` in place of its own; the machines have no other
     /// source.
     pub seed: u64,
@@ -175,6 +178,7 @@ pub struct Transport {
     counters: Counters,
     held: Held,
     message_runs: bool,
+    any_path: bool,
     /// Times output was handed out: tells whether a call's headers can have left.
     epoch: u64,
     closed: bool,
@@ -212,6 +216,7 @@ impl Transport {
             counters: Counters::default(),
             held: Held::new(config.max_held_messages),
             message_runs: config.message_runs,
+            any_path: config.any_path,
             epoch: 0,
             closed: false,
             now,
@@ -390,6 +395,7 @@ impl Default for Config {
             max_idle: None,
             max_held_messages: 64 << 20,
             message_runs: false,
+            any_path: false,
             seed: 0,
         }
     }

@@ -38,7 +38,7 @@ impl Transport {
             None => {
                 let http2 = &mut self.http2;
                 let grow = |size, more| http2.grow_headers(stream, size, more);
-                request::read(fields, self.accept, grow)
+                request::read(fields, self.accept, self.any_path, grow)
             }
         };
         match self.charge_copies(stream, request) {

@@ -10,6 +10,7 @@
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use ferrpc::server::{DeferredReply, ExternalQueue, Routes};
 use pyo3::prelude::*;
@@ -176,7 +177,7 @@ impl Inner {
     fn shutdown(&self, grace: f64) {
         let (queue, tag) = (Arc::clone(&self.gathered.queue), self.tag);
         let ended = move |()| queue.push(tag, STOPPED);
-        if !self.life.shutdown(Some(grace), ended.clone()) {
+        if !self.life.shutdown(Duration::ZERO, Some(grace), ended.clone()) {
             ended(());
         }
     }

@@ -70,6 +70,7 @@ impl ChannelBuilder {
                 max_idle: None,
                 max_held_messages: MAX_HELD_MESSAGES,
                 message_runs: true,
+                any_path: false,
                 seed: 0,
             },
             limits: CallLimits { max_receive: DEFAULT_MAX_RECEIVE, max_send: usize::MAX },
