@@ -5,6 +5,7 @@ Each wraps one call of the engine, which knows how it ended; nothing is kept twi
 decided here: that a response could not be deserialised, that the program cancelled.
 """
 
+import contextvars
 import copyreg
 import functools
 import logging
@@ -294,6 +295,8 @@ class _Rendezvous(grpc.RpcError, grpc.RpcContext):
             return self._cancelled
 
     def add_callback(self, callback):
+        # It runs in the context that its caller has now.
+        callback = (callback, contextvars.copy_context())
         with self._lock:
             if self._callbacks is not None:
                 self._callbacks.append(callback)
@@ -319,9 +322,9 @@ class _Rendezvous(grpc.RpcError, grpc.RpcContext):
         if telling is not None:
             telling.begun.set()
         try:
-            for callback in callbacks:
+            for callback, context in callbacks:
                 try:
-                    callback()
+                    context.run(callback)
                 except Exception as error:
                     function = getattr(callback, "func", callback)
                     _LOGGER.error("Exception in callback %r: %r", function, error)

@@ -69,8 +69,14 @@ struct Settings {
     credentials: Option<Arc<Shared>>,
     server_name: Option<String>,
     keepalive: Keepalive,
+    /// The other name of the keepalive's timeout.
+    ping_timeout: Option<Duration>,
     proxy: Proxy,
     idle: Option<Duration>,
+    max_frame: Option<u32>,
+    retry_buffer: Option<usize>,
+    /// Why its calls end at once, in grpcio's words.
+    refused: Option<String>,
 }
 
 #[pymethods]
@@ -93,8 +99,12 @@ impl Channel {
             credentials: None,
             server_name: None,
             keepalive: Keepalive::default(),
+            ping_timeout: None,
             proxy: Proxy::from_environment(),
             idle: Some(DEFAULT_IDLE),
+            max_frame: None,
+            retry_buffer: None,
+            refused: None,
         };
         for (name, value) in options {
             settings.set(name.extract()?, &value)?;
@@ -273,6 +283,9 @@ impl Channel {
         if state.closed {
             return Err(Ended::local(Code::Cancelled, "Channel closed!"));
         }
+        if let Some(why) = &self.settings.refused {
+            return Err(Ended::local(Code::InvalidArgument, why.as_str()));
+        }
         if state.channel.get().is_none() {
             state.channel = Arc::new(Local::new(self.settings.build()));
         }
@@ -310,6 +323,7 @@ impl Settings {
             "keepalive_timeout" => {
                 self.keepalive.timeout = finite(value)?.unwrap_or(Duration::MAX);
             }
+            "ping_timeout" => self.ping_timeout = finite(value)?,
             "keepalive_without_calls" => self.keepalive.without_streams = value.is_truthy()?,
             "max_pings_without_data" => {
                 let pings = value.extract::<i64>()?.max(0);
@@ -318,6 +332,16 @@ impl Settings {
             "idle_timeout" => self.idle = finite(value)?,
             "max_receive" => self.max_receive = size()?,
             "max_send" => self.max_send = size()?,
+            "max_frame" => {
+                let bytes = value.extract::<i64>()?.clamp(1 << 14, (1 << 24) - 1);
+                self.max_frame = u32::try_from(bytes).ok();
+            }
+            "retry_buffer" => self.retry_buffer = Some(size()?),
+            "refused" => {
+                let why: String = value.extract()?;
+                self.refused =
+                    Some(format!("Failed to create channel to '{}':{why}", self.target));
+            }
             "max_metadata" => {
                 self.max_metadata = Some(u32::try_from(size()?).unwrap_or(u32::MAX));
             }
@@ -336,6 +360,10 @@ impl Settings {
     }
 
     fn build(&self) -> Result<blocking::Channel, String> {
+        let mut keepalive = self.keepalive;
+        if let Some(timeout) = self.ping_timeout {
+            keepalive.timeout = keepalive.timeout.min(timeout);
+        }
         let mut builder: ChannelBuilder = blocking::Channel::builder(&self.target)
             .whole_user_agent(&self.user_agent)
             .max_receive_message(self.max_receive)
@@ -343,7 +371,7 @@ impl Settings {
             .compression(self.encodings.or_identity(self.compression))
             .accept_compressed(self.encodings)
             .backoff(self.backoff)
-            .keepalive(self.keepalive)
+            .keepalive(keepalive)
             .proxy(self.proxy.clone())
             .spin(self.spin);
         if let Some(credentials) = &self.credentials {
@@ -360,6 +388,12 @@ impl Settings {
         }
         if let Some(observer) = crate::trace::of_client() {
             builder = builder.observer(observer);
+        }
+        if let Some(bytes) = self.max_frame {
+            builder = builder.max_frame_size(bytes);
+        }
+        if let Some(bytes) = self.retry_buffer {
+            builder = builder.retry_buffer(bytes);
         }
         if let Some(size) = self.max_metadata {
             builder = builder.max_metadata_size(size);

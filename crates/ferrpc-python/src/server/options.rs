@@ -12,6 +12,8 @@ use crate::client::encodings;
 pub(crate) struct Options {
     builder: ServerBuilder,
     keepalive: Keepalive,
+    /// The other name of the keepalive's timeout.
+    ping_timeout: Option<Duration>,
     pings: PingPolicy,
     age: Option<Duration>,
     age_grace: Option<Duration>,
@@ -25,6 +27,7 @@ impl Options {
             // As grpcio has it: two servers may share a port unless an option says otherwise.
             builder: builder.reuse_port(true),
             keepalive: DEFAULT_KEEPALIVE,
+            ping_timeout: None,
             pings: DEFAULT_PINGS,
             age: None,
             age_grace: None,
@@ -37,6 +40,7 @@ impl Options {
         match key {
             "grpc.keepalive_time_ms" => self.keepalive.interval = finite(value),
             "grpc.keepalive_timeout_ms" => self.keepalive.timeout = milliseconds(value),
+            "grpc.http2.ping_timeout_ms" => self.ping_timeout = finite(value),
             "grpc.keepalive_permit_without_calls" => {
                 self.keepalive.without_streams = value != 0;
                 self.pings.without_streams = value != 0;
@@ -63,7 +67,11 @@ impl Options {
 
     /// The builder with all of them.
     pub(crate) fn finish(self) -> ServerBuilder {
-        let builder = self.builder.keepalive(self.keepalive).ping_policy(self.pings);
+        let mut keepalive = self.keepalive;
+        if let Some(timeout) = self.ping_timeout {
+            keepalive.timeout = keepalive.timeout.min(timeout);
+        }
+        let builder = self.builder.keepalive(keepalive).ping_policy(self.pings);
         match self.age {
             Some(age) => builder.max_connection_age(age, self.age_grace),
             None => builder,
@@ -127,7 +135,7 @@ fn finite(value: i64) -> Option<Duration> {
 }
 
 /// What acts.
-const KNOWN: [&str; 21] = [
+const KNOWN: [&str; 22] = [
     "ferrpc.submit_per_call",
     "grpc.absolute_max_metadata_size",
     "grpc.compression_enabled_algorithms_bitset",
@@ -136,6 +144,7 @@ const KNOWN: [&str; 21] = [
     "grpc.http2.max_ping_strikes",
     "grpc.http2.max_pings_without_data",
     "grpc.http2.min_ping_interval_without_data_ms",
+    "grpc.http2.ping_timeout_ms",
     "grpc.keepalive_permit_without_calls",
     "grpc.keepalive_time_ms",
     "grpc.keepalive_timeout_ms",
