@@ -14,6 +14,7 @@ import atexit
 import concurrent.futures.thread
 import contextvars
 import logging
+import os
 import threading
 import time
 import weakref
@@ -54,6 +55,7 @@ class _Serving:
         self.thread = None
         self.find_handler = None
         self.keeps_context = bool(dict(options).get(KEEP_CONTEXT))
+        self.is_xds = False
 
     # -- handlers -------------------------------------------------------------------------------
 
@@ -280,8 +282,6 @@ class _Server(grpc.Server):
         compression,
         xds,
     ):
-        if xds:
-            raise NotImplementedError("xDS servers are not supported: use xds=False")
         _server._validate_generic_rpc_handlers(generic_handlers)
         if maximum_concurrent_rpcs is not None and maximum_concurrent_rpcs < 0:
             raise ValueError(
@@ -293,6 +293,7 @@ class _Server(grpc.Server):
             numbers.append(("grpc.default_compression_algorithm", int(compression)))
         self._state = _Serving(thread_pool, interceptors, numbers, maximum_concurrent_rpcs)
         self._state.generic_handlers.extend(generic_handlers)
+        self._state.is_xds = bool(xds)
 
     def add_generic_rpc_handlers(self, generic_rpc_handlers):
         generic_rpc_handlers = tuple(generic_rpc_handlers)
@@ -346,6 +347,12 @@ class _Server(grpc.Server):
                 raise ValueError("the server has already started")
             if state.stage == _STARTED:
                 raise ValueError("Cannot start already-started server!")
+            if state.is_xds and _has_control_plane():
+                # It would serve callers whom the control plane's rules may keep out.
+                raise RuntimeError(
+                    "ferrpc has no xDS: a server with xds=True does not start while "
+                    "GRPC_XDS_BOOTSTRAP or GRPC_XDS_BOOTSTRAP_CONFIG names a control plane"
+                )
             state.start()
 
     def wait_for_termination(self, timeout=None):
@@ -366,6 +373,10 @@ class _Server(grpc.Server):
             except Exception:
                 # In the child of a fork, or while the interpreter ends: there is nothing to stop.
                 pass
+
+
+def _has_control_plane():
+    return any(os.environ.get(f"GRPC_XDS_BOOTSTRAP{rest}") for rest in ("", "_CONFIG"))
 
 
 #: The option that has handlers run in the context of their thread, not in one for each call.

@@ -52,7 +52,7 @@ pub(super) fn dial(
         if connection.shake_hands(give_up) {
             return Ok(connection);
         }
-        if let Some(cause) = &connection.lock().closed {
+        if let Some(cause) = &connection.look().closed {
             let address = address.to_string();
             return Err(match fault.map(|fault| fault.take()) {
                 Some(Some(refusal)) => ConnectError::refused(target, &[(address, refusal)]),

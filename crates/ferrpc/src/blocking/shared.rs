@@ -22,7 +22,7 @@ use ferrpc_core::channel::{Backoff, ConnectivityState};
 use ferrpc_core::{Code, Status, Time};
 
 use super::call::Call;
-use super::connection::Connection;
+use super::connection::{Connection, Wake};
 use super::dial;
 use super::outside::Driver;
 use super::raw::Origin;
@@ -240,6 +240,7 @@ impl Shared {
         state.connecting = false;
         let failed = result.as_ref().err().cloned();
         let driver = state.driver.clone().filter(|_| !state.closed && failed.is_none());
+        let mut wakes = Vec::new();
         let connection = match result {
             Ok(connection) => {
                 state.backoff.reset();
@@ -247,9 +248,9 @@ impl Shared {
                 state.wanted = false;
                 if let Some(driver) = &driver {
                     state.handed_out.push(Arc::clone(&connection));
-                    connection.hand_out(Arc::clone(driver));
+                    wakes = connection.hand_out(Arc::clone(driver));
                 }
-                connection.watch(!state.watchers.is_empty());
+                wakes.extend(connection.watch(!state.watchers.is_empty()));
                 state.current = Some(Arc::clone(&connection));
                 Some(connection)
             }
@@ -270,6 +271,7 @@ impl Shared {
         let closed = state.closed;
         self.tell(&mut state);
         self.resume(state);
+        Wake::all(wakes);
         if let Some(driver) = driver {
             driver.waker.wake_by_ref();
         }
@@ -375,13 +377,13 @@ impl Shared {
         state.last_watcher += 1;
         let id = state.last_watcher;
         state.watchers.push((id, watcher));
-        if let Some(connection) = &state.current {
-            connection.watch(true);
-        }
+        let wakes = state.current.as_ref().map(|connection| connection.watch(true));
         if connect {
             self.want(&mut state);
             self.tell(&mut state);
         }
+        drop(state);
+        Wake::all(wakes.unwrap_or_default());
         id
     }
 
@@ -390,9 +392,9 @@ impl Shared {
         state.watchers.retain(|(watcher, _)| *watcher != id);
         if state.watchers.is_empty() {
             state.wanted = false;
-            if let Some(connection) = &state.current {
-                connection.watch(false);
-            }
+            let wakes = state.current.as_ref().map(|connection| connection.watch(false));
+            drop(state);
+            Wake::all(wakes.unwrap_or_default());
         }
     }
 
