@@ -16,10 +16,9 @@ from grpc import (
     _forks,
     _sending,
 )
+from grpc._ended import End, _InactiveRpcError
 from grpc._rendezvous import (
     _INTERNAL,
-    End,
-    _InactiveRpcError,
     _MultiThreadedRendezvous,
     _Rendezvous,
     _UnaryRendezvous,

@@ -339,8 +339,7 @@ impl Settings {
             "retry_buffer" => self.retry_buffer = Some(size()?),
             "refused" => {
                 let why: String = value.extract()?;
-                self.refused =
-                    Some(format!("Failed to create channel to '{}':{why}", self.target));
+                self.refused = Some(format!("Failed to create channel to '{}':{why}", self.target));
             }
             "max_metadata" => {
                 self.max_metadata = Some(u32::try_from(size()?).unwrap_or(u32::MAX));
