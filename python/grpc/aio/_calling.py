@@ -9,6 +9,7 @@ The loop knows calls by weak references, unless somebody waits: a call that is d
 """
 
 import asyncio
+import contextvars
 import logging
 import time
 import weakref
@@ -97,6 +98,8 @@ class Call(Generic[RequestType, ResponseType]):
     _senders = ()
     _consumer = None
     _failure = None
+    # What its iterator of requests raised.
+    _cause = None
     _engine = None
     _tag = 0
 
@@ -179,8 +182,8 @@ class Call(Generic[RequestType, ResponseType]):
         callbacks = self._callbacks
         if callbacks is not None:
             self._callbacks = None
-            for callback in callbacks:
-                call_back(callback, self)
+            for callback, context in callbacks:
+                context.run(call_back, callback, self)
 
     def _lost(self):
         """The loop is closed: nobody will ever hear of it."""
@@ -263,10 +266,13 @@ class Call(Generic[RequestType, ResponseType]):
     def add_done_callback(self, callback) -> None:
         if self._end is not None:
             callback(self)
-        elif self._callbacks is None:
-            self._callbacks = [callback]
+            return
+        # As a task's callbacks, it sees the context variables of whoever adds it.
+        entry = (callback, contextvars.copy_context())
+        if self._callbacks is None:
+            self._callbacks = [entry]
         else:
-            self._callbacks.append(callback)
+            self._callbacks.append(entry)
 
     def time_remaining(self):
         return None if self._deadline is None else max(self._deadline - time.time(), 0)
@@ -310,7 +316,7 @@ class Call(Generic[RequestType, ResponseType]):
     async def _raise_for_status(self):
         end = await self._until_ended()
         if self._cancelled:
-            raise asyncio.CancelledError()
+            raise asyncio.CancelledError() from self._cause
         if end.code != 0:
             raise self._error(end)
 

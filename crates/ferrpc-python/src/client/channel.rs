@@ -73,8 +73,14 @@ struct Settings {
     credentials: Option<Arc<Shared>>,
     server_name: Option<String>,
     keepalive: Keepalive,
+    /// The other name of the keepalive's timeout.
+    ping_timeout: Option<Duration>,
     proxy: Proxy,
     idle: Option<Duration>,
+    max_frame: Option<u32>,
+    retry_buffer: Option<usize>,
+    /// Why its calls end at once, in grpcio's words.
+    refused: Option<String>,
 }
 
 #[pymethods]
@@ -100,8 +106,12 @@ impl Channel {
             credentials: None,
             server_name: None,
             keepalive: Keepalive::default(),
+            ping_timeout: None,
             proxy: Proxy::from_environment(),
             idle: Some(DEFAULT_IDLE),
+            max_frame: None,
+            retry_buffer: None,
+            refused: None,
         };
         for (name, value) in options {
             settings.set(name.extract()?, &value)?;
@@ -286,6 +296,9 @@ impl Channel {
         if state.closed {
             return Err(Ended::local(Code::Cancelled, "Channel closed!"));
         }
+        if let Some(why) = &self.settings.refused {
+            return Err(Ended::local(Code::InvalidArgument, why.as_str()));
+        }
         if state.channel.get().is_none() {
             state.channel = Arc::new(Local::new(self.settings.build()));
         }
@@ -323,6 +336,7 @@ impl Settings {
             "keepalive_timeout" => {
                 self.keepalive.timeout = finite(value)?.unwrap_or(Duration::MAX);
             }
+            "ping_timeout" => self.ping_timeout = finite(value)?,
             "keepalive_without_calls" => self.keepalive.without_streams = value.is_truthy()?,
             "max_pings_without_data" => {
                 let pings = value.extract::<i64>()?.max(0);
@@ -333,6 +347,15 @@ impl Settings {
             "max_send" => self.max_send = size()?,
             "soft_metadata" => self.metadata.set_soft(value.extract()?),
             "hard_metadata" => self.metadata.set_hard(value.extract()?),
+            "max_frame" => {
+                let bytes = value.extract::<i64>()?.clamp(1 << 14, (1 << 24) - 1);
+                self.max_frame = u32::try_from(bytes).ok();
+            }
+            "retry_buffer" => self.retry_buffer = Some(size()?),
+            "refused" => {
+                let why: String = value.extract()?;
+                self.refused = Some(format!("Failed to create channel to '{}':{why}", self.target));
+            }
             "compression" => self.compression = encoding(value.extract()?)?,
             "encodings" => self.encodings = encodings(value.extract()?),
             "spin_us" => {
@@ -371,6 +394,10 @@ impl Settings {
     }
 
     fn build(&self) -> Result<blocking::Channel, String> {
+        let mut keepalive = self.keepalive;
+        if let Some(timeout) = self.ping_timeout {
+            keepalive.timeout = keepalive.timeout.min(timeout);
+        }
         let mut builder: ChannelBuilder = blocking::Channel::builder(&self.target)
             .whole_user_agent(&self.user_agent)
             .max_receive_message(self.max_receive)
@@ -382,7 +409,7 @@ impl Settings {
             .compression(self.encodings.or_identity(self.compression))
             .accept_compressed(self.encodings)
             .backoff(self.backoff)
-            .keepalive(self.keepalive)
+            .keepalive(keepalive)
             .proxy(self.proxy.clone())
             .window(self.window)
             .spin(self.spin);
@@ -403,6 +430,12 @@ impl Settings {
         }
         if let Some(observer) = crate::trace::of_client() {
             builder = builder.observer(observer);
+        }
+        if let Some(bytes) = self.max_frame {
+            builder = builder.max_frame_size(bytes);
+        }
+        if let Some(bytes) = self.retry_buffer {
+            builder = builder.retry_buffer(bytes);
         }
         builder.build_blocking().map_err(|error| error.to_string())
     }

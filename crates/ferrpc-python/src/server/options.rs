@@ -13,6 +13,8 @@ use crate::metadata_limits::MetadataLimits;
 pub(crate) struct Options {
     builder: ServerBuilder,
     keepalive: Keepalive,
+    /// The other name of the keepalive's timeout.
+    ping_timeout: Option<Duration>,
     pings: PingPolicy,
     metadata: MetadataLimits,
     age: Option<Duration>,
@@ -27,6 +29,7 @@ impl Options {
             // As grpcio has it: two servers may share a port unless an option says otherwise.
             builder: builder.reuse_port(true),
             keepalive: DEFAULT_KEEPALIVE,
+            ping_timeout: None,
             pings: DEFAULT_PINGS,
             metadata: MetadataLimits::default(),
             age: None,
@@ -40,6 +43,7 @@ impl Options {
         match key {
             "grpc.keepalive_time_ms" => self.keepalive.interval = finite(value),
             "grpc.keepalive_timeout_ms" => self.keepalive.timeout = milliseconds(value),
+            "grpc.http2.ping_timeout_ms" => self.ping_timeout = finite(value),
             "grpc.keepalive_permit_without_calls" => {
                 self.keepalive.without_streams = value != 0;
                 self.pings.without_streams = value != 0;
@@ -72,9 +76,13 @@ impl Options {
 
     /// The builder with all of them.
     pub(crate) fn finish(self) -> ServerBuilder {
+        let mut keepalive = self.keepalive;
+        if let Some(timeout) = self.ping_timeout {
+            keepalive.timeout = keepalive.timeout.min(timeout);
+        }
         let builder = self
             .builder
-            .keepalive(self.keepalive)
+            .keepalive(keepalive)
             .ping_policy(self.pings)
             .max_metadata_size(self.metadata.hard())
             .soft_metadata_size(self.metadata.soft());
@@ -166,7 +174,7 @@ fn finite(value: i64) -> Option<Duration> {
 }
 
 /// What acts.
-const KNOWN: [&str; 21] = [
+const KNOWN: [&str; 22] = [
     "ferrpc.submit_per_call",
     "grpc.absolute_max_metadata_size",
     "grpc.compression_enabled_algorithms_bitset",
@@ -175,6 +183,7 @@ const KNOWN: [&str; 21] = [
     "grpc.http2.max_ping_strikes",
     "grpc.http2.max_pings_without_data",
     "grpc.http2.min_ping_interval_without_data_ms",
+    "grpc.http2.ping_timeout_ms",
     "grpc.keepalive_permit_without_calls",
     "grpc.keepalive_time_ms",
     "grpc.keepalive_timeout_ms",

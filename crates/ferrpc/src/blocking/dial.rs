@@ -109,7 +109,6 @@ fn connect(
 }
 
 /// Where an attempt leads.
-#[derive(Debug)]
 enum Destination {
     Direct(Address),
     /// What a proxy is asked for.
@@ -122,6 +121,13 @@ impl fmt::Display for Destination {
             Self::Direct(address) => address.fmt(f),
             Self::ByProxy(destination) => write!(f, "{destination} by way of a proxy"),
         }
+    }
+}
+
+/// As lists of them are shown.
+impl fmt::Debug for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 
