@@ -5,7 +5,8 @@ for something of it waits for a future of the loop's, which an event of the engi
 
     LoopCall (engine) -- queue: ended, received, room --> Call._event --> futures
 
-The loop knows calls by weak references, unless somebody waits: a call that is dropped is cancelled.
+The loop holds a call that somebody waits for, and one that goes on by itself: it has all its requests
+or an iterator of them, and nobody has begun to read. Any other call that is dropped is cancelled.
 """
 
 import asyncio
@@ -50,6 +51,7 @@ class End:
     """How a call ended, where that was decided here rather than by the engine."""
 
     message = None
+    is_invalid_metadata = False
 
     def __init__(self, code, details):
         self.code = code
@@ -63,6 +65,38 @@ class End:
 
 
 OK = End(0, "")
+
+
+class _Stillborn:
+    """In the engine's place: a call that could not begin, of which it is told a turn later."""
+
+    def __init__(self, end):
+        self._end = end
+
+    def end(self):
+        return self._end
+
+    take = next = end
+
+    def initial_metadata(self):
+        return ()
+
+    def is_started(self):
+        return False
+
+    def is_drained(self):
+        return True
+
+    def send(self, message):
+        return False
+
+    def half_close(self):
+        pass
+
+    def cancel(self, code, details):
+        return True
+
+    cancel_unread = cancel
 
 
 class _Reference(weakref.ref):
@@ -96,7 +130,10 @@ class Call(Generic[RequestType, ResponseType]):
     _callbacks = None
     _receivers = ()
     _senders = ()
+    # The task of the request iterator, while it runs.
     _consumer = None
+    # Whether somebody has begun to read a stream of responses.
+    _is_read = False
     _failure = None
     # What its iterator of requests raised.
     _cause = None
@@ -114,40 +151,42 @@ class Call(Generic[RequestType, ResponseType]):
         self._deserializer = maker._response_deserializer
         if timeout is not None:
             self._deadline = time.time() + timeout
-        if not streams[0]:
+        engine = None
+        if streams[0]:
+            request = None
+        else:
             if serializer is not None:
                 request = _common.serialize(request, serializer)
             if request is None:
-                self._end = End(INTERNAL, SERIALIZING)
-                return
-        else:
-            request = None
+                engine = End(INTERNAL, SERIALIZING)
         events = driver.events
         reference = _Reference(self, _dropped)
         reference.driver = driver
         tag = self._tag = reference.tag = events.register(reference.tell)
-        try:
-            engine = driver.engine.start(
-                maker._engine_method,
-                request,
-                timeout,
-                metadata,
-                wait_for_ready,
-                compression,
-                tag,
-                not streams[1],
-            )
-        except BaseException:
-            events.forget(tag)
-            raise
+        if engine is None:
+            try:
+                engine = driver.engine.start(
+                    maker._engine_method,
+                    request,
+                    timeout,
+                    metadata,
+                    wait_for_ready,
+                    compression,
+                    tag,
+                    not streams[1],
+                )
+            except BaseException:
+                events.forget(tag)
+                raise
         if type(engine) is not _ferrpc.LoopCall:
-            events.forget(tag)
-            self._end = engine
             if engine.is_invalid_metadata:
                 self._failure = cygrpc.ExecuteBatchError(engine.details)
-            return
+            engine = _Stillborn(engine)
+            events.queue.push(tag, _ENDED)
         self._engine = engine
         driver.calls[tag] = reference
+        if not streams[0]:
+            driver.held[tag] = self
 
     # -- events ------------------------------------------------------------------------------------
 
@@ -173,6 +212,7 @@ class Call(Generic[RequestType, ResponseType]):
         driver = self._driver
         driver.events.forget(self._tag)
         driver.calls.pop(self._tag, None)
+        driver.held.pop(self._tag, None)
         if self._receivers:
             self._wake(self._receivers)
         if self._senders:
@@ -279,7 +319,7 @@ class Call(Generic[RequestType, ResponseType]):
 
     async def initial_metadata(self):
         while self._initial is None:
-            if self._engine is None or self._cancelled:
+            if self._cancelled:
                 return Metadata()
             known = self._known_initial()
             if known is None:
@@ -304,7 +344,7 @@ class Call(Generic[RequestType, ResponseType]):
         return _debug_error_string(await self._until_ended())
 
     async def wait_for_connection(self):
-        while self._engine is not None and self._end is None:
+        while self._end is None:
             started = self._engine.is_started()
             if started:
                 return
@@ -325,8 +365,7 @@ class Call(Generic[RequestType, ResponseType]):
             return self._failure
         initial = self._initial
         if initial is None:
-            known = self._known_initial() if self._engine is not None else ()
-            initial = Metadata.from_tuple(known)
+            initial = Metadata.from_tuple(self._known_initial())
         return AioRpcError(
             _code(end),
             initial,

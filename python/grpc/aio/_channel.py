@@ -253,6 +253,8 @@ class Channel(_base_channel.Channel):
         self._loop = _working_loop()
         self._driver = None
         self._closed = False
+        # What those wait for who wait for another state.
+        self._watching = set()
 
     def _add(self, interceptor):
         for kind, known in (
@@ -312,6 +314,9 @@ class Channel(_base_channel.Channel):
             # Before the sockets are left, so that what is cancelled is said.
             driver.close()
             self._channel.close()
+            for changed in self._watching:
+                if not changed.done():
+                    changed.set_result(None)
 
     async def _leave_time(self, driver, grace):
         ends = [asyncio.ensure_future(call._until_done()) for call in _living(driver)]
@@ -335,7 +340,11 @@ class Channel(_base_channel.Channel):
     def get_state(self, try_to_connect=False):
         if self._closed:
             return ChannelConnectivity.SHUTDOWN
-        number = self._driven().engine.state(bool(try_to_connect))
+        engine = self._driven().engine
+        # That before it begins to connect.
+        number = engine.state(False)
+        if try_to_connect:
+            engine.state(True)
         return _common.CONNECTIVITY_BY_NUMBER[number]
 
     async def wait_for_state_change(self, last_observed_state):
@@ -347,17 +356,17 @@ class Channel(_base_channel.Channel):
         def look(number):
             state = _common.CONNECTIVITY_BY_NUMBER[number]
             if state is not last_observed_state and not changed.done():
-                changed.set_result(state)
+                changed.set_result(None)
 
         tag = driver.events.register(look)
         watcher = driver.engine.watch(tag, False)
+        self._watching.add(changed)
         try:
-            state = await changed
+            await changed
         finally:
+            self._watching.discard(changed)
             driver.events.forget(tag)
             driver.engine.unwatch(watcher)
-        if state is ChannelConnectivity.SHUTDOWN:
-            raise UsageError("Channel is closed.")
 
     async def channel_ready(self):
         state = self.get_state(try_to_connect=True)

@@ -31,6 +31,8 @@ class Driver:
         self.calls = {}
         #: Those that somebody waits for, which are kept alive.
         self.waited = {}
+        #: Those that go on without anybody who holds them.
+        self.held = {}
         self._connections = []
         self._tag = self.events.register(self._announced)
         self.engine = _ferrpc.LoopChannel(engine, self.events.queue, self._tag)
@@ -74,6 +76,7 @@ class Driver:
             connection.abandon()
         self._connections.clear()
         self.waited.clear()
+        self.held.clear()
         for reference in list(self.calls.values()):
             call = reference()
             if call is not None:

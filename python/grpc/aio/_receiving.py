@@ -81,6 +81,7 @@ class StreamResponse(Call[RequestType, ResponseType]):
         if self._engine.is_drained():
             self._settle()
             return
+        self._driver.held.pop(self._tag, None)
         # Some wait for the end alone, and what is written now goes nowhere.
         self._wake(self._receivers)
         self._wake(self._senders)
@@ -121,6 +122,9 @@ class StreamResponse(Call[RequestType, ResponseType]):
     def _use(self, iterates):
         if self._iterates is None:
             self._iterates = iterates
+            self._is_read = True
+            if self._consumer is None:
+                self._driver.held.pop(self._tag, None)
         elif self._iterates is not iterates:
             raise UsageError(API_STYLE_ERROR)
 
@@ -144,8 +148,6 @@ class StreamResponse(Call[RequestType, ResponseType]):
         if self._cancelled:
             raise asyncio.CancelledError() from self._cause
         engine = self._engine
-        if engine is None:
-            return EOF
         while True:
             message = engine.next()
             if type(message) is bytes:

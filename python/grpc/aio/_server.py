@@ -36,9 +36,13 @@ _ARRIVED = 0
 # Calls that are taken at once, before others of the loop have their turn.
 _BATCH = 64
 
+# Seconds: what every loop's timer can do.
+_LONGEST = 1e6
+
 _NEW = "new"
 _STARTED = "started"
 _STOPPING = "stopping"
+_SETTLING = "settling"
 _STOPPED = "stopped"
 
 
@@ -58,6 +62,7 @@ class _Serving:
         self.active = 0
         self.plans = {}
         self.deadline = None
+        self._timer = None
         # Weak, because what the loop holds holds this.
         self._loop = weakref.ref(loop)
         self._context = None
@@ -127,7 +132,8 @@ class _Serving:
         """Ends the server within so many seconds; at once, if it has not been started. May be
         called in any thread."""
         end = time.monotonic() + (grace or 0)
-        self.stage = _STOPPING
+        if self.stage != _SETTLING:
+            self.stage = _STOPPING
         if self.deadline is None or end < self.deadline:
             self.deadline = end
             self.engine.shutdown(max(end - time.monotonic(), 0.0))
@@ -154,12 +160,30 @@ class _Serving:
         if what == _ARRIVED:
             self._take()
         elif self.stage != _STOPPED:
-            self.stage = _STOPPED
-            self.events.forget(self.tag)
-            self.events.not_at_close(self.loop_closed)
-            for waiter in self._waiters:
-                if not waiter.done():
-                    waiter.set_result(None)
+            self._settle()
+
+    def _settle(self):
+        """All calls are over: the server has stopped once their handlers are too, or its grace is."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        left = self.deadline - time.monotonic()
+        if left > 0 and (self.active or self._beginning):
+            self.stage = _SETTLING
+            self._timer = self._loop().call_later(min(left, _LONGEST), self._settle)
+            return
+        self.stage = _STOPPED
+        self.events.forget(self.tag)
+        self.events.not_at_close(self.loop_closed)
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def handler_ended(self):
+        """That of a call which was among the active ones."""
+        self.active -= 1
+        if self.stage == _SETTLING:
+            self._settle()
 
     def _take(self):
         calls, more = self.engine.take(_BATCH)
@@ -195,6 +219,8 @@ class _Serving:
             elif task.cancelled():
                 context._never_began()
         self.engine.flush()
+        if self.stage == _SETTLING:
+            self._settle()
 
     def in_thread(self, function, *arguments):
         """A future of a function that runs on a thread, in the context of who asks."""
@@ -258,7 +284,7 @@ class Server(_base_server.Server):
         address = _common.decode(_common.encode(address))
         serving = self._serving
         serving.engine.check_process()
-        if serving.stage in (_STOPPING, _STOPPED):
+        if serving.stage in (_STOPPING, _SETTLING, _STOPPED):
             raise cygrpc.UsageError(
                 f"Failed to bind to address {address}: the server was stopped; make a new one"
             )
@@ -274,7 +300,7 @@ class Server(_base_server.Server):
     async def start(self):
         serving = self._serving
         serving.engine.check_process()
-        if serving.stage in (_STOPPING, _STOPPED):
+        if serving.stage in (_STOPPING, _SETTLING, _STOPPED):
             raise cygrpc.UsageError("Server not in ready state")
         if serving.stage == _NEW:
             serving.start()

@@ -84,7 +84,7 @@ def test_a_call_that_nobody_holds_is_cancelled(target):
 @pytest.mark.parametrize("question", ["code", "initial_metadata"])
 def test_a_call_whose_waiter_has_given_up_is_not_held(target, question):
     async def main(methods):
-        call = methods.echo(b"x", metadata=(("x-sleep", "20"),))
+        call = methods.chat()
         with pytest.raises(asyncio.TimeoutError):
             await asyncio.wait_for(getattr(call, question)(), 0.05)
         gone = weakref.ref(call)
