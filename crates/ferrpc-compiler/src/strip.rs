@@ -40,7 +40,9 @@ impl Stripped {
             return;
         }
         let type_name = owner.type_name();
-        let own = pool.message_named(type_name).map(|message| (pool, message));
+        // Options are seen through the files' own descriptors, if these are whole.
+        let whole = pool.message_named("google.protobuf.FileDescriptorProto").is_some();
+        let own = pool.message_named(type_name).filter(|_| whole).map(|message| (pool, message));
         let builtin = known.message_named(type_name);
         let Some((types, message)) = own.or(builtin.map(|message| (known, message))) else {
             return;
