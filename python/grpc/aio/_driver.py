@@ -1,8 +1,9 @@
 """A channel's connections in the hands of its event loop.
 
     loop: socket readable --> Connection.pump --> engine --> queue --> callbacks of calls
-          calls did something --> Driver.soon --> pump, behind what the loop is at
+          there is something to send --> engine --> queue --> Driver, which pumps
 
+The engine says when it is to be pumped, whoever's doing that is: nothing here has to think of it.
 Where a loop cannot wait for sockets, the channel's own thread does the work; what happens comes
 through the loop's queue then, too.
 """
@@ -31,8 +32,6 @@ class Driver:
         #: Those that somebody waits for, which are kept alive.
         self.waited = {}
         self._connections = []
-        #: What is to be sent will be, this turn of the loop.
-        self.scheduled = False
         self._tag = self.events.register(self._announced)
         self.engine = _ferrpc.LoopChannel(engine, self.events.queue, self._tag)
         if self._can_wait():
@@ -46,12 +45,6 @@ class Driver:
             return False
         return True
 
-    def soon(self):
-        """The engine has something to send: does that behind what the loop is at."""
-        if not self.scheduled:
-            self.scheduled = True
-            self.events.afterwards(self._flush)
-
     def close(self):
         """Leaves the connections to the channel's own thread. In the loop."""
         self.events.not_at_close(self._lost)
@@ -60,23 +53,16 @@ class Driver:
         for connection in list(self._connections):
             connection.close()
 
-    def _flush(self):
-        self.scheduled = False
-        for connection in self._connections:
-            connection.pump(0)
-            if connection.over:
-                # The list is another one now.
-                self.soon()
-                return
-
     def _announced(self, _what):
+        """There is a connection to adopt, or one has something to do."""
         while (adopted := self.engine.adopt()) is not None:
             try:
                 self._connections.append(_Connection(self, adopted))
             except OSError:
                 # No more descriptors: the channel's own thread does it.
                 adopted.close()
-        self._flush()
+        for connection in self._connections.copy():
+            connection.pump(0)
 
     def forget_connection(self, connection):
         self._connections.remove(connection)

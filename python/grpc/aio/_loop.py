@@ -67,6 +67,7 @@ class Events:
             threading.Thread(
                 target=_wake, args=(self.queue, self._loop, self), name="grpc-aio", daemon=True
             ).start()
+        self.queue.set_soon(weakref.WeakMethod(self.drain_soon))
 
     def register(self, callback):
         """A tag; `callback(what)` is called in the loop for each entry that has it."""
@@ -95,6 +96,16 @@ class Events:
         if not (self._draining or self._afterwards):
             self._loop().call_soon(self._run_afterwards)
         self._afterwards.append(callback)
+
+    def drain_soon(self):
+        """Takes what there is in the loop's next turn. May be called in any thread."""
+        loop = self._loop()
+        if loop is None or self.closed:
+            return
+        if asyncio._get_running_loop() is loop:
+            loop.call_soon(self.drain, False)
+        else:
+            loop.call_soon_threadsafe(self.drain, False)
 
     def drain(self, rung):
         """Takes what there is. To be called in the loop."""

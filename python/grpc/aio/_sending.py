@@ -76,7 +76,6 @@ class StreamRequest(Call[RequestType, ResponseType]):
                 return False
         if self._turns is None:
             sent = self._engine.send(request)
-            self._driver.soon()
             if sent is not None:
                 return sent
             self._turns = asyncio.Lock()
@@ -94,11 +93,9 @@ class StreamRequest(Call[RequestType, ResponseType]):
             return False
         engine = self._engine
         sent = None if message is None else engine.send(message)
-        self._driver.soon()
         while sent is None:
             await self._sending()
             sent = engine.send_again()
-            self._driver.soon()
         return sent
 
     async def done_writing(self):
@@ -120,4 +117,3 @@ class StreamRequest(Call[RequestType, ResponseType]):
     def _half_close(self):
         if self._end is None:
             self._engine.half_close()
-            self._driver.soon()

@@ -21,7 +21,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
 
 use super::queue::{LoopQueue, Queue};
-use crate::client::{Channel, Ended, Local, Method, number, options};
+use crate::client::{Channel, Ended, Local, Method, number};
 use crate::metadata;
 
 /// A channel as an event loop holds it. Made and used in the loop's thread.
@@ -84,8 +84,9 @@ impl LoopChannel {
         unary: bool,
     ) -> PyResult<Py<PyAny>> {
         let message = request.map(Bytes::copy_from_slice);
-        let options = options(timeout, metadata, wait_for_ready, compression, message)?;
-        let (mut options, channel) = match (options, self.channel.get().channel()) {
+        let channel = self.channel.get();
+        let options = channel.options(timeout, metadata, wait_for_ready, compression, message)?;
+        let (mut options, channel) = match (options, channel.channel()) {
             (Ok(options), Ok(channel)) => (options, channel),
             (Err(ended), _) | (_, Err(ended)) => return Ok(Py::new(py, ended)?.into_any()),
         };
@@ -93,7 +94,7 @@ impl LoopChannel {
             return Ok(Py::new(py, in_child())?.into_any());
         };
         options.watched = true;
-        let call = match channel.start_raw(method.raw(), options) {
+        let call = match queue.held(py, || channel.start_raw(method.raw(), options)) {
             Ok(call) => call,
             Err(status) => {
                 let ended = Ended::local(status.code(), status.message());
@@ -162,11 +163,11 @@ impl LoopConnection {
             // Whoever wants this core, or the interpreter, has it: the server may be among them.
             py.detach(thread::yield_now);
         }
-        self.queue.hold();
+        let awake = self.queue.hold();
         // Attached: it neither waits nor takes long, and whoever gets in between keeps the loop.
         let pumped =
             locked(driven).as_ref().map(|driven| driven.pump(what & READ != 0, what & WRITE != 0));
-        let filled = self.queue.release();
+        let filled = self.queue.release(awake);
         let Some(pumped) = pumped else { return (OVER, None) };
         let bits = [
             (pumped.read, READ),
@@ -255,7 +256,8 @@ impl LoopCall {
         };
         let waited = match inner.call.at_hand() {
             Some(waited) => waited,
-            None => inner.call.poll_message(inner.receive()),
+            // Credit for what is taken.
+            None => inner.queue.held(py, || inner.call.poll_message(inner.receive())),
         };
         match waited {
             Waited::Ready(message) => Ok(Some(PyBytes::new(py, &message).into_any().unbind())),
@@ -280,31 +282,42 @@ impl LoopCall {
         inner.call.outcome().as_ref().map(Ended::of_call)
     }
 
-    /// Sends a message: True if it went, False if the call is over, None if there is no room yet:
-    /// then `send_again` is to be called when there is.
-    fn send(&self, message: &[u8]) -> Option<bool> {
-        let Some(inner) = self.inner.get() else { return Some(false) };
-        inner.sent(inner.call.poll_push(Bytes::copy_from_slice(message), inner.send()))
+    /// Whether the call ended and nothing that came remains to be read.
+    fn is_drained(&self) -> bool {
+        self.inner.get().is_none_or(|inner| inner.call.drained().is_some())
     }
 
-    fn send_again(&self) -> Option<bool> {
+    /// Sends a message: True if it went, False if the call is over, None if there is no room yet:
+    /// then `send_again` is to be called when there is.
+    fn send(&self, py: Python<'_>, message: &[u8]) -> Option<bool> {
+        let Some(inner) = self.inner.get() else { return Some(false) };
+        let message = Bytes::copy_from_slice(message);
+        inner.sent(inner.queue.held(py, || inner.call.poll_push(message, inner.send())))
+    }
+
+    fn send_again(&self, py: Python<'_>) -> Option<bool> {
         let Some(inner) = self.inner.get() else { return Some(false) };
         let Some(message) = locked(&inner.unsent).take() else { return Some(true) };
-        inner.sent(inner.call.poll_push_again(message, inner.send()))
+        inner.sent(inner.queue.held(py, || inner.call.poll_push_again(message, inner.send())))
     }
 
     /// No more messages follow.
-    fn half_close(&self) {
+    fn half_close(&self, py: Python<'_>) {
         if let Some(inner) = self.inner.get() {
-            inner.call.half_close();
+            inner.queue.held(py, || inner.call.half_close());
         }
     }
 
     /// Ends the call; false if it was over.
-    fn cancel(&self, code: u32, details: String) -> bool {
+    fn cancel(&self, py: Python<'_>, code: u32, details: String) -> bool {
         let Some(inner) = self.inner.get() else { return false };
-        let code = i32::try_from(code).ok().and_then(|code| Code::try_from(code).ok());
-        inner.call.cancel(Status::new(code.unwrap_or(Code::Unknown), details))
+        inner.queue.held(py, || inner.call.cancel(status(code, details)))
+    }
+
+    /// Ends the call and drops what was not read; false if it was over and read to its end.
+    fn cancel_unread(&self, py: Python<'_>, code: u32, details: String) -> bool {
+        let Some(inner) = self.inner.get() else { return false };
+        inner.queue.held(py, || inner.call.cancel_unread(status(code, details)))
     }
 
     /// Whether it has one response.
@@ -325,6 +338,11 @@ impl Inner {
             }
         }
     }
+}
+
+fn status(code: u32, details: String) -> Status {
+    let code = i32::try_from(code).ok().and_then(|code| Code::try_from(code).ok());
+    Status::new(code.unwrap_or(Code::Unknown), details)
 }
 
 fn in_child() -> Ended {

@@ -1,7 +1,8 @@
 //! The completion queue of one event loop.
 //!
 //! Engine threads push small entries; the loop is woken with the first of them and takes what
-//! there is. They never attach to the interpreter.
+//! there is. They never attach to the interpreter. What a call into the engine pushes in the loop's
+//! own thread costs no bell: the loop is told by a callback ([`Queue::held`]).
 //!
 //! ```text
 //!             push: the bell is rung
@@ -10,7 +11,7 @@
 //!             drain found nothing
 //! ```
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Wake, Waker};
 
 use pyo3::exceptions::PyOSError;
@@ -25,6 +26,8 @@ pub(crate) struct Queue {
     /// None: a thread waits in `wait`, on the condition, in place of the loop.
     bell: Option<Bell>,
     filled: Condvar,
+    /// A weak reference to what makes the loop drain the queue in its next turn.
+    soon: OnceLock<Py<PyAny>>,
 }
 
 #[derive(Debug, Default)]
@@ -43,7 +46,8 @@ type Entry = (u64, u32);
 
 impl Queue {
     fn new(bell: Option<Bell>) -> Arc<Self> {
-        Arc::new(Self { state: Mutex::default(), bell, filled: Condvar::new() })
+        let (filled, soon) = (Condvar::new(), OnceLock::new());
+        Arc::new(Self { state: Mutex::default(), bell, filled, soon })
     }
 
     /// Something happened. Never blocks; to be called by any thread.
@@ -64,16 +68,35 @@ impl Queue {
         }
     }
 
-    /// The loop is about to drain it: what comes until it is found empty does not wake the loop.
-    pub(crate) fn hold(&self) {
-        self.lock().awake = true;
+    /// Does something that may push, without a bell for that: the loop is told to drain the queue
+    /// in its next turn, unless it is about to. To be used where calls come from the loop.
+    pub(crate) fn held<R>(&self, py: Python<'_>, work: impl FnOnce() -> R) -> R {
+        let awake = self.hold();
+        let result = work();
+        if self.release(awake) && !awake {
+            let drain = self.soon.get().map(|soon| soon.call0(py));
+            if let Some(Ok(drain)) = drain
+                && !drain.is_none(py)
+            {
+                // It fails where the loop was closed: nobody will drain it.
+                let _ = drain.call0(py);
+            }
+        }
+        result
     }
 
-    /// What the loop held it for is done: whether there is something to drain.
-    pub(crate) fn release(&self) -> bool {
+    /// What comes until the release does not wake the loop. Returns what that takes.
+    pub(crate) fn hold(&self) -> bool {
+        std::mem::replace(&mut self.lock().awake, true)
+    }
+
+    /// What it was held for is done: whether there is something to drain. The caller sees to that,
+    /// unless the loop was awake before.
+    pub(crate) fn release(&self, awake: bool) -> bool {
         let mut state = self.lock();
-        state.awake = !state.entries.is_empty();
-        state.awake
+        let filled = !state.entries.is_empty();
+        state.awake = awake || filled;
+        filled
     }
 
     /// A waker that pushes this.
@@ -153,6 +176,12 @@ impl LoopQueue {
         let bell = self.queue.bell.as_ref();
         bell.map(Bell::descriptor)
             .ok_or_else(|| PyOSError::new_err("this queue was made to be waited for"))
+    }
+
+    /// `soon()` returns a function that makes the loop drain the queue in its next turn, or None.
+    fn set_soon(&self, soon: Py<PyAny>) {
+        // It is set once, behind the constructor.
+        let _ = self.queue.soon.set(soon);
     }
 
     /// Takes all entries: (tag, what). `rung` says that `fileno()` is readable. The loop is not

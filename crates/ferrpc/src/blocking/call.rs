@@ -474,11 +474,12 @@ impl Call {
 
     /// From now on it gets on without a thread that waits.
     pub(super) fn watch(&self) {
-        let state = self.lock();
+        let mut state = self.lock();
         if !self.watched.swap(true, Ordering::Relaxed)
             && let Attempt::On { connection, key } = &state.attempt
         {
-            connection.watch_call(*key);
+            let later = connection.watch_call(*key);
+            state.later.extend(later);
         }
         self.unlock(state);
     }

@@ -13,12 +13,13 @@
 //! the locked state: a thread that is woken looks there for what it is to do, so that no wake-up
 //! that goes astray can lose it. A thread that stops waiting gives the role on in the same breath
 //! ([`Connection::step_down`]). Where an event loop drives the channel, the role is the loop's
-//! (`Outside`) for as long as that lives.
+//! (`Outside`) for as long as that lives. That nothing which was made is left unsent while its
+//! owner sleeps is seen to where the lock is released (`locked.rs`).
 
 use std::collections::VecDeque;
 use std::mem;
 use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, Weak};
 use std::task::Waker;
 use std::thread::Thread;
 use std::time::Duration;
@@ -29,6 +30,7 @@ use ferrpc_core::{Code, Status, Time, Transport};
 use slab::Slab;
 
 use super::call::Call;
+use super::locked::Waits;
 use super::outside::Driver;
 use super::raw::Origin;
 use super::shared::Shared;
@@ -50,7 +52,7 @@ pub(super) struct Connection {
     pub(super) spin: Duration,
     /// How many slots there are, for those who have not the lock.
     pub(super) inflight: AtomicUsize,
-    state: Mutex<State>,
+    pub(super) state: Mutex<State>,
 }
 
 pub(super) struct State {
@@ -70,8 +72,17 @@ pub(super) struct State {
     pub(super) blocked: bool,
     /// There may be output.
     pub(super) dirty: bool,
+    /// Calls have begun that were not written yet: before they are, it is seen whether the peer is
+    /// still there.
+    pub(super) begun: bool,
+    /// What the owner of the role waits for, while it sleeps.
+    pub(super) waits: Option<Waits>,
     /// The guard was kicked and has not seen it.
-    pub(super) kicked: bool,
+    pub(super) told_guard: bool,
+    /// The same for the caller that has the role.
+    pub(super) told_caller: bool,
+    /// The same for the event loop.
+    pub(super) told_loop: bool,
     pub(super) transmit: Transmit,
     pub(super) buffer: Vec<u8>,
     pub(super) slots: Slab<Slot>,
@@ -79,6 +90,8 @@ pub(super) struct State {
     pub(super) by_call: Vec<Option<usize>>,
     /// Calls beyond the peer's limit of streams, in the order in which they came.
     pub(super) queue: VecDeque<usize>,
+    /// When the first of these has to be over, or before that. The transport has no timer for them.
+    pub(super) queue_due: Option<Time>,
     /// Who is to be told something when the lock is released.
     pub(super) wakes: Vec<Wake>,
     /// Those who want the guard to work though no thread waits: calls, and the channel's watchers.
@@ -126,8 +139,6 @@ pub(super) enum Role {
     Outside,
 }
 
-pub(super) type Locked<'a> = MutexGuard<'a, State>;
-
 impl Connection {
     /// A connection in the hands of its guard, which is to see it through its handshake.
     pub(super) fn new(
@@ -148,12 +159,17 @@ impl Connection {
             writing: false,
             blocked: false,
             dirty: true,
-            kicked: false,
+            begun: false,
+            waits: None,
+            told_guard: false,
+            told_caller: false,
+            told_loop: false,
             transmit: Transmit::new(),
             buffer: Vec::new(),
             slots: Slab::new(),
             by_call: Vec::new(),
             queue: VecDeque::new(),
+            queue_due: None,
             wakes: Vec::new(),
             watched: 0,
             channel_watched: false,
@@ -178,33 +194,20 @@ impl Connection {
         }
     }
 
-    pub(super) fn lock(&self) -> Locked<'_> {
-        // No code of users runs under the lock, so that its state is whole even after a panic.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Releases the lock and wakes who is to be woken.
-    pub(super) fn unlock(mut state: Locked<'_>) {
-        if state.wakes.is_empty() {
-            return;
-        }
-        let wakes = mem::take(&mut state.wakes);
-        drop(state);
-        Wake::all(wakes);
-    }
-
     /// Why the connection ended, in words.
     pub(super) fn end(&self) -> String {
-        self.lock().closed.clone().unwrap_or_else(|| "the channel was closed".to_owned())
+        self.look().closed.clone().unwrap_or_else(|| "the channel was closed".to_owned())
     }
 
     /// Whether new calls may start here.
     pub(super) fn is_usable(&self) -> bool {
-        self.lock().usable
+        self.look().usable
     }
 
-    /// The channel has watchers, or no more.
-    pub(super) fn watch(&self, watched: bool) {
+    /// The channel has watchers, or no more. The caller tells those who are to know, without locks
+    /// of its own.
+    #[must_use]
+    pub(super) fn watch(&self, watched: bool) -> Vec<Wake> {
         let mut state = self.lock();
         match (mem::replace(&mut state.channel_watched, watched), watched) {
             (false, true) => {
@@ -216,6 +219,7 @@ impl Connection {
             (true, false) => state.watched -= 1,
             _ => {}
         }
+        state.release()
     }
 
     /// No new calls; those that run may end, unless `status` ends them now.
@@ -238,15 +242,11 @@ impl Connection {
         self.dispatch(&mut state);
         match state.role {
             Role::None => self.give_to_guard(&mut state),
-            // Its call may be over.
-            Role::Caller(_) => self.kick.kick(),
             // The loop may be about to end, too.
             Role::Outside => self.take_back(&mut state),
-            Role::Guard => {}
+            Role::Caller(_) | Role::Guard => {}
         }
         self.guard.notify_one();
-        state = self.send_out(state, None);
-        Self::unlock(state);
     }
 
     // -- events ----------------------------------------------------------------------------------

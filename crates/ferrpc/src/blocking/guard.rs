@@ -1,6 +1,5 @@
 //! The guard: the thread that made a connection, and looks after it when no caller does.
 
-use std::sync::PoisonError;
 use std::time::Duration;
 
 use ferrpc_core::Time;
@@ -13,10 +12,10 @@ impl Connection {
     pub(super) fn shake_hands(&self, limit: Time) -> bool {
         let mut state = self.lock();
         while !state.ready && state.closed.is_none() && clock::now() < limit {
-            state = self.lead(state, Role::Guard, Some(limit));
+            self.lead(&mut state, Role::Guard, None, Some(limit));
         }
         if state.ready && state.closed.is_none() {
-            state.role = Role::None;
+            state.give_role(Role::None);
             state.idle_since = clock::now();
         }
         // A server that ends the connection in the same breath was there nevertheless.
@@ -38,26 +37,24 @@ impl Connection {
             let wanted = state.watched > 0;
             match looks.next(state.role, wanted, state.idle_since, clock::now()) {
                 Next::Lead => {
-                    state.role = Role::Guard;
-                    state = self.lead(state, Role::Guard, None);
+                    if state.role != Role::Guard {
+                        state.give_role(Role::Guard);
+                    }
+                    self.lead(&mut state, Role::Guard, None, None);
                 }
-                Next::Look(after) => {
-                    let wait = self.guard.wait_timeout(state, after);
-                    state = wait.unwrap_or_else(PoisonError::into_inner).0;
-                }
+                Next::Look(after) => state.wait_for(&self.guard, Some(after)),
                 Next::Sleep => {
                     state.guard_sleeps = true;
-                    state = self.guard.wait(state).unwrap_or_else(PoisonError::into_inner);
+                    state.wait_for(&self.guard, None);
                     state.guard_sleeps = false;
                 }
             }
         }
         // Whoever still waits has been told; nobody needs to lead any more.
         if state.role == Role::Guard {
-            state.role = Role::None;
+            state.give_role(Role::None);
         }
         self.socket.shut_down();
-        Self::unlock(state);
     }
 }
 

@@ -8,9 +8,10 @@ use std::thread;
 use ferrpc_core::Time;
 use ferrpc_core::http2::Transmit;
 
-use super::connection::{Connection, Locked, Role, State, Wake};
+use super::connection::{Connection, Role, State, Wake};
+use super::locked::{Locked, Waits};
 use super::slots::{Side, Waiting};
-use super::socket;
+use super::socket::{self, Kick, Readiness};
 use crate::transport::clock;
 
 impl Connection {
@@ -28,6 +29,7 @@ impl Connection {
         let me = Role::Caller(state.last_ticket);
         let ticket = state.last_ticket;
         let result = loop {
+            state.slots[key].forget_news(side);
             if let Some(result) = ready(&mut state) {
                 break Some(result);
             }
@@ -35,24 +37,26 @@ impl Connection {
                 break None;
             }
             match state.role {
-                Role::None => state.role = me,
+                Role::None => state.give_role(me),
                 // Alone, this thread is the better one to wait: its answer need not be handed on.
                 Role::Guard if state.slots.len() == 1 && !state.reading && state.ready => {
-                    state.role = me;
-                    self.kick.kick();
+                    state.give_role(me);
+                    if state.guard_waits {
+                        self.kick_guard(&mut state);
+                    }
                 }
                 _ => {}
             }
             if state.role == me {
                 let until = state.slots[key].call.deadline().into_iter().chain(limit).min();
-                state = self.lead(state, me, until);
+                self.lead(&mut state, me, Some((key, side)), until);
                 continue;
             }
             // Sending releases the lock: everything may have changed.
             let before = (state.events, state.role);
-            state = self.send_out(state, Some(me));
-            if before == (state.events, state.role) {
-                state = self.park(state, key, side, ticket, limit);
+            self.provide(&mut state);
+            if before == (state.events, state.role) && !state.slots[key].has_news(side) {
+                self.park(&mut state, key, side, ticket, limit);
             }
         };
         state.leave(key, true);
@@ -60,38 +64,35 @@ impl Connection {
         if state.role == me {
             self.step_down(&mut state);
         }
-        if state.dirty {
-            state = self.send_out(state, None);
-        }
-        Self::unlock(state);
         result
     }
 
     /// Sleeps until somebody has something for this thread: what it waits for, or the role.
-    fn park<'a>(
-        &'a self,
-        mut state: Locked<'a>,
+    fn park(
+        &self,
+        state: &mut Locked<'_>,
         key: usize,
         side: Side,
         ticket: u64,
         limit: Option<Time>,
-    ) -> Locked<'a> {
+    ) {
         let slot = &mut state.slots[key];
         slot.waiting.push(Waiting::new(side, ticket));
         // The call's own deadline too: whoever leads may have begun to wait before this call
         // began.
         let until = slot.call.deadline().into_iter().chain(limit).min();
-        Self::unlock(state);
-        match until {
-            None => thread::park(),
-            Some(until) => thread::park_timeout(until.since(clock::now())),
-        }
-        let mut state = self.lock();
+        let wakes = mem::take(&mut state.wakes);
+        state.unlocked(|_| {
+            Wake::all(wakes);
+            match until {
+                None => thread::park(),
+                Some(until) => thread::park_timeout(until.since(clock::now())),
+            }
+        });
         state.slots[key].waiting.retain(|waiting| waiting.ticket != ticket);
         if until.is_some() {
-            self.fire_timers(&mut state);
+            self.fire_timers(state);
         }
-        state
     }
 
     /// Gives the role up: to the one other thread that waits, to the guard if there are several,
@@ -107,7 +108,7 @@ impl Connection {
             // Calls that nobody waits for are the guard's.
             _ if state.watched > 0 => self.give_to_guard(state),
             (None, _) => {
-                state.role = Role::None;
+                state.give_role(Role::None);
                 state.idle_since = clock::now();
                 if state.guard_sleeps {
                     self.guard.notify_one();
@@ -115,7 +116,7 @@ impl Connection {
             }
             (Some((ticket, thread)), None) => {
                 let thread = thread.clone();
-                state.role = Role::Caller(ticket);
+                state.give_role(Role::Caller(ticket));
                 state.wakes.push(Wake::Thread(thread));
             }
             (Some(_), Some(_)) => self.give_to_guard(state),
@@ -124,57 +125,36 @@ impl Connection {
 
     /// The guard gets the role, wherever it is.
     pub(super) fn give_to_guard(&self, state: &mut State) {
-        state.role = Role::Guard;
+        state.give_role(Role::Guard);
         if state.guard_waits {
             // From an earlier time with the role, for what was of interest then.
-            state.kicked = true;
-            self.kick.kick();
+            self.kick_guard(state);
         } else {
             self.guard.notify_one();
         }
     }
 
-    /// Output leaves: by this thread, or by the guard if it has the role.
-    pub(super) fn send_out<'a>(&'a self, mut state: Locked<'a>, me: Option<Role>) -> Locked<'a> {
-        if !state.dirty {
-            return state;
-        }
-        if state.role == Role::Guard {
-            // All that comes before the guard wakes goes out in one write.
-            if !state.guard_waits {
-                // It sends what there is before it waits again.
-                return state;
-            }
-            state.dirty = false;
-            if !mem::replace(&mut state.kicked, true) {
-                self.kick.kick();
-            }
-            return state;
-        }
-        if state.role == Role::Outside {
-            self.tell_driver(&mut state);
-            return state;
-        }
-        self.flush(state, me)
-    }
-
     /// One round of input and output by the owner of the role: sends, waits for the socket,
-    /// receives. Returns when anything may have changed, with or without the role.
-    pub(super) fn lead<'a>(
-        &'a self,
-        mut state: Locked<'a>,
+    /// receives. Returns when anything may have changed, with or without the role. A caller says
+    /// what `of` its call it waits for.
+    pub(super) fn lead(
+        &self,
+        state: &mut Locked<'_>,
         me: Role,
+        of: Option<(usize, Side)>,
         limit: Option<Time>,
-    ) -> Locked<'a> {
+    ) {
         let events = state.events;
-        self.fire_timers(&mut state);
-        state = self.flush(state, Some(me));
-        if state.events != events || state.role != me || state.closed.is_some() {
-            return state;
+        self.fire_timers(state);
+        self.flush(state, true);
+        let news = of.is_some_and(|(key, side)| state.slots[key].has_news(side));
+        if news || state.events != events || state.role != me || state.closed.is_some() {
+            return;
         }
-        let timers = state.transport.poll_timeout().into_iter().chain(state.queue_deadline());
-        let until = timers.chain(limit).min();
+        let until = state.next_timer().into_iter().chain(limit).min();
         let (read, write) = (state.transport.wants_read(), state.blocked);
+        let wants = Waits { read, write, until, looks: false, of };
+        state.waits = Some(wants);
         let mut buffer = mem::take(&mut state.buffer);
         state.guard_waits |= me == Role::Guard;
         let spin = !self.spin.is_zero()
@@ -183,47 +163,60 @@ impl Connection {
             && !write
             && state.slots.len() == 1
             && state.spinning.begin();
-        Self::unlock(state);
+        let wakes = mem::take(&mut state.wakes);
 
         if spin {
-            let (received, looks) = self.spin(&mut buffer, until);
-            let mut state = self.lock();
+            let (received, looks) = state.unlocked(|_| {
+                Wake::all(wakes);
+                self.spin(&mut buffer, until)
+            });
+            state.waits = None;
             state.spinning.note(received.is_some(), looks);
             if received.is_some() {
-                self.received(&mut state, received, buffer);
-                return state;
+                self.received(state, received, buffer);
+                return;
             }
             // Others may have come; whoever looks again sees.
             state.buffer = buffer;
-            return state;
+            return;
         }
 
-        let timeout = until.map(|until| until.since(clock::now()));
-        let readiness = socket::wait(&self.socket, &self.kick, read, write, timeout);
-        if readiness.kicked {
-            self.kick.clear();
-        }
-        if me == Role::Guard {
-            // A caller may have taken the role meanwhile; from here on it cannot.
-            let mut state = self.lock();
-            state.guard_waits = false;
-            state.kicked &= !readiness.kicked;
-            if state.role != me {
-                state.buffer = buffer;
-                return state;
+        let guards = me == Role::Guard;
+        let mut read = |readiness: Readiness, by: bool| {
+            (by && readiness.readable).then(|| {
+                buffer.resize(BUFFER_BYTES, 0);
+                self.socket.read(&mut buffer)
+            })
+        };
+        let (readiness, mut received) = state.unlocked(|_| {
+            Wake::all(wakes);
+            let timeout = until.map(|until| until.since(clock::now()));
+            let kicks = if guards { self.kick.of_guard() } else { self.kick.of_caller() };
+            let readiness = socket::wait(&self.socket, kicks, wants.read, wants.write, timeout);
+            if readiness.kicked {
+                Kick::clear(kicks);
             }
-            state.reading = true;
-        }
-        let received = readiness.readable.then(|| {
-            buffer.resize(BUFFER_BYTES, 0);
-            self.socket.read(&mut buffer)
+            // Nobody takes a caller's role.
+            (readiness, read(readiness, !guards))
         });
-        let mut state = self.lock();
-        state.reading = false;
-        state.kicked &= !readiness.kicked;
+        if guards {
+            state.guard_waits = false;
+            state.told_guard &= !readiness.kicked;
+            if state.role != me {
+                // A caller took it meanwhile.
+                state.buffer = buffer;
+                return;
+            }
+            // From here on nobody does.
+            state.reading = true;
+            received = state.unlocked(|_| read(readiness, true));
+            state.reading = false;
+        } else {
+            state.told_caller &= !readiness.kicked;
+        }
+        state.waits = None;
         state.blocked &= !readiness.writable;
-        self.received(&mut state, received, buffer);
-        state
+        self.received(state, received, buffer);
     }
 
     /// Works off what the socket gave, and puts the buffer back.
@@ -272,7 +265,7 @@ impl Connection {
     }
 
     pub(super) fn fire_timers(&self, state: &mut State) {
-        if !state.queue_is_empty() {
+        if state.queue_due.is_some() {
             state.expire_queued(clock::now());
         }
         let Some(at) = state.transport.poll_timeout() else { return };
@@ -300,8 +293,30 @@ impl Connection {
         state.dirty = true;
     }
 
-    /// Writes what there is, outside of the lock. If somebody writes already, they do it.
-    pub(super) fn flush<'a>(&'a self, mut state: Locked<'a>, me: Option<Role>) -> Locked<'a> {
+    /// Receives what came, before calls that have begun are written: they shall not go to a peer
+    /// that has said goodbye, or closed the connection.
+    fn look_for_end(&self, state: &mut State) {
+        for _ in 0..LOOKS {
+            if !state.transport.wants_read() || state.closed.is_some() {
+                break;
+            }
+            let mut buffer = mem::take(&mut state.buffer);
+            buffer.resize(BUFFER_BYTES, 0);
+            let received = self.socket.read(&mut buffer);
+            let more = matches!(received, Ok(count) if count > 0);
+            self.received(state, Some(received), buffer);
+            if !more {
+                break;
+            }
+        }
+    }
+
+    /// Writes what there is, outside of the lock. If somebody writes already, they do it. `reads`:
+    /// nobody else may read meanwhile.
+    pub(super) fn flush(&self, state: &mut Locked<'_>, reads: bool) {
+        if mem::take(&mut state.begun) && reads && !state.reading {
+            self.look_for_end(state);
+        }
         state.dirty = false;
         // Without an owner of the role nobody waits for the socket: trying is the way to know.
         while !state.writing && (!state.blocked || state.role == Role::None) {
@@ -309,15 +324,13 @@ impl Connection {
             let mut transmit = mem::take(&mut state.transmit);
             state.transport.poll_transmit(now, &mut transmit, TRANSMIT_BYTES);
             // What goes out makes room for more.
-            self.dispatch(&mut state);
+            self.dispatch(state);
             if transmit.is_empty() {
                 state.transmit = transmit;
                 break;
             }
             state.writing = true;
-            drop(state);
-            let written = self.write(&transmit);
-            state = self.lock();
+            let written = state.unlocked(|_| self.write(&transmit));
             state.writing = false;
             match written {
                 Ok(count) => {
@@ -330,10 +343,7 @@ impl Connection {
                     state.blocked = true;
                     if state.role == Role::None {
                         // Nobody waits for anything; the guard is to wait for room.
-                        self.give_to_guard(&mut state);
-                    } else if me != Some(state.role) {
-                        // Its owner waits for input only.
-                        self.kick.kick();
+                        self.give_to_guard(state);
                     }
                     state.transmit = transmit;
                     break;
@@ -341,16 +351,22 @@ impl Connection {
                 Err(_) => {
                     transmit = Transmit::new();
                     state.transport.handle_close(clock::now());
-                    self.dispatch(&mut state);
+                    self.dispatch(state);
                 }
             }
             state.transmit = transmit;
+        }
+        // TLS may hold what the socket did not take.
+        if !state.writing && self.socket.owes() {
+            state.blocked = true;
+            if state.role == Role::None {
+                self.give_to_guard(state);
+            }
         }
         if state.transport.is_finished() && state.transmit.is_empty() {
             self.socket.shut_down();
             self.guard.notify_one();
         }
-        state
     }
 
     fn write(&self, transmit: &Transmit) -> io::Result<usize> {
@@ -372,6 +388,9 @@ pub(super) const BUFFER_BYTES: usize = 64 << 10;
 
 /// Taken from the transport at once.
 const TRANSMIT_BYTES: usize = 256 << 10;
+
+/// Reads before calls are written, at most: a peer that sends so much is there.
+const LOOKS: usize = 4;
 
 /// Slices of one vectored write.
 const SLICES_PER_WRITE: usize = 32;

@@ -17,6 +17,7 @@ mod connection;
 mod dial;
 mod guard;
 mod lead;
+mod locked;
 mod outside;
 mod poll;
 mod raw;

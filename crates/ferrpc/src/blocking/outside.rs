@@ -7,9 +7,9 @@
 //!                            Guard, as if there had been no loop
 //! ```
 //!
-//! Without a loop's thread there is no hop between threads: what its calls send goes out, and what
-//! comes is handed on, where the calls are. Other threads that have something to send wake the
-//! loop. The guard sleeps meanwhile.
+//! There is no hop between threads: what the loop's calls send goes out, and what comes is handed
+//! on, where the calls are. Whoever has something to send wakes the loop, in whichever thread that
+//! is (`locked.rs`). The guard sleeps meanwhile.
 
 use std::mem;
 use std::os::fd::{AsFd, OwnedFd};
@@ -19,15 +19,16 @@ use std::thread::{self, ThreadId};
 use std::time::Duration;
 use std::{fmt, io};
 
-use super::connection::{Connection, Locked, Role, State, Wake};
+use super::connection::{Connection, Role, State, Wake};
 use super::lead::BUFFER_BYTES;
+use super::locked::{Locked, Waits};
 use crate::transport::clock;
 
 /// The event loop that drives a channel's connections.
 pub(super) struct Driver {
-    /// Wakes the loop: there is a connection to adopt, or something to send.
+    /// Wakes the loop: there is a connection to adopt, or to pump.
     pub(super) waker: Waker,
-    /// Its calls need not wake it: it pumps behind them.
+    /// Where calls may be sent without the loop's next turn.
     thread: ThreadId,
 }
 
@@ -64,24 +65,25 @@ impl Driver {
 }
 
 impl Connection {
-    /// Gives a connection that nobody else knows yet to an event loop, which the caller wakes.
-    pub(super) fn hand_out(&self, driver: Arc<Driver>) {
+    /// Gives a connection that nobody else knows yet to an event loop, which the caller wakes. It
+    /// also tells those who are to know, without locks of its own.
+    #[must_use]
+    pub(super) fn hand_out(&self, driver: Arc<Driver>) -> Vec<Wake> {
         let mut state = self.lock();
-        state.role = Role::Outside;
         // What is to be sent goes out with the first pump.
-        state.kicked = true;
+        state.give_role(Role::Outside);
         state.driver = Some(driver);
-        Self::unlock(state);
+        state.release()
     }
 
     /// The loop does not work any more, or need not: the guard does.
     pub(super) fn take_back(&self, state: &mut State) {
         if state.role == Role::Outside {
             // With its waker may go what wants this lock.
-            state.wakes.extend(state.driver.take().map(Wake::Gone));
+            let driver = state.driver.take().map(Wake::Gone);
+            state.wakes.extend(driver);
             state.dirty = true;
-            // It was the loop that was told, not the guard.
-            state.kicked = false;
+            state.told_loop = false;
             self.give_to_guard(state);
         }
     }
@@ -89,50 +91,22 @@ impl Connection {
     pub(super) fn let_go(&self) {
         let mut state = self.lock();
         self.take_back(&mut state);
-        Self::unlock(state);
-    }
-
-    /// Something is to be sent: wakes the loop, unless it is where that came from.
-    pub(super) fn tell_driver(&self, state: &mut State) {
-        if let Some(driver) = &state.driver
-            && driver.thread != thread::current().id()
-        {
-            self.ring(state);
-        }
-    }
-
-    fn ring(&self, state: &mut State) {
-        if let Some(driver) = &state.driver
-            && !mem::replace(&mut state.kicked, true)
-        {
-            state.wakes.push(Wake::Waker(driver.waker.clone()));
-        }
-    }
-
-    /// Wakes the loop if there is something to send that it may not know of.
-    pub(super) fn ring_if_dirty(&self) {
-        let mut state = self.lock();
-        if state.dirty && state.role == Role::Outside {
-            self.ring(&mut state);
-        }
-        Self::unlock(state);
     }
 
     /// A call has begun. In the loop's thread it is sent at once if it is alone, and so are several
     /// that have gathered for one write: the server is at them while the loop goes on.
-    pub(super) fn send_begun<'a>(&'a self, mut state: Locked<'a>) -> Locked<'a> {
+    pub(super) fn send_begun(&self, state: &mut Locked<'_>) {
         let here = |driver: &Arc<Driver>| driver.thread == thread::current().id();
         if state.role != Role::Outside || !state.driver.as_ref().is_some_and(here) {
-            return self.send_out(state, None);
+            return;
         }
         state.gathered += 1;
         if state.slots.len() == 1 || state.gathered == GATHERED {
             let writes = state.writes;
-            state = self.flush(state, Some(Role::Outside));
+            self.flush(state, true);
             state.gathered = 0;
-            self.look_for_answer(&mut state, writes);
+            self.look_for_answer(state, writes);
         }
-        state
     }
 
     /// Something may have been sent since so many writes: whether the loop looks for an answer.
@@ -150,7 +124,8 @@ impl Connection {
         if mine != Some(state.role) {
             return Pumped { over: true, ..Pumped::default() };
         }
-        state.kicked = false;
+        state.told_loop = false;
+        state.waits = None;
         if writable {
             state.blocked = false;
             self.socket.settle();
@@ -176,7 +151,7 @@ impl Connection {
                 }
                 if round + 1 < ROUNDS {
                     // Credit for what came, so that more can.
-                    state = self.flush(state, mine);
+                    self.flush(&mut state, true);
                 }
             }
         }
@@ -186,27 +161,27 @@ impl Connection {
         }
         if state.dirty || writable {
             let writes = state.writes;
-            state = self.flush(state, mine);
+            self.flush(&mut state, true);
             state.gathered = 0;
             if !came {
                 self.look_for_answer(&mut state, writes);
             }
         }
-        let timers = state.transport.poll_timeout().into_iter().chain(state.queue_deadline());
+        let (read, looks, until) =
+            (state.transport.wants_read(), state.spinning.is_looking(), state.next_timer());
         let pumped = Pumped {
-            read: state.transport.wants_read(),
+            read,
             write: state.blocked || self.socket.owes(),
-            after: timers.min().map(|until| until.since(clock::now())),
+            after: until.map(|until| until.since(clock::now())),
             again,
-            look: state.spinning.is_looking(),
+            look: looks,
             over: state.closed.is_some() || state.role != Role::Outside,
         };
-        if state.wakes.is_empty() {
-            return pumped;
+        if state.role == Role::Outside {
+            let write = state.blocked;
+            state.waits = Some(Waits { read, write, until, looks, of: None });
         }
-        Self::unlock(state);
-        // A call that was told of its end may have begun anew.
-        Pumped { again: again || self.lock().dirty, ..pumped }
+        pumped
     }
 }
 

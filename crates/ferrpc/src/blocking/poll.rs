@@ -7,8 +7,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::Waker;
 
+use ferrpc_core::Status;
 use ferrpc_core::transport::{Message, TransparentRetry};
-use ferrpc_core::{Code, Status};
 
 use super::call::{Attempt, Call, CallState, Finished, Found, Unsent, put};
 use super::connection::{Connection, State, Wake};
@@ -134,19 +134,6 @@ impl Call {
         let found = self.poll(Side::Send, waker, |state, key| put(state, key, &mut message));
         found.sent(message)
     }
-
-    /// Cancels it, if it is not over, wherever this may run: if the connection's loop is to send
-    /// that, it is woken.
-    pub(super) fn drop_from_anywhere(&self) {
-        let connection = match &self.lock().attempt {
-            Attempt::On { connection, .. } => Some(Arc::clone(connection)),
-            _ => None,
-        };
-        let cancelled = self.cancel(Status::new(Code::Cancelled, "the call was dropped"));
-        if cancelled && let Some(connection) = connection {
-            connection.ring_if_dirty();
-        }
-    }
 }
 
 impl Connection {
@@ -172,9 +159,6 @@ impl Connection {
                 Err(ended)
             }
         };
-        if state.dirty {
-            state = self.send_out(state, None);
-        }
-        (result, std::mem::take(&mut state.wakes))
+        (result, state.release())
     }
 }

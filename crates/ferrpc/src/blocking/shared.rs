@@ -22,12 +22,13 @@ use ferrpc_core::channel::{Backoff, ConnectivityState};
 use ferrpc_core::{Code, Status, Time};
 
 use super::call::Call;
-use super::connection::Connection;
+use super::connection::{Connection, Wake};
 use super::dial;
 use super::outside::Driver;
 use super::raw::Origin;
 use crate::client::{Config, ConnectError, Pacing, seed, warn_of_pings};
 use crate::resolver::Target;
+use crate::trace;
 use crate::transport::clock;
 
 /// The connection of a channel, and how there comes to be one.
@@ -239,6 +240,7 @@ impl Shared {
         state.connecting = false;
         let failed = result.as_ref().err().cloned();
         let driver = state.driver.clone().filter(|_| !state.closed && failed.is_none());
+        let mut wakes = Vec::new();
         let connection = match result {
             Ok(connection) => {
                 state.backoff.reset();
@@ -246,13 +248,17 @@ impl Shared {
                 state.wanted = false;
                 if let Some(driver) = &driver {
                     state.handed_out.push(Arc::clone(&connection));
-                    connection.hand_out(Arc::clone(driver));
+                    wakes = connection.hand_out(Arc::clone(driver));
                 }
-                connection.watch(!state.watchers.is_empty());
+                wakes.extend(connection.watch(!state.watchers.is_empty()));
                 state.current = Some(Arc::clone(&connection));
                 Some(connection)
             }
             Err(failure) => {
+                tracing::debug!(
+                    target: trace::CONNECTIVITY, channel = %self.target, error = %failure,
+                    "no connection"
+                );
                 let retry_at = state.backoff.fail(clock::now());
                 state.failure = Some((failure, retry_at));
                 state.failures += 1;
@@ -265,6 +271,7 @@ impl Shared {
         let closed = state.closed;
         self.tell(&mut state);
         self.resume(state);
+        Wake::all(wakes);
         if let Some(driver) = driver {
             driver.waker.wake_by_ref();
         }
@@ -370,13 +377,13 @@ impl Shared {
         state.last_watcher += 1;
         let id = state.last_watcher;
         state.watchers.push((id, watcher));
-        if let Some(connection) = &state.current {
-            connection.watch(true);
-        }
+        let wakes = state.current.as_ref().map(|connection| connection.watch(true));
         if connect {
             self.want(&mut state);
             self.tell(&mut state);
         }
+        drop(state);
+        Wake::all(wakes.unwrap_or_default());
         id
     }
 
@@ -385,9 +392,9 @@ impl Shared {
         state.watchers.retain(|(watcher, _)| *watcher != id);
         if state.watchers.is_empty() {
             state.wanted = false;
-            if let Some(connection) = &state.current {
-                connection.watch(false);
-            }
+            let wakes = state.current.as_ref().map(|connection| connection.watch(false));
+            drop(state);
+            Wake::all(wakes.unwrap_or_default());
         }
     }
 
@@ -405,7 +412,9 @@ impl Shared {
     /// Watchers learn of a change.
     fn tell(&self, state: &mut State) {
         let now = state.connectivity();
-        if std::mem::replace(&mut state.told, now) != now {
+        let before = std::mem::replace(&mut state.told, now);
+        if before != now {
+            tracing::debug!(target: trace::CONNECTIVITY, channel = %self.target, ?before, ?now);
             state.watchers.iter().for_each(|(_, watcher)| watcher(now));
         }
     }

@@ -36,6 +36,8 @@ pub(super) struct Slot {
     pub(super) waiting: Vec<Waiting>,
     /// Who polled a side in vain.
     pub(super) wakers: [Option<Waker>; 2],
+    /// By side: something happened since a thread that waits last looked.
+    news: [bool; 2],
     /// Waits that use the slot: it stays until they have left.
     users: u32,
     abandoned: bool,
@@ -89,6 +91,7 @@ impl Connection {
             ended: None,
             waiting: Vec::new(),
             wakers: [None, None],
+            news: [false; 2],
             users: 0,
             abandoned: false,
             owner,
@@ -101,27 +104,27 @@ impl Connection {
         } else if state.queue.is_empty() {
             state.start(key);
         } else {
-            state.slots[key].queued = true;
-            state.queue.push_back(key);
+            state.enqueue(key, false);
         }
         // A call that will be waited for at once leaves with that wait.
-        if state.slots[key].owner.is_some() {
-            state = self.send_begun(state);
-            if state.watched > 0 && state.role == Role::None {
-                self.give_to_guard(&mut state);
-            }
+        if state.slots[key].owner.is_none() {
+            return (key, state.release_to_wait());
         }
-        (key, mem::take(&mut state.wakes))
+        self.send_begun(&mut state);
+        if state.watched > 0 && state.role == Role::None {
+            self.give_to_guard(&mut state);
+        }
+        (key, state.release())
     }
 
     /// How an attempt that was not abandoned ended, if it did.
     pub(super) fn ended(&self, key: usize) -> Option<Ended> {
-        self.lock().slots[key].ended.clone()
+        self.look().slots[key].ended.clone()
     }
 
     /// The same, if nothing that it brought remains to be read.
     pub(super) fn drained(&self, key: usize) -> Option<Ended> {
-        let state = self.lock();
+        let state = self.look();
         let slot = &state.slots[key];
         slot.ended.clone().filter(|_| slot.received.is_empty())
     }
@@ -132,7 +135,8 @@ impl Connection {
     }
 
     /// The guard works for this attempt from now on.
-    pub(super) fn watch_call(&self, key: usize) {
+    #[must_use]
+    pub(super) fn watch_call(&self, key: usize) -> Vec<Wake> {
         let mut state = self.lock();
         if state.slots[key].ended.is_none() && !mem::replace(&mut state.slots[key].watched, true) {
             state.watched += 1;
@@ -140,6 +144,7 @@ impl Connection {
                 self.give_to_guard(&mut state);
             }
         }
+        state.release()
     }
 
     /// No more messages of an attempt that was not abandoned.
@@ -148,9 +153,8 @@ impl Connection {
         if state.slots[key].ended.is_none() {
             state.slots[key].call.half_close();
             state.send(key);
-            state = self.send_out(state, None);
         }
-        mem::take(&mut state.wakes)
+        state.release()
     }
 
     /// Ends an attempt from this side, if it is not over, and gives back what can be attempted
@@ -175,17 +179,12 @@ impl Connection {
         let spent = ClientCall::new(slot.call.config());
         let call = mem::replace(&mut slot.call, spent);
         let initial = slot.initial.take();
-        if slot.users > 0 && matches!(state.role, Role::Caller(_)) {
-            // The thread that leads may be one that waits for this attempt.
-            self.kick.kick();
-        }
         state.leave(key, false);
         self.inflight.store(state.slots.len(), Ordering::Relaxed);
         if stream.is_some() {
             self.dispatch(&mut state);
-            state = self.send_out(state, None);
         }
-        (call, initial, mem::take(&mut state.wakes))
+        (call, initial, state.release())
     }
 }
 
@@ -214,11 +213,11 @@ impl State {
                 }
                 self.by_call[call.slot()] = Some(key);
                 self.dirty = true;
+                self.begun = true;
                 self.send(key);
             }
             Err(StartError::StreamLimit) => {
-                slot.queued = true;
-                self.queue.push_front(key);
+                self.enqueue(key, true);
                 return false;
             }
             Err(StartError::MetadataTooLarge) => {
@@ -259,21 +258,28 @@ impl State {
         self.end(key, Ended { status, origin: Origin::Local, retry });
     }
 
-    pub(super) fn queue_is_empty(&self) -> bool {
-        self.queue.is_empty()
-    }
-
-    /// When the first of the calls that wait for a stream has to be over. The transport has no
-    /// timer for them.
-    pub(super) fn queue_deadline(&self) -> Option<Time> {
-        self.queue.iter().filter_map(|key| self.slots[*key].call.deadline()).min()
+    /// A call waits for a stream: behind the others, or ahead of them.
+    fn enqueue(&mut self, key: usize, first: bool) {
+        let slot = &mut self.slots[key];
+        slot.queued = true;
+        self.queue_due = self.queue_due.into_iter().chain(slot.call.deadline()).min();
+        if first {
+            self.queue.push_front(key);
+        } else {
+            self.queue.push_back(key);
+        }
     }
 
     /// Ends those calls whose time was over before they got a stream.
     pub(super) fn expire_queued(&mut self, now: Time) {
+        if self.queue_due.is_none_or(|due| due > now) {
+            return;
+        }
         let late = |key: &usize| self.slots[*key].call.deadline().is_some_and(|at| at <= now);
         let expired: Vec<usize> = self.queue.iter().copied().filter(late).collect();
         self.queue.retain(|key| !expired.contains(key));
+        let deadline = |key: &usize| self.slots[*key].call.deadline();
+        self.queue_due = self.queue.iter().filter_map(deadline).min();
         for key in expired {
             let text = "the deadline passed while waiting for a stream: the server has as many \
                         calls on this connection as it takes";
@@ -367,14 +373,27 @@ impl Slot {
         !self.full && self.call.unsent() < UNSENT_LIMIT
     }
 
+    /// Whether something happened to this side that nobody who waits for it has looked at.
+    pub(super) const fn has_news(&self, side: Side) -> bool {
+        self.news[side as usize]
+    }
+
+    /// Whoever waits for this side looks at it now.
+    pub(super) const fn forget_news(&mut self, side: Side) {
+        self.news[side as usize] = false;
+    }
+
     /// The threads that wait for this side, to be woken: from now on they do not count as waiting.
+    /// One that has the role sees the news.
     pub(super) fn wake(&mut self, side: Side, wakes: &mut Vec<Wake>) {
+        self.news[side as usize] = true;
         let woken = self.waiting.extract_if(.., |waiting| waiting.side == side);
         wakes.extend(woken.map(|waiting| Wake::Thread(waiting.thread)));
         wakes.extend(self.wakers[side as usize].take().map(Wake::Waker));
     }
 
     fn wake_all(&mut self, wakes: &mut Vec<Wake>) {
+        self.news = [true; 2];
         wakes.extend(self.wakers.iter_mut().filter_map(Option::take).map(Wake::Waker));
         wakes.extend(self.waiting.drain(..).map(|waiting| Wake::Thread(waiting.thread)));
     }

@@ -20,6 +20,7 @@ use crate::transport::refusal::Refusal;
 use crate::transport::tcp::address_text;
 #[cfg(feature = "_rustls")]
 use crate::transport::tls::{Limit, Session, Want, within};
+use crate::transport::unix::named_end;
 
 /// A connected socket, with TLS or without. Reading and writing never block.
 #[derive(Debug)]
@@ -44,11 +45,13 @@ pub(super) struct Readiness {
     pub(super) kicked: bool,
 }
 
-/// Gets a thread out of its wait for the socket.
+/// Gets threads out of their wait for the socket: the guard, and the caller that has the role. Both
+/// may wait at the same time, and neither takes a kick that is the other's.
 #[derive(Debug)]
 pub(super) struct Kick {
-    sender: UnixStream,
-    receiver: UnixStream,
+    /// What is written here is the guard's to read, and the other way round.
+    caller: UnixStream,
+    guard: UnixStream,
 }
 
 impl Socket {
@@ -88,7 +91,7 @@ impl Socket {
     pub(super) fn peer(&self) -> String {
         match &self.stream {
             Stream::Tcp(stream) => stream.peer_addr().map(address_text).unwrap_or_default(),
-            Stream::Unix(_) => "unix:".to_owned(),
+            Stream::Unix(stream) => named_end([stream.peer_addr().ok()]),
         }
     }
 
@@ -236,23 +239,37 @@ impl AsFd for Socket {
 
 impl Kick {
     pub(super) fn new() -> io::Result<Self> {
-        let (sender, receiver) = UnixStream::pair()?;
-        sender.set_nonblocking(true)?;
-        receiver.set_nonblocking(true)?;
-        Ok(Self { sender, receiver })
+        let (caller, guard) = UnixStream::pair()?;
+        caller.set_nonblocking(true)?;
+        guard.set_nonblocking(true)?;
+        Ok(Self { caller, guard })
     }
 
-    pub(super) fn kick(&self) {
+    /// Kicks the guard.
+    pub(super) fn guard(&self) {
         // Full means that it was kicked often enough.
-        let _ = (&mut &self.sender).write(&[1]);
+        let _ = (&mut &self.caller).write(&[1]);
     }
 
-    /// Forgets the kicks so far.
-    pub(super) fn clear(&self) {
+    /// Kicks the caller that has the role.
+    pub(super) fn caller(&self) {
+        let _ = (&mut &self.guard).write(&[1]);
+    }
+
+    /// What the guard waits for.
+    pub(super) const fn of_guard(&self) -> &UnixStream {
+        &self.guard
+    }
+
+    /// What a caller waits for.
+    pub(super) const fn of_caller(&self) -> &UnixStream {
+        &self.caller
+    }
+
+    /// Forgets the kicks so far, of one of the two.
+    pub(super) fn clear(mut kicks: &UnixStream) {
         let mut buffer = [0; 64];
-        while matches!((&mut &self.receiver).read(&mut buffer), Ok(count) if count == buffer.len())
-        {
-        }
+        while matches!(kicks.read(&mut buffer), Ok(count) if count == buffer.len()) {}
     }
 }
 
@@ -260,7 +277,7 @@ impl Kick {
 /// with nothing ready.
 pub(super) fn wait(
     socket: &Socket,
-    kick: &Kick,
+    kicks: &UnixStream,
     read: bool,
     write: bool,
     timeout: Option<Duration>,
@@ -272,7 +289,7 @@ pub(super) fn wait(
     let mut wanted = PollFlags::empty();
     wanted.set(PollFlags::IN, read);
     wanted.set(PollFlags::OUT, write || owes);
-    let mut fds = [PollFd::new(socket, wanted), PollFd::new(&kick.receiver, PollFlags::IN)];
+    let mut fds = [PollFd::new(socket, wanted), PollFd::new(kicks, PollFlags::IN)];
     let timeout = timeout.map(timespec);
     if poll(&mut fds, timeout.as_ref()).is_err() {
         return Readiness::default();
