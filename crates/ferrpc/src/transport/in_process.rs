@@ -1,11 +1,13 @@
 //! Connections within the process, and connections over any other byte stream.
 
+use std::any::Any;
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
 
 use super::io::Io;
 
@@ -29,8 +31,13 @@ impl<T> StreamIo<T>
 where
     T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    /// Wraps `stream`; `peer` is what calls say about who is at its other end.
+    /// Wraps `stream`; `peer` is what calls say about who is at its other end. A TCP socket is set
+    /// to send small frames at once (TCP_NODELAY), as all of ferrpc's are.
     pub fn new(stream: T, peer: impl Into<String>) -> Self {
+        if let Some(socket) = (&stream as &dyn Any).downcast_ref::<TcpStream>() {
+            // One that is gone shows itself when it is read.
+            let _ = socket.set_nodelay(true);
+        }
         Self { stream, peer: peer.into() }
     }
 }
