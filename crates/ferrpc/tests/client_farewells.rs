@@ -24,6 +24,7 @@ enum Farewell {
 
 struct Server {
     target: String,
+    part: mpsc::Sender<()>,
     parted: mpsc::Receiver<()>,
 }
 
@@ -32,28 +33,33 @@ impl Server {
     fn start(farewell: Farewell) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
         let target = format!("http://{}", listener.local_addr().expect("bound"));
-        let (parting, parted) = mpsc::channel();
+        let ((part, told), (parting, parted)) = (mpsc::channel(), mpsc::channel());
         thread::spawn(move || {
             for stream in listener.incoming() {
-                let (stream, parting) = (stream.expect("a connection"), parting.clone());
-                // The test may be over.
-                thread::spawn(move || drop(serve(stream, farewell, &parting)));
+                let mut stream = stream?;
+                answer(&mut stream)?;
+                // Not before the client has its answer, and so has looked for the last time.
+                if told.recv().is_err() {
+                    break;
+                }
+                part_from(&mut stream, farewell)?;
+                let _ = parting.send(());
+                // A call that comes now finds nobody; its connection goes at once.
+                thread::spawn(move || std::io::copy(&mut stream, &mut std::io::sink()));
             }
+            Ok::<(), std::io::Error>(())
         });
-        Self { target, parted }
+        Self { target, part, parted }
     }
 
-    /// Waits until the client's side knows of the farewell, if it looks.
-    fn has_parted(&self) {
+    /// The server parts, and the client's side knows of it, if it looks.
+    fn parts(&self) {
+        self.part.send(()).expect("it serves");
         self.parted.recv_timeout(LONG).expect("it answered");
     }
 }
 
-fn serve(
-    mut stream: TcpStream,
-    farewell: Farewell,
-    parting: &mpsc::Sender<()>,
-) -> std::io::Result<()> {
+fn answer(stream: &mut TcpStream) -> std::io::Result<()> {
     let mut head = [0; 24];
     stream.read_exact(&mut head)?;
     stream.write_all(&[frame(SETTINGS, 0, 0, &[]), frame(SETTINGS, ACK, 0, &[])].concat())?;
@@ -73,21 +79,14 @@ fn serve(
         frame(DATA, 0, 1, &[0; 5]),
         frame(HEADERS, END_HEADERS | END_STREAM, 1, &headers(&[("grpc-status", "0")])),
     ];
-    stream.write_all(&answer.concat())?;
+    stream.write_all(&answer.concat())
+}
+
+fn part_from(stream: &mut TcpStream, farewell: Farewell) -> std::io::Result<()> {
     match farewell {
-        Farewell::Close => {
-            stream.shutdown(std::net::Shutdown::Write)?;
-            let _ = parting.send(());
-        }
-        Farewell::Goaway => {
-            stream.write_all(&frame(GOAWAY, 0, 0, &[0, 0, 0, 1, 0, 0, 0, 0]))?;
-            let _ = parting.send(());
-        }
+        Farewell::Close => stream.shutdown(std::net::Shutdown::Write),
+        Farewell::Goaway => stream.write_all(&frame(GOAWAY, 0, 0, &[0, 0, 0, 1, 0, 0, 0, 0])),
     }
-    // A call that comes now finds nobody; its connection goes at once.
-    let mut rest = [0; 1 << 10];
-    while stream.read(&mut rest)? > 0 {}
-    Ok(())
 }
 
 fn headers(list: &[(&str, &str)]) -> Vec<u8> {
@@ -112,7 +111,7 @@ fn threads(farewell: Farewell, pause: Duration) {
     let channel = builder.build_blocking().expect("a target");
     for number in 0..CALLS {
         channel.unary(&ECHO, request()).unwrap_or_else(|status| panic!("{number}: {status}"));
-        server.has_parted();
+        server.parts();
         thread::sleep(pause);
     }
 }
@@ -146,7 +145,7 @@ fn calls_without_a_thread_see_it() {
             let call = channel.start_raw(&method, options).expect("no interceptor");
             let outcome = call.ended(None).expect("without a limit");
             assert!(outcome.status().is_ok(), "{number}: {:?}", outcome.status());
-            server.has_parted();
+            server.parts();
         }
     }
 }
@@ -160,7 +159,7 @@ fn tasks(farewell: Farewell) {
         for number in 0..CALLS {
             let answer: Result<_, Status> = channel.unary(&ECHO, request()).await;
             answer.unwrap_or_else(|status| panic!("{number}: {status}"));
-            server.has_parted();
+            server.parts();
         }
     });
 }
