@@ -145,8 +145,7 @@ def insecure_channel(target, options=None, compression=None):
 
 
 def secure_channel(target, credentials, options=None, compression=None):
-    """A `Channel` to a target with `ChannelCredentials`; the rest as in `insecure_channel`. Raises
-    NotImplementedError for credentials which this version has no transport for."""
+    """A `Channel` to a target with `ChannelCredentials`; the rest as in `insecure_channel`."""
     from grpc import _credentials
 
     secrets = _credentials.for_channel(credentials._credentials)
@@ -186,7 +185,8 @@ def server(
     `handlers` are `GenericRpcHandler`s, `interceptors` are `ServerInterceptor`s, `options` are
     pairs of name and value; `maximum_concurrent_rpcs` is how many calls are served at a time before
     others are refused with RESOURCE_EXHAUSTED (None: no limit); `compression` is a `Compression`
-    for all responses. There is no xDS: `xds=True` raises NotImplementedError.
+    for all responses. `xds=True` is for a server that a control plane configures: there is no
+    xDS, and where GRPC_XDS_BOOTSTRAP names a control plane the server refuses to start.
     """
     from grpc import _server
 

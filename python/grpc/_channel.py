@@ -6,10 +6,9 @@ import threading
 import time
 
 import grpc
-from grpc import _authorization, _channel_options, _common, _completions, _ferrpc
+from grpc import _authorization, _channel_options, _common, _completions, _ferrpc, _sending
 from grpc._rendezvous import (
     _INTERNAL,
-    _UNKNOWN,
     End,
     _InactiveRpcError,
     _MultiThreadedRendezvous,
@@ -33,17 +32,8 @@ new_engine = _ferrpc.ClientChannel
 
 _EMPTY_FLAGS = 0
 
-_SERIALIZING = "Exception serializing request!"
-_ITERATING = "Exception iterating requests!"
+_SERIALIZING = _sending.SERIALIZING
 _UNREADABLE = End(_INTERNAL, "Exception deserializing response!")
-
-
-def _default_timeout():
-    text = os.environ.get("GRPC_PYTHON_DEFAULT_TIMEOUT_SECONDS")
-    return float(text) if text else None
-
-
-_DEFAULT_TIMEOUT = _default_timeout()
 
 
 class _MultiCallable:
@@ -91,8 +81,6 @@ class _MultiCallable:
     ):
         """The engine's call and the deadline; or how the call ended before it began. A call that is
         `watched` gets on without a thread that waits for it."""
-        if timeout is None:
-            timeout = _DEFAULT_TIMEOUT
         deadline = None if timeout is None else time.time() + timeout
         if credentials is None and not self._channel._call_credentials:
             call = self._engine.start(
@@ -116,15 +104,18 @@ class _MultiCallable:
         deserializer = self._response_deserializer
         if type(call) is End or type(call) is _ferrpc.CallEnd:
             return kind(None, call, deserializer, deadline)
-        return kind(call, None, deserializer, deadline)
+        rendezvous = kind(call, None, deserializer, deadline)
+        rendezvous._lane = self._channel._calls
+        return rendezvous
 
     def _requests(self, rendezvous, request_iterator):
         """Starts a thread that sends the requests."""
         call = rendezvous._engine_call
         if call is None:
             return
-        arguments = (request_iterator, call, self._request_serializer)
-        threading.Thread(target=_send_all, args=arguments, daemon=True).start()
+        failures = rendezvous._failures = []
+        arguments = (request_iterator, call, self._request_serializer, failures)
+        threading.Thread(target=_sending.send_all, args=arguments, daemon=True).start()
 
     def _blocked(self, end):
         """The response of a blocking call that is over, unless it failed."""
@@ -137,30 +128,6 @@ class _MultiCallable:
             if response is None:
                 raise _InactiveRpcError(_UNREADABLE) from _common.cause()
         return response
-
-
-def _send_all(request_iterator, call, serializer):
-    """Sends what the iterator yields, as fast as the server takes it."""
-    while True:
-        try:
-            request = next(request_iterator)
-        except StopIteration:
-            break
-        except Exception:
-            _LOGGER.exception(_ITERATING)
-            call.cancel(_UNKNOWN, _ITERATING)
-            return
-        serialized = _common.serialize(request, serializer)
-        try:
-            if serialized is None:
-                raise TypeError("a request serialised to None")
-            sent = call.send(serialized)
-        except TypeError:
-            call.cancel(_INTERNAL, _SERIALIZING)
-            return
-        if not sent:
-            return
-    call.half_close()
 
 
 class _UnaryUnaryMultiCallable(_MultiCallable, grpc.UnaryUnaryMultiCallable):
@@ -198,8 +165,6 @@ class _UnaryUnaryMultiCallable(_MultiCallable, grpc.UnaryUnaryMultiCallable):
             request = _common.written(request, serializer)
         if request is None:
             raise _InactiveRpcError(End(_INTERNAL, _SERIALIZING)) from _common.cause()
-        if timeout is None:
-            timeout = _DEFAULT_TIMEOUT
         if credentials is not None or self._channel._call_credentials:
             answer = _authorization.wait(self, credentials, metadata, timeout)
             if type(answer) is End:
@@ -302,9 +267,9 @@ class _StreamUnaryMultiCallable(_MultiCallable, grpc.StreamUnaryMultiCallable):
             raise ValueError("Cannot invoke RPC on closed channel!")
         arguments = (timeout, metadata, credentials, wait_for_ready, compression)
         call = self._begun(request_iterator, arguments)
-        end = call._wait()
+        end = call._told()
         if end.code != 0:
-            raise _InactiveRpcError(_EndOfStream(end, call))
+            raise _InactiveRpcError(_EndOfStream(end, call)) from call._failure()
         return call._response, call
 
     def future(
@@ -372,12 +337,15 @@ class Channel(grpc.Channel):
         self._closed = False
         self._lock = threading.Lock()
         self._subscriptions = []
+        # Callbacks of its calls run one after the other, and so do those of its connectivity.
+        self._calls = _completions.Lane()
+        self._states = _completions.Lane()
 
     def subscribe(self, callback, try_to_connect=None):
         with self._lock:
             if self._closed:
                 return
-            tag = _completions.register(lambda state: _deliver(callback, state))
+            tag = _completions.register(lambda state: _deliver(callback, state), self._states)
             watcher = self._channel.watch(tag, bool(try_to_connect))
             self._subscriptions.append((callback, tag, watcher))
 

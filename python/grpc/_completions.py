@@ -1,19 +1,28 @@
-"""The one thread of this process that runs callbacks: of calls that end, of channels that change.
+"""The threads of this process that run callbacks: of calls that end, of channels that change.
 
-It starts when somebody first asks for a callback, and ends with the interpreter. Callbacks run one
-after the other.
+    engine --tag, value--> queue --> leader: runs one callback after the other
+                             \\-----> standby: takes over when the leader's callback takes long
+
+There are two threads, from the first callback that somebody asks for until the interpreter ends. A
+leader whose callback takes long or waits loses the lead, and is no longer needed once it returns:
+the standby goes on with the queue and starts the next standby. So no callback delays another, but
+for those of its own lane, which run one after the other: programs need no locks in them.
 """
 
 import atexit
+import collections
 import itertools
 import logging
 import os
 import threading
+import time
 
 from grpc import _ferrpc
 
 _LOGGER = logging.getLogger("grpc._channel")
 
+#: Seconds that the interpreter's end waits for callbacks that run.
+_LAST_WAIT = 1
 
 
 def _start_thread(target):
@@ -22,32 +31,75 @@ def _start_thread(target):
     return thread
 
 
-# How that thread is started and waits; otherwise in programs of gevent.
+# How these threads are started and wait; otherwise in programs of gevent.
 start = _start_thread
-take = _ferrpc.take_completions
+take = _ferrpc.take_completion
 
+# Never held while anything else is called.
 _lock = threading.Lock()
 _handlers = {}
 _tags = itertools.count(1)
-_thread = None
+_workers = itertools.count(1)
+_threads = []
+_stops_at_exit = False
+_generation = 0
 
 
-def register(handler):
+class Lane:
+    """Handlers that run one after the other, in the order in which things happened: those of a
+    channel's calls, those of its connectivity."""
+
+    __slots__ = ("_generation", "_waiting", "runner")
+
+    def __init__(self):
+        self._generation = _generation
+        self._waiting = collections.deque()
+        #: The identity of the thread that runs one of them, or None.
+        self.runner = None
+
+    def run(self, tag, value):
+        """Runs the tag's handler, or leaves that to the thread which runs another of the lane."""
+        with _lock:
+            if self._generation != _generation:
+                # What ran at the fork runs in the parent.
+                self._generation = _generation
+                self._waiting.clear()
+                self.runner = None
+            if self.runner is not None:
+                self._waiting.append((tag, value))
+                return
+            self.runner = threading.get_ident()
+        while True:
+            _call(tag, value)
+            with _lock:
+                if not self._waiting:
+                    self.runner = None
+                    return
+                tag, value = self._waiting.popleft()
+
+
+def register(handler, lane=None):
     """A tag for the engine; `handler` is called with each value that comes with it, until `forget`.
-    It is kept alive meanwhile."""
+    It is kept alive meanwhile. One without a lane must be quick."""
     tag = next(_tags)
-    restore(tag, handler)
+    restore(tag, handler, lane)
     return tag
 
 
-def restore(tag, handler):
+def restore(tag, handler, lane=None):
     """The same for a tag there was: in the child of a fork no handler is left."""
-    global _thread
+    global _stops_at_exit
+    _handlers[tag] = (handler, lane)
+    if _threads:
+        return
     with _lock:
-        _handlers[tag] = handler
-        if _thread is None:
-            _thread = start(_run)
-            atexit.register(_stop, _thread)
+        if _threads:
+            return
+        _threads.append(None)
+        registered, _stops_at_exit = _stops_at_exit, True
+    _threads[0] = start(_run)
+    if not registered:
+        atexit.register(_stop)
 
 
 def forget(tag):
@@ -56,29 +108,60 @@ def forget(tag):
 
 
 def _run():
-    while (happened := take()) is not None:
-        for tag, value in happened:
-            handler = _handlers.get(tag)
-            if handler is None:
-                continue
-            try:
-                handler(value)
-            except Exception:
-                _LOGGER.exception("Exception in a callback!")
-            del handler
+    me = next(_workers)
+    while (happened := take(me)) is not None:
+        tag, value, is_alone = happened
+        if is_alone:
+            _start_standby()
+        handler = _handlers.get(tag)
+        if handler is None:
+            continue
+        lane = handler[1]
+        del handler
+        if lane is None:
+            _call(tag, value)
+        else:
+            lane.run(tag, value)
+        del lane
 
 
-def _stop(thread):
+def _call(tag, value):
+    handler = _handlers.get(tag)
+    if handler is None:
+        return
+    try:
+        handler[0](value)
+    except Exception:
+        _LOGGER.exception("Exception in a callback!")
+
+
+def _start_standby():
+    try:
+        thread = start(_run)
+    except RuntimeError:
+        # No more threads, or the interpreter ends: callbacks wait for each other then.
+        _LOGGER.debug("No standby for callbacks", exc_info=True)
+        return
+    with _lock:
+        _threads[:] = [known for known in _threads if known is None or known.is_alive()]
+        _threads.append(thread)
+
+
+def _stop():
     _ferrpc.stop_completions()
     # A callback that does not return must not keep the interpreter.
-    thread.join(timeout=1)
+    until = time.monotonic() + _LAST_WAIT
+    for thread in list(_threads):
+        if thread is not None:
+            thread.join(timeout=max(until - time.monotonic(), 0))
 
 
 def _forked():
-    global _lock, _thread
+    global _lock, _generation
     _ferrpc.forked()
     _lock = threading.Lock()
-    _thread = None
+    _generation += 1
+    _threads.clear()
     _handlers.clear()
 
 

@@ -77,7 +77,7 @@ class CompositeChannelCredentials(ChannelCredentials):
 
 
 class ALTSChannelCredentials(ChannelCredentials):
-    """Google's own transport security."""
+    """Google's own transport security, for which there is no transport here."""
 
     __slots__ = ("service_accounts",)
 
@@ -86,7 +86,7 @@ class ALTSChannelCredentials(ChannelCredentials):
 
 
 class XDSChannelCredentials(ChannelCredentials):
-    """Credentials that an xDS server names."""
+    """Those that a control plane names; for targets that no control plane resolves, the fallback."""
 
     __slots__ = ("fallback_credentials",)
 
@@ -95,7 +95,7 @@ class XDSChannelCredentials(ChannelCredentials):
 
 
 class ComputeEngineChannelCredentials(ChannelCredentials):
-    """Those of a virtual machine in Google's cloud."""
+    """Those of Google's services: TLS with the usual roots, and `call_credentials` for each call."""
 
     __slots__ = ("call_credentials",)
 
@@ -154,11 +154,13 @@ class ServerCredentials(_Secrets):
     For `ssl`, `certificate_config` is what it begins with, `fetcher` None or a function without
     arguments asked before each handshake for a `grpc.ServerCertificateConfiguration` (None: as it
     was), `require_client_auth` a bool. For `local`, `local_kind` is a `grpc.LocalConnectionType`. For
-    `files`, `make_engine` makes the engine's credentials for one port.
+    `files`, `make_engine` makes the engine's credentials for one port. For `xds`, `fallback` are
+    those of a server that no control plane configures.
     """
 
     __slots__ = (
         "certificate_config",
+        "fallback",
         "fetcher",
         "kind",
         "local_kind",
@@ -174,8 +176,10 @@ class ServerCredentials(_Secrets):
         require_client_auth=False,
         local_kind=None,
         make_engine=None,
+        fallback=None,
     ):
         self.kind = kind
+        self.fallback = fallback
         self.certificate_config = certificate_config
         self.fetcher = fetcher
         self.require_client_auth = require_client_auth
@@ -206,6 +210,8 @@ class Secured:
             return Engine.local(credentials.kind.value)
         if isinstance(credentials, FileChannelCredentials):
             return credentials.engine
+        if isinstance(credentials, ALTSChannelCredentials):
+            return Engine.missing(_ALTS)
         if isinstance(credentials, SSLCustomSignerChannelCredentials):
             return _signed(credentials, session_cache)
         pem = (
@@ -232,17 +238,30 @@ def _signed(credentials, session_cache):
 
 
 def for_channel(credentials):
-    """What a channel is opened with: a `Secured`; None where nothing secures it. Raises
-    NotImplementedError for what there is no transport for, in the words of that error."""
-    if type(credentials) is InsecureChannelCredentials:
-        return None
+    """What a channel is opened with: a `Secured`; None where nothing secures it. Raises TypeError
+    for what are no credentials."""
     call_credentials = ()
-    while isinstance(credentials, CompositeChannelCredentials):
-        mine = [leaf for each in credentials.call_credentialses for leaf in for_call(each)]
-        call_credentials = (*mine, *call_credentials)
-        credentials = credentials.channel_credentials
-    if type(credentials) not in _TRANSPORTS:
-        raise NotImplementedError(_REFUSALS[type(credentials)].format("grpc.secure_channel"))
+    while True:
+        if isinstance(credentials, CompositeChannelCredentials):
+            mine = [leaf for each in credentials.call_credentialses for leaf in for_call(each)]
+            call_credentials = (*mine, *call_credentials)
+            credentials = credentials.channel_credentials
+        elif isinstance(credentials, ComputeEngineChannelCredentials):
+            call_credentials = (*for_call(credentials.call_credentials), *call_credentials)
+            credentials = SSLChannelCredentials(None, None, None)
+        elif isinstance(credentials, XDSChannelCredentials):
+            credentials = credentials.fallback_credentials
+        else:
+            break
+    if credentials is None or type(credentials) is InsecureChannelCredentials:
+        if not call_credentials:
+            return None
+        return Secured(InsecureChannelCredentials(), call_credentials)
+    if not isinstance(credentials, ChannelCredentials):
+        raise TypeError(
+            "a channel's credentials are made by functions of grpc, "
+            f"grpc.ssl_channel_credentials() say; got {type(credentials)}"
+        )
     return Secured(credentials, call_credentials)
 
 
@@ -255,19 +274,20 @@ def for_call(credentials):
 
 def for_port(credentials):
     """The engine's credentials for one port; None where nothing secures it. Raises ValueError for
-    PEM of no use, and NotImplementedError as `for_channel` does."""
+    PEM of no use, and for what there is no transport for."""
     from grpc._ferrpc import ServerCredentials as Engine
 
-    kind = credentials.kind
-    if kind == "insecure":
+    while credentials is not None and credentials.kind == "xds":
+        credentials = credentials.fallback
+    if credentials is None or credentials.kind == "insecure":
         return None
+    kind = credentials.kind
     if kind == "local":
         return Engine.local(credentials.local_kind.value)
     if kind == "files":
         return credentials.make_engine()
-    if kind != "ssl":
-        text = {"alts": _ALTS, "xds": _XDS}[kind]
-        raise NotImplementedError(text.format("Server.add_secure_port"))
+    if kind == "alts":
+        raise ValueError(_ALTS)
     config = credentials.certificate_config
     pem = (list(config.pem_key_certificate_pairs), config.pem_root_certificates)
     if credentials.fetcher is None:
@@ -291,21 +311,4 @@ def _check_bytes(argument, value):
         )
 
 
-_ALTS = "{}: ferrpc has no ALTS, the transport security inside Google's cloud; use TLS"
-_XDS = "{}: ferrpc has no xDS; use TLS credentials and a service config"
-_COMPUTE_ENGINE = (
-    "{}: ferrpc has no Compute Engine channel credentials; use grpc.composite_channel_credentials "
-    "with TLS and the call credentials of google-auth"
-)
-_TRANSPORTS = (
-    InsecureChannelCredentials,
-    SSLChannelCredentials,
-    SSLCustomSignerChannelCredentials,
-    LocalChannelCredentials,
-    FileChannelCredentials,
-)
-_REFUSALS = {
-    ALTSChannelCredentials: _ALTS,
-    XDSChannelCredentials: _XDS,
-    ComputeEngineChannelCredentials: _COMPUTE_ENGINE,
-}
+_ALTS = "ferrpc has no ALTS, the transport security inside Google's cloud: use TLS"

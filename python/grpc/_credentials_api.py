@@ -68,7 +68,8 @@ def ssl_channel_credentials(root_certificates=None, private_key=None, certificat
 
 
 def xds_channel_credentials(fallback_credentials=None):
-    """Exists for its name: `secure_channel` refuses what it returns."""
+    """`ChannelCredentials` from an xDS control plane, of which there is none here: a channel has
+    `fallback_credentials`, or those of `ssl_channel_credentials()`."""
     fallback = ssl_channel_credentials() if fallback_credentials is None else fallback_credentials
     return ChannelCredentials(secrets.XDSChannelCredentials(fallback._credentials))
 
@@ -124,9 +125,11 @@ def ssl_server_credentials(
 
 
 def xds_server_credentials(fallback_credentials):
-    """Exists for its name: `Server.add_secure_port` refuses what it returns."""
-    fallback_credentials._credentials  # noqa: B018 -- anything but credentials is refused here
-    return ServerCredentials(secrets.ServerCredentials("xds"))
+    """`ServerCredentials` from an xDS control plane, of which there is none here: a port has
+    `fallback_credentials`."""
+    return ServerCredentials(
+        secrets.ServerCredentials("xds", fallback=fallback_credentials._credentials)
+    )
 
 
 def insecure_server_credentials():
@@ -184,17 +187,19 @@ def local_server_credentials(local_connect_type=LocalConnectionType.LOCAL_TCP):
 
 
 def alts_channel_credentials(service_accounts=None):
-    """Exists for its name: `secure_channel` refuses what it returns."""
+    """`ChannelCredentials` for ALTS, which is not there: a channel's calls end with UNAVAILABLE."""
     return ChannelCredentials(secrets.ALTSChannelCredentials(tuple(service_accounts or ())))
 
 
 def alts_server_credentials():
-    """Exists for its name: `Server.add_secure_port` refuses what it returns."""
+    """`ServerCredentials` for ALTS, which is not there: `Server.add_secure_port` raises
+    RuntimeError."""
     return ServerCredentials(secrets.ServerCredentials("alts"))
 
 
 def compute_engine_channel_credentials(call_credentials):
-    """Exists for its name: `secure_channel` refuses what it returns."""
+    """`ChannelCredentials` for Google's services: TLS with the usual roots, and `CallCredentials`
+    for each call."""
     return ChannelCredentials(
         secrets.ComputeEngineChannelCredentials(call_credentials._credentials)
     )

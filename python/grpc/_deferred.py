@@ -128,6 +128,11 @@ class DeferredCall:
             call, end = self._call, self._over()
         return end if call is None else call.drained()
 
+    def is_over(self):
+        with self._changed:
+            call, end = self._call, self._over()
+        return end is not None if call is None else call.is_over()
+
     def send(self, message):
         call, _ = self._begun()
         return False if call is None else call.send(message)
@@ -192,6 +197,7 @@ _METHODS = (
     "initial_metadata",
     "poll",
     "drained",
+    "is_over",
     "send",
     "half_close",
     "cancel",

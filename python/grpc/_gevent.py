@@ -130,8 +130,16 @@ class _Greenlet:
     def __init__(self, target):
         self._greenlet = gevent.spawn(target)
 
+    def is_alive(self):
+        return not self._greenlet.dead
+
     def join(self, timeout):
         self._greenlet.join(timeout)
+
+
+def _take_completion(me):
+    happened = _ferrpc.take_completion(me, False)
+    return _apply(_ferrpc.take_completion, me) if happened == () else happened
 
 
 def install():
@@ -140,5 +148,5 @@ def install():
     _pool = gevent.threadpool.ThreadPool(_MOST_THREADS)
     _channel.new_engine = _Channel
     _serving.new_engine = _Server
-    _completions.take = lambda: _apply(_ferrpc.take_completions)
+    _completions.take = _take_completion
     _completions.start = _Greenlet

@@ -5,6 +5,7 @@ Each wraps one call of the engine, which knows how it ended; nothing is kept twi
 decided here: that a response could not be deserialised, that the program cancelled.
 """
 
+import copyreg
 import functools
 import logging
 import sys
@@ -23,6 +24,12 @@ _INTERNAL = StatusCode.INTERNAL.value[0]
 
 _BY_NUMBER = _common.STATUS_CODE_BY_NUMBER
 
+#: Seconds that an answer waits for callbacks to begin: those of the channel's other calls come first.
+_UNTIL_BEGUN = 1
+
+#: Seconds that it then waits for them to be over.
+_UNTIL_OVER = 0.02
+
 _WITH_DEBUG = (
     "<{} of RPC that terminated with:\n"
     '\tstatus = {}\n\tdetails = "{}"\n\tdebug_error_string = "{}"\n>'
@@ -35,13 +42,19 @@ class End:
 
     message = None
 
-    def __init__(self, code, details, trailing_metadata=()):
+    def __init__(self, code, details, trailing_metadata=(), initial_metadata=()):
         self.code = code
         self.details = details
         self._trailing_metadata = trailing_metadata
+        self._initial_metadata = initial_metadata
+
+    @classmethod
+    def copy(cls, end, initial_metadata):
+        """One that can be pickled."""
+        return cls(end.code, end.details, tuple(end.trailing_metadata()), tuple(initial_metadata))
 
     def initial_metadata(self):
-        return ()
+        return self._initial_metadata
 
     def trailing_metadata(self):
         return self._trailing_metadata
@@ -65,6 +78,11 @@ class _InactiveRpcError(grpc.RpcError, grpc.Call, grpc.Future):
         self._code = _BY_NUMBER.get(end.code, StatusCode.UNKNOWN)
         self._details = end.details
         self._debug_error_string = _debug_error_string(end)
+
+    def __reduce__(self):
+        end = End.copy(self._end, self._end.initial_metadata())
+        # Made without `__init__`, which a subclass may have with other arguments.
+        return copyreg.__newobj__, (type(self), end), {**self.__dict__, "_end": end}
 
     def initial_metadata(self):
         return self._end.initial_metadata()
@@ -119,6 +137,14 @@ class _InactiveRpcError(grpc.RpcError, grpc.Call, grpc.Future):
         fn(self)
 
 
+class _Telling:
+    """What is set when callbacks begin, and when they are over."""
+
+    def __init__(self):
+        self.begun = threading.Event()
+        self.over = threading.Event()
+
+
 class _Rendezvous(grpc.RpcError, grpc.RpcContext):
     """A call that runs: its iterator, its `grpc.Call`, its future, and the exception it raises.
 
@@ -135,6 +161,16 @@ class _Rendezvous(grpc.RpcError, grpc.RpcContext):
     _is_stream = True
     _looked_at = None
     _operating = None
+    # What went wrong with its requests.
+    _failures = ()
+    # Where the callbacks of its channel run one after the other.
+    _lane = None
+    # The identity of the thread that runs its callbacks.
+    _teller = None
+    # What those wait for who answer behind the callbacks.
+    _telling = None
+    # When somebody first saw that it is over with its callbacks to be called.
+    _seen_over = None
 
     def __init__(self, call, end, deserializer, deadline, response=None):
         self._engine_call = call
@@ -169,6 +205,15 @@ class _Rendezvous(grpc.RpcError, grpc.RpcContext):
                 self._resume()
         return self._end
 
+    def _failure(self):
+        """What an iterator of requests raised, or their serialiser."""
+        return self._failures[0] if self._failures else None
+
+    def _error(self):
+        if self._failures and self.__cause__ is None:
+            self.__cause__ = self._failures[0]
+        return self
+
     def _fail(self, code, details):
         """Ends it because of something that happened here."""
         with self._lock:
@@ -178,8 +223,53 @@ class _Rendezvous(grpc.RpcError, grpc.RpcContext):
         if self._postponed:
             self._resume()
 
+    def _told(self, timeout=None):
+        """How it ended, once the callbacks have heard of it; waits, as `_wait` does."""
+        end = self._wait(timeout)
+        if self._callbacks is not None or self._teller is not None:
+            self._after_callbacks(timeout)
+        return end
+
+    def _after_callbacks(self, timeout=None):
+        """Waits for the callbacks of a call that is over, as grpcio does, but for those that wait
+        themselves. Never for long: they may wait for this thread."""
+        with self._lock:
+            if self._callbacks is None and self._teller is None or self._is_let_off():
+                return
+            if self._callbacks is not None and (self._is_overdue() or self._known() is None):
+                return
+            if self._telling is None:
+                self._telling = _Telling()
+            telling = self._telling
+            if self._callbacks is None:
+                telling.begun.set()
+        limit = _UNTIL_BEGUN if timeout is None else min(_UNTIL_BEGUN, max(timeout, 0))
+        if telling.begun.wait(limit):
+            telling.over.wait(_UNTIL_OVER)
+
+    def _is_let_off(self):
+        """Whether this thread must not wait for the callbacks: they wait for it, or the program
+        knows of the end because it is its own doing."""
+        me = threading.get_ident()
+        lane = self._lane
+        return self._cancelled or self._teller == me or (lane is not None and lane.runner == me)
+
+    def _is_overdue(self):
+        """Whether callbacks could have begun long ago."""
+        now = time.monotonic()
+        if self._seen_over is None:
+            self._seen_over = now
+        return now - self._seen_over > _UNTIL_BEGUN
+
+    def _is_over(self):
+        """Whether it is over and its callbacks have begun: does not wait."""
+        if self._known() is None:
+            return False
+        with self._lock:
+            return self._callbacks is None or self._is_let_off() or self._is_overdue()
+
     def is_active(self):
-        return self._known() is None
+        return not self._is_over()
 
     def time_remaining(self):
         if self._deadline is None:
@@ -205,13 +295,13 @@ class _Rendezvous(grpc.RpcError, grpc.RpcContext):
 
     def add_callback(self, callback):
         with self._lock:
-            if self._known() is not None:
-                return False
             if self._callbacks is not None:
                 self._callbacks.append(callback)
+            elif self._known() is not None:
+                return False
             else:
                 self._callbacks = [callback]
-                self._tag = _completions.register(self._ended)
+                self._tag = _completions.register(self._ended, self._lane)
                 self._engine_call.on_end(self._tag)
         return True
 
@@ -224,19 +314,30 @@ class _Rendezvous(grpc.RpcError, grpc.RpcContext):
                 return
             self._postponed = False
             callbacks, self._callbacks = self._callbacks, None
-        for callback in callbacks:
-            try:
-                callback()
-            except Exception as error:
-                function = getattr(callback, "func", callback)
-                _LOGGER.error("Exception in callback %r: %r", function, error)
+            self._teller = threading.get_ident()
+            telling = self._telling
+        if telling is not None:
+            telling.begun.set()
+        try:
+            for callback in callbacks:
+                try:
+                    callback()
+                except Exception as error:
+                    function = getattr(callback, "func", callback)
+                    _LOGGER.error("Exception in callback %r: %r", function, error)
+        finally:
+            with self._lock:
+                self._teller = None
+                telling, self._telling = self._telling, None
+            if telling is not None:
+                telling.over.set()
 
     def _resume(self):
         """Has the callbacks called that were postponed, if nothing remains to be read."""
         with self._lock:
             if self._postponed and self._known() is not None:
                 self._postponed = False
-                self._tag = _completions.register(self._ended)
+                self._tag = _completions.register(self._ended, self._lane)
                 self._engine_call.on_end(self._tag)
 
     def __del__(self):
@@ -275,9 +376,11 @@ class _Rendezvous(grpc.RpcError, grpc.RpcContext):
                     self._resume()
                 return self._deserialized(message)
             self._over_with(message)
+            if self._callbacks is not None or self._teller is not None:
+                self._after_callbacks()
         if self._end.code == 0:
             raise StopIteration
-        raise self
+        raise self._error()
 
     def _over_with(self, end):
         if self._end is None:
@@ -319,6 +422,19 @@ class _Rendezvous(grpc.RpcError, grpc.RpcContext):
             self._operating = _operations.Operating(self)
         return self._operating
 
+    # -- copies ------------------------------------------------------------------------------------
+
+    def __reduce__(self):
+        end = self._known()
+        if end is None:
+            raise TypeError("a call that runs can be neither copied nor pickled; its error can")
+        end = End.copy(end, self.initial_metadata())
+        state = {name: value for name, value in self.__dict__.items() if name not in _OWN}
+        state.update(_end=end, _deadline=self._deadline, _cancelled=self._cancelled)
+        if self._end.code == 0:
+            state["_response"] = self._response
+        return _restored, (_pickled_as(type(self)), state)
+
     # -- looks -------------------------------------------------------------------------------------
 
     def _repr(self):
@@ -350,26 +466,26 @@ class _MultiThreadedRendezvous(_Rendezvous, grpc.Call, grpc.Future):
         return self._engine_call.initial_metadata()
 
     def trailing_metadata(self):
-        return self._wait().trailing_metadata()
+        return self._told().trailing_metadata()
 
     def code(self):
-        return _BY_NUMBER.get(self._wait().code, StatusCode.UNKNOWN)
+        return _BY_NUMBER.get(self._told().code, StatusCode.UNKNOWN)
 
     def details(self):
-        return _common.decode(self._wait().details)
+        return _common.decode(self._told().details)
 
     def debug_error_string(self):
-        return _debug_error_string(self._wait(), self.cancelled())
+        return _debug_error_string(self._told(), self.cancelled())
 
     def running(self):
-        return self._known() is None
+        return not self._is_over()
 
     def done(self):
-        return self._known() is not None
+        return self._is_over()
 
     def _settled(self, timeout):
         """Waits; raises FutureCancelledError if the program cancelled it."""
-        end = self._wait(timeout)
+        end = self._told(timeout)
         if self.cancelled():
             raise grpc.FutureCancelledError()
         return end
@@ -377,16 +493,16 @@ class _MultiThreadedRendezvous(_Rendezvous, grpc.Call, grpc.Future):
     def result(self, timeout=None):
         if self._settled(timeout).code == 0:
             return self._response
-        raise self
+        raise self._error()
 
     def exception(self, timeout=None):
-        return None if self._settled(timeout).code == 0 else self
+        return None if self._settled(timeout).code == 0 else self._error()
 
     def traceback(self, timeout=None):
         if self._settled(timeout).code == 0:
             return None
         try:
-            raise self
+            raise self._error()
         except grpc.RpcError:
             return sys.exc_info()[2]
 
@@ -446,10 +562,45 @@ class _UnaryRendezvous(_MultiThreadedRendezvous):
             self._engine_call.cancel(self._end.code, self._end.details)
 
     def _next(self):
-        if self._wait().code == 0:
+        if self._told().code == 0:
             raise StopIteration
-        raise self
+        raise self._error()
 
+
+def _pickled_as(kind):
+    """A class that is found under its name."""
+    return _MultiThreadedRendezvous if kind is _UnaryRendezvous else kind
+
+
+def _restored(kind, state):
+    """A call that is over, as its copy in another process."""
+    rendezvous = kind.__new__(kind)
+    _Rendezvous.__init__(rendezvous, None, None, None, None)
+    rendezvous.__dict__.update(state)
+    return rendezvous
+
+
+#: The attributes of a call that are of no use to its copies.
+_OWN = frozenset(
+    (
+        "_engine_call",
+        "_response_deserializer",
+        "_response",
+        "_lock",
+        "_reading",
+        "_callbacks",
+        "_tag",
+        "_lane",
+        "_teller",
+        "_telling",
+        "_seen_over",
+        "_failures",
+        "_looked_at",
+        "_operating",
+        "_postponed",
+        "_drained",
+    )
+)
 
 # To programs it is what grpcio has in its place.
 _UnaryRendezvous.__name__ = "_MultiThreadedRendezvous"

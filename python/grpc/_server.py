@@ -115,7 +115,10 @@ class _RequestIterator:
         try:
             serialized = self._call.receive()
         except _ferrpc.CallOver:
-            _raise_rpc_error(self._state)
+            if not self._call.is_replied():
+                _raise_rpc_error(self._state)
+            # Read elsewhere, when its handler has answered: there is nothing more to come.
+            serialized = None
         if serialized is None:
             raise StopIteration
         request = _common.deserialize(serialized, self._request_deserializer)

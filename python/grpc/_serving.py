@@ -14,6 +14,7 @@ import atexit
 import concurrent.futures.thread
 import contextvars
 import logging
+import os
 import threading
 import time
 import weakref
@@ -52,6 +53,7 @@ class _Serving:
         self.deadline = None
         self.thread = None
         self.find_handler = None
+        self.is_xds = False
 
     # -- handlers -------------------------------------------------------------------------------
 
@@ -211,7 +213,8 @@ def _drain(serving, lane):
     take = drain.take
     find_handler = serving.find_handler
     handle = _server._handle_call
-    context = contextvars.Context
+    # What the thread's own code has set, its executor's initializer above all, is there.
+    context = contextvars.copy_context
     while True:
         call = take()
         if call is None:
@@ -273,8 +276,6 @@ class _Server(grpc.Server):
         compression,
         xds,
     ):
-        if xds:
-            raise NotImplementedError("xDS servers are not supported: use xds=False")
         _server._validate_generic_rpc_handlers(generic_handlers)
         if maximum_concurrent_rpcs is not None and maximum_concurrent_rpcs < 0:
             raise ValueError(
@@ -286,6 +287,7 @@ class _Server(grpc.Server):
             numbers.append(("grpc.default_compression_algorithm", int(compression)))
         self._state = _Serving(thread_pool, interceptors, numbers, maximum_concurrent_rpcs)
         self._state.generic_handlers.extend(generic_handlers)
+        self._state.is_xds = bool(xds)
 
     def add_generic_rpc_handlers(self, generic_rpc_handlers):
         generic_rpc_handlers = tuple(generic_rpc_handlers)
@@ -339,6 +341,12 @@ class _Server(grpc.Server):
                 raise ValueError("the server has already started")
             if state.stage == _STARTED:
                 raise ValueError("Cannot start already-started server!")
+            if state.is_xds and _has_control_plane():
+                # It would serve callers whom the control plane's rules may keep out.
+                raise RuntimeError(
+                    "ferrpc has no xDS: a server with xds=True does not start while "
+                    "GRPC_XDS_BOOTSTRAP or GRPC_XDS_BOOTSTRAP_CONFIG names a control plane"
+                )
             state.start()
 
     def wait_for_termination(self, timeout=None):
@@ -359,6 +367,10 @@ class _Server(grpc.Server):
             except Exception:
                 # In the child of a fork, or while the interpreter ends: there is nothing to stop.
                 pass
+
+
+def _has_control_plane():
+    return any(os.environ.get(f"GRPC_XDS_BOOTSTRAP{rest}") for rest in ("", "_CONFIG"))
 
 
 # Options that were reported as having no effect.

@@ -1,19 +1,22 @@
 //! The project's own commands. CI runs nothing but these, and they run the same on a laptop.
 //!
 //! ```text
-//! demo     callers in five languages ask servers in five languages      demo
-//! test     every test of the workspace, in Rust and in Python           testing, python
-//! interop  gRPC's interop cases with real peers, both ways; h2spec      interop, proxies, h2spec
-//! gen      the generated code that is committed                         gen
-//! ci       all that a change has to pass                                ci, layering
-//! bench    speed and memory beside everyone else; instruction counts    bench
+//! demo       callers in five languages ask servers in five languages      demo
+//! test       every test of the workspace, in Rust and in Python           testing, python
+//! interop    gRPC's interop cases with real peers, both ways; h2spec      interop, proxies, h2spec
+//! workloads  real packages and their test suites, on grpcio and on ferrpc workloads
+//! gen        the generated code that is committed                         gen
+//! ci         all that a change has to pass                                ci, layering
+//! bench      speed and memory beside everyone else; instruction counts    bench
 //! ```
 //!
 //! What they share: `workspace` knows the folders, `process` runs programs with time limits,
-//! `peers` builds the real peers of `interop/`, `report` counts and prints.
+//! `peers` builds the real peers of `interop/`, `debian` finds programs of Debian, `stamp` remembers
+//! what is done, `report` counts and prints.
 
 mod bench;
 mod ci;
+mod debian;
 mod demo;
 mod gen_code;
 mod h2spec;
@@ -25,7 +28,9 @@ mod process;
 mod proxies;
 mod python;
 mod report;
+mod stamp;
 mod testing;
+mod workloads;
 mod workspace;
 
 use std::process::ExitCode;
@@ -52,6 +57,8 @@ enum Task {
     Test(testing::Options),
     /// gRPC's interop cases with real peers, both ways, and h2spec.
     Interop(interop::Options),
+    /// Real packages and their test suites, on grpcio and on ferrpc.
+    Workloads(workloads::Options),
     /// Renews the generated code that is committed.
     Gen(gen_code::Options),
     /// All that a change has to pass.
@@ -80,6 +87,7 @@ fn run(task: &Task) -> Result<Tally> {
         Task::Demo(options) => demo::run(&workspace, options),
         Task::Test(options) => testing::run(&workspace, options),
         Task::Interop(options) => interop::run(&workspace, options),
+        Task::Workloads(options) => workloads::run(&workspace, options),
         Task::Gen(options) => gen_code::run(&workspace, options),
         Task::Ci(options) => ci::run(&workspace, options),
         Task::Bench(options) => bench::run(&workspace, options),

@@ -4,9 +4,6 @@
 //! target/peers/python-oracle   real grpcio and grpcio-tools; every test runs on it first
 //! target/peers/python-ferrpc   `pip install .` of this checkout
 //! ```
-//!
-//! A stamp is written after its step succeeded, so that nothing is installed needlessly and a step
-//! cut short is done again.
 
 use std::collections::hash_map::DefaultHasher;
 use std::env;
@@ -22,9 +19,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use crate::process;
 use crate::report::{Progress, Tally};
 use crate::workspace::Workspace;
+use crate::{process, stamp};
 
 /// Both environments, ready.
 pub(crate) struct Environments {
@@ -149,7 +146,7 @@ fn counted(line: &str) -> Option<Tally> {
 }
 
 /// Takes out what would have Python look elsewhere than in its environment.
-fn clean(command: &mut Command) {
+pub(crate) fn clean(command: &mut Command) {
     for name in ["PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "PYTEST_ADDOPTS"] {
         command.env_remove(name);
     }
@@ -185,7 +182,7 @@ impl<'a> Environment<'a> {
             fs::read(tests.join(file))?.hash(&mut mark);
         }
         let mark = format!("{:016x}", mark.finish());
-        if self.fresh("venv", &mark) {
+        if stamp::fresh(&self.stamp("venv"), &mark) {
             return Ok(());
         }
         let name = self.folder.file_name().unwrap_or_default().display();
@@ -204,20 +201,20 @@ impl<'a> Environment<'a> {
         // What these depend on would bring grpcio.
         let packages = ["install", "--no-deps", "-r", "python/tests/packages/requirements.txt"];
         self.pip(&packages.map(OsString::from))?;
-        self.done("venv", &mark)
+        stamp::done(&self.stamp("venv"), &mark)
     }
 
     /// `pip install .`, with cargo's profile for development in place of the one for releases.
     fn install_checkout(&self, progress: &Progress) -> Result<()> {
         let mark = format!("{:016x}", sources(&self.workspace.root)?);
-        if self.fresh("checkout", &mark) {
+        if stamp::fresh(&self.stamp("checkout"), &mark) {
             return Ok(());
         }
         progress.say("pip install .");
         let _ = fs::remove_file(self.stamp("checkout"));
         let arguments = ["install", "--force-reinstall", "--no-deps", "."];
         self.pip(&arguments.map(OsString::from))?;
-        self.done("checkout", &mark)
+        stamp::done(&self.stamp("checkout"), &mark)
     }
 
     fn pip(&self, arguments: &[OsString]) -> Result<()> {
@@ -237,18 +234,10 @@ impl<'a> Environment<'a> {
     fn stamp(&self, name: &str) -> PathBuf {
         self.folder.join(name).with_extension("stamp")
     }
-
-    fn fresh(&self, name: &str, mark: &str) -> bool {
-        fs::read_to_string(self.stamp(name)).is_ok_and(|found| found == mark)
-    }
-
-    fn done(&self, name: &str, mark: &str) -> Result<()> {
-        fs::write(self.stamp(name), mark).context("cannot write a stamp")
-    }
 }
 
 /// A mark of everything that a wheel is made from.
-fn sources(root: &Path) -> Result<u64> {
+pub(crate) fn sources(root: &Path) -> Result<u64> {
     let mut files = Vec::new();
     for folder in ["crates", "python"] {
         gather(&root.join(folder), &mut files)?;

@@ -125,8 +125,30 @@ pub(crate) fn elapsed(time: Duration) -> String {
     }
 }
 
+/// The text with `new` between two markers, in place of what stood there.
+pub(crate) fn between(text: &str, [begin, end]: [&str; 2], new: &str) -> Option<String> {
+    let (before, rest) = text.split_once(begin)?;
+    let (_, after) = rest.split_once(end)?;
+    Some(format!("{before}{begin}\n\n{new}\n{end}{after}"))
+}
+
 fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 const LOG_WIDTH: u16 = 180;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_outside_of_the_markers_stays() {
+        let markers = ["<a>", "<b>"];
+        let new = between("before\n<a>\nold\n<b>\nafter\n", markers, "new\n");
+        let new = new.expect("it has markers");
+        assert_eq!(new, "before\n<a>\n\nnew\n\n<b>\nafter\n");
+        assert_eq!(between(&new, markers, "new\n"), Some(new.clone()));
+        assert_eq!(between("nothing", markers, "new"), None);
+    }
+}

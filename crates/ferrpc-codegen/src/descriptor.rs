@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use buffa::Message;
 use buffa_codegen::generated::descriptor::method_options::IdempotencyLevel;
+use buffa_codegen::generated::descriptor::source_code_info::Location;
 use buffa_codegen::generated::descriptor::{
     FileDescriptorProto, FileDescriptorSet, MethodDescriptorProto, ServiceDescriptorProto,
 };
@@ -207,7 +208,7 @@ fn required<'a>(
 
 /// The comments of a file by the path of what they describe.
 pub(crate) struct Comments<'a> {
-    by_path: HashMap<&'a [i32], &'a str>,
+    by_path: HashMap<&'a [i32], &'a Location>,
 }
 
 impl<'a> Comments<'a> {
@@ -216,23 +217,32 @@ impl<'a> Comments<'a> {
             .source_code_info
             .location
             .iter()
-            .filter_map(|location| {
-                let comment = location
-                    .leading_comments
-                    .as_deref()
-                    .or(location.trailing_comments.as_deref())?;
-                Some((location.path.as_slice(), comment))
+            .filter(|location| {
+                location.leading_comments.is_some()
+                    || location.trailing_comments.is_some()
+                    || !location.leading_detached_comments.is_empty()
             })
+            .map(|location| (location.path.as_slice(), location))
             .collect();
         Self { by_path }
     }
 
     fn at(&self, path: &[usize]) -> Vec<String> {
-        self.raw(path).map_or_else(Vec::new, doc_lines)
+        self.location(path)
+            .and_then(|it| it.leading_comments.as_deref().or(it.trailing_comments.as_deref()))
+            .map_or_else(Vec::new, doc_lines)
     }
 
-    /// As it was written, between the signs of the comment.
-    pub(crate) fn raw(&self, path: &[usize]) -> Option<&'a str> {
+    /// All comments of an element as they were written, between their signs: detached ones, each
+    /// a paragraph, then the leading and the trailing one. Empty if there is none.
+    pub(crate) fn all(&self, path: &[usize]) -> String {
+        let Some(location) = self.location(path) else { return String::new() };
+        let detached = location.leading_detached_comments.iter().map(|it| format!("{it}\n"));
+        let own = [&location.leading_comments, &location.trailing_comments];
+        detached.chain(own.into_iter().flatten().cloned()).collect()
+    }
+
+    fn location(&self, path: &[usize]) -> Option<&'a Location> {
         let path: Vec<i32> =
             path.iter().map(|&part| i32::try_from(part).unwrap_or(i32::MAX)).collect();
         self.by_path.get(path.as_slice()).copied()

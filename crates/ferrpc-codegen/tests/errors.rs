@@ -114,3 +114,24 @@ fn bytes_that_are_no_descriptors_are_refused() {
     let expect = "The descriptor set cannot be used: ";
     assert!(error.to_string().starts_with(expect), "{error}");
 }
+
+#[test]
+fn names_that_the_message_library_refuses_are_listed() {
+    check_messages(
+        "refused",
+        "syntax = \"proto3\";\npackage kw;\nmessage Fine { enum while { Z = 0; } }\n\
+         message Of { oneof self { int32 a = 1; } }\n",
+        "buffa has no Rust names for kw.Of.self, kw.Fine.while: rename them, or take \
+         Messages::Prost (this crate's feature `prost`)",
+    );
+}
+
+/// The same where the message library is what refuses, whose own words are its own.
+#[track_caller]
+fn check_messages(name: &str, text: &str, expect: &str) {
+    let directory = directory(name);
+    fs::write(directory.join("a.proto"), text).expect("can be written");
+    let error = compile(&directory).expect_err("it is wrong").to_string();
+    assert!(error.contains(expect), "{error}");
+    assert!(!directory.join("out").exists(), "something was written");
+}

@@ -88,3 +88,17 @@ fn what_is_unchanged_is_not_written_again() {
     let left: Vec<_> = fs::read_dir(&directory).expect("it is there").collect();
     assert_eq!(left.len(), 2, "something was left behind: {left:?}");
 }
+
+#[test]
+fn a_package_may_have_services_alone() {
+    let mut libraries = vec![ferrpc_codegen::Messages::Buffa];
+    #[cfg(feature = "prost")]
+    libraries.push(ferrpc_codegen::Messages::Prost);
+    for library in libraries {
+        let builder = Builder::new().messages(library);
+        let files = generate(&builder, &["services_only.proto"]);
+        let services = content(&files, "only.services.rs");
+        assert!(services.contains("struct MoverClient"), "{library:?}: {services}");
+        assert!(services.contains("messages::only::Point"), "{library:?}: {services}");
+    }
+}

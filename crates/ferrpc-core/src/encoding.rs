@@ -110,6 +110,17 @@ impl EncodingSet {
         self.0 & (1 << encoding as u8) != 0
     }
 
+    /// Those that are in `other` too.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// `encoding` if it is in the set, else none at all.
+    pub const fn or_identity(self, encoding: Encoding) -> Encoding {
+        if self.contains(encoding) { encoding } else { Encoding::Identity }
+    }
+
     /// Reads `grpc-accept-encoding`; unknown names are passed over.
     pub fn parse(value: &[u8]) -> Self {
         value

@@ -11,6 +11,7 @@ mod metadata;
 mod protoc;
 mod runtime;
 mod server;
+mod trace;
 
 use pyo3::prelude::*;
 
@@ -18,6 +19,7 @@ use pyo3::prelude::*;
 #[pymodule]
 fn _ferrpc(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    trace::install();
     runtime::register(module)?;
     aio::register(module)?;
     client::register(module)?;

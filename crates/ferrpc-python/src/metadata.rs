@@ -11,8 +11,15 @@ use pyo3::types::{PyBytes, PyString, PyTuple, PyType};
 pub(crate) enum Refused {
     /// An exception to raise as it is: a wrong type.
     Raise(PyErr),
-    /// A key or value that metadata cannot hold.
-    Invalid,
+    /// A key or value that metadata cannot hold: which, and what is wrong with it.
+    Invalid(String),
+}
+
+impl Refused {
+    /// What programs are told, in grpcio's words and then in more.
+    pub(crate) fn text(what: &str) -> String {
+        format!("Invalid metadata: {what}")
+    }
 }
 
 /// Reads any iterable of pairs (`None` is no metadata). Names that are HTTP/2's, or the engine's
@@ -25,9 +32,10 @@ pub(crate) fn from_python(pairs: Option<&Bound<'_, PyAny>>) -> Result<Metadata, 
         let key = if let Ok(text) = key.cast::<PyString>() {
             text.to_str()?
         } else if let Ok(bytes) = key.cast::<PyBytes>() {
-            std::str::from_utf8(bytes.as_bytes()).map_err(|_| Refused::Invalid)?
+            std::str::from_utf8(bytes.as_bytes())
+                .map_err(|_| illegal_key(&String::from_utf8_lossy(bytes.as_bytes())))?
         } else if key.is_none() {
-            return Err(Refused::Invalid);
+            return Err(Refused::Invalid("a key is None".to_owned()));
         } else {
             return Err(no_text(&key).into());
         };
@@ -41,7 +49,7 @@ pub(crate) fn from_python(pairs: Option<&Bound<'_, PyAny>>) -> Result<Metadata, 
 pub(crate) fn is_legal_metadata(pairs: &Bound<'_, PyAny>) -> PyResult<bool> {
     match from_python(Some(pairs)) {
         Ok(_) => Ok(true),
-        Err(Refused::Invalid) => Ok(false),
+        Err(Refused::Invalid(_)) => Ok(false),
         Err(Refused::Raise(error)) => Err(error),
     }
 }
@@ -65,7 +73,7 @@ fn parts<'py>(pair: &Bound<'py, PyAny>) -> PyResult<(Bound<'py, PyAny>, Bound<'p
 fn push(metadata: &mut Metadata, key: &str, value: &Bound<'_, PyAny>) -> Result<(), Refused> {
     // Names of HTTP/2's own, but no program can have received them.
     if key.starts_with(':') {
-        return Err(Refused::Invalid);
+        return Err(Refused::Invalid(format!("keys with a colon are HTTP/2's own, as {key:?} is")));
     }
     if key.ends_with("-bin") {
         let value = value.cast::<PyBytes>().map_err(|_| {
@@ -83,7 +91,7 @@ fn push(metadata: &mut Metadata, key: &str, value: &Bound<'_, PyAny>) -> Result<
         return append(metadata, key, "");
     }
     let bytes = value.cast::<PyBytes>().map_err(|_| no_text(value))?;
-    let text = std::str::from_utf8(bytes.as_bytes()).map_err(|_| Refused::Invalid)?;
+    let text = std::str::from_utf8(bytes.as_bytes()).map_err(|_| illegal_value(key))?;
     append(metadata, key, text)
 }
 
@@ -94,7 +102,7 @@ fn no_text(what: &Bound<'_, PyAny>) -> PyErr {
 /// The engine trims what surrounds a value; a line's end is refused there as anywhere else in it.
 fn append(metadata: &mut Metadata, key: &str, text: &str) -> Result<(), Refused> {
     if text.bytes().any(|byte| !(b' '..=b'~').contains(&byte)) {
-        return Err(Refused::Invalid);
+        return Err(illegal_value(key));
     }
     unless_reserved(metadata.append(key, text))
 }
@@ -102,8 +110,30 @@ fn append(metadata: &mut Metadata, key: &str, text: &str) -> Result<(), Refused>
 fn unless_reserved(appended: Result<(), MetadataError>) -> Result<(), Refused> {
     match appended {
         Ok(()) | Err(MetadataError::ReservedKey(_)) => Ok(()),
-        Err(_) => Err(Refused::Invalid),
+        Err(MetadataError::IllegalKey(key)) => Err(illegal_key(&key)),
+        Err(MetadataError::IllegalValue(key)) => Err(illegal_value(&key)),
+        Err(error) => Err(Refused::Invalid(error.to_string())),
     }
+}
+
+fn illegal_key(key: &str) -> Refused {
+    if key.is_empty() {
+        return Refused::Invalid("a key is empty".to_owned());
+    }
+    let allowed = "keys are made of a-z, 0-9, '-', '_' and '.'";
+    let lower = key.to_ascii_lowercase();
+    Refused::Invalid(if lower != key && Metadata::new().append(&lower, "").is_ok() {
+        format!("{allowed}: {lower:?}, not {key:?}")
+    } else {
+        format!("{allowed}, which {key:?} is not")
+    })
+}
+
+/// Values may be secrets: they are not shown.
+fn illegal_value(key: &str) -> Refused {
+    Refused::Invalid(format!(
+        "the value of {key:?} is not printable ASCII; bytes go under a key that ends in \"-bin\""
+    ))
 }
 
 /// The serialised `google.rpc.Status` among pairs that [`from_python`] has read.

@@ -25,6 +25,7 @@ pub mod resolver;
 pub mod rich;
 pub mod server;
 mod streaming;
+mod trace;
 pub mod transport;
 
 pub use client::Channel;

@@ -104,8 +104,8 @@ async fn unix() {
     let path = std::env::temp_dir().join(format!("ferrpc-cs-{}.socket", std::process::id()));
     let target = format!("unix:{}", path.display());
     let server = Server::builder().add_service(routes()).bind(&target).await.expect("bound");
-    let channel = Channel::builder(target).connect().await.expect("the server runs");
-    all_kinds(&channel, "unix:").await;
+    let channel = Channel::builder(&target).connect().await.expect("the server runs");
+    all_kinds(&channel, &target).await;
     server.shutdown(None).await;
 }
 
@@ -143,8 +143,8 @@ mod over_tls {
         let target = format!("unix:{}", path.display());
         let server = Server::builder().add_service(routes()).credentials(ours);
         let server = server.bind(&target).await.expect("bound");
-        let channel = Channel::builder(target).credentials(theirs).connect().await;
-        all_kinds(&channel.expect("the server runs"), "unix:").await;
+        let channel = Channel::builder(&target).credentials(theirs).connect().await;
+        all_kinds(&channel.expect("the server runs"), &target).await;
         server.shutdown(None).await;
     }
 

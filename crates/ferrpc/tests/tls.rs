@@ -382,7 +382,7 @@ async fn credentials_that_are_no_use() {
     let error = ferrpc::credentials::Roots::from_pem("junk").expect_err("no use");
     refused(
         ask(&target, ChannelCredentials::tls_or_error(Err(error))).await,
-        &["the channel's TLS credentials cannot be used: the root certificates"],
+        &["the channel's credentials cannot be used: the root certificates"],
     );
 }
 

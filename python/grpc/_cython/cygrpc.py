@@ -225,9 +225,13 @@ def is_fork_support_enabled():
     return value.lower() in ("1", "t", "true", "yes", "y")
 
 
+class _Missing(NotImplementedError, ValueError):
+    """`grpcio-channelz` answers INTERNAL to a ValueError, with its text and no traceback."""
+
+
 def _no_channelz(*_):
     """What `grpcio-channelz` asks for, which nothing here counts."""
-    raise NotImplementedError(
+    raise _Missing(
         "ferrpc keeps no channelz records: its servers and channels do not count their calls for "
         "grpcio-channelz. Count them in interceptors instead"
     )
@@ -243,8 +247,9 @@ channelz_get_socket = _no_channelz
 
 
 def dump_xds_configs():
-    """What `grpcio-csds` asks for; there is no xDS client here."""
-    raise NotImplementedError("ferrpc has no xDS client, and so no configuration of one to dump")
+    """What `grpcio-csds` asks for: a serialised `ClientStatusResponse`, empty without an xDS client,
+    of which there is none."""
+    return b""
 
 
 #: Names that stand elsewhere, where they are imported at their first use: module and name there.

@@ -38,7 +38,6 @@ _REPRESENTATION = (
 _CANCELLED = StatusCode.CANCELLED.value[0]
 INTERNAL = StatusCode.INTERNAL.value[0]
 SERIALIZING = "Exception serializing request!"
-_INVALID_METADATA = "Invalid metadata"
 _DESERIALIZING = "Exception deserializing response!"
 
 # The events of a call.
@@ -141,8 +140,8 @@ class Call(Generic[RequestType, ResponseType]):
         if type(engine) is not _ferrpc.LoopCall:
             events.forget(tag)
             self._end = engine
-            if engine.details == _INVALID_METADATA:
-                self._failure = cygrpc.ExecuteBatchError(_INVALID_METADATA)
+            if engine.is_invalid_metadata:
+                self._failure = cygrpc.ExecuteBatchError(engine.details)
             return
         self._engine = engine
         driver.calls[tag] = reference
@@ -152,15 +151,19 @@ class Call(Generic[RequestType, ResponseType]):
     def _event(self, what):
         if what == _ENDED:
             if self._end is None:
-                self._finish(self._ended())
+                self._hear_of_end()
         elif what == _RECEIVED:
             self._wake(self._receivers)
         else:
             self._wake(self._senders)
 
-    def _ended(self):
-        """How it ended, as the engine knows it."""
-        return self._engine.end()
+    def _hear_of_end(self):
+        """The engine knows how it ended."""
+        raise NotImplementedError
+
+    def _known_end(self):
+        """How it ended, if that is known."""
+        return self._end
 
     def _finish(self, end):
         self._end = end
@@ -224,9 +227,13 @@ class Call(Generic[RequestType, ResponseType]):
             raise
 
     async def _until_ended(self):
+        while (end := self._known_end()) is None:
+            await self._until(self._receiving())
+        return end
+
+    async def _until_done(self):
         while self._end is None:
             await self._until(self._receiving())
-        return self._end
 
     # -- what everybody can ask --------------------------------------------------------------------
 
@@ -237,11 +244,15 @@ class Call(Generic[RequestType, ResponseType]):
         return self._abort(_CANCELLED, details, True)
 
     def _abort(self, code, details, cancelled=False):
-        if self._end is not None or not self._engine.cancel(code, details):
+        if self._end is not None or not self._cut(code, details):
             return False
         self._cancelled = cancelled
         self._finish(End(code, details))
         return True
+
+    def _cut(self, code, details):
+        """Ends the engine's call; False if it was over."""
+        return self._engine.cancel(code, details)
 
     def cancelled(self) -> bool:
         return self._end is not None and self._end.code == _CANCELLED
@@ -301,12 +312,11 @@ class Call(Generic[RequestType, ResponseType]):
         if self._cancelled:
             raise asyncio.CancelledError()
         if end.code != 0:
-            raise self._error()
+            raise self._error(end)
 
-    def _error(self):
+    def _error(self, end):
         if self._failure is not None:
             return self._failure
-        end = self._end
         initial = self._initial
         if initial is None:
             known = self._known_initial() if self._engine is not None else ()
@@ -339,9 +349,12 @@ class Call(Generic[RequestType, ResponseType]):
         """The message. If it cannot be made, the call ends with INTERNAL."""
         response = _common.deserialize(message, self._deserializer)
         if response is None:
-            self._abort(INTERNAL, _DESERIALIZING)
-            self._end = End(INTERNAL, _DESERIALIZING)
-            raise self._error()
+            end = End(INTERNAL, _DESERIALIZING)
+            self._cut(INTERNAL, _DESERIALIZING)
+            if self._end is None:
+                self._finish(end)
+            self._end = end
+            raise self._error(end)
         return response
 
 

@@ -314,7 +314,7 @@ class Channel(_base_channel.Channel):
             self._channel.close()
 
     async def _leave_time(self, driver, grace):
-        ends = [asyncio.ensure_future(call._until_ended()) for call in _living(driver)]
+        ends = [asyncio.ensure_future(call._until_done()) for call in _living(driver)]
         if ends:
             _, late = await asyncio.wait(ends, timeout=grace)
             for end in late:

@@ -12,6 +12,7 @@ _LOGGER = logging.getLogger("grpc._cython.cygrpc")
 
 OK = grpc.StatusCode.OK.value[0]
 UNKNOWN = grpc.StatusCode.UNKNOWN.value[0]
+_CANCELLED = grpc.StatusCode.CANCELLED.value[0]
 INTERNAL = grpc.StatusCode.INTERNAL.value[0]
 
 # What the engine says of a call.
@@ -145,6 +146,11 @@ class _ServicerContext:
         call = self._call
         if not call.watch(self._tag or self._listen()) and call.is_cancelled():
             task.cancel()
+
+    def _never_began(self):
+        """The handler's task was cancelled before its first step, unless it has ended the call."""
+        if self._call.is_active():
+            self._fail(_CANCELLED, "The handler was cancelled")
 
     def _happened(self, what):
         waiters, self._waiters = self._waiters, ()

@@ -1,6 +1,6 @@
 """How a server of `grpc.aio` handles a call: lookup, behavior, end.
 
-Everything of a call happens in one coroutine, `handle`; see `grpc.aio._steps` for who runs it.
+Everything of a call happens in one coroutine, `handle`, which a task of the call's own runs.
 """
 
 import asyncio

@@ -175,17 +175,8 @@ class _InterceptedUnaryResponseMixin:
 class _InterceptedStreamResponseMixin:
     __module__ = _HERE
 
+    # Both styles of reading have this one.
     _responses = None
-    _iterates = None
-
-    def _use(self, iterates):
-        if self._iterates is None:
-            self._iterates = iterates
-        elif self._iterates is not iterates:
-            raise UsageError(API_STYLE_ERROR)
-        if self._responses is None:
-            self._responses = self._iterate()
-        return self._responses
 
     async def _iterate(self):
         call = await self._task
@@ -193,11 +184,13 @@ class _InterceptedStreamResponseMixin:
             yield response
 
     def __aiter__(self):
-        return self._use(True)
+        if self._responses is None:
+            self._responses = self._iterate()
+        return self._responses
 
     async def read(self):
         try:
-            return await self._use(False).__anext__()
+            return await self.__aiter__().__anext__()
         except StopAsyncIteration:
             return EOF
 
@@ -223,23 +216,29 @@ class _InterceptedStreamRequestMixin:
             raise asyncio.InvalidStateError(RPC_ALREADY_FINISHED_DETAILS)
 
     async def done_writing(self):
-        call = await self._writable()
-        if not self._half_closed:
+        call = await self._to_write_to()
+        if not (call.done() or self._half_closed):
             self._half_closed = True
             await self._put(_written, call)
 
     async def _writable(self):
-        if self._queue is None:
-            raise UsageError(API_STYLE_ERROR)
         try:
-            call = await asyncio.shield(self._task)
-        except (asyncio.CancelledError, AioRpcError):
-            if not self._task.done():
-                raise
+            call = await self._to_write_to()
+        except AioRpcError:
             raise asyncio.InvalidStateError(RPC_ALREADY_FINISHED_DETAILS) from None
         if call.done():
             raise asyncio.InvalidStateError(RPC_ALREADY_FINISHED_DETAILS)
         return call
+
+    async def _to_write_to(self):
+        if self._queue is None:
+            raise UsageError(API_STYLE_ERROR)
+        try:
+            return await asyncio.shield(self._task)
+        except asyncio.CancelledError:
+            if not self._task.cancelled():
+                raise
+            raise asyncio.InvalidStateError(RPC_ALREADY_FINISHED_DETAILS) from None
 
     async def _put(self, request, call):
         """Hands a request to the iterator, unless the call ends first."""

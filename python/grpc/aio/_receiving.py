@@ -1,6 +1,9 @@
 """What is received of a call: one response, or a stream of them."""
 
 import asyncio
+import time
+import weakref
+from collections.abc import AsyncGenerator
 
 from grpc._cython.cygrpc import EOF, UsageError
 from grpc.aio._calling import API_STYLE_ERROR, INTERNAL, OK, Call, End
@@ -15,6 +18,9 @@ class UnaryResponse(Call[RequestType, ResponseType]):
 
     _message = None
     _response = None
+
+    def _hear_of_end(self):
+        self._finish(self._ended())
 
     def _ended(self):
         taken = self._engine.take()
@@ -43,7 +49,7 @@ class UnaryResponse(Call[RequestType, ResponseType]):
         if self._end.code != 0:
             if self._cancelled:
                 raise asyncio.CancelledError()
-            raise self._error()
+            raise self._error(self._end)
         if self._message is not None:
             message, self._message = self._message, None
             deserializer = self._deserializer
@@ -52,11 +58,65 @@ class UnaryResponse(Call[RequestType, ResponseType]):
 
 
 class StreamResponse(Call[RequestType, ResponseType]):
-    """A call with a stream of responses."""
+    """A call with a stream of responses.
 
+    To its reader it runs until it was read: its end arrives, and is told of behind the last
+    response. Until then it may be cancelled.
+
+        running --> arrived --> ended
+           |  the engine says so  | nothing is left to read, or its deadline has passed
+    """
+
+    # How the engine says that it ended, while responses remain to be read.
+    _arrived = None
+    # Ends it at its deadline, if nobody reads the rest.
+    _timer = None
     _iterates = None
     _read_up = False
+    _iterated_up = False
     _turn = 0
+
+    def _hear_of_end(self):
+        self._arrived = self._engine.end()
+        if self._engine.is_drained():
+            self._settle()
+            return
+        # Some wait for the end alone, and what is written now goes nowhere.
+        self._wake(self._receivers)
+        self._wake(self._senders)
+        self._end_at_deadline()
+
+    def _known_end(self):
+        return self._arrived if self._end is None else self._end
+
+    def _settle(self):
+        if self._end is None:
+            self._finish(self._arrived)
+
+    def _finish(self, end):
+        if self._timer is not None:
+            self._timer.cancel()
+        super()._finish(end)
+
+    def _end_at_deadline(self):
+        """Callbacks are called then at the latest, although responses are left."""
+        if self._callbacks and self._deadline is not None and self._timer is None:
+            late = weakref.WeakMethod(self._settle)
+            delay = max(self._deadline - time.time(), 0)
+            self._timer = self._driver.loop.call_later(delay, _call_if_alive, late)
+
+    def done(self):
+        if self._end is not None:
+            return True
+        return self._arrived is not None and self.time_remaining() == 0
+
+    def add_done_callback(self, callback):
+        super().add_done_callback(callback)
+        if self._arrived is not None and self._end is None:
+            self._end_at_deadline()
+
+    def _cut(self, code, details):
+        return self._engine.cancel_unread(code, details)
 
     def _use(self, iterates):
         if self._iterates is None:
@@ -89,6 +149,9 @@ class StreamResponse(Call[RequestType, ResponseType]):
         while True:
             message = engine.next()
             if type(message) is bytes:
+                if self._arrived is not None and engine.is_drained():
+                    # Behind whoever has this response.
+                    self._driver.loop.call_soon(self._settle)
                 self._turn += 1
                 if self._turn == _TURN:
                     self._turn = 0
@@ -110,21 +173,41 @@ class StreamResponse(Call[RequestType, ResponseType]):
                 raise asyncio.CancelledError()
 
 
-class _Responses:
-    """The responses of a call, one after the other."""
+def _call_if_alive(method):
+    call = method()
+    if call is not None:
+        call()
+
+
+class _Responses(AsyncGenerator):
+    """The responses of a call, one after the other. No generator, which would be a cycle with the
+    call; but as one it raises what ended it once, and is exhausted then."""
 
     __slots__ = ("_call",)
 
     def __init__(self, call):
         self._call = call
 
-    def __aiter__(self):
-        return self
-
     async def __anext__(self):
         call = self._call
-        message = await call._read()
-        if message is EOF:
-            await call._raise_for_status()
+        if call._iterated_up:
             raise StopAsyncIteration
+        try:
+            message = await call._read()
+            if message is EOF:
+                await call._raise_for_status()
+                raise StopAsyncIteration
+        except BaseException:
+            call._iterated_up = True
+            raise
         return message
+
+    async def asend(self, value):
+        return await self.__anext__()
+
+    async def athrow(self, *error):
+        self._call._iterated_up = True
+        return await super().athrow(*error)
+
+    async def aclose(self):
+        self._call._iterated_up = True

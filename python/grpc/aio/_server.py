@@ -2,7 +2,7 @@
 
     Server --- _Serving --- grpc._ferrpc.LoopServer (the engine)
                   |
-                  +-- in the loop: takes calls in batches, runs their first steps at once
+                  +-- in the loop: takes calls in batches, a task for each
 
 What the loop holds is the `_Serving`, so that the server ends when its user forgets it.
 """
@@ -10,6 +10,7 @@ What the loop holds is the `_Serving`, so that the server ends when its user for
 import asyncio
 import contextvars
 import time
+import weakref
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from typing import Optional
@@ -27,7 +28,6 @@ from grpc.aio import _loop
 from grpc.aio._context import _ServicerContext
 from grpc.aio._handling import Plan, handle
 from grpc.aio._interceptor import ServerInterceptor
-from grpc.aio._steps import Steps
 from grpc.aio._typing import ChannelArgumentType
 
 # What the engine says of a server.
@@ -58,9 +58,13 @@ class _Serving:
         self.active = 0
         self.plans = {}
         self.deadline = None
-        self._steps = Steps(loop)
+        # Weak, because what the loop holds holds this.
+        self._loop = weakref.ref(loop)
         self._context = None
+        # The tasks of handlers: the loop itself holds tasks weakly.
         self._running = set()
+        # Batches whose handlers have not made their first step.
+        self._beginning = 0
         self._waiters = set()
         self._query = None
         self.events.at_close(self.loop_closed)
@@ -146,7 +150,6 @@ class _Serving:
             self.stage = _STOPPED
             self.events.forget(self.tag)
             self.events.not_at_close(self.loop_closed)
-            self._steps.close()
             for waiter in self._waiters:
                 if not waiter.done():
                     waiter.set_result(None)
@@ -156,25 +159,35 @@ class _Serving:
         if more:
             self.events.queue.push(self.tag, _ARRIVED)
         calls.reverse()
-        start = self._steps.start
+        loop = self._loop()
+        begun = []
         try:
             while calls:
                 call = calls.pop()
                 context = _ServicerContext(call, self)
-                task = start(
-                    handle(self, call, context),
-                    self._context.copy(),
-                    f"HandleExceptions[{call.path}]",
-                )
-                if task is not None:
-                    # The loop itself holds tasks weakly.
-                    self._running.add(task)
-                    task.add_done_callback(self._running.discard)
-                    context._goes_on(task)
+                # In a context of its own, which Python 3.10 can say in this way alone.
+                task = self._context.copy().run(loop.create_task, handle(self, call, context))
+                task.set_name(f"HandleExceptions[{call.path}]")
+                begun.append((task, context))
         finally:
-            # Whatever one of them raised, which ends the loop: the others are not lost in silence.
+            if begun:
+                # Behind their first steps, in which most of them end.
+                self._beginning += 1
+                loop.call_soon(self._have_begun, begun)
+            # Whatever has been raised: the others are not lost in silence.
             for call in calls:
                 call.finish(2, "The server's event loop was interrupted", None)
+
+    def _have_begun(self, begun):
+        self._beginning -= 1
+        for task, context in begun:
+            if not task.done():
+                self._running.add(task)
+                task.add_done_callback(self._running.discard)
+                context._goes_on(task)
+            elif task.cancelled():
+                context._never_began()
+        self.engine.flush()
 
     def in_thread(self, function, *arguments):
         """A future of a function that runs on a thread, in the context of who asks."""
@@ -184,7 +197,8 @@ class _Serving:
 
     def flush_later(self):
         """The replies that were made are sent soon, together."""
-        self.events.afterwards(self.engine.flush)
+        if not self._beginning:
+            self.events.afterwards(self.engine.flush)
 
 
 def _intercepted(interceptor, continuation):

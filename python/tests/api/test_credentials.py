@@ -116,35 +116,6 @@ def test_credentials_for_other_worlds_can_be_made():
         grpc.compute_engine_channel_credentials(None)
 
 
-@pytest.mark.ferrpc_only("grpcio waits for a metadata server, a control plane or a handshaker")
-@pytest.mark.parametrize(
-    ("make", "word"),
-    [
-        (lambda: grpc.alts_channel_credentials(), "ALTS"),
-        (lambda: grpc.xds_channel_credentials(), "xDS"),
-        (
-            lambda: grpc.compute_engine_channel_credentials(grpc.access_token_call_credentials("t")),
-            "Compute Engine",
-        ),
-    ],
-    ids=["alts", "xds", "gce"],
-)
-def test_credentials_for_other_worlds_are_refused_at_use(make, word):
-    with pytest.raises(NotImplementedError, match=word):
-        grpc.secure_channel("localhost:1", make())
-
-
-@pytest.mark.ferrpc_only("grpcio has them, or waits for a handshaker")
-def test_servers_of_other_worlds_are_refused_at_use():
-    insecure = grpc.insecure_server_credentials()
-    for credentials, word in [
-        (grpc.alts_server_credentials(), "ALTS"),
-        (grpc.xds_server_credentials(insecure), "xDS"),
-    ]:
-        with pytest.raises(NotImplementedError, match=f"add_secure_port: ferrpc has no {word}"):
-            grpc.server(None).add_secure_port("localhost:0", credentials)
-
-
 def test_secure_channel_wants_credentials():
     with pytest.raises(AttributeError):
         grpc.secure_channel("localhost:1", None)

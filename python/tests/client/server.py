@@ -51,8 +51,13 @@ def collect(requests, context):
 
 
 def chat(requests, context):
+    """An echo, that ends behind as many messages as the metadata says."""
     obey(context)
-    yield from requests
+    last = dict(context.invocation_metadata()).get("x-end-after")
+    for number, request in enumerate(requests):
+        yield request
+        if last is not None and number + 1 == int(last):
+            return
 
 
 HANDLERS = {

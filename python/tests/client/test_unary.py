@@ -104,7 +104,7 @@ def test_nobody_there():
 def test_illegal_metadata(methods, key, value):
     error = failing(methods.echo, b"", metadata=[(key, value)])
     assert error.code() is grpc.StatusCode.INTERNAL
-    assert error.details() == "Invalid metadata"
+    assert error.details().startswith("Invalid metadata")
     assert methods.echo(b"still") == b"still"
 
 

@@ -10,11 +10,17 @@ from google.protobuf import descriptor_pb2
 from google.protobuf.compiler import plugin_pb2
 
 GOOD = 'syntax = "proto3";\npackage a;\nmessage A { string text = 1; repeated int32 n = 3; }\n'
+SERVICE = """syntax = "proto3";
+import "a.proto";
+service S { rpc M(a.A) returns (a.A); }
+"""
 
 
 @pytest.fixture
 def folder(tmp_path):
     (tmp_path / "a.proto").write_text(GOOD)
+    (tmp_path / "service.proto").write_text(SERVICE)
+    (tmp_path / "odd.name").write_text('syntax = "proto3";\nmessage Odd {}\n')
     (tmp_path / "out").mkdir()
     return tmp_path
 
@@ -52,6 +58,17 @@ def both(compiler, official, folder, *arguments, **more):
         "-I nosuch -I. --python_out=out a.proto",
         "--print_free_field_numbers a.proto",
         "--deterministic_output --decode=a.A a.proto",
+        "--experimental_allow_proto3_optional --experimental_editions=1 --python_out=out a.proto",
+        "--disallow_services --python_out=out a.proto",
+        "--disallow_services --python_out=out a.proto service.proto",
+        "--direct_dependencies=x --direct_dependencies_violation_msg=no_%s_%s! "
+        "--python_out=out service.proto",
+        "--direct_dependencies_violation_msg=no --python_out=out service.proto",
+        "--option_dependencies=x --option_dependencies_violation_msg=no --python_out=out a.proto",
+        "--option_dependencies=a --option_dependencies=b --python_out=out a.proto",
+        "--python_out=experimental_strip_nonfunctional_codegen:out a.proto",
+        "--python_out=out odd.name",
+        "--grpc_python_out=out odd.name",
     ],
 )
 def test_what_is_said(compiler, official, folder, arguments):
@@ -150,11 +167,75 @@ def test_unused_imports_are_warned_of(compiler, official, folder):
         assert ours[0] == status
 
 
+@pytest.mark.parametrize(
+    "statements",
+    [
+        'option java_package = "x";',
+        "message B { int32 a = 1 [deprecated = true]; }",
+        "enum E { option deprecated = true; Z = 0; }",
+        "service S { rpc M(B) returns (B) { option deprecated = true; } } message B {}",
+        "message B { map<string, int32> m = 1; optional int32 o = 2; }",
+        'message B { string j = 1 [json_name = "x"]; }',
+        "service S { rpc M(B) returns (B) {} } message B {}",
+    ],
+)
+def test_options_use_the_file_that_defines_them(compiler, official, folder, statements):
+    (folder / "b.proto").write_text(
+        f'syntax = "proto3";\nimport "google/protobuf/descriptor.proto";\n{statements}\n'
+    )
+    ours, theirs = both(compiler, official, folder, "-I.", "--python_out=out", "b.proto")
+    assert ours == theirs
+
+
+def test_files_without_syntax(compiler, official, folder):
+    (folder / "b.proto").write_text("message B { optional int32 a = 1; }\n")
+    (folder / "c.proto").write_text('syntax = "proto3";\nimport "b.proto";\nmessage C { B b = 1; }\n')
+    for status, _, said in both(
+        compiler, official, folder, "-I.", "--fatal_warnings", "--python_out=out", "c.proto"
+    ):
+        assert status == 0
+        # The official one puts the time and its source's line in front.
+        assert "No edition or syntax specified for the proto file: b.proto." in said
+        assert "c.proto" not in said
+
+
+def test_names_are_looked_for_in_visible_files_only(compiler, official, folder):
+    """A package of a file that another input imports does not hide one that this input sees."""
+    (folder / "core.proto").write_text(
+        'syntax = "proto3";\npackage p.config.core;\nmessage D {}\n'
+    )
+    (folder / "hides.proto").write_text(
+        'syntax = "proto3";\npackage p.x.config;\nmessage H {}\n'
+    )
+    (folder / "uses.proto").write_text(
+        'syntax = "proto3";\npackage p.x.v1;\nimport "core.proto";\n'
+        "message U { config.core.D d = 1; }\n"
+    )
+    for files in (["uses.proto"], ["hides.proto", "uses.proto"], ["uses.proto", "hides.proto"]):
+        ours, theirs = both(compiler, official, folder, "-I.", "--python_out=out", *files)
+        assert ours == theirs
+        assert ours[0] == 0, ours[2]
+
+
 @pytest.mark.ferrpc_only("protoc writes the files of one generator before it looks at the next")
 def test_an_output_directory_that_is_not_there_stops_all(compiler, folder):
     done = compiler.run("-I.", "--python_out=out", "--pyi_out=nosuch", "a.proto", cwd=folder)
     assert done.returncode == 1
     assert os.listdir(folder / "out") == []
+
+
+@pytest.mark.ferrpc_only("grpcio-tools has no such program")
+def test_the_program_ferrpc_is_the_same_compiler(folder, run):
+    done = run(
+        [sys.executable, "-m", "ferrpc", "protoc", f"-I{folder}", f"--python_out={folder / 'out'}"]
+        + ["a.proto"]
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert os.listdir(folder / "out") == ["a_pb2.py"]
+    done = run([sys.executable, "-m", "ferrpc", "protoc", "--help"])
+    assert done.stdout.startswith("Usage: ferrpc protoc [OPTION] PROTO_FILES")
+    done = run([sys.executable, "-m", "ferrpc", "protoc", "nosuch.proto"])
+    assert done.returncode == 1
 
 
 def test_argument_files(compiler, folder):

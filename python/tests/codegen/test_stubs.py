@@ -41,6 +41,32 @@ def types(path):
     }
 
 
+def docstrings(path):
+    """The docstrings of a module's classes and methods, each line without its indentation: the
+    official generator drops it."""
+    found = {}
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, (ast.ClassDef, ast.FunctionDef)) and node.name != "__init__":
+            lines = [line.strip() for line in (ast.get_docstring(node) or "").strip().splitlines()]
+            found[node.name] = lines
+    return found
+
+
+def test_comments_become_docstrings(compiler, official, repository, tmp_path):
+    found = []
+    for one in (compiler, official):
+        out = tmp_path / str(len(found))
+        out.mkdir()
+        protos = repository / "testdata" / "protos" / "python"
+        one.make("-I.", f"--grpc_python_out={out}", "documented.proto", cwd=protos)
+        found.append(docstrings(out / "documented_pb2_grpc.py"))
+    ours, theirs = found
+    for name in ("ServiceStub", "ServiceServicer", "Service", "M", "N", "Q", "AloneServicer"):
+        if "Missing" in theirs[name]:
+            continue
+        assert ours[name] == theirs[name], name
+
+
 @pytest.fixture(scope="module", params=CORPUS)
 def generated(request, compiler, official, corpus, tmp_path_factory):
     folder, files = corpus[request.param]

@@ -40,6 +40,7 @@ use clap::{Args, ValueEnum};
 use self::figures::Figures;
 use self::h2load::H2load;
 use self::loads::Shape;
+pub(crate) use self::machine::{commit, date};
 use self::marks::Set;
 use self::measure::Bench;
 use self::plan::Extent;

@@ -143,15 +143,9 @@ pub(crate) fn write(
     charts: &[(String, String)],
 ) -> Result<()> {
     let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
-    let text = between(&text, &markdown(figures, verdicts, charts))
-        .with_context(|| format!("{} has no lines {BEGIN} and {END}", path.display()))?;
+    let text = report::between(&text, MARKERS, &markdown(figures, verdicts, charts))
+        .with_context(|| format!("{} has no lines {}", path.display(), MARKERS.join(" and ")))?;
     fs::write(path, text).with_context(|| path.display().to_string())
-}
-
-fn between(text: &str, new: &str) -> Option<String> {
-    let (before, rest) = text.split_once(BEGIN)?;
-    let (_, after) = rest.split_once(END)?;
-    Some(format!("{before}{BEGIN}\n\n{new}\n{END}{after}"))
 }
 
 fn markdown(figures: &Figures, verdicts: &[Verdict], charts: &[(String, String)]) -> String {
@@ -301,8 +295,8 @@ const SHEETS: &[Sheet] = &[
     ),
 ];
 
-const BEGIN: &str = "<!-- figures: written by cargo xtask bench --write -->";
-const END: &str = "<!-- figures: end -->";
+const MARKERS: [&str; 2] =
+    ["<!-- figures: written by cargo xtask bench --write -->", "<!-- figures: end -->"];
 
 #[cfg(test)]
 mod tests {
@@ -352,14 +346,5 @@ mod tests {
         };
         let header = &tables(&figures)[0].header;
         assert!(header[1].starts_with("resident memory per idle connection, KiB"), "{header:?}");
-    }
-
-    #[test]
-    fn what_is_outside_of_the_markers_stays() {
-        let text = format!("before\n{BEGIN}\nold\n{END}\nafter\n");
-        let new = between(&text, "new\n").expect("it has markers");
-        assert_eq!(new, format!("before\n{BEGIN}\n\nnew\n\n{END}\nafter\n"));
-        assert_eq!(between(&new, "new\n"), Some(new.clone()));
-        assert_eq!(between("nothing", "new"), None);
     }
 }

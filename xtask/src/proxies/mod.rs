@@ -6,10 +6,9 @@
 //! client --TLS--> nginx, HAProxy or Envoy --plaintext HTTP/2--> server
 //! ```
 //!
-//! `debian` finds the programs of Debian, `configuration` says what each is told.
+//! `configuration` says what each is told.
 
 mod configuration;
-mod debian;
 
 use std::fs;
 use std::net::{TcpListener, TcpStream};
@@ -21,8 +20,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use self::configuration::Place;
-use self::debian::Program;
 use crate::bench::Relay;
+use crate::debian::{self, Program};
 use crate::interop::{CASES, matrix};
 use crate::peers::{self, Party, Skipped, Tls};
 use crate::process::{self, Server};
@@ -102,8 +101,8 @@ impl Kind {
 
     fn find(self, workspace: &Workspace, progress: &Progress) -> Result<Program> {
         match self {
-            Self::Nginx => debian::find(workspace, progress, "nginx", "-v"),
-            Self::Haproxy => debian::find(workspace, progress, "haproxy", "-v"),
+            Self::Nginx => debian::find(workspace, progress, "nginx", "nginx", "-v"),
+            Self::Haproxy => debian::find(workspace, progress, "haproxy", "haproxy", "-v"),
             Self::Envoy => envoy(workspace, progress).map(Program::alone),
         }
     }

@@ -1,12 +1,15 @@
 //! Messages by buffa.
 
+use std::fmt::Display;
+
 use buffa_codegen::context::CodeGenContext;
+use buffa_codegen::generated::descriptor::{DescriptorProto, EnumDescriptorProto};
 use buffa_codegen::{BytesRepr, CodeGenConfig, GeneratedFileKind};
 
 use super::{Generated, TypePaths, uses};
 use crate::Error;
 use crate::builder::Options;
-use crate::descriptor::Descriptors;
+use crate::descriptor::{Descriptors, name, package};
 
 pub(super) fn generate(
     options: &Options,
@@ -16,7 +19,7 @@ pub(super) fn generate(
     let config = config(options);
     let (generated, warnings) =
         buffa_codegen::generate_with_diagnostics(&descriptors.files, files, &config)
-            .map_err(Error::messages)?;
+            .map_err(|error| refused(&error, descriptors, files))?;
     Ok(Generated {
         packages: generated
             .into_iter()
@@ -27,6 +30,50 @@ pub(super) fn generate(
         paths: paths(&config, descriptors, files)?,
         warnings: warnings.iter().map(ToString::to_string).collect(),
     })
+}
+
+/// What buffa says, and the names of types that it is known to refuse.
+fn refused(error: &impl Display, descriptors: &Descriptors, files: &[String]) -> Error {
+    let mut odd = Vec::new();
+    for file in descriptors.files.iter().filter(|file| files.iter().any(|f| f == name(file))) {
+        odd_names(package(file), &file.message_type, &file.enum_type, &mut odd);
+    }
+    if odd.is_empty() {
+        return Error::messages(error);
+    }
+    Error::messages(format!(
+        "{error}. buffa has no Rust names for {}: rename them, or take Messages::Prost (this \
+         crate's feature `prost`)",
+        odd.join(", ")
+    ))
+}
+
+/// Full names of messages, enums and oneofs that are keywords of Rust.
+fn odd_names(
+    scope: &str,
+    messages: &[DescriptorProto],
+    enums: &[EnumDescriptorProto],
+    odd: &mut Vec<String>,
+) {
+    let names = messages.iter().map(|it| &it.name).chain(enums.iter().map(|it| &it.name));
+    let oneofs = messages.iter().flat_map(|it| {
+        let message = it.name.as_deref().unwrap_or_default();
+        it.oneof_decl.iter().map(move |oneof| (format!("{message}."), &oneof.name))
+    });
+    for (within, name) in names.map(|name| (String::new(), name)).chain(oneofs) {
+        if let Some(name) = name.as_deref().filter(|name| is_keyword(name)) {
+            odd.push(format!("{scope}.{within}{name}").trim_start_matches('.').to_owned());
+        }
+    }
+    for message in messages {
+        let scope = format!("{scope}.{}", message.name.as_deref().unwrap_or_default());
+        odd_names(&scope, &message.nested_type, &message.enum_type, odd);
+    }
+}
+
+/// Whether Rust takes the name for no type, raw or not.
+fn is_keyword(name: &str) -> bool {
+    syn::parse_str::<syn::Ident>(name).is_err()
 }
 
 fn paths(

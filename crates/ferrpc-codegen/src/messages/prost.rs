@@ -72,13 +72,16 @@ fn converted(file: &FileDescriptorProto) -> Result<ProstFile, Error> {
 
 type ProstFile = protox::prost_reflect::prost_types::FileDescriptorProto;
 
-/// prost-build tells what it calls a type to service generators only. This one writes nothing.
+/// prost-build tells what it calls a type to service generators only. This one writes an empty line:
+/// prost-build drops the module of a package that has services alone if nothing is written for
+/// them, and then panics where it looks for it.
 struct PathCollector {
     paths: Arc<Mutex<TypePaths>>,
 }
 
 impl ServiceGenerator for PathCollector {
-    fn generate(&mut self, service: Service, _: &mut String) {
+    fn generate(&mut self, service: Service, module: &mut String) {
+        module.push('\n');
         let mut paths = self.paths.lock().unwrap_or_else(PoisonError::into_inner);
         for method in service.methods {
             for (proto, path) in [

@@ -26,6 +26,10 @@ pub(super) struct Arguments {
     pub(super) allow_escape: bool,
     /// The imports that inputs may have, if there is a list.
     pub(super) direct_dependencies: Option<Vec<String>>,
+    /// What is said of other imports; `%s` is the import.
+    pub(super) direct_dependencies_message: Option<String>,
+    /// Whether inputs with services are errors.
+    pub(super) disallow_services: bool,
     /// Programs by plugin name: `protoc-gen-X`.
     pub(super) plugins: BTreeMap<String, PathBuf>,
     /// What to generate, in order.
@@ -151,6 +155,8 @@ struct Reader {
     arguments: Arguments,
     /// `--X_opt` by X.
     options: BTreeMap<String, Vec<String>>,
+    /// Whether `--option_dependencies` was given.
+    option_dependencies: bool,
 }
 
 impl Reader {
@@ -163,9 +169,11 @@ impl Reader {
             "--fatal_warnings" => once(&mut arguments.fatal_warnings, name)?,
             "--deterministic_output" => arguments.deterministic = true,
             "--unsafe_allow_out_dir_escape" => arguments.allow_escape = true,
+            "--disallow_services" => arguments.disallow_services = true,
             "--decode_raw" => self.mode(Mode::DecodeRaw)?,
             "--print_free_field_numbers" => self.mode(Mode::FreeNumbers)?,
-            // --enable_codegen_trace: our generators have nothing to trace.
+            // --enable_codegen_trace: our generators have nothing to trace. The others switched on
+            // what every release of protoc does today.
             _ => {}
         }
         Ok(())
@@ -248,8 +256,19 @@ impl Reader {
                 let list = value.split(':').filter(|part| !part.is_empty());
                 arguments.direct_dependencies = Some(list.map(str::to_owned).collect());
             }
+            "--direct_dependencies_violation_msg" => {
+                arguments.direct_dependencies_message = Some(value);
+            }
             // Only editions have `import option`, which the front end does not read.
-            "--option_dependencies" => {}
+            "--option_dependencies" => {
+                if std::mem::replace(&mut self.option_dependencies, true) {
+                    return Err(format!(
+                        "{name} may only be passed once. To specify multiple option \
+                         dependencies, pass them all as a single parameter separated by ':'."
+                    ));
+                }
+            }
+            "--option_dependencies_violation_msg" => {}
             "--plugin" => {
                 let (plugin, path) = match value.split_once('=') {
                     Some((plugin, path)) => (plugin.to_owned(), path.to_owned()),
@@ -286,7 +305,7 @@ impl Reader {
     }
 
     fn finish(self) -> Result<Arguments, String> {
-        let Self { mut arguments, options } = self;
+        let Self { mut arguments, options, .. } = self;
         for output in &mut arguments.outputs {
             for option in options.get(&output.generator).into_iter().flatten() {
                 if !output.parameter.is_empty() {
@@ -364,6 +383,9 @@ const TOGGLES: &[&str] = &[
     "--decode_raw",
     "--print_free_field_numbers",
     "--enable_codegen_trace",
+    "--disallow_services",
+    "--experimental_allow_proto3_optional",
+    "--experimental_editions",
 ];
 
 #[cfg(test)]
@@ -396,6 +418,15 @@ mod tests {
     }
 
     #[test]
+    fn flags_of_older_releases_are_taken() {
+        // A value is ignored, as with all flags that take none.
+        for flag in ["--experimental_allow_proto3_optional", "--experimental_editions=1"] {
+            let read = run(&format!("{flag} x.proto -ox")).expect(flag);
+            assert_eq!(read.inputs, ["x.proto"], "{flag}");
+        }
+    }
+
+    #[test]
     fn plugins_have_the_names_of_their_files_or_given_ones() {
         let read = run("--plugin=/a/protoc-gen-x --plugin=protoc-gen-y=/b/z --x_out=. x.proto")
             .expect("is right");
@@ -415,6 +446,11 @@ mod tests {
             ("--error_format=xcode x.proto", "Unknown error format: xcode"),
             ("-q x.proto -o y", "Unknown flag: -q"),
             ("@/nonexistent", "Failed to open argument file: /nonexistent"),
+            (
+                "--option_dependencies=a --option_dependencies=b -ox y.proto",
+                "--option_dependencies may only be passed once. To specify multiple option \
+                 dependencies, pass them all as a single parameter separated by ':'.",
+            ),
         ] {
             assert_eq!(run(line).expect_err(line), expect, "{line}");
         }

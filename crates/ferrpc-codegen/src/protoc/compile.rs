@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::path::PathBuf;
 
+use buffa_codegen::generated::descriptor::source_code_info::Location;
 use buffa_codegen::generated::descriptor::{FileDescriptorProto, FileDescriptorSet};
 
 use super::arguments::Arguments;
@@ -60,7 +61,9 @@ pub(super) fn compile(arguments: &Arguments, report: &mut Report) -> Result<Comp
         Vec::new()
     } else {
         foreign.check_front_end_reads_them(&to_parse, &sources)?;
-        parse(&sources, &to_parse).map_err(|error| report.failure(&error, &sources))?
+        parse(&sources, &to_parse)
+            .or_else(|error| parse_apart(&sources, &to_parse).ok_or(error))
+            .map_err(|error| report.failure(&error, &sources))?
     };
     if !in_sets.is_empty() {
         let mut known: HashSet<String> = files.iter().map(|file| name(file).to_owned()).collect();
@@ -69,6 +72,8 @@ pub(super) fn compile(arguments: &Arguments, report: &mut Report) -> Result<Comp
     }
     let compiled = Compiled { files, inputs, sources };
     check_direct(arguments, &compiled)?;
+    check_services(arguments, &compiled)?;
+    warn_without_syntax(&compiled, report);
     Ok(compiled)
 }
 
@@ -96,6 +101,34 @@ pub(super) fn parse(
         }
     }
     Ok(files)
+}
+
+/// The same, each input for itself; nothing if that fails too.
+///
+/// The front end looks for names in all files it has read, not only in those a file imports, so
+/// that one input may hide a package from another.
+fn parse_apart(sources: &Sources, names: &[String]) -> Option<Vec<FileDescriptorProto>> {
+    let mut files: Vec<FileDescriptorProto> = Vec::new();
+    let mut known = HashSet::new();
+    for input in names {
+        let more = parse(sources, std::slice::from_ref(input)).ok()?;
+        files.extend(more.into_iter().filter(|file| known.insert(name(file).to_owned())));
+    }
+    // No run saw all of them.
+    let mut defined = HashSet::new();
+    files.iter().flat_map(top_level).all(|name| defined.insert(name)).then_some(files)
+}
+
+/// The full names of what a file defines in its package.
+fn top_level(file: &FileDescriptorProto) -> Vec<String> {
+    let messages = file.message_type.iter().map(|it| &it.name);
+    let enums = file.enum_type.iter().map(|it| &it.name);
+    let values = file.enum_type.iter().flat_map(|it| &it.value).map(|it| &it.name);
+    let services = file.service.iter().map(|it| &it.name);
+    let extensions = file.extension.iter().map(|it| &it.name);
+    let all = messages.chain(enums).chain(values).chain(services).chain(extensions);
+    let package = file.package.as_deref().unwrap_or_default();
+    all.flatten().map(|name| format!("{package}.{name}")).collect()
 }
 
 /// Gives methods that end in `{}` options, if they have none: protoc makes them where the braces
@@ -153,17 +186,51 @@ fn no_name(input: &str, why: &NoName) -> Failure {
 /// `--direct_dependencies`: inputs import nothing that is not in the list.
 fn check_direct(arguments: &Arguments, compiled: &Compiled) -> Result<(), Failure> {
     let Some(allowed) = &arguments.direct_dependencies else { return Ok(()) };
+    let message = arguments.direct_dependencies_message.as_deref().unwrap_or(NOT_DECLARED);
     let mut text = String::new();
     for file in compiled.input_files() {
         for import in file.dependency.iter().filter(|import| !allowed.contains(import)) {
-            text.push_str(&format!(
-                "{}: File is imported but not declared in --direct_dependencies: {import}\n",
-                name(file)
-            ));
+            text.push_str(&format!("{}: {}\n", name(file), message.replace("%s", import)));
         }
     }
     if text.is_empty() { Ok(()) } else { Err(Failure::message(text)) }
 }
+
+/// `--disallow_services`. The first input with one ends the run.
+fn check_services(arguments: &Arguments, compiled: &Compiled) -> Result<(), Failure> {
+    let mut files = compiled.input_files().filter(|file| !file.service.is_empty());
+    match files.next().filter(|_| arguments.disallow_services) {
+        None => Ok(()),
+        Some(file) => Err(Failure::message(format!(
+            "{}: This file contains services, but --disallow_services was used.",
+            name(file)
+        ))),
+    }
+}
+
+/// A file that says neither `syntax` nor `edition` is proto2, which its author may not know.
+fn warn_without_syntax(compiled: &Compiled, report: &mut Report) {
+    for file in compiled.files.iter().filter(|file| file.source_code_info.is_set()) {
+        let locations = &file.source_code_info.location;
+        // The well-known files that are bundled have none either.
+        let said = |it: &Location| matches!(it.path.as_slice(), [FILE_SYNTAX | FILE_EDITION]);
+        if !locations.iter().any(said) {
+            report.warn_mildly(&format!(
+                "{0}: warning: No edition or syntax specified for the proto file: {0}. Please use \
+                 'edition = \"YYYY\";' to specify a valid edition version. (Defaulted to \
+                 \"syntax = \"proto2\";\".)",
+                name(file)
+            ));
+        }
+    }
+}
+
+/// What protoc says of an import that is not in the list.
+const NOT_DECLARED: &str = "File is imported but not declared in --direct_dependencies: %s";
+/// `FileDescriptorProto.syntax`.
+const FILE_SYNTAX: i32 = 12;
+/// `FileDescriptorProto.edition`.
+const FILE_EDITION: i32 = 14;
 
 /// `FileDescriptorProto.service`.
 const FILE_SERVICE: i32 = 6;

@@ -9,6 +9,7 @@ use super::output::Outputs;
 use super::plugin;
 use super::report::{Failure, Report};
 use super::sources::Sources;
+use crate::descriptor::name;
 use crate::output::GeneratedFile;
 use crate::python::{self, Index, MessageOptions, ServiceOptions};
 
@@ -66,6 +67,11 @@ fn python(
         _ => {
             let options = ServiceOptions::parse(&output.parameter).map_err(wrong)?;
             for file in compiled.input_files() {
+                // As the official generator wants it; that of messages takes any name.
+                if !name(file).ends_with(".proto") {
+                    let why = "Invalid proto file name. Proto file must end with .proto";
+                    return Err(refused(output, &format!("{}: {why}", name(file))));
+                }
                 let (files, insertions) = python::services(index, file, &options);
                 add(files, outputs)?;
                 for it in insertions {

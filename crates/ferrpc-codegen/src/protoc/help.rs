@@ -48,9 +48,13 @@ Messages
 Checks
   --print_free_field_numbers    The numbers that messages do not use.
   --direct_dependencies=FILES   The imports that inputs may have, separated by colons.
+  --direct_dependencies_violation_msg=TEXT
+                                What is said of others; %s is the import.
+  --disallow_services           Inputs with services are errors.
   --fatal_warnings              Warnings are errors.
   --error_format=gcc|msvs       How errors look.
-  --enable_codegen_trace, --option_dependencies=FILES
+  --enable_codegen_trace, --option_dependencies=FILES, --option_dependencies_violation_msg=TEXT,
+  --experimental_allow_proto3_optional, --experimental_editions
                                 Taken, without effect.
 
   --version, --notices, -h, --help

@@ -105,7 +105,7 @@ fn run(
         .write_all(report.warnings().as_bytes())
         .map_err(|error| Failure::io("stderr", &error))?;
     let compiled = compiled?;
-    if arguments.fatal_warnings && !report.warnings().is_empty() {
+    if arguments.fatal_warnings && report.is_grave() {
         return Err(Failure::silent());
     }
     match &arguments.mode {

@@ -50,6 +50,8 @@ pub(super) fn describe(error: &io::Error) -> String {
 pub(super) struct Report {
     format: ErrorFormat,
     warnings: String,
+    /// Whether there is a warning that `--fatal_warnings` makes an error.
+    grave: bool,
 }
 
 /// A place in a file, from 1.
@@ -61,14 +63,25 @@ pub(super) struct Place {
 
 impl Report {
     pub(super) fn new(format: ErrorFormat) -> Self {
-        Self { format, warnings: String::new() }
+        Self { format, warnings: String::new(), grave: false }
     }
 
     pub(super) fn warnings(&self) -> &str {
         &self.warnings
     }
 
+    /// Whether there is a warning that `--fatal_warnings` makes an error.
+    pub(super) fn is_grave(&self) -> bool {
+        self.grave
+    }
+
     pub(super) fn warn(&mut self, line: &str) {
+        self.grave = true;
+        self.warn_mildly(line);
+    }
+
+    /// A warning that never becomes an error.
+    pub(super) fn warn_mildly(&mut self, line: &str) {
         self.warnings.push_str(line);
         self.warnings.push('\n');
     }

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use buffa::Message;
 use buffa::unknown_fields::UnknownFields;
 use buffa_codegen::generated::descriptor::{
     DescriptorProto, EnumDescriptorProto, FieldDescriptorProto, FileDescriptorProto,
@@ -22,13 +23,22 @@ pub(super) fn imports(compiled: &Compiled) -> Vec<(String, Option<Place>, String
         if !file.source_code_info.is_set() {
             continue;
         }
-        let mut used = Used { index: &index, extensions: &extensions, files: HashSet::new() };
+        let mut used = Used {
+            index: &index,
+            extensions: &extensions,
+            files: HashSet::new(),
+            any_option: false,
+        };
         used.file(file);
         for (at, import) in file.dependency.iter().enumerate() {
             let at = i32::try_from(at).unwrap_or(i32::MAX);
             let brings = index.file(import).map(|file| index.public_closure(file));
             let mut all = std::iter::once(import.as_str()).chain(brings.into_iter().flatten());
-            if file.public_dependency.contains(&at) || all.any(|it| used.files.contains(it)) {
+            let options = import == DESCRIPTOR && used.any_option;
+            if file.public_dependency.contains(&at)
+                || options
+                || all.any(|it| used.files.contains(it))
+            {
                 continue;
             }
             out.push((name(file).to_owned(), place(file, at), import.clone()));
@@ -83,11 +93,14 @@ struct Used<'a> {
     index: &'a Index<'a>,
     extensions: &'a Extensions<'a>,
     files: HashSet<&'a str>,
+    /// Whether the file sets an option of any kind, which the descriptors' own file defines.
+    any_option: bool,
 }
 
 impl Used<'_> {
     fn file(&mut self, file: &FileDescriptorProto) {
-        self.options(".google.protobuf.FileOptions", &file.options.__buffa_unknown_fields);
+        let options = &*file.options;
+        self.options(".google.protobuf.FileOptions", options, &options.__buffa_unknown_fields);
         self.fields(&file.extension);
         for message in &file.message_type {
             self.message(message);
@@ -96,27 +109,43 @@ impl Used<'_> {
             self.enumeration(defined);
         }
         for service in &file.service {
-            let options = &service.options.__buffa_unknown_fields;
-            self.options(".google.protobuf.ServiceOptions", options);
+            let options = &*service.options;
+            self.options(
+                ".google.protobuf.ServiceOptions",
+                options,
+                &options.__buffa_unknown_fields,
+            );
             for method in &service.method {
                 self.defined(method.input_type.as_deref());
                 self.defined(method.output_type.as_deref());
-                let options = &method.options.__buffa_unknown_fields;
-                self.options(".google.protobuf.MethodOptions", options);
+                let options = &*method.options;
+                self.options(
+                    ".google.protobuf.MethodOptions",
+                    options,
+                    &options.__buffa_unknown_fields,
+                );
             }
         }
     }
 
     fn message(&mut self, message: &DescriptorProto) {
-        self.options(".google.protobuf.MessageOptions", &message.options.__buffa_unknown_fields);
+        if message.options.map_entry.unwrap_or(false) {
+            // Made by the compiler, with an option that nobody wrote.
+            self.fields(&message.field);
+            return;
+        }
+        let options = &*message.options;
+        self.options(".google.protobuf.MessageOptions", options, &options.__buffa_unknown_fields);
         self.fields(&message.field);
         self.fields(&message.extension);
         for oneof in &message.oneof_decl {
-            self.options(".google.protobuf.OneofOptions", &oneof.options.__buffa_unknown_fields);
+            let options = &*oneof.options;
+            self.options(".google.protobuf.OneofOptions", options, &options.__buffa_unknown_fields);
         }
         for range in &message.extension_range {
-            let options = &range.options.__buffa_unknown_fields;
-            self.options(".google.protobuf.ExtensionRangeOptions", options);
+            let options = &*range.options;
+            let unknown = &options.__buffa_unknown_fields;
+            self.options(".google.protobuf.ExtensionRangeOptions", options, unknown);
         }
         for nested in &message.nested_type {
             self.message(nested);
@@ -127,10 +156,12 @@ impl Used<'_> {
     }
 
     fn enumeration(&mut self, defined: &EnumDescriptorProto) {
-        self.options(".google.protobuf.EnumOptions", &defined.options.__buffa_unknown_fields);
+        let options = &*defined.options;
+        self.options(".google.protobuf.EnumOptions", options, &options.__buffa_unknown_fields);
         for value in &defined.value {
-            let options = &value.options.__buffa_unknown_fields;
-            self.options(".google.protobuf.EnumValueOptions", options);
+            let options = &*value.options;
+            let unknown = &options.__buffa_unknown_fields;
+            self.options(".google.protobuf.EnumValueOptions", options, unknown);
         }
     }
 
@@ -138,7 +169,8 @@ impl Used<'_> {
         for field in fields {
             self.defined(field.type_name.as_deref());
             self.defined(field.extendee.as_deref());
-            self.options(".google.protobuf.FieldOptions", &field.options.__buffa_unknown_fields);
+            let options = &*field.options;
+            self.options(".google.protobuf.FieldOptions", options, &options.__buffa_unknown_fields);
         }
     }
 
@@ -148,7 +180,9 @@ impl Used<'_> {
         }
     }
 
-    fn options(&mut self, of: &str, fields: &UnknownFields) {
+    /// Options of a type, and those among them that extensions define.
+    fn options(&mut self, of: &str, options: &impl Message, fields: &UnknownFields) {
+        self.any_option |= !options.encode_to_vec().is_empty();
         for field in fields.iter() {
             if let Some(file) = self.extensions.by_number.get(&(of, field.number)) {
                 self.files.insert(file);
@@ -157,5 +191,7 @@ impl Used<'_> {
     }
 }
 
+/// The file that defines all options.
+const DESCRIPTOR: &str = "google/protobuf/descriptor.proto";
 /// `FileDescriptorProto.dependency`.
 const FILE_DEPENDENCY: i32 = 3;

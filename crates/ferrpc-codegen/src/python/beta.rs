@@ -39,10 +39,10 @@ pub(crate) fn block(index: &Index<'_>, file: &FileDescriptorProto) -> String {
 fn servicer(service: &Service<'_>, out: &mut String) {
     let _ = writeln!(out, "class Beta{}Servicer:", service.name);
     let otherwise = format!("Deprecated: use {}Servicer.", service.name);
-    out.push_str(&docstring(service.comment, &otherwise, "    "));
+    out.push_str(&docstring(&service.comment, &otherwise, "    "));
     for method in &service.methods {
         let _ = writeln!(out, "\n    def {}(self, {}, context):", method.name, method.request());
-        out.push_str(&docstring(method.comment, &format!("Handles {}.", method.path), "        "));
+        out.push_str(&docstring(&method.comment, &format!("Handles {}.", method.path), "        "));
         let _ = writeln!(out, "        context.code(beta_interfaces.StatusCode.UNIMPLEMENTED)");
     }
     out.push_str("\n\n");
@@ -51,7 +51,7 @@ fn servicer(service: &Service<'_>, out: &mut String) {
 fn stub(service: &Service<'_>, out: &mut String) {
     let _ = writeln!(out, "class Beta{}Stub:", service.name);
     let otherwise = format!("Deprecated: use {}Stub.", service.name);
-    out.push_str(&docstring(service.comment, &otherwise, "    "));
+    out.push_str(&docstring(&service.comment, &otherwise, "    "));
     for method in &service.methods {
         let _ = writeln!(
             out,
@@ -60,7 +60,7 @@ fn stub(service: &Service<'_>, out: &mut String) {
             method.name,
             method.request()
         );
-        out.push_str(&docstring(method.comment, &format!("Calls {}.", method.path), "        "));
+        out.push_str(&docstring(&method.comment, &format!("Calls {}.", method.path), "        "));
         let _ = writeln!(out, "        raise NotImplementedError()");
         if !method.response_streams {
             let _ = writeln!(out, "\n    {}.future = None", method.name);

@@ -72,8 +72,9 @@ impl MessageOptions {
             match key {
                 "pyi_out" => options.pyi = true,
                 "relative_imports" => options.relative_imports = true,
-                // Where in `_pb2.pyi` a name comes from, for code search: not written by ours.
-                "annotate_code" => {}
+                // Where in `_pb2.pyi` a name comes from, for code search: not written by ours. What
+                // the other one takes out stands behind a condition in our modules.
+                "annotate_code" | "experimental_strip_nonfunctional_codegen" => {}
                 _ => return Err(format!("Unknown generator option: {key}")),
             }
         }

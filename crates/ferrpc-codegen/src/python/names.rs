@@ -2,15 +2,18 @@
 
 use std::fmt::Write as _;
 
-/// The path of the messages' module below the output directory, without its ending: protoc
-/// replaces dashes, since no `import` statement could name them.
+/// The path of the messages' module below the output directory, without its ending.
+///
+/// It follows from the module's name: a dot in a file's path is a folder, since an `import`
+/// statement looks for `a.b_pb2` in the folder `a`.
 pub(crate) fn module_path(proto: &str) -> String {
-    format!("{}_pb2", stem(proto).replace('-', "_"))
+    module(proto).replace('.', "/")
 }
 
-/// The dotted name of the messages' module.
+/// The dotted name of the messages' module. protoc replaces dashes, since no `import` statement
+/// could name them.
 pub(crate) fn module(proto: &str) -> String {
-    module_path(proto).replace('/', ".")
+    format!("{}_pb2", stem(proto).replace('-', "_").replace('/', "."))
 }
 
 /// What importing modules call it: `a.b_pb2` is `a_dot_b__pb2`.
@@ -111,8 +114,8 @@ pub(crate) fn comment(text: &str) -> String {
 }
 
 /// A docstring of a `.proto` comment, indented; `otherwise` if there is no comment.
-pub(crate) fn docstring(raw: Option<&str>, otherwise: &str, indent: &str) -> String {
-    let text = raw.unwrap_or_default().replace('\\', "\\\\").replace('"', "\\\"");
+pub(crate) fn docstring(raw: &str, otherwise: &str, indent: &str) -> String {
+    let text = raw.replace('\\', "\\\\").replace('"', "\\\"");
     let text: String = text
         .chars()
         .filter(|character| !character.is_control() || matches!(character, '\n' | '\t'))
@@ -161,6 +164,10 @@ mod tests {
         assert_eq!(module_path("pkg/sub/my-file.proto"), "pkg/sub/my_file_pb2");
         assert_eq!(alias(&module("pkg/sub/my-file.proto")), "pkg_dot_sub_dot_my__file__pb2");
         assert_eq!(module("noending"), "noending_pb2");
+        assert_eq!(module_path("k8s.io/api/g.proto"), "k8s/io/api/g_pb2");
+        assert_eq!(module("k8s.io/api/g.proto"), "k8s.io.api.g_pb2");
+        assert_eq!(module_path("a-b.c/x.v1.proto"), "a_b/c/x/v1_pb2");
+        assert_eq!(module_path("odd.name"), "odd/name_pb2");
         assert!(importable("a.b_pb2"));
         assert!(!importable("a.class.b_pb2"));
         assert!(!importable("a.1b_pb2"));
@@ -174,9 +181,9 @@ mod tests {
 
     #[test]
     fn docstrings_cannot_end_early() {
-        assert_eq!(docstring(None, "None.", "  "), "  \"\"\"None.\"\"\"\n");
+        assert_eq!(docstring("", "None.", "  "), "  \"\"\"None.\"\"\"\n");
         assert_eq!(
-            docstring(Some(" a \"\"\" b\\\n\n  c \n"), "", ""),
+            docstring(" a \"\"\" b\\\n\n  c \n", "", ""),
             "\"\"\"a \\\"\\\"\\\" b\\\\\n\n c\n\"\"\"\n"
         );
     }

@@ -37,7 +37,8 @@ pub(crate) fn module(index: &Index<'_>, file: &FileDescriptorProto, relative: bo
 pub(crate) struct Service<'a> {
     pub(crate) name: &'a str,
     pub(crate) full_name: String,
-    pub(crate) comment: Option<&'a str>,
+    /// All its comments; empty if there is none.
+    pub(crate) comment: String,
     pub(crate) methods: Vec<Method<'a>>,
 }
 
@@ -45,7 +46,8 @@ pub(crate) struct Method<'a> {
     pub(crate) name: &'a str,
     /// `/package.Service/Method`.
     pub(crate) path: String,
-    pub(crate) comment: Option<&'a str>,
+    /// All its comments; empty if there is none.
+    pub(crate) comment: String,
     pub(crate) input: &'a str,
     pub(crate) output: &'a str,
     /// `unary_stream` and the like.
@@ -85,7 +87,7 @@ fn read_service<'a>(
         Method {
             name,
             path: format!("/{full_name}/{name}"),
-            comment: comments.raw(&[FILE_SERVICE, at, SERVICE_METHOD, number]),
+            comment: comments.all(&[FILE_SERVICE, at, SERVICE_METHOD, number]),
             input: method.input_type.as_deref().unwrap_or_default(),
             output: method.output_type.as_deref().unwrap_or_default(),
             kind: match (request_streams, response_streams) {
@@ -99,7 +101,7 @@ fn read_service<'a>(
         }
     };
     let methods = service.method.iter().enumerate().map(method).collect();
-    Service { name: own, comment: comments.raw(&[FILE_SERVICE, at]), full_name, methods }
+    Service { name: own, comment: comments.all(&[FILE_SERVICE, at]), full_name, methods }
 }
 
 /// How code names message classes.
@@ -165,7 +167,7 @@ pub(crate) fn render(service: &Service<'_>, types: &Types<'_>) -> String {
 fn stub(service: &Service<'_>, types: &Types<'_>, out: &mut String) {
     let _ = writeln!(out, "class {}Stub:", service.name);
     let otherwise = format!("Calls the methods of {}.", service.full_name);
-    out.push_str(&docstring(service.comment, &otherwise, "    "));
+    out.push_str(&docstring(&service.comment, &otherwise, "    "));
     let _ = writeln!(out, "\n    def __init__(self, channel):");
     let _ = writeln!(out, "        \"\"\"Takes a grpc.Channel or a grpc.aio.Channel.\"\"\"");
     for method in &service.methods {
@@ -191,12 +193,12 @@ fn servicer(service: &Service<'_>, out: &mut String) {
     let class = format!("{}Servicer", service.name);
     let _ = writeln!(out, "class {class}:");
     let otherwise = format!("Override the methods of {} here.", service.full_name);
-    out.push_str(&docstring(service.comment, &otherwise, "    "));
+    out.push_str(&docstring(&service.comment, &otherwise, "    "));
     for method in &service.methods {
         let defined = definition(method.name);
         let _ = writeln!(out, "\n    def {defined}(self, {}, context):", method.request());
         let otherwise = format!("Handles {}.", method.path);
-        out.push_str(&docstring(method.comment, &otherwise, "        "));
+        out.push_str(&docstring(&method.comment, &otherwise, "        "));
         let _ = writeln!(out, "        context.set_code(grpc.StatusCode.UNIMPLEMENTED)");
         let _ = writeln!(out, "        context.set_details('Method not implemented!')");
         let _ = writeln!(out, "        raise NotImplementedError('Method not implemented!')");
@@ -249,7 +251,7 @@ fn functions(service: &Service<'_>, types: &Types<'_>, out: &mut String) {
     let class = definition(service.name);
     let _ = writeln!(out, "class {class}:");
     let otherwise = format!("Calls of {} without a channel; grpc.experimental.", service.full_name);
-    out.push_str(&docstring(service.comment, &otherwise, "    "));
+    out.push_str(&docstring(&service.comment, &otherwise, "    "));
     for method in &service.methods {
         let request = method.request();
         let _ = writeln!(out, "\n    @staticmethod");

@@ -59,9 +59,13 @@ pub(super) fn read(fields: Fields, accept: EncodingSet) -> Request {
             },
             b"grpc-encoding" => match Encoding::from_name(field.value) {
                 Some(encoding) if accept.contains(encoding) => head.encoding = encoding,
-                _ => {
+                found => {
                     let shown = field.value.escape_ascii();
-                    let message = format!("request encoding \"{shown}\" is not supported");
+                    let message = match found {
+                        // The words that programs know.
+                        Some(_) => format!("Compression algorithm '{shown}' is disabled."),
+                        None => format!("request encoding \"{shown}\" is not supported"),
+                    };
                     refused = Some(with_accepted(Status::unimplemented(message), accept));
                 }
             },

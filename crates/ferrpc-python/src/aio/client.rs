@@ -21,7 +21,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
 
 use super::queue::{LoopQueue, Queue};
-use crate::client::{Channel, Ended, Local, Method, number, options};
+use crate::client::{Channel, Ended, Local, Method, number};
 use crate::metadata;
 
 /// A channel as an event loop holds it. Made and used in the loop's thread.
@@ -84,8 +84,9 @@ impl LoopChannel {
         unary: bool,
     ) -> PyResult<Py<PyAny>> {
         let message = request.map(Bytes::copy_from_slice);
-        let options = options(timeout, metadata, wait_for_ready, compression, message)?;
-        let (mut options, channel) = match (options, self.channel.get().channel()) {
+        let channel = self.channel.get();
+        let options = channel.options(timeout, metadata, wait_for_ready, compression, message)?;
+        let (mut options, channel) = match (options, channel.channel()) {
             (Ok(options), Ok(channel)) => (options, channel),
             (Err(ended), _) | (_, Err(ended)) => return Ok(Py::new(py, ended)?.into_any()),
         };
@@ -281,6 +282,11 @@ impl LoopCall {
         inner.call.outcome().as_ref().map(Ended::of_call)
     }
 
+    /// Whether the call ended and nothing that came remains to be read.
+    fn is_drained(&self) -> bool {
+        self.inner.get().is_none_or(|inner| inner.call.drained().is_some())
+    }
+
     /// Sends a message: True if it went, False if the call is over, None if there is no room yet:
     /// then `send_again` is to be called when there is.
     fn send(&self, py: Python<'_>, message: &[u8]) -> Option<bool> {
@@ -305,9 +311,13 @@ impl LoopCall {
     /// Ends the call; false if it was over.
     fn cancel(&self, py: Python<'_>, code: u32, details: String) -> bool {
         let Some(inner) = self.inner.get() else { return false };
-        let code = i32::try_from(code).ok().and_then(|code| Code::try_from(code).ok());
-        let status = Status::new(code.unwrap_or(Code::Unknown), details);
-        inner.queue.held(py, || inner.call.cancel(status))
+        inner.queue.held(py, || inner.call.cancel(status(code, details)))
+    }
+
+    /// Ends the call and drops what was not read; false if it was over and read to its end.
+    fn cancel_unread(&self, py: Python<'_>, code: u32, details: String) -> bool {
+        let Some(inner) = self.inner.get() else { return false };
+        inner.queue.held(py, || inner.call.cancel_unread(status(code, details)))
     }
 
     /// Whether it has one response.
@@ -328,6 +338,11 @@ impl Inner {
             }
         }
     }
+}
+
+fn status(code: u32, details: String) -> Status {
+    let code = i32::try_from(code).ok().and_then(|code| Code::try_from(code).ok());
+    Status::new(code.unwrap_or(Code::Unknown), details)
 }
 
 fn in_child() -> Ended {

@@ -108,6 +108,11 @@ impl Call {
         call.outcome().as_ref().map(Ended::of_call)
     }
 
+    /// Whether it is known to be over: does not make the call get on.
+    fn is_over(&self) -> bool {
+        self.call().is_none_or(|call| call.outcome().is_some())
+    }
+
     /// The same, if all messages were read.
     fn drained(&self, py: Python<'_>) -> Option<Ended> {
         let Some(call) = self.call() else { return Some(in_child()) };

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use ferrpc::blocking::{self, RawMethod, RawOptions};
 use ferrpc::client::{BackoffConfig, ChannelBuilder, ConnectivityState, Proxy};
 use ferrpc::resolver::Target;
-use ferrpc::{Cardinality, Code, Encoding};
+use ferrpc::{Cardinality, Code, Encoding, EncodingSet};
 use ferrpc_core::http2::Keepalive;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -62,6 +62,8 @@ struct Settings {
     max_send: usize,
     max_metadata: Option<u32>,
     compression: Encoding,
+    /// The encodings that are used, in both directions.
+    encodings: EncodingSet,
     spin: Duration,
     backoff: BackoffConfig,
     credentials: Option<Arc<Shared>>,
@@ -85,6 +87,7 @@ impl Channel {
             max_send: usize::MAX,
             max_metadata: None,
             compression: Encoding::Identity,
+            encodings: EncodingSet::ALL,
             spin: DEFAULT_SPIN,
             backoff: BackoffConfig::default(),
             credentials: None,
@@ -116,7 +119,7 @@ impl Channel {
         whole: bool,
     ) -> PyResult<Py<PyAny>> {
         let message = Some(Bytes::copy_from_slice(request));
-        let options = options(timeout, metadata, wait_for_ready, compression, message)?;
+        let options = self.options(timeout, metadata, wait_for_ready, compression, message)?;
         let (options, channel) = match (options, self.channel()) {
             (Ok(options), Ok(channel)) => (options, channel),
             (Err(ended), _) | (_, Err(ended)) => return Ok(Py::new(py, ended)?.into_any()),
@@ -157,7 +160,7 @@ impl Channel {
         watched: bool,
     ) -> PyResult<Py<PyAny>> {
         let message = request.map(Bytes::copy_from_slice);
-        let options = options(timeout, metadata, wait_for_ready, compression, message)?;
+        let options = self.options(timeout, metadata, wait_for_ready, compression, message)?;
         let (mut options, channel) = match (options, self.channel()) {
             (Ok(options), Ok(channel)) => (options, channel),
             (Err(ended), _) | (_, Err(ended)) => return Ok(Py::new(py, ended)?.into_any()),
@@ -227,6 +230,32 @@ impl Method {
 }
 
 impl Channel {
+    /// A call's arguments; an end if they cannot be sent.
+    pub(crate) fn options(
+        &self,
+        timeout: Option<f64>,
+        metadata: Option<&Bound<'_, PyAny>>,
+        wait_for_ready: Option<&Bound<'_, PyAny>>,
+        compression: Option<i64>,
+        message: Option<Bytes>,
+    ) -> PyResult<Result<RawOptions, Ended>> {
+        let metadata = match metadata::from_python(metadata) {
+            Ok(metadata) => metadata,
+            Err(Refused::Raise(error)) => return Err(error),
+            Err(Refused::Invalid(what)) => return Ok(Err(Ended::invalid_metadata(&what))),
+        };
+        let compression = compression.map(encoding).transpose()?;
+        Ok(Ok(RawOptions {
+            credentials: None,
+            metadata,
+            timeout: timeout.map(waiting::duration).transpose()?.flatten(),
+            wait_for_ready: wait_for_ready.map(PyAnyMethods::is_truthy).transpose()?,
+            compression: compression.map(|wanted| self.settings.encodings.or_identity(wanted)),
+            message,
+            watched: false,
+        }))
+    }
+
     pub(crate) fn connectivity(&self, connect: bool) -> u32 {
         if self.lock().closed {
             return number(ConnectivityState::Shutdown);
@@ -293,6 +322,7 @@ impl Settings {
                 self.max_metadata = Some(u32::try_from(size()?).unwrap_or(u32::MAX));
             }
             "compression" => self.compression = encoding(value.extract()?)?,
+            "encodings" => self.encodings = encodings(value.extract()?),
             "spin_us" => {
                 let spin: i64 = value.extract()?;
                 self.spin = Duration::from_micros(u64::try_from(spin).unwrap_or(0).min(MOST_SPIN));
@@ -310,7 +340,8 @@ impl Settings {
             .whole_user_agent(&self.user_agent)
             .max_receive_message(self.max_receive)
             .max_send_message(self.max_send)
-            .compression(self.compression)
+            .compression(self.encodings.or_identity(self.compression))
+            .accept_compressed(self.encodings)
             .backoff(self.backoff)
             .keepalive(self.keepalive)
             .proxy(self.proxy.clone())
@@ -327,6 +358,9 @@ impl Settings {
         if let Some(authority) = &self.authority {
             builder = builder.authority(authority);
         }
+        if let Some(observer) = crate::trace::of_client() {
+            builder = builder.observer(observer);
+        }
         if let Some(size) = self.max_metadata {
             builder = builder.max_metadata_size(size);
         }
@@ -334,35 +368,18 @@ impl Settings {
     }
 }
 
-/// A call's arguments; an end if they cannot be sent.
-pub(crate) fn options(
-    timeout: Option<f64>,
-    metadata: Option<&Bound<'_, PyAny>>,
-    wait_for_ready: Option<&Bound<'_, PyAny>>,
-    compression: Option<i64>,
-    message: Option<Bytes>,
-) -> PyResult<Result<RawOptions, Ended>> {
-    let metadata = match metadata::from_python(metadata) {
-        Ok(metadata) => metadata,
-        Err(Refused::Raise(error)) => return Err(error),
-        Err(Refused::Invalid) => return Ok(Err(Ended::local(Code::Internal, "Invalid metadata"))),
-    };
-    Ok(Ok(RawOptions {
-        credentials: None,
-        metadata,
-        timeout: timeout.map(waiting::duration).transpose()?.flatten(),
-        wait_for_ready: wait_for_ready.map(PyAnyMethods::is_truthy).transpose()?,
-        compression: compression.map(encoding).transpose()?,
-        message,
-        watched: false,
-    }))
-}
-
 /// Milliseconds; INT_MAX and more stand for never.
 fn finite(value: &Bound<'_, PyAny>) -> PyResult<Option<Duration>> {
     let milliseconds: i64 = value.extract()?;
     let time = Duration::from_millis(u64::try_from(milliseconds).unwrap_or(0));
     Ok((milliseconds < i64::from(i32::MAX)).then_some(time))
+}
+
+/// The set that grpcio writes as bits, by the numbers of `grpc.Compression`.
+pub(crate) fn encodings(bits: i64) -> EncodingSet {
+    let all = [(2, Encoding::Deflate), (4, Encoding::Gzip)];
+    let used = all.into_iter().filter(|(bit, _)| bits & bit != 0);
+    used.fold(EncodingSet::IDENTITY, |set, (_, encoding)| set.with(encoding))
 }
 
 fn encoding(number: i64) -> PyResult<Encoding> {

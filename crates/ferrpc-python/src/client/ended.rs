@@ -8,7 +8,7 @@ use ferrpc::{Code, Metadata};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
 
-use crate::metadata;
+use crate::metadata::{self, Refused};
 
 /// The end of a call. Metadata becomes tuples when it is asked for.
 #[pyclass(frozen, name = "CallEnd", module = "grpc._ferrpc")]
@@ -19,6 +19,9 @@ pub(crate) struct Ended {
     /// The status's text.
     #[pyo3(get)]
     details: String,
+    /// Whether it is because of metadata that cannot be sent.
+    #[pyo3(get)]
+    is_invalid_metadata: bool,
     initial: Metadata,
     trailing: Metadata,
     /// The serialised `google.rpc.Status`.
@@ -50,11 +53,18 @@ impl Ended {
         Self {
             code: code.number(),
             details: details.into(),
+            is_invalid_metadata: false,
             initial: Metadata::new(),
             trailing: Metadata::new(),
             rich: Bytes::new(),
             message: None,
         }
+    }
+
+    /// That of a call whose metadata cannot be sent, which says why.
+    pub(crate) fn invalid_metadata(what: &str) -> Self {
+        let local = Self::local(Code::Internal, Refused::text(what));
+        Self { is_invalid_metadata: true, ..local }
     }
 
     pub(crate) fn of_unary(py: Python<'_>, unary: Unary) -> Self {
@@ -79,6 +89,7 @@ impl Ended {
         Self {
             code: status.code().number(),
             details,
+            is_invalid_metadata: false,
             initial: Metadata::new(),
             trailing: status.metadata().clone(),
             rich: status.details().clone(),

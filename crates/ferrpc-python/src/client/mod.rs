@@ -4,7 +4,7 @@
 //! ```text
 //!   Channel.unary  ------------------------------------->  bytes | Ended
 //!   Channel.start -> Call: next, send, ended, headers ...   Late (None) after each time slice
-//!                      \-- on_end(tag) -> Completions (one Python thread takes them in batches)
+//!                      \-- on_end(tag) -> Completions (Python threads take them)
 //! ```
 //!
 //! Whoever waits has detached from the interpreter. Nothing here attaches while it holds a lock
@@ -19,7 +19,7 @@ mod waiting;
 
 use pyo3::prelude::*;
 
-pub(crate) use channel::{Channel, Method, number, options};
+pub(crate) use channel::{Channel, Method, encodings, number};
 pub(crate) use completions::{Completions, completions};
 pub(crate) use ended::Ended;
 pub(crate) use fork::Local;
@@ -30,7 +30,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<channel::Method>()?;
     module.add_class::<call::Call>()?;
     module.add_class::<ended::Ended>()?;
-    module.add_function(wrap_pyfunction!(completions::take_completions, module)?)?;
+    module.add_function(wrap_pyfunction!(completions::take_completion, module)?)?;
     module.add_function(wrap_pyfunction!(completions::complete, module)?)?;
     module.add_function(wrap_pyfunction!(completions::complete_later, module)?)?;
     module.add_function(wrap_pyfunction!(completions::stop_completions, module)?)?;

@@ -33,6 +33,7 @@ enum Recipe {
     Tls { roots: Option<Vec<u8>>, identity: Option<(Vec<u8>, Vec<u8>)>, sessions: Option<usize> },
     Signed { roots: Option<Vec<u8>>, chain: Vec<u8>, signer: Owner, sessions: Option<usize> },
     Files(TlsFiles),
+    Missing(String),
 }
 
 #[pymethods]
@@ -41,6 +42,12 @@ impl ChannelCredentials {
     #[staticmethod]
     fn local(kind: u8) -> PyResult<Self> {
         Self::new(Recipe::Local(local_kind(kind)?)).map_err(unusable)
+    }
+
+    /// What there is no transport for: the channel's attempts to connect fail, and say `text`.
+    #[staticmethod]
+    fn missing(text: String) -> PyResult<Self> {
+        Self::new(Recipe::Missing(text)).map_err(unusable)
     }
 
     /// TLS: PEM of the roots and of the identity. What cannot be used fails when a channel connects.
@@ -133,6 +140,7 @@ impl Recipe {
                 *sessions,
             ))),
             Self::Files(files) => files.clone().into_channel(),
+            Self::Missing(text) => Ok(Engine::tls_or_error(Err(CredentialsError::new(text)))),
         }
     }
 }

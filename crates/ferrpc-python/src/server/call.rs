@@ -341,6 +341,6 @@ impl Call {
 fn read(metadata: Option<&Bound<'_, PyAny>>) -> PyResult<Metadata> {
     from_python(metadata).map_err(|refused| match refused {
         Refused::Raise(error) => error,
-        Refused::Invalid => InvalidMetadata::new_err("Invalid metadata"),
+        Refused::Invalid(what) => InvalidMetadata::new_err(Refused::text(&what)),
     })
 }

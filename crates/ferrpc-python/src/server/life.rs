@@ -153,9 +153,12 @@ pub(crate) const fn cardinality(requests: bool, responses: bool) -> Cardinality 
 
 /// What options come to.
 pub(crate) fn apply(options: &[(String, i64)]) -> Options {
-    let builder = Server::builder()
+    let mut builder = Server::builder()
         // The user's executor, or loop, bounds what runs; what waits is bounded by the streams.
         .max_handlers_per_connection(usize::MAX);
+    if let Some(observer) = crate::trace::of_server() {
+        builder = builder.observer(observer);
+    }
     options.iter().fold(Options::new(builder), |options, (key, value)| options.apply(key, *value))
 }
 

@@ -6,6 +6,8 @@ use ferrpc::Encoding;
 use ferrpc::server::ServerBuilder;
 use ferrpc_core::http2::{Keepalive, PingPolicy};
 
+use crate::client::encodings;
+
 /// One option: the arguments that are numbers.
 pub(crate) struct Options {
     builder: ServerBuilder,
@@ -86,6 +88,9 @@ fn built(builder: ServerBuilder, key: &str, value: i64) -> ServerBuilder {
         }
         "grpc.server_handshake_timeout_ms" => builder.handshake_timeout(milliseconds(value)),
         "grpc.default_compression_algorithm" => builder.compression(encoding(value)),
+        "grpc.compression_enabled_algorithms_bitset" => {
+            builder.accept_encodings(encodings(value)).send_encodings(encodings(value))
+        }
         "grpc.max_connection_idle_ms" => match finite(value) {
             Some(idle) => builder.max_connection_idle(idle),
             None => builder,
@@ -122,9 +127,10 @@ fn finite(value: i64) -> Option<Duration> {
 }
 
 /// What acts.
-const KNOWN: [&str; 20] = [
+const KNOWN: [&str; 21] = [
     "ferrpc.submit_per_call",
     "grpc.absolute_max_metadata_size",
+    "grpc.compression_enabled_algorithms_bitset",
     "grpc.default_compression_algorithm",
     "grpc.http2.max_frame_size",
     "grpc.http2.max_ping_strikes",

@@ -12,6 +12,7 @@ use super::shared::Shared;
 use super::socket::{Kick, Socket};
 use crate::client::{Config, ConnectError, explain, seed};
 use crate::resolver::{Address, ResolveError, Scheme, Target, alternate};
+use crate::trace;
 use crate::transport::clock;
 use crate::transport::refusal::{Fault, Refusal};
 
@@ -27,6 +28,7 @@ pub(super) fn dial(
     let mut errors = Vec::new();
     let addresses = destinations(target, config)?;
     let count = addresses.len();
+    tracing::debug!(target: trace::NAMES, channel = %target, ?addresses);
     for (at, address) in addresses.into_iter().enumerate() {
         // One address after the other, each with its share of the time.
         let left = give_up.since(clock::now()) / u32::try_from(count - at).unwrap_or(u32::MAX);
@@ -34,6 +36,7 @@ pub(super) fn dial(
             break;
         }
         let until = clock::now() + left;
+        tracing::debug!(target: trace::CONNECTIVITY, channel = %target, %address, "connecting");
         let (socket, kick, fault) = match connect(&address, config, until) {
             Ok(Some(connected)) => connected,
             Ok(None) => continue,
@@ -90,7 +93,14 @@ fn connect(
     #[cfg(feature = "_rustls")]
     if let Some(session) = security.credentials.session(&socket.peer(), &security.server_name)? {
         let fault = session.fault();
-        let socket = socket.secure(session, until, &security.giving_up)?;
+        let socket = socket.secure(session, until, &security.giving_up);
+        match &socket {
+            Ok(_) => tracing::debug!(target: trace::TLS, %address, "handshake done"),
+            Err(refusal) => {
+                tracing::debug!(target: trace::TLS, %address, %refusal, "handshake failed")
+            }
+        }
+        let socket = socket?;
         return Ok(socket.map(|socket| (socket, kick, Some(fault))));
     }
     #[cfg(not(feature = "_rustls"))]
@@ -99,6 +109,7 @@ fn connect(
 }
 
 /// Where an attempt leads.
+#[derive(Debug)]
 enum Destination {
     Direct(Address),
     /// What a proxy is asked for.

@@ -390,6 +390,9 @@ impl RawCall {
 
     /// How the call ended, if that is known and all messages were read; does not wait.
     pub fn drained(&self) -> Option<Arc<Outcome>> {
+        if self.received.try_lock().is_ok_and(|received| !received.is_empty()) {
+            return None;
+        }
         let outcome = self.call.drained()?;
         // Whoever reads just now does not wait under the lock: the call is over.
         let unread = !self.received.lock().unwrap_or_else(PoisonError::into_inner).is_empty();

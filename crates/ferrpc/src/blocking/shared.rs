@@ -29,6 +29,7 @@ use super::outside::Driver;
 use super::raw::Origin;
 use crate::client::{Config, ConnectError, Pacing, seed, warn_of_pings};
 use crate::resolver::Target;
+use crate::trace;
 use crate::transport::clock;
 
 /// The connection of a channel, and how there comes to be one.
@@ -282,6 +283,10 @@ impl Shared {
                 Some(connection)
             }
             Err(failure) => {
+                tracing::debug!(
+                    target: trace::CONNECTIVITY, channel = %self.target, error = %failure,
+                    "no connection"
+                );
                 let retry_at = state.backoff.fail(clock::now());
                 state.failure = Some((failure, retry_at));
                 state.failures += 1;
@@ -435,7 +440,9 @@ impl Shared {
     /// Watchers learn of a change.
     fn tell(&self, state: &mut State) {
         let now = state.connectivity();
-        if std::mem::replace(&mut state.told, now) != now {
+        let before = std::mem::replace(&mut state.told, now);
+        if before != now {
+            tracing::debug!(target: trace::CONNECTIVITY, channel = %self.target, ?before, ?now);
             state.watchers.iter().for_each(|(_, watcher)| watcher(now));
         }
     }

@@ -20,6 +20,7 @@ use crate::transport::refusal::Refusal;
 use crate::transport::tcp::address_text;
 #[cfg(feature = "_rustls")]
 use crate::transport::tls::{Limit, Session, Want, within};
+use crate::transport::unix::named_end;
 
 /// A connected socket, with TLS or without. Reading and writing never block.
 #[derive(Debug)]
@@ -90,7 +91,7 @@ impl Socket {
     pub(super) fn peer(&self) -> String {
         match &self.stream {
             Stream::Tcp(stream) => stream.peer_addr().map(address_text).unwrap_or_default(),
-            Stream::Unix(_) => "unix:".to_owned(),
+            Stream::Unix(stream) => named_end([stream.peer_addr().ok()]),
         }
     }
 

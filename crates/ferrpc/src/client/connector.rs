@@ -16,6 +16,7 @@ use super::error::{ConnectError, explain};
 use super::proxy::Route;
 use crate::credentials::ChannelCredentials;
 use crate::resolver::{self, Address, Target};
+use crate::trace;
 use crate::transport::Io;
 use crate::transport::refusal::{Fault, Refusal};
 use crate::transport::tcp::TcpIo;
@@ -88,7 +89,16 @@ impl Security {
     }
 
     async fn secure(&self, io: Box<dyn Io>, address: &str) -> Result<Connected, Refusal> {
-        let (io, fault) = self.credentials.secure(io, &self.server_name).await?;
+        let secured = self.credentials.secure(io, &self.server_name).await;
+        match &secured {
+            // Without TLS.
+            Ok((_, None)) => {}
+            Ok(_) => tracing::debug!(target: trace::TLS, address, "handshake done"),
+            Err(refusal) => {
+                tracing::debug!(target: trace::TLS, address, %refusal, "handshake failed")
+            }
+        }
+        let (io, fault) = secured?;
         Ok(Connected { io, address: address.to_owned(), fault })
     }
 }

@@ -13,6 +13,7 @@ mod channel;
 mod connector;
 mod error;
 mod maker;
+mod no_proxy;
 mod observer;
 mod pacing;
 mod pings;

@@ -12,7 +12,6 @@
 use std::env;
 use std::fmt;
 use std::io;
-use std::net::IpAddr;
 #[cfg(unix)]
 use std::net::ToSocketAddrs;
 use std::sync::Arc;
@@ -23,6 +22,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::error::{ConnectError, explain};
+use super::no_proxy;
 use crate::base64;
 use crate::resolver::{Scheme, Target};
 use crate::transport::refusal::Refusal;
@@ -64,7 +64,7 @@ impl Default for Proxy {
 impl Proxy {
     /// What the environment says, as all gRPC implementations read it: `grpc_proxy`, `https_proxy`
     /// or `http_proxy`, whichever is set first, names a proxy, and `no_grpc_proxy` or else
-    /// `no_proxy` lists the ends of host names, addresses and networks that are reached without.
+    /// `no_proxy` lists domains, addresses and networks that are reached without.
     pub const fn from_environment() -> Self {
         Self { choice: Choice::Environment, heeds_exceptions: true }
     }
@@ -105,7 +105,7 @@ impl Proxy {
         };
         if self.heeds_exceptions
             && let Some((list, _)) = variable(&["no_grpc_proxy", "no_proxy"])
-            && is_excepted(&host_of(target), &list)
+            && no_proxy::excepts(&list, target)
         {
             return Ok(None);
         }
@@ -117,17 +117,6 @@ impl Proxy {
             source,
             destinations: destinations.into(),
         }))
-    }
-}
-
-/// The host that exceptions are compared with.
-fn host_of(target: &Target) -> String {
-    match target.scheme() {
-        Scheme::Dns { host, .. } => host.to_string(),
-        Scheme::Addresses(addresses) => {
-            addresses.first().map_or_else(String::new, |first| first.ip().to_string())
-        }
-        _ => String::new(),
     }
 }
 
@@ -343,40 +332,6 @@ fn percent_decoded(text: &str) -> Vec<u8> {
     out
 }
 
-/// Whether `host` ends as an entry of the list does, or is an address in one of its networks.
-fn is_excepted(host: &str, list: &str) -> bool {
-    let ip = host.parse::<IpAddr>().ok();
-    list.split(',').map(str::trim).filter(|entry| !entry.is_empty()).any(|entry| {
-        if entry == "*" {
-            return true;
-        }
-        if let Some((network, bits)) = entry.split_once('/') {
-            let (Ok(network), Ok(bits)) = (network.parse::<IpAddr>(), bits.parse::<u32>()) else {
-                return false;
-            };
-            return ip.is_some_and(|ip| is_in(ip, network, bits));
-        }
-        let (host, entry) = (host.to_ascii_lowercase(), entry.to_ascii_lowercase());
-        host.ends_with(&entry)
-    })
-}
-
-fn is_in(ip: IpAddr, network: IpAddr, bits: u32) -> bool {
-    match (ip, network) {
-        (IpAddr::V4(ip), IpAddr::V4(network)) if bits <= 32 => {
-            let shift = 32 - bits;
-            let first = |ip: u32| ip.checked_shr(shift).unwrap_or(0);
-            first(ip.into()) == first(network.into())
-        }
-        (IpAddr::V6(ip), IpAddr::V6(network)) if bits <= 128 => {
-            let shift = 128 - bits;
-            let first = |ip: u128| ip.checked_shr(shift).unwrap_or(0);
-            first(ip.into()) == first(network.into())
-        }
-        _ => false,
-    }
-}
-
 impl fmt::Debug for Route {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Without the password.
@@ -419,26 +374,5 @@ mod tests {
         ] {
             assert!(parse(url).expect_err(url).contains(problem), "{url}");
         }
-    }
-
-    #[test]
-    fn exceptions() {
-        let check = |host: &str, list: &str, expect: bool| {
-            assert_eq!(is_excepted(host, list), expect, "{host} in {list:?}");
-        };
-        check("a.example.com", "example.com", true);
-        check("a.EXAMPLE.com", " .example.com , b", true);
-        check("a.example.org", "example.com", false);
-        check("example.com", "", false);
-        check("any", "*", true);
-        check("127.0.0.1", "localhost,127.0.0.1", true);
-        check("10.1.2.3", "10.0.0.0/8", true);
-        check("11.1.2.3", "10.0.0.0/8", false);
-        check("11.1.2.3", "0.0.0.0/0", true);
-        check("10.1.2.3", "10.1.2.3/32", true);
-        check("10.1.2.3", "10.0.0.0/99", false);
-        check("fe80::1", "fe80::/10", true);
-        check("::1", "10.0.0.0/8", false);
-        check("host", "10.0.0.0/8", false);
     }
 }

@@ -32,6 +32,7 @@ use super::{ConnectError, connector};
 use crate::credentials::SecurityLevel;
 use crate::observers::Observers;
 use crate::resolver::Target;
+use crate::trace;
 use crate::transport::clock;
 use crate::transport::driver::Driver;
 use crate::transport::mailbox::Mailbox;
@@ -344,6 +345,12 @@ impl Subchannel {
         {
             return;
         }
+        if state.connectivity != connectivity {
+            let before = state.connectivity;
+            tracing::debug!(
+                target: trace::CONNECTIVITY, channel = %self.target, ?before, now = ?connectivity
+            );
+        }
         state.connectivity = connectivity;
         let new = Published { state: connectivity, failures: state.failures };
         self.published.send_if_modified(|published| {
@@ -444,7 +451,9 @@ impl Subchannel {
             Err(_) if state.connection.is_some() => return None,
             Err(failure) => failure,
         };
-        tracing::debug!(target_name = %self.target, error = %failure, "no connection");
+        tracing::debug!(
+            target: trace::CONNECTIVITY, channel = %self.target, error = %failure, "no connection"
+        );
         let retry_at = state.backoff.fail(clock::now());
         state.failure = Some(failure.clone());
         state.failures += 1;

@@ -196,7 +196,7 @@ fn server_name(name: &str) -> Result<rustls::pki_types::ServerName<'static>, Ref
 
 #[cfg(feature = "_rustls")]
 fn unusable(error: &CredentialsError) -> Refusal {
-    Refusal::new(format!("the channel's TLS credentials cannot be used: {error}"), "correct them")
+    Refusal::new(format!("the channel's credentials cannot be used: {error}"), "correct them")
 }
 
 impl fmt::Debug for ChannelCredentials {

@@ -68,8 +68,9 @@ pub struct CredentialsError {
 }
 
 impl CredentialsError {
+    /// An error that says what is wrong, for a [`ChannelCredentials::tls_or_error`].
     #[cfg(feature = "_rustls")]
-    fn new(text: impl Into<String>) -> Self {
+    pub fn new(text: impl Into<String>) -> Self {
         Self { text: text.into() }
     }
 }

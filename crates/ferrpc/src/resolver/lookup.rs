@@ -5,6 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use super::{Scheme, Target};
+use crate::trace;
 
 /// Where a server can be reached.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -44,6 +45,7 @@ pub(crate) async fn resolve(target: &Target) -> Result<Vec<Address>, ResolveErro
                 Ok(found) => found.collect::<Vec<_>>(),
                 Err(error) => return fail(Problem::Lookup(error)),
             };
+            tracing::debug!(target: trace::NAMES, channel = %target, addresses = ?found);
             if found.is_empty() {
                 return fail(Problem::NoAddress);
             }

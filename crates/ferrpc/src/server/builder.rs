@@ -34,6 +34,7 @@ pub struct ServerBuilder {
     max_handshakes: usize,
     http2: http2::Config,
     accept: EncodingSet,
+    sends: EncodingSet,
     compression: Encoding,
     limits: CallLimits,
     max_age: Option<Duration>,
@@ -60,6 +61,7 @@ impl ServerBuilder {
             max_handshakes: MAX_HANDSHAKES,
             http2: http2::Config { keepalive: DEFAULT_KEEPALIVE, ..http2::Config::default() },
             accept: EncodingSet::ALL,
+            sends: EncodingSet::ALL,
             compression: Encoding::Identity,
             limits: CallLimits { max_receive: 4 << 20, max_send: usize::MAX },
             max_age: None,
@@ -149,6 +151,12 @@ impl ServerBuilder {
     /// The compressions that requests may have. By default all.
     pub const fn accept_encodings(mut self, encodings: EncodingSet) -> Self {
         self.accept = encodings;
+        self
+    }
+
+    /// The compressions that responses may have, whatever handlers ask for. By default all.
+    pub const fn send_encodings(mut self, encodings: EncodingSet) -> Self {
+        self.sends = encodings;
         self
     }
 
@@ -334,7 +342,8 @@ impl ServerBuilder {
 
     /// The server, which does not listen anywhere yet.
     pub fn build(self) -> Server {
-        let defaults = Settings { limits: self.limits, compression: self.compression };
+        let defaults =
+            Settings { limits: self.limits, compression: self.compression, sends: self.sends };
         let interceptors = self.interceptors.into();
         let handshake_timeout = self.http2.limits.handshake_timeout;
         let shared = Shared::new(Parts {

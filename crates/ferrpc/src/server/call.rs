@@ -107,7 +107,7 @@ impl ServerCall {
 
     pub(crate) fn replies(&self) -> Replies {
         Replies {
-            accept: self.head.accept,
+            accept: self.head.accept.and(self.settings.sends),
             default: self.settings.compression,
             max_send: self.settings.limits.max_send,
         }
@@ -125,8 +125,7 @@ pub(crate) struct Replies {
 impl Replies {
     /// How responses are compressed where `wanted` was asked for.
     pub(crate) fn encoding(&self, wanted: Option<Encoding>) -> Encoding {
-        let encoding = wanted.unwrap_or(self.default);
-        if self.accept.contains(encoding) { encoding } else { Encoding::Identity }
+        self.accept.or_identity(wanted.unwrap_or(self.default))
     }
 
     /// One response as it travels.

@@ -13,7 +13,7 @@ use super::dispatch::{Dispatch, DispatchCounters, MethodDispatch};
 use super::external::ExternalQueue;
 use super::handler::{Bidirectional, ClientStreaming, Handler, ServerStreaming, Typed, Unary};
 use super::interceptor::{Chain, Interceptor};
-use crate::{Code, Encoding, Method, Request, Response, Status, Streaming, codec};
+use crate::{Code, Encoding, EncodingSet, Method, Request, Response, Status, Streaming, codec};
 
 /// The methods of one service and their handlers.
 ///
@@ -67,6 +67,8 @@ pub(crate) struct Settings {
     pub(crate) limits: CallLimits,
     /// Of responses that do not say otherwise, where the caller takes it.
     pub(crate) compression: Encoding,
+    /// Those that responses may have.
+    pub(crate) sends: EncodingSet,
 }
 
 impl Routes {
@@ -297,6 +299,7 @@ impl Router {
                     max_send: max_send.unwrap_or(defaults.limits.max_send),
                 },
                 compression: compression.unwrap_or(defaults.compression),
+                sends: defaults.sends,
             },
             target: match route.target {
                 RouteTarget::Handler(handler) => {

@@ -1,12 +1,12 @@
 //! Unix domain sockets.
 
 use std::io::{self, IoSlice};
+use std::os::unix::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::UnixStream;
-use tokio::net::unix::SocketAddr;
 
 use super::io::Io;
 
@@ -45,12 +45,20 @@ impl Io for UnixIo {
     }
 
     fn peer(&self) -> String {
-        self.stream.peer_addr().map_or_else(|_| "unix:".to_owned(), |address| text(&address))
+        let ends = [self.stream.peer_addr(), self.stream.local_addr()];
+        named_end(ends.map(|end| Some(end.ok()?.into())))
     }
 
     fn local(&self) -> String {
-        self.stream.local_addr().map_or_else(|_| "unix:".to_owned(), |address| text(&address))
+        named_end([self.stream.local_addr().ok().map(Into::into)])
     }
+}
+
+/// The first of these ends that has a name. Callers mostly have none: they are known by the socket
+/// that they came to.
+pub(crate) fn named_end<const N: usize>(ends: [Option<SocketAddr>; N]) -> String {
+    let named = ends.into_iter().flatten().find(|end| !end.is_unnamed());
+    named.map_or_else(|| "unix:".to_owned(), |end| text(&end))
 }
 
 /// `unix:/path`, `unix-abstract:name`; `unix:` for a socket without a name, as callers have.
@@ -58,7 +66,6 @@ fn text(address: &SocketAddr) -> String {
     #[cfg(target_os = "linux")]
     {
         use std::os::linux::net::SocketAddrExt;
-        let address = std::os::unix::net::SocketAddr::from(address.clone());
         if let Some(name) = address.as_abstract_name() {
             return format!("unix-abstract:{}", name.escape_ascii());
         }

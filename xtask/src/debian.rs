@@ -24,6 +24,11 @@ impl Program {
         Self { path, libraries: None }
     }
 
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// A command that ends with us, should we be killed.
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new("setpriv");
@@ -41,23 +46,30 @@ impl Program {
 }
 
 /// The system's program if it has one, else that of a package that is downloaded and unpacked below
-/// `target/peers`, with the packages it depends on.
+/// `target/peers`, with the packages it depends on. `version` has the program say its version.
 pub(crate) fn find(
     workspace: &Workspace,
     progress: &Progress,
     package: &str,
+    name: &str,
     version: &str,
 ) -> Result<Program> {
     for folder in ["/usr/sbin", "/usr/local/sbin", "/usr/bin", "/usr/local/bin"] {
-        let program = Program::alone(Path::new(folder).join(package));
+        let program = Program::alone(Path::new(folder).join(name));
         if program.path.is_file() {
             program.runs(version)?;
             return Ok(program);
         }
     }
     let folder = workspace.peer(package);
-    let program = unpacked(&folder, package);
-    if program.runs(version).is_ok() {
+    let unpacked = || {
+        let places = ["usr/sbin", "usr/bin"].map(|place| folder.join(place).join(name));
+        let path = places.into_iter().find(|path| path.is_file())?;
+        Some(Program { path, libraries: Some(libraries(&folder)) })
+    };
+    if let Some(program) = unpacked()
+        && program.runs(version).is_ok()
+    {
         return Ok(program);
     }
     progress.say(&format!("Debian's package {package}"));
@@ -81,17 +93,15 @@ pub(crate) fn find(
             fs::remove_file(&path)?;
         }
     }
+    let program = unpacked().with_context(|| format!("{package} has no program {name}"))?;
     program.runs(version)?;
     Ok(program)
 }
 
-fn unpacked(folder: &Path, package: &str) -> Program {
+fn libraries(folder: &Path) -> OsString {
     let triple = format!("{}-linux-gnu", std::env::consts::ARCH);
-    let libraries = ["usr/lib", "lib"].map(|path| folder.join(path).join(&triple).into_os_string());
-    Program {
-        path: folder.join("usr/sbin").join(package),
-        libraries: Some(libraries.join(":".as_ref())),
-    }
+    let folders = ["usr/lib", "lib"].map(|path| folder.join(path).join(&triple).into_os_string());
+    folders.join(":".as_ref())
 }
 
 /// The package and what would be installed with it here.

@@ -1,0 +1,302 @@
+//! The twin environments of a case: the same packages in both, grpcio in one and ferrpc in the
+//! other. What both share lies in `target/workloads`: uv with its cache, and our wheel.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+use super::case::{Case, Suite};
+use crate::report::Progress;
+use crate::workspace::Workspace;
+use crate::{debian, process, python, stamp};
+
+/// One of the twins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Twin {
+    Grpcio,
+    Ferrpc,
+}
+
+impl Twin {
+    pub(crate) const BOTH: [Self; 2] = [Self::Grpcio, Self::Ferrpc];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Grpcio => "grpcio",
+            Self::Ferrpc => "ferrpc",
+        }
+    }
+}
+
+/// What makes environments.
+pub(crate) struct Workshop<'a> {
+    workspace: &'a Workspace,
+    progress: &'a Progress,
+    /// `target/workloads`.
+    folder: PathBuf,
+    base: OsString,
+    python_version: String,
+}
+
+/// Our wheel, and a mark of what is in it.
+pub(crate) struct Wheel {
+    path: PathBuf,
+    mark: String,
+}
+
+/// A case whose environments are there.
+pub(crate) struct Prepared {
+    /// Where each twin's files lie.
+    folder: PathBuf,
+    /// Where the suite was unpacked.
+    source: Option<PathBuf>,
+    /// Folders of programs beside Python.
+    path: Vec<PathBuf>,
+}
+
+impl Prepared {
+    /// A twin's folder: its environment, and what its last run wrote.
+    pub(crate) fn twin(&self, twin: Twin) -> PathBuf {
+        self.folder.join(twin.name())
+    }
+
+    /// Python of a twin, with the environment's programs first on the path.
+    pub(crate) fn python(&self, case: &Case, twin: Twin) -> Result<Command> {
+        let bin = self.twin(twin).join("venv/bin");
+        let mut command = Command::new(bin.join("python"));
+        python::clean(&mut command);
+        let system = env::var_os("PATH").unwrap_or_default();
+        let path =
+            [bin].into_iter().chain(self.path.iter().cloned()).chain(env::split_paths(&system));
+        command.env("PATH", env::join_paths(path)?);
+        command.env("PYTHONUNBUFFERED", "1").env("PYTHONDONTWRITEBYTECODE", "1");
+        command.envs(&case.about.variables);
+        Ok(command)
+    }
+
+    /// The unpacked source distribution of the suite.
+    pub(crate) fn source(&self) -> Option<&Path> {
+        self.source.as_deref()
+    }
+}
+
+impl<'a> Workshop<'a> {
+    /// Installs uv if it is not there.
+    pub(crate) fn new(workspace: &'a Workspace, progress: &'a Progress) -> Result<Self> {
+        let base = env::var_os("PYTHON").unwrap_or_else(|| "python3".into());
+        let version = process::output(
+            Command::new(&base).arg("--version"),
+            "Python (PYTHON names another)",
+            process::MINUTE,
+        )?;
+        let folder = workspace.target.join("workloads");
+        let workshop =
+            Self { workspace, progress, folder, base, python_version: version.trim().to_owned() };
+        let mark = stamp::mark((UV, &workshop.python_version, &workshop.folder));
+        let done = workshop.folder.join("tools.stamp");
+        if !stamp::fresh(&done, &mark) {
+            progress.say(&format!("pip install {UV}"));
+            let tools = workshop.folder.join("tools");
+            let mut command = Command::new(&workshop.base);
+            command.args(["-m", "venv", "--clear"]).arg(&tools);
+            python::clean(&mut command);
+            process::output(&mut command, "python3 -m venv", process::BUILD)?;
+            workshop.pip(&["install".into(), UV.into()])?;
+            stamp::done(&done, &mark)?;
+        }
+        Ok(workshop)
+    }
+
+    /// `Python 3.11.7`.
+    pub(crate) fn python_version(&self) -> &str {
+        &self.python_version
+    }
+
+    /// The wheel of this checkout, built with a profile of cargo's.
+    pub(crate) fn build_wheel(&self, profile: &str) -> Result<Wheel> {
+        let folder = self.folder.join("wheel").join(profile);
+        let mark = stamp::mark((python::sources(&self.workspace.root)?, profile));
+        let done = folder.with_extension("stamp");
+        if !stamp::fresh(&done, &mark) {
+            self.progress.say(&format!("ferrpc's wheel, profile {profile}"));
+            if folder.exists() {
+                fs::remove_dir_all(&folder)?;
+            }
+            let mut command = self.uv("build");
+            command.args(["--wheel", "--out-dir"]).arg(&folder).arg(&self.workspace.root);
+            command.env("MATURIN_PEP517_ARGS", format!("--profile {profile}"));
+            command.env("CARGO_TARGET_DIR", &self.workspace.target);
+            process::output(&mut command, "uv build", process::BUILD)?;
+            stamp::done(&done, &mark)?;
+        }
+        let mut files = fs::read_dir(&folder)?.filter_map(|entry| Some(entry.ok()?.path()));
+        let path = files.find(|path| path.extension().is_some_and(|extension| extension == "whl"));
+        Ok(Wheel { path: path.context("uv build wrote no wheel")?, mark })
+    }
+
+    /// A wheel that was built elsewhere.
+    pub(crate) fn given_wheel(path: &Path) -> Result<Wheel> {
+        let bytes = fs::read(path).with_context(|| path.display().to_string())?;
+        Ok(Wheel { path: path.to_owned(), mark: stamp::mark(bytes) })
+    }
+
+    /// Pins every package of a case: requirements.txt from requirements.in.
+    pub(crate) fn lock(&self, case: &Case) -> Result<()> {
+        self.progress.say(&format!("{}: uv pip compile", case.name));
+        let mut command = self.uv("pip");
+        command.current_dir(&case.folder);
+        command.args(["compile", "--universal", "--upgrade", "--no-annotate", "--no-header"]);
+        command.args(["--override", "../overrides.txt", "requirements.in"]);
+        command.args(["--output-file", "requirements.txt"]);
+        process::output(&mut command, "uv pip compile", process::BUILD)?;
+        Ok(())
+    }
+
+    /// Makes what is not there, or not as it should be.
+    pub(crate) fn prepare(&self, case: &Case, wheel: &Wheel) -> Result<Prepared> {
+        let folder = self.folder.join("cases").join(&case.name);
+        for twin in Twin::BOTH {
+            self.install(case, twin, &folder.join(twin.name()), wheel)?;
+        }
+        let source = case.about.suite.as_ref().map(|suite| self.unpack(case, suite, &folder));
+        let mut path = Vec::new();
+        for program in &case.about.programs {
+            let (package, name) = (&program.package, &program.name);
+            let found =
+                debian::find(self.workspace, self.progress, package, name, &program.version)?;
+            path.extend(found.path().parent().map(Path::to_owned));
+        }
+        Ok(Prepared { folder, source: source.transpose()?, path })
+    }
+
+    fn install(&self, case: &Case, twin: Twin, folder: &Path, wheel: &Wheel) -> Result<()> {
+        let locked = fs::read_to_string(case.folder.join("requirements.txt"))
+            .context("no requirements.txt: cargo xtask workloads --lock writes it")?;
+        let own = match twin {
+            Twin::Grpcio => String::new(),
+            Twin::Ferrpc => format!("{} {}", wheel.mark, case.about.distribution),
+        };
+        let mark = stamp::mark((&locked, &self.python_version, folder, own));
+        let done = folder.join("venv.stamp");
+        if stamp::fresh(&done, &mark) {
+            return Ok(());
+        }
+        self.progress.say(&format!("{}: an environment with {}", case.name, twin.name()));
+        fs::create_dir_all(folder)?;
+        let _ = fs::remove_file(&done);
+        let venv = folder.join("venv");
+        let mut command = self.uv("venv");
+        command.args(["--clear", "--python"]).arg(&self.base).arg(&venv);
+        process::output(&mut command, "uv venv", process::BUILD)?;
+        let requirements = folder.join("requirements.txt");
+        fs::write(
+            &requirements,
+            if twin == Twin::Ferrpc { without_grpcio(&locked) } else { locked },
+        )?;
+        let install = |arguments: &[&Path]| {
+            let mut command = self.uv("pip");
+            command.args(["install", "--no-deps", "--python"]).arg(venv.join("bin/python"));
+            command.args(arguments);
+            process::output(&mut command, "uv pip install", process::BUILD)
+        };
+        install(&[Path::new("--requirement"), &requirements])?;
+        if twin == Twin::Ferrpc {
+            install(&[&wheel.path])?;
+            if case.about.distribution {
+                pretend(&venv, case.version("grpcio")?)?;
+            }
+        }
+        stamp::done(&done, &mark)
+    }
+
+    /// Downloads and unpacks a source distribution.
+    fn unpack(&self, case: &Case, suite: &Suite, folder: &Path) -> Result<PathBuf> {
+        let wanted = format!("{}=={}", suite.sdist, case.version(&suite.sdist)?);
+        let source = folder.join("source");
+        let done = folder.join("source.stamp");
+        if stamp::fresh(&done, &wanted) {
+            return Ok(source);
+        }
+        self.progress.say(&format!("{}: the sources of {wanted}", case.name));
+        let download = folder.join("download");
+        for folder in [&source, &download] {
+            if folder.exists() {
+                fs::remove_dir_all(folder)?;
+            }
+            fs::create_dir_all(folder)?;
+        }
+        let arguments = ["download", "--no-deps", "--no-binary", &suite.sdist, &wanted, "--dest"];
+        let mut arguments = arguments.map(OsString::from).to_vec();
+        arguments.push(download.clone().into());
+        self.pip(&arguments)?;
+        let archive = fs::read_dir(&download)?.next().context("pip downloaded nothing")??.path();
+        ensure!(archive.to_string_lossy().ends_with(".tar.gz"), "{} is none", archive.display());
+        let mut command = Command::new("tar");
+        command.args(["--extract", "--strip-components=1", "--file"]).arg(&archive);
+        command.arg("--directory").arg(&source);
+        process::output(&mut command, "tar", process::MINUTE)?;
+        stamp::done(&done, &wanted)?;
+        Ok(source)
+    }
+
+    fn uv(&self, name: &str) -> Command {
+        let mut command = Command::new(self.folder.join("tools/bin/uv"));
+        command.arg(name).arg("--quiet").env("UV_CACHE_DIR", self.folder.join("cache"));
+        // As pip does it: the machine's certificates and not uv's own.
+        command.env("UV_SYSTEM_CERTS", "1");
+        python::clean(&mut command);
+        command
+    }
+
+    fn pip(&self, arguments: &[OsString]) -> Result<()> {
+        let mut command = Command::new(self.folder.join("tools/bin/python"));
+        command.args(["-m", "pip", "--disable-pip-version-check", "--quiet"]).args(arguments);
+        python::clean(&mut command);
+        process::output(&mut command, "pip", process::BUILD)?;
+        Ok(())
+    }
+}
+
+/// The requirements without grpcio and grpcio-tools, whose place ferrpc takes.
+fn without_grpcio(requirements: &str) -> String {
+    let replaced = |line: &&str| {
+        let name = line.split("==").next().unwrap_or_default();
+        name == "grpcio" || name == "grpcio-tools"
+    };
+    requirements.lines().filter(|line| !replaced(line)).map(|line| format!("{line}\n")).collect()
+}
+
+/// The metadata of a distribution `grpcio` without files, for packages that ask for its version.
+fn pretend(venv: &Path, version: &str) -> Result<()> {
+    let library = fs::read_dir(venv.join("lib"))?.next().context("an environment has a lib")??;
+    let folder = library.path().join(format!("site-packages/grpcio-{version}.dist-info"));
+    fs::create_dir_all(&folder)?;
+    let metadata = BTreeMap::from([
+        ("METADATA", format!("Metadata-Version: 2.1\nName: grpcio\nVersion: {version}\n")),
+        ("INSTALLER", "ferrpc\n".to_owned()),
+        ("RECORD", String::new()),
+    ]);
+    for (name, text) in metadata {
+        fs::write(folder.join(name), text)?;
+    }
+    Ok(())
+}
+
+/// Makes environments in a second, from files that it keeps once.
+const UV: &str = "uv==0.13.9";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ferrpc_takes_the_place_of_two_distributions() {
+        let text = "grpcio==1.85.1\ngrpcio-status==1.85.1\ngrpcio-tools==1.85.1\nsix==1.17.0\n";
+        assert_eq!(without_grpcio(text), "grpcio-status==1.85.1\nsix==1.17.0\n");
+    }
+}

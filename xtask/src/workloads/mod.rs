@@ -1,0 +1,196 @@
+//! `cargo xtask workloads`: real packages, or their own test suites, on grpcio and on ferrpc, and a
+//! failure where ferrpc is worse. What is run lies in `workloads/`, a folder a case.
+//!
+//! ```text
+//! case         reads the folders
+//! environment  twin environments in target/workloads/cases/NAME/{grpcio,ferrpc}
+//! runner       runs a case on a twin; descendants ends what it left
+//! verdict      compares the two
+//! records      keeps and prints what came out
+//! ```
+
+mod case;
+mod descendants;
+mod environment;
+mod records;
+mod runner;
+mod verdict;
+
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use clap::Args;
+
+use self::case::Case;
+use self::environment::{Prepared, Twin, Wheel, Workshop};
+use self::records::{Record, Records};
+use crate::bench;
+use crate::report::{Progress, Tally};
+use crate::workspace::Workspace;
+
+/// What to run.
+#[derive(Args, Default)]
+pub(crate) struct Options {
+    /// Only the few cases that CI runs.
+    #[arg(long)]
+    pub(crate) quick: bool,
+    /// Only these cases, by name.
+    #[arg(long, value_delimiter = ',', value_name = "CASE")]
+    only: Vec<String>,
+    /// Names the cases and runs none.
+    #[arg(long)]
+    list: bool,
+    /// Makes the environments and runs none.
+    #[arg(long)]
+    prepare: bool,
+    /// Pins the packages of the cases anew (requirements.txt), and runs none.
+    #[arg(long)]
+    lock: bool,
+    /// A case whose packages cannot be had is skipped aloud; else it has failed.
+    #[arg(long)]
+    skip_missing: bool,
+    /// Tests this wheel, not one of this checkout.
+    #[arg(long, value_name = "FILE")]
+    wheel: Option<PathBuf>,
+    /// The profile of cargo's that the wheel is built with. [default: dev]
+    #[arg(long, value_name = "PROFILE", conflicts_with = "wheel")]
+    profile: Option<String>,
+    /// Writes the last results of all cases, of earlier runs too, into docs/workloads.md.
+    #[arg(long)]
+    write: bool,
+}
+
+/// Runs the cases; each is one check.
+pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<Tally> {
+    let all = case::read(&workspace.root)?;
+    let names: Vec<_> = all.iter().map(|case| case.name.as_str()).collect();
+    if let Some(unknown) = options.only.iter().find(|name| !names.contains(&name.as_str())) {
+        bail!("no case is called {unknown}; there are {}", names.join(", "));
+    }
+    let wanted = |case: &&Case| {
+        (options.only.is_empty() || options.only.contains(&case.name))
+            && (!options.quick || case.about.quick)
+    };
+    let cases: Vec<_> = all.iter().filter(wanted).collect();
+    if options.list {
+        for case in &cases {
+            let quick = if case.about.quick { " (quick)" } else { "" };
+            println!("{}: {}{quick}", case.name, case.about.about);
+        }
+        return Ok(Tally { passed: cases.len(), failed: 0 });
+    }
+    let progress = Progress::new();
+    let workshop = Workshop::new(workspace, &progress)?;
+    if options.lock {
+        for case in &cases {
+            workshop.lock(case)?;
+        }
+        return Ok(Tally { passed: cases.len(), failed: 0 });
+    }
+    let (wheel, commit) = match &options.wheel {
+        Some(path) => (Workshop::given_wheel(path)?, "a wheel".to_owned()),
+        None => {
+            let profile = options.profile.as_deref().unwrap_or(DEFAULT_PROFILE);
+            (workshop.build_wheel(profile)?, bench::commit(workspace))
+        }
+    };
+    descendants::adopt()?;
+    let path = workspace.target.join("workloads/results.json");
+    let mut records = Records::read(&path)?;
+    let mut tally = Tally::default();
+    for case in &cases {
+        let mut record = Record {
+            about: case.about.about.clone(),
+            suite: case.about.suite.is_some(),
+            versions: case.versions(),
+            ferrpc: commit.clone(),
+            python: workshop.python_version().to_owned(),
+            date: bench::date(workspace),
+            outcomes: None,
+            worse: Vec::new(),
+            known: Vec::new(),
+            better: Vec::new(),
+            skipped: None,
+        };
+        if let Some(prepared) = prepared(&workshop, case, &wheel, options, &mut record)
+            && !options.prepare
+        {
+            compare(workspace, &progress, case, &prepared, &mut record)?;
+        }
+        tally.count(record.is_good());
+        tell(&case.name, &record);
+        if !options.prepare {
+            records.insert(&case.name, record);
+            // Each by itself: a long run that is cut short keeps what it has.
+            records.write(&path)?;
+        }
+    }
+    drop(progress);
+    if options.write {
+        Records::read(&path)?.only(&names).write_into(&workspace.root.join("docs/workloads.md"))?;
+    }
+    if !options.prepare {
+        let ran: Vec<_> = cases.iter().map(|case| case.name.as_str()).collect();
+        records.only(&ran).print();
+    }
+    Ok(tally)
+}
+
+/// The environments, or why there are none.
+fn prepared(
+    workshop: &Workshop<'_>,
+    case: &Case,
+    wheel: &Wheel,
+    options: &Options,
+    record: &mut Record,
+) -> Option<Prepared> {
+    match workshop.prepare(case, wheel) {
+        Ok(prepared) => return Some(prepared),
+        Err(error) if options.skip_missing => record.skipped = Some(format!("{error:#}")),
+        Err(error) => record.worse.push(format!("cannot be had: {error:#}")),
+    }
+    None
+}
+
+/// Runs a case on both.
+fn compare(
+    workspace: &Workspace,
+    progress: &Progress,
+    case: &Case,
+    prepared: &Prepared,
+    record: &mut Record,
+) -> Result<()> {
+    let on = |twin: Twin| {
+        progress.say(&format!("{} on {}", case.name, twin.name()));
+        runner::run(workspace, case, prepared, twin)
+    };
+    let outcomes = [on(Twin::Grpcio)?, on(Twin::Ferrpc)?];
+    let verdict = verdict::judge(case, &outcomes[0], &outcomes[1]);
+    record.worse = verdict.worse;
+    record.known = verdict.known;
+    record.better = verdict.better;
+    if !record.is_good() {
+        println!("{}: what was said lies in {}", case.name, prepared.twin(Twin::Ferrpc).display());
+    }
+    record.outcomes = Some(outcomes);
+    Ok(())
+}
+
+/// What is to be known of a case, as soon as it is.
+fn tell(name: &str, record: &Record) {
+    if let Some(reason) = &record.skipped {
+        println!("skipped: {name}: {reason}");
+    }
+    for what in &record.worse {
+        println!("FAIL {name}: {what}");
+    }
+    for what in &record.known {
+        println!("known {name}: {what}");
+    }
+    for what in &record.better {
+        println!("better {name}: {what}");
+    }
+}
+
+/// As CI builds everything.
+const DEFAULT_PROFILE: &str = "dev";
