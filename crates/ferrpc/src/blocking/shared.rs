@@ -244,8 +244,7 @@ impl Shared {
         let thread = thread::Builder::new().name("ferrpc-channel".to_owned());
         let started = thread.spawn(move || {
             let owner = Weak::clone(&shared.me);
-            let (target, config) = (&shared.target, &shared.config);
-            let result = dial::dial(target, config, transport, began, give_up, &owner);
+            let result = dial::dial(&shared, transport, began, give_up);
             if let Some(connection) = shared.connected(result) {
                 let (observers, target) = (shared.config.observers.clone(), shared.target.clone());
                 drop(shared);

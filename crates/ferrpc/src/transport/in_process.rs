@@ -6,10 +6,12 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::io::Io;
+use super::tcp::has_input;
 
 /// Any asynchronous byte stream as an [`Io`].
 ///
@@ -56,6 +58,11 @@ where
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+    }
+
+    fn has_input(&self) -> bool {
+        let socket = (&self.stream as &dyn Any).downcast_ref::<TcpStream>();
+        socket.is_some_and(|socket| has_input(&SockRef::from(socket)))
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
