@@ -280,6 +280,50 @@ fn silence_does_not_keep_the_turn() {
     assert!(server.end.transport.held_messages() < 21 * 2 * WINDOW + 2 * SIZE);
 }
 
+/// Requests of one message count as held until their handlers start, whether or not the caller has
+/// ended its half; meanwhile those that are not whole wait, unless their handlers would start.
+#[test]
+fn large_requests_count_until_they_are_started() {
+    let http2 = ferrpc_http2::Config { window: Window::Fixed(WINDOW as u32), ..Default::default() };
+    let mut server =
+        Scripted::server(Config { http2, max_held_messages: 100_000, ..Config::default() });
+    let mut calls = Vec::new();
+    for n in 0..10 {
+        let whole = wire::message(&[7; 20_000]);
+        server.feed(&wire::headers(2 * n + 1, false, wire::REQUEST));
+        calls.push(server.accept(Cardinality::Unary));
+        server.feed(&wire::data(2 * n + 1, false, &whole[..15_000]));
+        server.feed(&wire::data(2 * n + 1, n % 2 == 0, &whole[15_000..]));
+        let message = server.end.events.iter().any(|event| matches!(event, Event::Message { .. }));
+        assert!(message, "the end of the half is not waited for: {:?}", server.end.events);
+        server.end.events.clear();
+    }
+    assert_eq!(server.end.transport.held_messages(), 10 * 20_005);
+    // What is small is not worth it.
+    server.feed(&wire::headers(21, false, wire::REQUEST));
+    server.accept(Cardinality::Unary);
+    server.feed(&wire::data(21, true, &wire::message(&[7; 16_000])));
+    assert_eq!(server.end.transport.held_messages(), 10 * 20_005);
+    server.end.events.clear();
+
+    let begun = wire::message(&[7; 300_000]);
+    server.feed(&wire::headers(23, false, wire::REQUEST));
+    server.accept(Cardinality::Unary);
+    for piece in begun[..60_000].chunks(15_000) {
+        server.feed(&wire::data(23, false, piece));
+    }
+    let asked = matches!(server.end.event(), Some(Event::Withheld { call }) if call.stream() == 23);
+    assert!(asked && credit(&server.frames(), 23) == 0);
+    server.advance(Duration::from_secs(10));
+    assert_eq!(credit(&server.frames(), 23), 0, "nobody wants it");
+    for call in calls {
+        server.end.transport.release(server.now, call, 1, 20_000);
+    }
+    server.flush();
+    assert!(credit(&server.frames(), 23) > 0);
+    assert!(server.end.transport.held_messages() < 140_000);
+}
+
 /// What WINDOW_UPDATE frames gave a stream.
 fn credit(frames: &[wire::Frame], stream: u32) -> usize {
     let updates = frames.iter().filter(|frame| frame.kind == kind::WINDOW_UPDATE);

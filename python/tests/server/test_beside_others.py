@@ -180,34 +180,27 @@ def test_hundreds_of_calls_that_are_given_up(aio_rows, how):
 
 
 @pytest.mark.ferrpc_only("the limits of its engine")
-def test_limits_are_options():
-    """A server that allows little ends a connection that another one bears with."""
-
-    def give_up(options):
-        started = threading.Event()
-
-        def slow(request, context):
-            started.set()
-            time.sleep(0.01)
-            return request
-
-        handlers = {"/t/Slow": grpc.unary_unary_rpc_method_handler(slow)}
+def test_limits_are_options(caplog):
+    def ask(*options):
+        echo = grpc.unary_unary_rpc_method_handler(lambda request, context: request)
         with futures.ThreadPoolExecutor(2) as pool:
-            server = grpc.server(pool, handlers=[_Service(handlers)], options=options)
+            server = grpc.server(pool, handlers=[_Service({"/t/Echo": echo})], options=options)
             port = server.add_insecure_port("127.0.0.1:0")
             server.start()
-            with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-                method = channel.unary_unary("/t/Slow")
-                method(b"", timeout=LIMIT)
-                calls = [method.future(b"", timeout=0.005) for _ in range(200)]
-                codes = {call.code() for call in calls}
+            with grpc.insecure_channel(f"127.0.0.1:{port}", options=[OWN]) as channel:
+                call = channel.unary_unary("/t/Echo").future
+                code = call(b"", metadata=[("some", "x" * 2000)], timeout=LIMIT).code()
             server.stop(None)
-        return codes
+        return code
 
-    late = grpc.StatusCode.DEADLINE_EXCEEDED
-    assert give_up([]) <= {late, grpc.StatusCode.OK}
-    little = [("ferrpc.early_resets", 10), ("ferrpc.early_resets_per_second", 0)]
-    assert grpc.StatusCode.UNAVAILABLE in give_up(little)
+    many = ("ferrpc.starts", "ferrpc.early_resets_per_second", "ferrpc.stream_stall_ms")
+    more = ("ferrpc.max_handlers", "ferrpc.max_held_messages", "ferrpc.max_window")
+    assert ask(*((name, 1 << 20) for name in many + more)) is grpc.StatusCode.OK
+    assert not caplog.records
+    small = ("ferrpc.max_header_list_size", 1000)
+    assert ask(small) is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert ask(("ferrpc.start", 1)) is grpc.StatusCode.OK
+    assert "ferrpc.start has no effect" in caplog.text
 
 
 @pytest.mark.ferrpc_only("the limits of its engine")
@@ -224,3 +217,19 @@ def test_limits_of_channels_are_options_too(target, caplog):
         with pytest.raises(grpc.RpcError) as caught:
             channel.unary_unary("/t/Echo")(b"", timeout=LIMIT)
         assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+def test_a_caller_that_ends_its_half_when_it_has_the_answer(target):
+    """A handler of one request needs nothing but that."""
+    answered = threading.Event()
+
+    def requests():
+        yield b"hello"
+        answered.wait(LIMIT)
+
+    with grpc.insecure_channel(target[0], options=[OWN]) as channel:
+        call = channel.stream_unary("/t/Echo").future(requests(), timeout=LIMIT)
+        assert call.result(LIMIT) == b"hello"
+        answered.set()
+        rows = channel.stream_stream("/t/Rows")(requests(), timeout=LIMIT)
+        assert list(rows) == [ROW] * ROWS
