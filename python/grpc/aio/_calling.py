@@ -213,17 +213,21 @@ class Call(Generic[RequestType, ResponseType]):
         driver.events.forget(self._tag)
         driver.calls.pop(self._tag, None)
         driver.held.pop(self._tag, None)
-        if self._receivers:
-            self._wake(self._receivers)
-        if self._senders:
-            self._wake(self._senders)
-        if self._consumer is not None:
-            self._consumer.cancel()
-        callbacks = self._callbacks
-        if callbacks is not None:
-            self._callbacks = None
-            for callback, context in callbacks:
-                context.run(call_back, callback, self)
+        try:
+            # Before whoever waits for the end goes on.
+            callbacks = self._callbacks
+            if callbacks is not None:
+                self._callbacks = None
+                driver.may_run_inside()
+                for callback, context in callbacks:
+                    context.run(call_back, callback, self)
+        finally:
+            if self._receivers:
+                self._wake(self._receivers)
+            if self._senders:
+                self._wake(self._senders)
+            if self._consumer is not None:
+                self._consumer.cancel()
 
     def _lost(self):
         """The loop is closed: nobody will ever hear of it."""

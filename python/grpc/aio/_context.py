@@ -39,6 +39,8 @@ class _ServicerContext:
     _initial_metadata_sent = False
     _disable_next_compression = False
     _aborted = False
+    # The handler has ended its call: what becomes of that is nothing to it any more.
+    _has_finished = False
     _callbacks = ()
     _at_once = 0
     _in_thread = False
@@ -143,6 +145,8 @@ class _ServicerContext:
 
     def _goes_on(self, task):
         """The handler waits for something: from now on it is cancelled with its call."""
+        if self._has_finished:
+            return
         self._task = task
         call = self._call
         if not call.watch(self._tag or self._listen()) and call.is_cancelled():
@@ -158,7 +162,7 @@ class _ServicerContext:
         for waiter in waiters:
             if not waiter.done():
                 waiter.set_result(None)
-        if what == _ENDED and self._task is not None:
+        if what == _ENDED and self._task is not None and not self._has_finished:
             self._task.cancel()
 
     # -- metadata and status --------------------------------------------------------------------
@@ -315,6 +319,7 @@ class _ServicerContext:
         self._finish(code, details)
 
     def _finish(self, code, details):
+        self._has_finished = True
         try:
             self._call.finish(code, _text(details), self._trailing_metadata)
         except (TypeError, ValueError):

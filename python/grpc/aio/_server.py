@@ -49,11 +49,14 @@ _STOPPED = "stopped"
 class _Serving:
     """What a server, its calls and the loop share."""
 
-    def __init__(self, loop, thread_pool, interceptors, options, limit):
+    def __init__(self, thread_pool, interceptors, options, limit):
         self.stage = _NEW
-        self.events = _loop.of(loop)
-        self.tag = self.events.register(self._happened)
-        self.engine = _ferrpc.LoopServer(options, self.events.queue, self.tag)
+        self.engine = _ferrpc.LoopServer(options)
+        # Of the loop that starts it.
+        self.events = None
+        self.tag = 0
+        # Weak, because what the loop holds holds this.
+        self._loop = _nothing
         self.thread_pool = thread_pool
         self.interceptors = tuple(interceptors)
         self.generic_handlers = []
@@ -63,8 +66,6 @@ class _Serving:
         self.plans = {}
         self.deadline = None
         self._timer = None
-        # Weak, because what the loop holds holds this.
-        self._loop = weakref.ref(loop)
         self._context = None
         # The tasks of handlers: the loop itself holds tasks weakly.
         self._running = set()
@@ -73,7 +74,6 @@ class _Serving:
         self._waiters = set()
         self._query = None
         self._known = {}
-        self.events.at_close(self.loop_closed)
 
     # -- handlers -------------------------------------------------------------------------------
 
@@ -125,12 +125,32 @@ class _Serving:
             (path, plan.request_streaming, plan.response_streaming)
             for path, plan in self.plans.items()
         ]
-        self.engine.start(routes)
+        loop = asyncio.get_running_loop()
+        events = _loop.of(loop)
+        tag = events.register(self._happened)
+        try:
+            self.engine.start(routes, events.queue, tag)
+        except BaseException:
+            events.forget(tag)
+            raise
+        self.events, self.tag, self._loop = events, tag, weakref.ref(loop)
         self.stage = _STARTED
+        events.at_close(self.loop_closed)
+
+    def stop(self, grace):
+        """As `shutdown`, in whichever loop this is."""
+        loop = self._loop()
+        if loop is None or loop is asyncio._get_running_loop():
+            self.shutdown(grace)
+        else:
+            try:
+                loop.call_soon_threadsafe(self.shutdown, grace)
+            except RuntimeError:
+                # It was closed this moment.
+                pass
 
     def shutdown(self, grace):
-        """Ends the server within so many seconds; at once, if it has not been started. May be
-        called in any thread."""
+        """Ends the server within so many seconds; at once, if it has not been started. In its loop."""
         end = time.monotonic() + (grace or 0)
         if self.stage != _SETTLING:
             self.stage = _STOPPING
@@ -140,11 +160,18 @@ class _Serving:
 
     async def ended(self, timeout):
         """Waits for the server's end. Whether the time was over first."""
-        if self.stage == _STOPPED:
-            return False
-        waiter = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        waiter = loop.create_future()
         self._waiters.add(waiter)
         try:
+            # Behind the above, since its own loop may be another thread's.
+            if self.stage == _STOPPED:
+                return False
+            own = self._loop()
+            if own is not None and own is not loop and not own.is_running():
+                raise RuntimeError(
+                    f"The server was started on another event loop, which does not run: {own!r}"
+                )
             done, _ = await asyncio.wait((waiter,), timeout=timeout)
         finally:
             self._waiters.discard(waiter)
@@ -153,6 +180,7 @@ class _Serving:
     def loop_closed(self):
         """Nobody is there to handle calls: their callers shall hear of it."""
         self.engine.shutdown(0.0)
+        self._has_stopped()
 
     # -- calls ----------------------------------------------------------------------------------
 
@@ -172,12 +200,18 @@ class _Serving:
             self.stage = _SETTLING
             self._timer = self._loop().call_later(min(left, _LONGEST), self._settle)
             return
-        self.stage = _STOPPED
         self.events.forget(self.tag)
         self.events.not_at_close(self.loop_closed)
-        for waiter in self._waiters:
-            if not waiter.done():
-                waiter.set_result(None)
+        self._has_stopped()
+
+    def _has_stopped(self):
+        self.stage = _STOPPED
+        for waiter in list(self._waiters):
+            try:
+                waiter.get_loop().call_soon_threadsafe(_resolve, waiter)
+            except RuntimeError:
+                # That loop is closed, and nobody waits any more.
+                pass
 
     def handler_ended(self):
         """That of a call which was among the active ones."""
@@ -234,6 +268,15 @@ class _Serving:
             self.events.afterwards(self.engine.flush)
 
 
+def _nothing():
+    return None
+
+
+def _resolve(waiter):
+    if not waiter.done():
+        waiter.set_result(None)
+
+
 def _intercepted(interceptor, continuation):
     return lambda details: interceptor.intercept_service(continuation, details)
 
@@ -260,9 +303,8 @@ class Server(_base_server.Server):
         numbers = _serving._numbers(options or ())
         if compression is not None:
             numbers.append(("grpc.default_compression_algorithm", int(compression)))
-        self._loop = _working_loop()
         self._serving = _Serving(
-            self._loop, thread_pool, interceptors or (), numbers, maximum_concurrent_rpcs
+            thread_pool, interceptors or (), numbers, maximum_concurrent_rpcs
         )
         self._serving.generic_handlers.extend(generic_handlers or ())
 
@@ -310,7 +352,7 @@ class Server(_base_server.Server):
         serving.engine.check_process()
         if serving.stage in (_NEW, _STOPPED):
             return
-        serving.shutdown(grace)
+        serving.stop(grace)
         await serving.ended(None)
 
     async def wait_for_termination(self, timeout=None):
@@ -327,14 +369,6 @@ class Server(_base_server.Server):
                 pass
 
 
-def _working_loop():
-    """The running loop, or the one that will run in this thread."""
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.get_event_loop_policy().get_event_loop()
-
-
 def server(
     migration_thread_pool: Optional[Executor] = None,
     handlers: Optional[Sequence[grpc.GenericRpcHandler]] = None,
@@ -343,7 +377,7 @@ def server(
     maximum_concurrent_rpcs: Optional[int] = None,
     compression: Optional[grpc.Compression] = None,
 ) -> _base_server.Server:
-    """A new server, of the running event loop or the one that will run in this thread.
+    """A new server, of the event loop that will start it. It may be made anywhere.
 
     `migration_thread_pool` (`concurrent.futures.Executor`, or None for the loop's) runs handlers
     that are plain functions; `handlers` are `grpc.GenericRpcHandler`s; `interceptors`

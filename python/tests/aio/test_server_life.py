@@ -236,6 +236,11 @@ async def _aborts(request, context, done):
         await _clean_up(done)
 
 
+async def _aborts_later(request, context, done):
+    await asyncio.sleep(0.05)
+    await _aborts(request, context, done)
+
+
 async def _outlives_its_deadline(request, context, done):
     try:
         await asyncio.sleep(LIMIT)
@@ -244,7 +249,7 @@ async def _outlives_its_deadline(request, context, done):
 
 
 @pytest.mark.ferrpc_only("in grpcio it does not wait for handlers whose calls are over")
-@pytest.mark.parametrize("ends", [_aborts, _outlives_its_deadline])
+@pytest.mark.parametrize("ends", [_aborts, _aborts_later, _outlives_its_deadline])
 @pytest.mark.parametrize("waits_for", ["stop", "termination"])
 def test_a_graceful_stop_waits_for_what_handlers_do_behind_their_calls(ends, waits_for):
     done = []

@@ -226,7 +226,7 @@ fn connect(
 }
 
 /// Where an attempt leads.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 enum Destination {
     Direct(Address),
     /// What a proxy is asked for.
