@@ -147,7 +147,8 @@ def _call(tag, value):
         return
     try:
         handler[0](value)
-    except Exception:
+    except BaseException:
+        # Also what would end the thread: others need it.
         _LOGGER.exception("Exception in a callback!")
 
 
