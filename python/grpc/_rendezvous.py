@@ -32,7 +32,7 @@ _INTERNAL = StatusCode.INTERNAL.value[0]
 _UNTIL_BEGUN = 1
 
 #: Seconds that it then waits for them to be over.
-_UNTIL_OVER = 0.02
+_UNTIL_OVER = 0.05
 
 
 class _Telling:
@@ -222,7 +222,8 @@ class _Rendezvous(grpc.RpcError, grpc.RpcContext):
             for callback, context in callbacks:
                 try:
                     context.run(callback)
-                except Exception as error:
+                except BaseException as error:
+                    # Also what would end the thread: others need it.
                     function = getattr(callback, "func", callback)
                     _LOGGER.error("Exception in callback %r: %r", function, error)
         finally:

@@ -106,6 +106,6 @@ def _taken(get, sentinel, call):
                 return
             wait = min(2 * wait, _LONGEST_LOOK)
             continue
-        if sentinel == request:
+        if sentinel is request or sentinel == request:
             return
         yield request

@@ -2,8 +2,8 @@
 
     _Server --- _Serving --- grpc._ferrpc.Server (the engine)
                    |
-                   +-- serving thread: waits in the engine; submits drains to executors, runs the
-                   |   callbacks of cancelled calls
+                   +-- serving thread: waits in the engine; submits drains to executors, hands
+                   |   on that calls were cancelled
                    +-- drains, on the user's executor: take calls until there are none
 
 The serving thread holds no reference to the `_Server`, so that the server ends when its user
@@ -21,6 +21,7 @@ import weakref
 
 import grpc
 from grpc import _common
+from grpc import _completions
 from grpc import _credentials
 from grpc import _ferrpc
 from grpc import _missing_options
@@ -54,6 +55,8 @@ class _Serving:
         self.deadline = None
         self.thread = None
         self.find_handler = None
+        # Callbacks of cancelled calls run one after the other.
+        self.callbacks = _completions.Lane()
         self.keeps_context = bool(dict(options).get(KEEP_CONTEXT))
         self.is_xds = False
 
@@ -214,7 +217,7 @@ def _serve(serving):
         if task == "submit":
             serving.submit(number)
         elif task == "ended":
-            _server._watched.ended(number)
+            _server._watched.ended(number, serving.callbacks)
         else:
             serving.ended()
             return

@@ -102,13 +102,20 @@ def test_callbacks_of_a_call_run_in_their_order(methods):
     assert over.wait(LIMIT) and order == list(range(10))
 
 
-def test_a_callback_that_raises_harms_no_other(methods, caplog):
+@pytest.mark.parametrize(
+    "kind",
+    [
+        ValueError,
+        pytest.param(SystemExit, marks=pytest.mark.ferrpc_only("it ends grpcio's thread")),
+    ],
+)
+def test_a_callback_that_raises_harms_no_other(methods, kind):
     over = threading.Event()
 
     def broken(call):
-        raise ValueError("broken")
+        raise kind("broken")
 
-    call = methods.echo.future(b"a")
+    call = methods.echo.future(b"a", metadata=LATER)
     call.add_done_callback(broken)
     call.add_done_callback(lambda call: over.set())
     assert over.wait(LIMIT) and call.result() == b"a"

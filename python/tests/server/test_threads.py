@@ -127,3 +127,52 @@ def test_peers_of_unix_sockets(tmp_path, secured, on_ferrpc):
         assert peer == (address if on_ferrpc else "unix:")
         channel.close()
         server.stop(None)
+
+
+@pytest.mark.ferrpc_only("it stops grpcio's server")
+def test_a_callback_that_waits_does_not_stop_the_server(serve):
+    began, told, held = threading.Event(), threading.Event(), threading.Event()
+
+    def wait(request, context):
+        context.add_callback(lambda: (told.set(), held.wait(LIMIT)))
+        began.set()
+        while context.is_active() and not held.wait(0.01):
+            pass
+        return b""
+
+    ends = serve({"/s/UUWait": wait, "/s/UU": lambda request, context: request})
+    try:
+        call = ends.uu_future("/s/UUWait")
+        assert began.wait(LIMIT)
+        call.cancel()
+        assert told.wait(LIMIT)
+        assert [ends.uu("/s/UU", b"a") for _ in range(20)] == [b"a"] * 20
+    finally:
+        held.set()
+
+
+def test_callbacks_of_cancelled_calls(serve):
+    """Each runs once, also where one of them raises."""
+    began, told = threading.Semaphore(0), threading.Semaphore(0)
+    count = 3
+
+    def broken():
+        raise ValueError("broken")
+
+    def wait(request, context):
+        context.add_callback(broken)
+        context.add_callback(told.release)
+        began.release()
+        while context.is_active():
+            threading.Event().wait(0.01)
+        return b""
+
+    ends = serve({"/s/UU": wait})
+    calls = [ends.uu_future("/s/UU") for _ in range(count)]
+    for _ in calls:
+        assert began.acquire(timeout=LIMIT)
+    for call in calls:
+        call.cancel()
+    for _ in calls:
+        assert told.acquire(timeout=LIMIT)
+    assert not told.acquire(timeout=0.1)
