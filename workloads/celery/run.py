@@ -21,13 +21,16 @@ unary = channel.unary_unary("/workload.Echo/Unary")
 if os.environ["USED"] == "yes":
     unary(b"before the fork", timeout=30)
 
+# At times the first call of a child ends with "Wrong file descriptor generation" on grpcio.
+retried = {"autoretry_for": (grpc.RpcError,), "max_retries": 5, "default_retry_delay": 0.2}
 
-@app.task
+
+@app.task(**retried)
 def call(text):
     return unary(text.encode(), timeout=30).decode()
 
 
-@app.task
+@app.task(**retried)
 def futures(count):
     calls = [unary.future(b"%d" % number, timeout=30) for number in range(count)]
     return [one.result().decode() for one in calls]

@@ -3,6 +3,7 @@ the lines on grpcio and on ferrpc must be the same, so none says a time, a port 
 
 import concurrent.futures
 import contextlib
+import os
 import threading
 import time
 
@@ -13,7 +14,12 @@ PATIENCE = 60
 
 
 def say(name, *what):
-    print(f"{name}: {' '.join(str(part) for part in what)}", flush=True)
+    line = f"{name}: {' '.join(str(part) for part in what)}"
+    print(line, flush=True)
+    # Packages print as well; what is compared goes there.
+    if results := os.environ.get("WORKLOAD_RESULTS"):
+        with open(results, "a") as file:
+            file.write(line.replace("\n", " | ") + "\n")
 
 
 def attempt(name, call, *errors):
