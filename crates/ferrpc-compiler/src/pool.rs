@@ -55,10 +55,7 @@ pub(crate) enum Symbol {
 impl Symbol {
     /// Whether names can be looked up in it.
     pub(crate) fn is_aggregate(self) -> bool {
-        matches!(
-            self,
-            Self::Package(_) | Self::Message(_) | Self::Enum(_) | Self::Service(_)
-        )
+        matches!(self, Self::Package(_) | Self::Message(_) | Self::Enum(_) | Self::Service(_))
     }
 
     pub(crate) fn is_type(self) -> bool {

@@ -193,7 +193,6 @@ pub(crate) fn type_path(field: &Field) -> [i32; 1] {
     }
 }
 
-
 const JAVA_STRING_CHECK_UTF8: u32 = 27;
 /// What extensions in proto3 may extend, in `google.protobuf` or its old name.
 const CUSTOM_OPTIONS: &[&str] = &[

@@ -160,10 +160,7 @@ impl Linker<'_> {
                 self.error(&path, "Extension numbers must be positive integers.");
             }
             if range.start >= range.end {
-                self.error(
-                    &path,
-                    "Extension range end number must be greater than start number.",
-                );
+                self.error(&path, "Extension range end number must be greater than start number.");
             }
         }
     }
@@ -354,10 +351,7 @@ impl Linker<'_> {
                 }
             }
             if names.contains(own.as_bytes()) {
-                self.error(
-                    &[2, position(at), 1],
-                    format!("Enum value \"{own}\" is reserved."),
-                );
+                self.error(&[2, position(at), 1], format!("Enum value \"{own}\" is reserved."));
             }
         }
     }

@@ -217,9 +217,8 @@ impl Linker<'_> {
             }
         }
         let public = ast.public_dependency.iter();
-        let public: Vec<FileId> = public
-            .filter_map(|at| *dependencies.get(usize::try_from(*at).ok()?)?)
-            .collect();
+        let public: Vec<FileId> =
+            public.filter_map(|at| *dependencies.get(usize::try_from(*at).ok()?)?).collect();
         self.unused.retain(|file| !public.contains(file));
         let mut visible = Vec::new();
         for file in dependencies.iter().flatten() {

@@ -386,6 +386,9 @@ impl Settings {
             "max_held_messages" => {
                 self.max_held = Some(usize::try_from(most).unwrap_or(usize::MAX))
             }
+            // Two names for one thing.
+            "soft_header_list_size" => self.metadata.set_soft(value),
+            "max_header_list_size" => self.metadata.set_hard(value),
             "max_window" => self.window = Window::Auto { max: count },
             "window" => self.window = Window::Fixed(count),
             _ => return self.limits.set(name, most),

@@ -57,8 +57,12 @@ impl Options {
             "grpc.http2.max_ping_strikes" => self.pings.max_strikes = unsigned(value),
             "grpc.max_connection_age_ms" => self.age = finite(value),
             "grpc.max_connection_age_grace_ms" => self.age_grace = finite(value),
-            "grpc.max_metadata_size" => self.metadata.set_soft(value),
-            "grpc.absolute_max_metadata_size" => self.metadata.set_hard(value),
+            "grpc.max_metadata_size" | "ferrpc.soft_header_list_size" => {
+                self.metadata.set_soft(value);
+            }
+            "grpc.absolute_max_metadata_size" | "ferrpc.max_header_list_size" => {
+                self.metadata.set_hard(value);
+            }
             "ferrpc.submit_per_call" => self.submit_per_call = value != 0,
             _ => match key.strip_prefix("ferrpc.") {
                 Some(own) => self.builder = limited(self.builder, own, value),
