@@ -135,6 +135,8 @@ class Call(Generic[RequestType, ResponseType]):
     # Whether somebody has begun to read a stream of responses.
     _is_read = False
     _failure = None
+    # What its iterator of requests raised.
+    _cause = None
     _engine = None
     _tag = 0
 
@@ -309,12 +311,12 @@ class Call(Generic[RequestType, ResponseType]):
         if self._end is not None:
             callback(self)
             return
-        # What tells of the end is called in a context that has nothing to do with this call.
-        kept = callback, contextvars.copy_context()
+        # As a task's callbacks, it sees the context variables of whoever adds it.
+        entry = (callback, contextvars.copy_context())
         if self._callbacks is None:
-            self._callbacks = [kept]
+            self._callbacks = [entry]
         else:
-            self._callbacks.append(kept)
+            self._callbacks.append(entry)
 
     def time_remaining(self):
         return None if self._deadline is None else max(self._deadline - time.time(), 0)
@@ -358,7 +360,7 @@ class Call(Generic[RequestType, ResponseType]):
     async def _raise_for_status(self):
         end = await self._until_ended()
         if self._cancelled:
-            raise asyncio.CancelledError()
+            raise asyncio.CancelledError() from self._cause
         if end.code != 0:
             raise self._error(end)
 

@@ -35,8 +35,8 @@ class Plan:
         self.handler = handler
         self.deserialize = handler.request_deserializer
         self.serialize = handler.response_serializer
-        self.request_streaming = handler.request_streaming
-        self.response_streaming = handler.response_streaming
+        self.request_streaming = bool(handler.request_streaming)
+        self.response_streaming = bool(handler.response_streaming)
         if self.response_streaming:
             behavior = handler.stream_stream if self.request_streaming else handler.unary_stream
         else:

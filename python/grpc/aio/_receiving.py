@@ -48,7 +48,7 @@ class UnaryResponse(Call[RequestType, ResponseType]):
                 raise
         if self._end.code != 0:
             if self._cancelled:
-                raise asyncio.CancelledError()
+                raise asyncio.CancelledError() from self._cause
             raise self._error(self._end)
         if self._message is not None:
             message, self._message = self._message, None
@@ -146,7 +146,7 @@ class StreamResponse(Call[RequestType, ResponseType]):
     async def _read(self):
         """The next response, or EOF: then it is known how the call ended."""
         if self._cancelled:
-            raise asyncio.CancelledError()
+            raise asyncio.CancelledError() from self._cause
         engine = self._engine
         while True:
             message = engine.next()
@@ -172,7 +172,7 @@ class StreamResponse(Call[RequestType, ResponseType]):
                 self.cancel()
                 raise
             if self._cancelled:
-                raise asyncio.CancelledError()
+                raise asyncio.CancelledError() from self._cause
 
 
 def _call_if_alive(method):

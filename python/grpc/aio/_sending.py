@@ -56,8 +56,9 @@ class StreamRequest(Call[RequestType, ResponseType]):
         except AioRpcError:
             # Whoever waits for the call is told.
             pass
-        except Exception:
+        except Exception as error:
             LOGGER.exception("Client request_iterator raised exception:")
+            self._cause = error
             self.cancel()
 
     async def write(self, request):

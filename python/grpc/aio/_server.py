@@ -73,6 +73,7 @@ class _Serving:
         self._beginning = 0
         self._waiters = set()
         self._query = None
+        self._known = {}
 
     # -- handlers -------------------------------------------------------------------------------
 
@@ -85,7 +86,7 @@ class _Serving:
                 break
             for path, method_handler in handler._method_handlers.items():
                 known.setdefault(path, method_handler)
-        return known
+        return {path: handler for path, handler in known.items() if handler is not None}
 
     async def find(self, call):
         """The `Plan` for a call, through the interceptors; None if there is no handler."""
@@ -97,9 +98,9 @@ class _Serving:
         return plan if plan is not None and plan.handler is handler else Plan(handler)
 
     async def _lookup(self, details):
-        plan = self.plans.get(details.method)
-        if plan is not None:
-            return plan.handler
+        handler = self._known.get(details.method)
+        if handler is not None:
+            return handler
         for candidate in self.generic_handlers:
             handler = candidate.service(details)
             if handler is not None:
@@ -109,7 +110,13 @@ class _Serving:
     # -- life -----------------------------------------------------------------------------------
 
     def start(self):
-        self.plans = {path: Plan(handler) for path, handler in self.known_methods().items()}
+        self._known = self.known_methods()
+        for path, handler in self._known.items():
+            try:
+                self.plans[path] = Plan(handler)
+            except AttributeError:
+                # Its callers are told what it lacks.
+                pass
         self._query = self._lookup
         for interceptor in reversed(self.interceptors):
             self._query = _intercepted(interceptor, self._query)

@@ -10,6 +10,7 @@
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use ferrpc::server::{DeferredReply, ExternalQueue, Routes};
 use pyo3::prelude::*;
@@ -200,7 +201,7 @@ impl Inner {
                 queue.push(tag, STOPPED);
             }
         };
-        if !self.life.shutdown(Some(grace), ended.clone()) {
+        if !self.life.shutdown(Duration::ZERO, Some(grace), ended.clone()) {
             ended(());
         }
     }
