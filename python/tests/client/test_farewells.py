@@ -100,30 +100,25 @@ def server(request):
 RACES = pytest.mark.ferrpc_only("grpcio may write a call before its thread has read the farewell")
 
 
-@RACES
-def test_threads(server):
-    with grpc.insecure_channel(server.target) as channel:
-        method = channel.unary_unary("/t/Echo")
-        for _ in range(CALLS):
-            assert method(b"", timeout=LIMIT) == b""
-            server.part()
+def _blocking(channel):
+    return channel.unary_unary("/t/Echo")(b"", timeout=LIMIT)
+
+
+def _future(channel):
+    return channel.unary_unary("/t/Echo").future(b"", timeout=LIMIT).result()
+
+
+def _stream(channel):
+    (response,) = channel.stream_stream("/t/Echo")(iter([b""]), timeout=LIMIT)
+    return response
 
 
 @RACES
-def test_futures(server):
+@pytest.mark.parametrize("ask", [_blocking, _future, _stream])
+def test_threads(server, ask):
     with grpc.insecure_channel(server.target) as channel:
-        method = channel.unary_unary("/t/Echo")
         for _ in range(CALLS):
-            assert method.future(b"", timeout=LIMIT).result() == b""
-            server.part()
-
-
-@RACES
-def test_streams(server):
-    with grpc.insecure_channel(server.target) as channel:
-        method = channel.stream_stream("/t/Echo")
-        for _ in range(CALLS):
-            assert list(method(iter([b""]), timeout=LIMIT)) == [b""]
+            assert ask(channel) == b""
             server.part()
 
 
