@@ -11,6 +11,7 @@ pub(crate) struct Fault {
     pub(crate) line: u32,
     pub(crate) column: u32,
     pub(crate) message: String,
+    pub(crate) help: Option<String>,
     pub(crate) warning: bool,
 }
 
@@ -233,9 +234,8 @@ impl<'a> Lexer<'a> {
             match self.peek() {
                 0 => return self.fault_here("Unexpected end of string."),
                 b'\n' => {
-                    return self.fault_here(
-                        "Multiline strings are not allowed. Did you miss a \"?.",
-                    );
+                    return self
+                        .fault_here("Multiline strings are not allowed. Did you miss a \"?.");
                 }
                 b'\\' => {
                     self.advance();
@@ -254,7 +254,17 @@ impl<'a> Lexer<'a> {
     /// What follows a backslash. Further digits of an octal or hex escape are left to the caller.
     fn escape(&mut self) {
         match self.peek() {
-            b'a' | b'b' | b'f' | b'n' | b'r' | b't' | b'v' | b'\\' | b'?' | b'\'' | b'"'
+            b'a'
+            | b'b'
+            | b'f'
+            | b'n'
+            | b'r'
+            | b't'
+            | b'v'
+            | b'\\'
+            | b'?'
+            | b'\''
+            | b'"'
             | b'0'..=b'7' => self.advance(),
             b'x' | b'X' => {
                 self.advance();
@@ -270,10 +280,8 @@ impl<'a> Lexer<'a> {
             }
             b'U' => {
                 self.advance();
-                let within = self.take(b'0')
-                    && self.take(b'0')
-                    && self.take_any(b"01")
-                    && self.take_hex(5);
+                let within =
+                    self.take(b'0') && self.take(b'0') && self.take_any(b"01") && self.take_hex(5);
                 if !within {
                     self.fault_here(
                         "Expected eight hex digits up to 10ffff for \\U escape sequence",
@@ -387,7 +395,8 @@ impl<'a> Lexer<'a> {
     }
 
     pub(crate) fn fault(&mut self, (line, column): (u32, u32), message: &str) {
-        self.faults.push(Fault { line, column, message: message.to_owned(), warning: false });
+        let message = message.to_owned();
+        self.faults.push(Fault { line, column, message, help: None, warning: false });
     }
 
     fn fault_here(&mut self, message: &str) {

@@ -105,9 +105,9 @@ fn code_point<'a>(text: &'a [u8], length: usize, out: &mut Vec<u8>) -> &'a [u8] 
 
 fn hex(text: &[u8], length: usize) -> Option<u32> {
     let digits = text.get(..length)?;
-    digits.iter().try_fold(0, |value: u32, digit| {
-        Some((value << 4) + char::from(*digit).to_digit(16)?)
-    })
+    digits
+        .iter()
+        .try_fold(0, |value: u32, digit| Some((value << 4) + char::from(*digit).to_digit(16)?))
 }
 
 fn digits(text: &[u8], base: u32, most: usize) -> (u32, &[u8]) {

@@ -55,10 +55,7 @@ pub(crate) enum Symbol {
 impl Symbol {
     /// Whether names can be looked up in it.
     pub(crate) fn is_aggregate(self) -> bool {
-        matches!(
-            self,
-            Self::Package(_) | Self::Message(_) | Self::Enum(_) | Self::Service(_)
-        )
+        matches!(self, Self::Package(_) | Self::Message(_) | Self::Enum(_) | Self::Service(_))
     }
 
     pub(crate) fn is_type(self) -> bool {
@@ -126,7 +123,6 @@ pub(crate) struct FieldNode {
     pub(crate) message: Option<MessageId>,
     pub(crate) enumeration: Option<EnumId>,
     pub(crate) oneof: Option<usize>,
-    pub(crate) proto3_optional: bool,
     /// The option says it; what holds follows from the features.
     pub(crate) weak: bool,
     /// `retention = RETENTION_SOURCE`.

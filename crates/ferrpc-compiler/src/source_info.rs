@@ -75,11 +75,7 @@ impl Locations {
     pub(crate) fn push(&mut self, path: &[i32], location: &Location) {
         let path_start = self.paths.len() as u32;
         self.paths.extend_from_slice(path);
-        self.list.push(Location {
-            path_start,
-            path_length: path.len() as u32,
-            ..location.clone()
-        });
+        self.list.push(Location { path_start, path_length: path.len() as u32, ..location.clone() });
     }
 
     /// The starts of all locations by path; of equal paths the first counts.

@@ -32,9 +32,8 @@ impl Linker<'_> {
             );
         }
         let node = self.pool.field(field.id);
-        let closed = node.enumeration.is_some_and(|id| {
-            self.pool.enumeration(id).features.is_closed()
-        });
+        let closed =
+            node.enumeration.is_some_and(|id| self.pool.enumeration(id).features.is_closed());
         if !node.is_repeated() && !node.has_presence() {
             if field.default.is_some() {
                 faults.push("Implicit presence fields can't specify defaults.");
@@ -81,9 +80,8 @@ impl Linker<'_> {
             faults.push("Only string fields can specify utf8 validation.");
         }
         if !node.is_packable() && encoding == Some(u64::from(PACKED)) {
-            faults.push(
-                "Only repeated primitive fields can specify PACKED repeated field encoding.",
-            );
+            faults
+                .push("Only repeated primitive fields can specify PACKED repeated field encoding.");
         }
         if explicit_value(&explicit, features::MESSAGE_ENCODING).is_some()
             && (!node.is_message() || is_map)

@@ -27,10 +27,7 @@ impl Linker<'_> {
         match key {
             Some(Type::Enum) => self.error(&path, "Key in map fields cannot be enum types."),
             Some(Type::Float | Type::Double | Type::Message | Type::Group | Type::Bytes) => self
-                .error(
-                    &path,
-                    "Key in map fields cannot be float/double, bytes or message types.",
-                ),
+                .error(&path, "Key in map fields cannot be float/double, bytes or message types."),
             _ => {}
         }
         if not_zero {

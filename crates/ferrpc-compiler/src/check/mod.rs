@@ -187,12 +187,11 @@ pub(crate) fn nested_path(nested: &Message, at: usize) -> [i32; 2] {
 
 /// The path of a field's type below the field.
 pub(crate) fn type_path(field: &Field) -> [i32; 1] {
-    match field.type_name {
-        Some(_) => [6],
-        None => [5],
+    match (&field.type_name, field.field_type) {
+        (None, _) | (_, Some(Type::Group)) => [5],
+        (Some(_), _) => [6],
     }
 }
-
 
 const JAVA_STRING_CHECK_UTF8: u32 = 27;
 /// What extensions in proto3 may extend, in `google.protobuf` or its old name.

@@ -36,9 +36,7 @@ fn declarations(options: &[Record]) -> Vec<Declaration> {
     let own = options.iter().filter(|record| record.number == DECLARATION);
     own.map(|record| match &record.value {
         wire::Value::Message(records) => Declaration::read(records),
-        wire::Value::Bytes(bytes) => {
-            Declaration::read(&wire::decode(bytes).unwrap_or_default())
-        }
+        wire::Value::Bytes(bytes) => Declaration::read(&wire::decode(bytes).unwrap_or_default()),
         _ => Declaration::read(&Vec::new()),
     })
     .collect()
@@ -159,14 +157,12 @@ impl Linker<'_> {
                 true => expected.clone(),
                 false => format!(".{expected}"),
             };
-            let actual = field.type_name.clone().unwrap_or_else(|| {
-                scalar_name(field.field_type.unwrap_or(Type::Int32)).to_owned()
-            });
+            let actual = field
+                .type_name
+                .clone()
+                .unwrap_or_else(|| scalar_name(field.field_type.unwrap_or(Type::Int32)).to_owned());
             if actual != expected {
-                self.error(
-                    &[2],
-                    format!("{head} be type \"{expected}\", not \"{actual}\"."),
-                );
+                self.error(&[2], format!("{head} be type \"{expected}\", not \"{actual}\"."));
             }
         }
         if let Some(expected) = &own.full_name

@@ -135,11 +135,7 @@ impl Linker<'_> {
     }
 }
 
-fn with(
-    outer: Features,
-    options: &Option<Box<crate::ast::Options>>,
-    owner: Owner,
-) -> Features {
+fn with(outer: Features, options: &Option<Box<crate::ast::Options>>, owner: Owner) -> Features {
     match notes::features(options, owner) {
         Some(explicit) => outer.merged(&explicit).unwrap_or(outer),
         None => outer,

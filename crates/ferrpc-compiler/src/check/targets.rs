@@ -20,8 +20,7 @@ impl Linker<'_> {
             let Some(options) = element.options else { return };
             let type_name = element.owner.type_name();
             let own = self.pool.message_named(type_name).map(|message| (&*self.pool, message));
-            let known =
-                || Some((self.known?, self.known?.message_named(type_name)?));
+            let known = || Some((self.known?, self.known?.message_named(type_name)?));
             let Some((types, message)) = own.or_else(known) else { return };
             let mut found = Vec::new();
             wrong_targets(types, message, &options.records, element.owner, &mut found);

@@ -204,7 +204,7 @@ impl Linker<'_> {
             match found {
                 Some(file) => {
                     let re_exports = !self.pool.file(file).public.is_empty();
-                    if is_input && !re_exports && !self.unused.contains(&file) {
+                    if is_input && ast.is_parsed && !re_exports && !self.unused.contains(&file) {
                         self.unused.push(file);
                     }
                 }
@@ -217,9 +217,8 @@ impl Linker<'_> {
             }
         }
         let public = ast.public_dependency.iter();
-        let public: Vec<FileId> = public
-            .filter_map(|at| *dependencies.get(usize::try_from(*at).ok()?)?)
-            .collect();
+        let public: Vec<FileId> =
+            public.filter_map(|at| *dependencies.get(usize::try_from(*at).ok()?)?).collect();
         self.unused.retain(|file| !public.contains(file));
         let mut visible = Vec::new();
         for file in dependencies.iter().flatten() {
@@ -244,7 +243,7 @@ impl Linker<'_> {
     }
 
     pub(crate) fn import_path(&self, ast: &File, name: &str) -> Vec<i32> {
-        let at = |list: &[String]| list.iter().position(|it| it == name);
+        let at = |list: &[String]| list.iter().rposition(|it| it == name);
         match (at(&ast.dependency), at(&ast.option_dependency)) {
             (Some(at), _) => vec![3, i32::try_from(at).unwrap_or_default()],
             (None, Some(at)) => vec![15, i32::try_from(at).unwrap_or_default()],

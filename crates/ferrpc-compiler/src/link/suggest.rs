@@ -78,10 +78,7 @@ impl Linker<'_> {
 }
 
 /// The name that is fewest edits away, if they are few.
-pub(crate) fn nearest<'a>(
-    name: &str,
-    names: impl Iterator<Item = &'a str>,
-) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let most = (name.len() / 3).clamp(1, 3);
     names
         .filter(|other| other.len().abs_diff(name.len()) <= most)

@@ -99,12 +99,10 @@ fn values(
     let values = match (&value, field_type) {
         (Value::Bytes(_) | Value::Message(_), Type::Message | Type::String | Type::Bytes)
         | (Value::Group(_), Type::Group) => return Ok(vec![value]),
-        (Value::Bytes(bytes), _) if node.is_packable() => {
-            match unpacked(bytes, field_type) {
-                Some(values) => values,
-                None => return Err(value),
-            }
-        }
+        (Value::Bytes(bytes), _) if node.is_packable() => match unpacked(bytes, field_type) {
+            Some(values) => values,
+            None => return Err(value),
+        },
         (Value::Fixed32(_), Type::Float | Type::Fixed32 | Type::Sfixed32)
         | (Value::Fixed64(_), Type::Double | Type::Fixed64 | Type::Sfixed64) => {
             return Ok(vec![value]);
@@ -121,7 +119,11 @@ fn values(
         let number = normal(field_type, number);
         if let Some(id) = node.enumeration
             && pool.enumeration(id).features.is_closed()
-            && !pool.enumeration(id).values.iter().any(|it| wire::sign_extended(it.number) == number)
+            && !pool
+                .enumeration(id)
+                .values
+                .iter()
+                .any(|it| wire::sign_extended(it.number) == number)
         {
             unknown.push(Record::new(node.number.cast_unsigned(), Value::Varint(number)));
             continue;

@@ -122,7 +122,10 @@ impl Linker<'_> {
             }
             to.push(node.number);
             let first = &option.name[0];
-            if !known && node.file == self.file && first.text == "features" && !first.is_extension
+            if !known
+                && node.file == self.file
+                && first.text == "features"
+                && !first.is_extension
                 && self.known.is_some()
             {
                 let message =
@@ -254,9 +257,7 @@ fn is_set(types: &Pool, path: &[FieldId], records: &[Record]) -> bool {
     records.iter().filter(|record| record.number == number).any(|record| match &record.value {
         _ if rest.is_empty() => true,
         Value::Message(inner) | Value::Group(inner) => is_set(types, rest, inner),
-        Value::Bytes(bytes) => {
-            wire::decode(bytes).is_some_and(|inner| is_set(types, rest, &inner))
-        }
+        Value::Bytes(bytes) => wire::decode(bytes).is_some_and(|inner| is_set(types, rest, &inner)),
         _ => false,
     })
 }

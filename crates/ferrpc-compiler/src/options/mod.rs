@@ -4,6 +4,6 @@ mod aggregate;
 pub(crate) mod canonical;
 mod interpret;
 pub(crate) mod lifetimes;
-pub(crate) mod visit;
-mod value;
 pub(crate) mod notes;
+mod value;
+pub(crate) mod visit;

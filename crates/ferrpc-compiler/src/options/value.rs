@@ -19,7 +19,8 @@ impl Linker<'_> {
         let field_type = node.field_type.unwrap_or(Type::Int32);
         match field_type {
             Type::Int32 | Type::Sint32 | Type::Sfixed32 => {
-                let value = self.signed(option, &name, "int32", i64::from(i32::MIN), 0x7fff_ffff)?;
+                let value =
+                    self.signed(option, &name, "int32", i64::from(i32::MIN), 0x7fff_ffff)?;
                 let value = i32::try_from(value).unwrap_or_default();
                 Ok(match field_type {
                     Type::Sint32 => Value::Varint(u64::from(zigzag(value))),
@@ -49,7 +50,9 @@ impl Linker<'_> {
                     _ => Value::Varint(value),
                 })
             }
-            Type::Float => Ok(Value::Fixed32((self.double(option, &name, "float")? as f32).to_bits())),
+            Type::Float => {
+                Ok(Value::Fixed32((self.double(option, &name, "float")? as f32).to_bits()))
+            }
             Type::Double => Ok(Value::Fixed64(self.double(option, &name, "double")?.to_bits())),
             Type::Bool => match &option.value {
                 OptionValue::Identifier(value) if value == "true" => Ok(Value::Varint(1)),
@@ -96,9 +99,8 @@ impl Linker<'_> {
         match value {
             Some(value) if (min..=max).contains(&value) => Ok(value),
             _ => {
-                let message = format!(
-                    "Value out of range, {min} to {max}, for {what} option \"{name}\"."
-                );
+                let message =
+                    format!("Value out of range, {min} to {max}, for {what} option \"{name}\".");
                 self.value_error(option, message)
             }
         }
@@ -134,10 +136,8 @@ impl Linker<'_> {
             OptionValue::Negative(value) => Ok(*value as f64),
             OptionValue::Identifier(value) if value == "inf" => Ok(f64::INFINITY),
             OptionValue::Identifier(value) if value == "nan" => Ok(f64::NAN),
-            _ => self.value_error(
-                option,
-                format!("Value must be number for {what} option \"{name}\"."),
-            ),
+            _ => self
+                .value_error(option, format!("Value must be number for {what} option \"{name}\".")),
         }
     }
 

@@ -136,9 +136,8 @@ impl Parser<'_> {
             return self.fail("Map fields are not allowed in oneofs.");
         }
         if field.label != Label::None {
-            return self.fail(
-                "Field labels (required/optional/repeated) are not allowed on map fields.",
-            );
+            return self
+                .fail("Field labels (required/optional/repeated) are not allowed on map fields.");
         }
         if field.extendee.is_some() {
             return self.fail("Map fields are not allowed to be extensions.");
@@ -195,10 +194,8 @@ impl Parser<'_> {
         self.mark(location, &[1], name);
         self.mark(at, &[6], name);
         if !group.name.starts_with(|first: char| first.is_ascii_uppercase()) {
-            self.lexer.fault(
-                (name.line, name.column),
-                "Group names must start with a capital letter.",
-            );
+            self.lexer
+                .fault((name.line, name.column), "Group names must start with a capital letter.");
         }
         field.name.make_ascii_lowercase();
         field.type_name = Some(group.name.clone());
@@ -296,9 +293,9 @@ impl Parser<'_> {
             }
             Type::String => self.string("Expected string for field default value.")?,
             Type::Bytes => literal::c_escape(&self.string("Expected string.")?),
-            Type::Enum => self
-                .identifier("Expected enum identifier for field default value.")?
-                .into_bytes(),
+            Type::Enum => {
+                self.identifier("Expected enum identifier for field default value.")?.into_bytes()
+            }
             Type::Message | Type::Group => {
                 return self.fail("Messages can't have default values.");
             }
@@ -323,7 +320,8 @@ fn map_entry(field: &mut Field, map: Map, messages: &mut Vec<Message>, own: Opti
     let mut entry = Message { name, map_field: own, ..Message::default() };
     let records = vec![Record::new(MAP_ENTRY, Value::Varint(1))];
     entry.options = Some(Box::new(Options { uninterpreted: Vec::new(), records }));
-    for (number, (name, written)) in [("key", map.key), ("value", map.value)].into_iter().enumerate()
+    for (number, (name, written)) in
+        [("key", map.key), ("value", map.value)].into_iter().enumerate()
     {
         let mut part = Field {
             name: name.to_owned(),

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::file::index;
 use super::{MAX_NESTING, Parsed, Parser};
-use crate::ast::{Enum, Field, Label, Message, OptionValue, Oneof, Options};
+use crate::ast::{Enum, Field, Label, Message, Oneof, OptionValue, Options};
 use crate::lexer::Kind;
 use crate::source_info::At;
 
@@ -84,8 +84,7 @@ impl Parser<'_> {
             self.reserved_in_message(message, at)
         } else if self.looking_at("extend") {
             let location = self.open(at, &[6]);
-            let result =
-                self.extend(&mut message.extensions, &mut message.nested, at, 3, location);
+            let result = self.extend(&mut message.extensions, &mut message.nested, at, 3, location);
             self.close(location);
             result
         } else if self.looking_at("option") {
@@ -140,8 +139,7 @@ impl Parser<'_> {
             self.lexer.next();
         }
         let location = self.open(at, &[2, index(&message.fields)]);
-        let mut field =
-            Field { label: Label::Optional, oneof: Some(oneof), ..Field::default() };
+        let mut field = Field { label: Label::Optional, oneof: Some(oneof), ..Field::default() };
         let own = Some(message.fields.len());
         let result =
             self.field_without_label(&mut field, &mut message.nested, at, 3, location, own);

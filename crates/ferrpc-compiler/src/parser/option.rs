@@ -27,12 +27,7 @@ impl Parser<'_> {
         self.option(options, at, false)
     }
 
-    fn option(
-        &mut self,
-        options: &mut Option<Box<Options>>,
-        at: At,
-        statement: bool,
-    ) -> Parsed {
+    fn option(&mut self, options: &mut Option<Box<Options>>, at: At, statement: bool) -> Parsed {
         let list = &mut options.get_or_insert_default().uninterpreted;
         let location = self.open(at, &[UNINTERPRETED_OPTION, index(list)]);
         if statement {

@@ -115,9 +115,9 @@ impl<'a> Parser<'a> {
     /// Names are strings before editions, and identifiers since.
     fn reserved_are_names(&mut self) -> Parsed<bool> {
         match (self.token().kind, self.is_editions()) {
-            (Kind::String, true) => self.fail(
-                "Reserved names must be identifiers in editions, not string literals.",
-            ),
+            (Kind::String, true) => {
+                self.fail("Reserved names must be identifiers in editions, not string literals.")
+            }
             (Kind::Identifier, false) => self.fail(
                 "Reserved names must be string literals. (Only editions supports identifiers.)",
             ),
