@@ -19,7 +19,7 @@ use crate::pool::is_map_entry;
 use crate::wire;
 
 impl Linker<'_> {
-    pub(crate) fn check(&mut self, ast: &mut File, is_input: bool) {
+    pub(crate) fn check(&mut self, ast: &File) {
         self.check_file(ast);
         for (at, message) in ast.messages.iter().enumerate() {
             self.at(&[4, position(at)], |linker| linker.check_message(message));
@@ -40,9 +40,6 @@ impl Linker<'_> {
                      both options cc_generic_services and java_generic_services to false.",
                 );
             }
-        }
-        if is_input && !self.had_errors {
-            self.check_targets(ast);
         }
     }
 

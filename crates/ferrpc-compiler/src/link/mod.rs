@@ -160,7 +160,7 @@ impl Linker<'_> {
             self.move_option_locations(ast);
         }
         if !self.had_errors {
-            self.check(ast, is_input);
+            self.check(ast);
         }
         if self.had_errors {
             self.map_conflicts(ast);
@@ -169,6 +169,9 @@ impl Linker<'_> {
             self.check_lifetimes(ast, is_input);
             self.check_style(ast);
             self.check_visibility(ast);
+        }
+        if is_input && !self.had_errors {
+            self.check_targets(ast);
         }
     }
 
