@@ -14,6 +14,7 @@ import time
 
 import grpc
 from grpc import _common, _completions
+from grpc._call_state import StatedEnd, _RPCState, of_error
 from grpc._enums import StatusCode
 
 _LOGGER = logging.getLogger("grpc._channel")
@@ -63,6 +64,8 @@ class End:
 def _debug_error_string(end, cancelled=False):
     if cancelled:
         return None
+    if type(end) is StatedEnd:
+        return end.debug_error_string
     if end.code == 0:
         return ""
     return f"{_BY_NUMBER.get(end.code, StatusCode.UNKNOWN).name}:{end.details}"
@@ -73,11 +76,18 @@ class _InactiveRpcError(grpc.RpcError, grpc.Call, grpc.Future):
 
     __module__ = "grpc._channel"
 
-    def __init__(self, end):
-        self._end = end
-        self._code = _BY_NUMBER.get(end.code, StatusCode.UNKNOWN)
-        self._details = end.details
-        self._debug_error_string = _debug_error_string(end)
+    def __init__(self, state):
+        """`state` is how the engine's call ended; or a state of a program's own, an `_RPCState` or
+        whatever is like one."""
+        if type(state.code) is int:
+            self._end = state
+            self._code = _BY_NUMBER.get(state.code, StatusCode.UNKNOWN)
+            self._debug_error_string = _debug_error_string(state)
+        else:
+            self._end = StatedEnd(state)
+            self._code = state.code
+            self._debug_error_string = state.debug_error_string
+        self._details = state.details
 
     def __reduce__(self):
         end = End.copy(self._end, self._end.initial_metadata())
@@ -98,6 +108,10 @@ class _InactiveRpcError(grpc.RpcError, grpc.Call, grpc.Future):
 
     def debug_error_string(self):
         return self._debug_error_string
+
+    @property
+    def _state(self):
+        return of_error(self)
 
     def _repr(self):
         name = type(self).__name__
@@ -149,6 +163,7 @@ class _Rendezvous(grpc.RpcError, grpc.RpcContext):
     """A call that runs: its iterator, its `grpc.Call`, its future, and the exception it raises.
 
     `call` is the engine's (None if it ended before it began), `end` how it ended if that is known.
+    Programs make one of an `_RPCState`, for what they test.
     """
 
     __module__ = "grpc._channel"
@@ -173,6 +188,9 @@ class _Rendezvous(grpc.RpcError, grpc.RpcContext):
     _seen_over = None
 
     def __init__(self, call, end, deserializer, deadline, response=None):
+        if isinstance(call, _RPCState):
+            self._looked_at = call
+            call, end = None, StatedEnd(call)
         self._engine_call = call
         self._end = end
         self._response_deserializer = deserializer
@@ -400,6 +418,9 @@ class _Rendezvous(grpc.RpcError, grpc.RpcContext):
             return message
         self._over_with(message)
         return None
+
+    def _is_complete(self):
+        return self._state.code is not None
 
     def _final(self):
         """How it ended, if there is nothing left to read."""
