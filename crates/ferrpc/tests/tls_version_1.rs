@@ -112,7 +112,7 @@ async fn what_is_no_better_than_in_version_3() {
     let (_server, target) = serve(&root.issue(&["localhost"]), Some(&root)).await;
     let stranger = old(&other, "stranger");
     let outcome = ask(&target, trusting(root.roots(), Some(&stranger))).await;
-    refused(outcome, "refuses our client certificate");
+    refused(outcome, "TLS: the server");
 }
 
 /// `[0] { 2 }`, the version 3.
