@@ -2,8 +2,8 @@
 
     _Server --- _Serving --- grpc._ferrpc.Server (the engine)
                    |
-                   +-- serving thread: waits in the engine; submits drains to executors, runs the
-                   |   callbacks of cancelled calls
+                   +-- serving thread: waits in the engine; submits drains to executors, hands
+                   |   on that calls were cancelled
                    +-- drains, on the user's executor: take calls until there are none
 
 The serving thread holds no reference to the `_Server`, so that the server ends when its user
@@ -21,8 +21,10 @@ import weakref
 
 import grpc
 from grpc import _common
+from grpc import _completions
 from grpc import _credentials
 from grpc import _ferrpc
+from grpc import _missing_options
 from grpc import _server
 from grpc import _utilities
 
@@ -53,6 +55,9 @@ class _Serving:
         self.deadline = None
         self.thread = None
         self.find_handler = None
+        # Callbacks of cancelled calls run one after the other.
+        self.callbacks = _completions.Lane()
+        self.keeps_context = bool(dict(options).get(KEEP_CONTEXT))
         self.is_xds = False
 
     # Where programs look for them.
@@ -222,7 +227,7 @@ def _serve(serving):
         if task == "submit":
             serving.submit(number)
         elif task == "ended":
-            _server._watched.ended(number)
+            _server._watched.ended(number, serving.callbacks)
         else:
             serving.ended()
             return
@@ -236,11 +241,15 @@ def _drain(serving, lane):
     handle = _server._handle_call
     # What the thread's own code has set, its executor's initializer above all, is there.
     context = contextvars.copy_context
+    keeps_context = serving.keeps_context
     while True:
         call = take()
         if call is None:
             break
-        context().run(handle, find_handler, call)
+        if keeps_context:
+            handle(find_handler, call)
+        else:
+            context().run(handle, find_handler, call)
     if drain.again:
         serving.submit(lane)
 
@@ -398,8 +407,8 @@ def _has_control_plane():
     return any(os.environ.get(f"GRPC_XDS_BOOTSTRAP{rest}") for rest in ("", "_CONFIG"))
 
 
-# Options that were reported as having no effect.
-_reported = set()
+#: The option that has handlers run in the context of their thread, not in one for each call.
+KEEP_CONTEXT = "ferrpc.keep_context"
 
 
 def _numbers(options):
@@ -414,8 +423,7 @@ def _numbers(options):
         if not hasattr(value, "__int__"):
             raise TypeError(f"Expected int, bytes, or behavior, got {type(value)}")
         numbers.append((key, int(value)))
-    keys = [key for key, _ in numbers if key not in _reported]
-    for key in _ferrpc.Server.unknown_options(keys):
-        _reported.add(key)
-        logging.getLogger("grpc").warning("The server option %s has no effect", key)
+    for key in _ferrpc.Server.unknown_options([key for key, _ in numbers]):
+        if key != KEEP_CONTEXT:
+            _missing_options.warn(_missing_options.OF_SERVERS, key, dict(numbers)[key])
     return numbers

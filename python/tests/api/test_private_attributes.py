@@ -2,6 +2,7 @@
 credentials. Who reads them stands beside."""
 
 import asyncio
+import pickle
 import threading
 from concurrent import futures
 
@@ -197,6 +198,8 @@ def test_an_error_made_of_whatever_is_like_a_state():
     assert (error.code(), error.details()) == (Code.INTERNAL, "broken")
     assert (error.debug_error_string(), error.trailing_metadata()) == ("said", None)
     assert str(error).endswith('details = "broken"\n\tdebug_error_string = "said"\n>')
+    copied = pickle.loads(pickle.dumps(error))
+    assert (copied.code(), copied.details()) == (Code.INTERNAL, "broken")
 
 
 # -- servers ---------------------------------------------------------------------------------------

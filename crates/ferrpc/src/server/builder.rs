@@ -215,24 +215,39 @@ impl ServerBuilder {
     }
 
     /// The size of a request's metadata, in bytes with 32 added for each entry, that is advertised and
-    /// never exceeded in memory. A request with more than half of it already ends its call with
-    /// RESOURCE_EXHAUSTED, unless [`Limits::soft_header_list_size`] says otherwise. By default
-    /// 16 KiB.
+    /// never exceeded in memory. A request with more ends its call with RESOURCE_EXHAUSTED. By
+    /// default 16 KiB.
     pub const fn max_metadata_size(mut self, bytes: u32) -> Self {
         self.http2.limits.max_header_list_size = bytes;
+        self
+    }
+
+    /// The size from which on a request's metadata may be refused with RESOURCE_EXHAUSTED, though it
+    /// is within [`max_metadata_size`](Self::max_metadata_size): the larger it is, the more often.
+    /// `None`, the default: it is not.
+    pub const fn soft_metadata_size(mut self, bytes: Option<u32>) -> Self {
+        self.http2.limits.soft_header_list_size = bytes;
         self
     }
 
     /// All limits on what a peer may do; replaces what was set by
     /// [`max_concurrent_streams`](Self::max_concurrent_streams),
     /// [`max_metadata_size`](Self::max_metadata_size),
+    /// [`soft_metadata_size`](Self::soft_metadata_size),
     /// [`handshake_timeout`](Self::handshake_timeout) and [`ping_policy`](Self::ping_policy).
     pub const fn limits(mut self, limits: Limits) -> Self {
         self.http2.limits = limits;
         self
     }
 
-    /// Bytes of requests that wait for their handlers, on one connection. By default 64 MiB.
+    /// The same, to change some of them.
+    pub const fn limits_mut(&mut self) -> &mut Limits {
+        &mut self.http2.limits
+    }
+
+    /// Bytes of requests that wait for their handlers, on one connection. Beyond it messages larger
+    /// than a call's window arrive one at a time, those that a handler waits for first. By default
+    /// 64 MiB.
     pub const fn max_held_messages(mut self, bytes: usize) -> Self {
         self.max_held_messages = bytes;
         self
