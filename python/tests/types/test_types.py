@@ -34,9 +34,10 @@ def mypy(run, tmp_path, name):
     )
 
 
-def test_a_program_that_passes_with_types_grpcio(run, tmp_path):
+@pytest.mark.parametrize("name", ["both.py", "both_aio.py"])
+def test_a_program_that_passes_with_types_grpcio(run, tmp_path, name):
     # With grpcio it is types-grpcio that is asked.
-    done = mypy(run, tmp_path, "both.py")
+    done = mypy(run, tmp_path, name)
     assert (done.stdout, done.returncode) == ("", 0), done.stderr
 
 
