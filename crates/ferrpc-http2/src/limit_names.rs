@@ -16,7 +16,7 @@ enum Place<'a> {
 impl Limits {
     /// What [`set`](Self::set) takes: the names of the fields. Times end with `_ms`, and a budget
     /// has two: its own for the burst, and one with `_per_second`.
-    pub const NAMES: [&str; 38] = [
+    pub const NAMES: [&str; 39] = [
         "early_resets",
         "early_resets_per_second",
         "empty_frames",
@@ -28,6 +28,7 @@ impl Limits {
         "induced_resets_per_second",
         "max_concurrent_streams",
         "max_continuations",
+        "max_header_block",
         "max_header_fields",
         "max_header_list_size",
         "max_held_headers",
@@ -85,6 +86,7 @@ impl Limits {
             "handshake_timeout_ms" => Place::Time(&mut self.handshake_timeout),
             "max_concurrent_streams" => Place::Count(&mut self.max_concurrent_streams),
             "max_continuations" => Place::Count(&mut self.max_continuations),
+            "max_header_block" => Place::Count(&mut self.max_header_block),
             "max_header_fields" => Place::Count(&mut self.max_header_fields),
             "max_header_list_size" => Place::Count(&mut self.max_header_list_size),
             "max_held_headers" => Place::Size(&mut self.max_held_headers),
@@ -138,6 +140,7 @@ mod tests {
             max_header_list_size: 7,
             soft_header_list_size: Some(7),
             max_header_fields: 7,
+            max_header_block: 7,
             max_continuations: 7,
             max_held_headers: 7,
             early_resets: budget,

@@ -20,17 +20,26 @@ pub struct Budget {
 pub struct Limits {
     /// Streams the peer may have open at once (SETTINGS_MAX_CONCURRENT_STREAMS).
     pub max_concurrent_streams: u32,
-    /// Header list size advertised and never exceeded in memory (bytes, 32 added per field).
+    /// Header list size advertised and never exceeded in memory (bytes, 32 added per field), but
+    /// for half a KiB of essential fields. Who sends more is answered that it is too large.
     pub max_header_list_size: u32,
-    /// Header list size above which a list is answered as too large, although it is within what
-    /// was advertised: the room between the two is for peers that count differently. `None`: half
-    /// of `max_header_list_size`.
+    /// Header list size from which on a list is refused by chance, although it is within what was
+    /// advertised: the larger, the more often, so that growing metadata is noticed before it is
+    /// too large for every call. Not for lists that end a response: they bring its status.
+    /// `None`: nothing is refused below `max_header_list_size`.
     pub soft_header_list_size: Option<u32>,
-    /// Fields in one header list.
+    /// Fields in one header list. Each counts as 32 bytes and more, so that
+    /// `max_header_list_size` bounds them too.
     pub max_header_fields: u32,
-    /// CONTINUATION frames of one header block; more if `max_header_list_size` takes more.
+    /// Bytes of one header block, as it arrives; at least twice `max_header_list_size` is taken. A
+    /// block within it whose list is too large costs its call alone; a larger one ends the
+    /// connection, since it cannot be passed over.
+    pub max_header_block: u32,
+    /// CONTINUATION frames of one header block, and one more for each
+    /// [`CONTINUATION_BYTES`](Self::CONTINUATION_BYTES) of it.
     pub max_continuations: u32,
-    /// Bytes of header lists held for open streams: beyond it, requests are answered as too large.
+    /// Bytes of header lists held for open streams: beyond it, requests, and the headers of
+    /// responses, are answered as too large.
     pub max_held_headers: usize,
     /// Streams that end young and without an answer: what reading their headers costs is for
     /// nothing. Each answer pays for [four](Self::EARLY_RESETS_PER_ANSWER) of them. Only a peer that
@@ -113,14 +122,24 @@ impl Limits {
     /// the first answer ends the others.
     pub const EARLY_RESETS_PER_ANSWER: u32 = 4;
 
+    /// Bytes of a header block that allow for another CONTINUATION frame: half of what peers fill
+    /// theirs with.
+    pub const CONTINUATION_BYTES: usize = 8 << 10;
+
     /// WINDOW_UPDATE frames that each frame sent pays for: its stream's and the connection's, cut
     /// in halves.
     pub(crate) const WINDOW_UPDATES_PER_FRAME: u32 = 4;
 
-    /// The size above which a header list is too large.
+    /// The size up to which a header list is never refused.
     pub(crate) fn soft_header_list(&self) -> usize {
         let hard = self.max_header_list_size;
-        self.soft_header_list_size.unwrap_or(hard / 2).min(hard) as usize
+        self.soft_header_list_size.unwrap_or(hard).min(hard) as usize
+    }
+
+    /// The most bytes of a header block.
+    pub(crate) fn header_block(&self) -> usize {
+        let lists = 2 * self.max_header_list_size as usize;
+        lists.max(self.max_header_block as usize)
     }
 }
 
@@ -130,7 +149,8 @@ impl Default for Limits {
             max_concurrent_streams: 1000,
             max_header_list_size: 16 << 10,
             soft_header_list_size: None,
-            max_header_fields: 256,
+            max_header_fields: u32::MAX,
+            max_header_block: 1 << 20,
             max_continuations: 8,
             max_held_headers: 4 << 20,
             early_resets: Budget { burst: 10_000, per_second: 2_000 },

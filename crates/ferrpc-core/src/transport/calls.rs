@@ -3,7 +3,7 @@
 use ferrpc_http2::{Fields, Role, StreamKey, Time};
 
 use crate::framing::Deframer;
-use crate::{Encoding, EncodingSet};
+use crate::{Encoding, EncodingSet, Status};
 
 use super::credit::Starved;
 use super::{CallId, CallLimits, Cardinality};
@@ -42,12 +42,22 @@ pub(super) struct Call {
     pub(super) epoch: u64,
     /// A plain HTTP request, kept until its body has passed.
     pub(super) http_fields: Option<Box<Fields>>,
+    /// Client: what the call ends with if no trailers come.
+    pub(super) fallback: Option<Box<Fallback>>,
     /// Whether it waits for credit because too much memory is held.
     pub(super) starved: Starved,
     /// Bytes of credit it got in its turns, for a message that is not whole.
     pub(super) lent: usize,
     /// What the peer sends is dropped: nobody reads it.
     pub(super) unread: bool,
+}
+
+/// The end of a response that has no trailers.
+#[derive(Debug)]
+pub(super) struct Fallback {
+    pub(super) status: Status,
+    /// Whether the server said so, in the response headers.
+    pub(super) from_peer: bool,
 }
 
 /// What a call is to the transport.
@@ -82,6 +92,7 @@ impl Call {
             opened: now,
             epoch: 0,
             http_fields: None,
+            fallback: None,
             starved: Starved::No,
             lent: 0,
             unread: false,

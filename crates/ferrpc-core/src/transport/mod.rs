@@ -29,6 +29,7 @@ mod send;
 mod server;
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::time::Duration;
 
 use ferrpc_http2::{self as http2, CloseCause, Role, Time, Transmit};
@@ -66,7 +67,11 @@ pub struct Config {
     /// Whether small messages that arrive together are reported together, as
     /// [`Event::Messages`].
     pub message_runs: bool,
-    /// Randomness for jitter; the machines have no other source.
+    /// Server: whether calls of any `:path` are events, rather than those of "/service/method"
+    /// alone. What is no UTF-8 in them is replaced (U+FFFD).
+    pub any_path: bool,
+    /// Randomness for jitter, and for `http2` in place of its own; the machines have no other
+    /// source.
     pub seed: u64,
 }
 
@@ -125,11 +130,34 @@ pub enum StartError {
     StreamLimit,
     /// The connection is ending: use another one.
     Draining,
-    /// The metadata exceeds what the peer takes.
-    MetadataTooLarge,
+    /// The request's header list exceeds what the peer takes.
+    MetadataTooLarge {
+        /// Its size in bytes, 32 added for each field.
+        size: usize,
+        /// What the peer takes.
+        limit: usize,
+    },
     /// The deadline has passed already.
     DeadlineExceeded,
 }
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::StreamLimit => f.write_str("the server takes no more calls now"),
+            Self::Draining => f.write_str("the connection takes no more calls"),
+            Self::MetadataTooLarge { size, limit } => write!(
+                f,
+                "the request's metadata is larger than the server accepts ({size} vs. {limit})"
+            ),
+            Self::DeadlineExceeded => {
+                f.write_str("the deadline passed before the request was sent")
+            }
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
 
 /// One HTTP/2 connection seen as calls: bytes in, events out; commands in, bytes out.
 ///
@@ -150,6 +178,7 @@ pub struct Transport {
     counters: Counters,
     held: Held,
     message_runs: bool,
+    any_path: bool,
     /// Times output was handed out: tells whether a call's headers can have left.
     epoch: u64,
     closed: bool,
@@ -173,10 +202,12 @@ impl Transport {
             Role::Client => Lifetime::of_client(&config, now),
             Role::Server => Lifetime::of_server(&config, now),
         };
+        let http2 =
+            http2::Config { seed: config.seed, essential_fields: &["grpc-status"], ..config.http2 };
         Self {
             role,
             accept: config.accept,
-            http2: http2::Connection::new(role, config.http2, now),
+            http2: http2::Connection::new(role, http2, now),
             calls: Calls::default(),
             requests: RequestMemo::default(),
             events: VecDeque::new(),
@@ -185,6 +216,7 @@ impl Transport {
             counters: Counters::default(),
             held: Held::new(config.max_held_messages),
             message_runs: config.message_runs,
+            any_path: config.any_path,
             epoch: 0,
             closed: false,
             now,
@@ -363,6 +395,7 @@ impl Default for Config {
             max_idle: None,
             max_held_messages: 64 << 20,
             message_runs: false,
+            any_path: false,
             seed: 0,
         }
     }

@@ -144,7 +144,7 @@ impl Transport {
         if role == Role::Client {
             let status =
                 Status::new(Code::Unknown, "the server closed the stream without sending a status");
-            self.finish_client(now, id, status, super::TransparentRetry::No, false);
+            self.handle_missing(now, id, status);
             return;
         }
         if call.kind != Kind::Grpc {
@@ -166,10 +166,7 @@ impl Transport {
     /// The peer sent what breaks a rule of gRPC: the call ends with `status` on both sides.
     pub(super) fn refuse(&mut self, now: Time, id: CallId, status: Status) {
         match self.role {
-            Role::Client => {
-                self.reset_stream(id, Reason::CANCEL);
-                self.finish_client(now, id, status, super::TransparentRetry::No, false);
-            }
+            Role::Client => self.give_up(now, id, status),
             Role::Server => {
                 self.http2.charge_early_reset(now);
                 // A handler that was to be started with it is not.

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use ferrpc_http2::{Field, Fields, Reason, ResetBy, StreamKey, Time};
+use ferrpc_http2::{Field, Fields, Reason, ResetBy, StreamKey, Time, TooLarge};
 
 use crate::framing::Deframer;
 use crate::{Encoding, Metadata, Status};
 
 use super::calls::{Call, Kind};
 use super::request::{self, Request};
+use super::response::received_too_large;
 use super::{CallId, CallLimits, CancelledBy, Cardinality, Event, Message, Transport};
 
 impl Transport {
@@ -21,22 +22,26 @@ impl Transport {
         fields: Fields,
         mark: u64,
         end: bool,
-        too_large: bool,
+        too_large: Option<TooLarge>,
     ) -> bool {
         let mut call = Call::new(stream, now);
         call.remote_done = end;
-        if too_large {
+        if let Some(too_large) = too_large {
             let id = self.insert(call);
-            self.finish(now, id, &Status::resource_exhausted(TOO_LARGE_TEXT));
+            self.finish(now, id, &received_too_large(too_large));
             return false;
         }
         let known = if mark == 0 { None } else { self.requests.find(mark) };
         let repeated = known.is_some();
         let request = match known {
             Some(head) => Request::Call(head),
-            None => request::read(fields, self.accept),
+            None => {
+                let http2 = &mut self.http2;
+                let grow = |size, more| http2.grow_headers(stream, size, more);
+                request::read(fields, self.accept, self.any_path, grow)
+            }
         };
-        match request {
+        match self.charge_copies(stream, request) {
             Request::Call(mut head) => {
                 if mark != 0 && !repeated {
                     self.requests.keep(mark, &head);
@@ -79,6 +84,19 @@ impl Transport {
                 false
             }
         }
+    }
+
+    /// A request has copies of the texts it is found by: long ones count.
+    fn charge_copies(&mut self, stream: StreamKey, request: Request) -> Request {
+        if let Request::Call(head) = &request {
+            let texts = head.path.len() + head.authority.as_ref().map_or(0, |text| text.len());
+            if texts > FREE_TEXTS
+                && let Err(too_large) = self.http2.grow_headers(stream, 0, texts)
+            {
+                return Request::Refused(received_too_large(too_large));
+            }
+        }
+        request
     }
 
     fn insert(&mut self, call: Call) -> CallId {
@@ -220,4 +238,5 @@ impl Transport {
 /// thousand a second, which costs little.
 const YOUNG: Duration = Duration::from_millis(10);
 
-const TOO_LARGE_TEXT: &str = "received metadata larger than the limit";
+/// Bytes of path and authority that are not counted twice.
+const FREE_TEXTS: usize = 512;

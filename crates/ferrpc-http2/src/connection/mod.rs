@@ -26,6 +26,7 @@ mod closing;
 mod control;
 mod data;
 mod drain;
+mod excess;
 mod headers;
 mod memo;
 mod receive;
@@ -47,6 +48,8 @@ use crate::{CloseCause, Config, Counters, Fields, Reason, Role, StreamKey, Time,
 
 pub use accounts::Accounts;
 use drain::Drain;
+use excess::Chance;
+pub use excess::TooLarge;
 use memo::BlockMemo;
 use receive::Reader;
 use work::StartWaits;
@@ -68,8 +71,8 @@ pub enum Event<'a> {
         list: u64,
         /// Whether the request ends with it.
         end: bool,
-        /// Whether fields are missing, because the list exceeded its limit.
-        too_large: bool,
+        /// What was exceeded, if the list is too large; fields may be missing then.
+        too_large: Option<TooLarge>,
     },
     /// A header list on an open stream: informational or final response headers, or trailers.
     Headers {
@@ -81,8 +84,8 @@ pub enum Event<'a> {
         kind: HeadersKind,
         /// Whether the peer's half ends with it.
         end: bool,
-        /// Whether fields are missing, because the list exceeded its limit.
-        too_large: bool,
+        /// What was exceeded, if the list is too large; fields may be missing then.
+        too_large: Option<TooLarge>,
     },
     /// Payload. The connection's window has it back already; give the stream its part with
     /// [`Connection::release`].
@@ -160,6 +163,8 @@ pub struct Connection {
     reader: Reader,
     decoder: Decoder,
     memo: BlockMemo,
+    /// Decides about header lists between the soft and the hard limit.
+    chance: Chance,
     encoder: Encoder,
     streams: Store,
     /// Streams the peer opened, of those in the store; the others are ours.
@@ -263,7 +268,9 @@ impl Connection {
             role,
             counters: Counters::default(),
             reader: Reader::new(role),
-            decoder: Decoder::new(HEADER_TABLE_SIZE),
+            decoder: Decoder::new(HEADER_TABLE_SIZE)
+                .with_max_string(limits.max_header_list_size as usize),
+            chance: Chance::new(config.seed),
             memo: BlockMemo::default(),
             encoder: Encoder::new(),
             streams: Store::default(),
@@ -277,7 +284,7 @@ impl Connection {
                 initial_window: 65_535,
                 max_frame: settings::MIN_FRAME_SIZE as usize,
                 max_streams: STREAMS_BEFORE_SETTINGS,
-                max_header_list: usize::MAX,
+                max_header_list: MAX_SENT_LIST,
             },
             unacknowledged_settings: 0,
             settings_seen: false,
@@ -386,7 +393,7 @@ impl Connection {
         self.queued + self.out.len()
     }
 
-    /// The largest header list the peer takes, in bytes (6.5.2).
+    /// The largest header list the peer takes, in bytes (6.5.2); if it does not say so, 1 MiB.
     pub fn peer_max_header_list(&self) -> usize {
         self.remote.max_header_list
     }
@@ -470,6 +477,10 @@ impl RecentResets {
 
 /// SETTINGS_HEADER_TABLE_SIZE towards us: the default, which costs no setting.
 const HEADER_TABLE_SIZE: usize = 4096;
+
+/// The largest header list for a peer that names no limit. Endpoints end a connection whose header
+/// blocks do not end.
+const MAX_SENT_LIST: usize = 1 << 20;
 
 /// Streams a client opens before it knows the server's limit; RFC 9113 (6.5.2) advises servers not
 /// to go below it.

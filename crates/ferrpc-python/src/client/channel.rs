@@ -20,6 +20,7 @@ use super::fork::Local;
 use super::waiting;
 use crate::credentials::{ChannelCredentials, Shared};
 use crate::metadata::{self, Refused};
+use crate::metadata_limits::MetadataLimits;
 
 /// A method of a service: its path, and whether requests and responses are streams.
 #[pyclass(frozen, name = "ClientMethod", module = "grpc._ferrpc")]
@@ -60,7 +61,7 @@ struct Settings {
     authority: Option<String>,
     max_receive: usize,
     max_send: usize,
-    max_metadata: Option<u32>,
+    metadata: MetadataLimits,
     limits: Limits,
     max_held: Option<usize>,
     window: Window,
@@ -72,8 +73,14 @@ struct Settings {
     credentials: Option<Arc<Shared>>,
     server_name: Option<String>,
     keepalive: Keepalive,
+    /// The other name of the keepalive's timeout.
+    ping_timeout: Option<Duration>,
     proxy: Proxy,
     idle: Option<Duration>,
+    max_frame: Option<u32>,
+    retry_buffer: Option<usize>,
+    /// Why its calls end at once, in grpcio's words.
+    refused: Option<String>,
 }
 
 #[pymethods]
@@ -88,7 +95,7 @@ impl Channel {
             authority: None,
             max_receive: DEFAULT_MAX_RECEIVE,
             max_send: usize::MAX,
-            max_metadata: None,
+            metadata: MetadataLimits::default(),
             limits: Limits::default(),
             max_held: None,
             window: Window::default(),
@@ -99,8 +106,12 @@ impl Channel {
             credentials: None,
             server_name: None,
             keepalive: Keepalive::default(),
+            ping_timeout: None,
             proxy: Proxy::from_environment(),
             idle: Some(DEFAULT_IDLE),
+            max_frame: None,
+            retry_buffer: None,
+            refused: None,
         };
         for (name, value) in options {
             settings.set(name.extract()?, &value)?;
@@ -285,6 +296,9 @@ impl Channel {
         if state.closed {
             return Err(Ended::local(Code::Cancelled, "Channel closed!"));
         }
+        if let Some(why) = &self.settings.refused {
+            return Err(Ended::local(Code::InvalidArgument, why.as_str()));
+        }
         if state.channel.get().is_none() {
             state.channel = Arc::new(Local::new(self.settings.build()));
         }
@@ -322,6 +336,7 @@ impl Settings {
             "keepalive_timeout" => {
                 self.keepalive.timeout = finite(value)?.unwrap_or(Duration::MAX);
             }
+            "ping_timeout" => self.ping_timeout = finite(value)?,
             "keepalive_without_calls" => self.keepalive.without_streams = value.is_truthy()?,
             "max_pings_without_data" => {
                 let pings = value.extract::<i64>()?.max(0);
@@ -330,8 +345,16 @@ impl Settings {
             "idle_timeout" => self.idle = finite(value)?,
             "max_receive" => self.max_receive = size()?,
             "max_send" => self.max_send = size()?,
-            "max_metadata" => {
-                self.max_metadata = Some(u32::try_from(size()?).unwrap_or(u32::MAX));
+            "soft_metadata" => self.metadata.set_soft(value.extract()?),
+            "hard_metadata" => self.metadata.set_hard(value.extract()?),
+            "max_frame" => {
+                let bytes = value.extract::<i64>()?.clamp(1 << 14, (1 << 24) - 1);
+                self.max_frame = u32::try_from(bytes).ok();
+            }
+            "retry_buffer" => self.retry_buffer = Some(size()?),
+            "refused" => {
+                let why: String = value.extract()?;
+                self.refused = Some(format!("Failed to create channel to '{}':{why}", self.target));
             }
             "compression" => self.compression = encoding(value.extract()?)?,
             "encodings" => self.encodings = encodings(value.extract()?),
@@ -363,6 +386,9 @@ impl Settings {
             "max_held_messages" => {
                 self.max_held = Some(usize::try_from(most).unwrap_or(usize::MAX))
             }
+            // Two names for one thing.
+            "soft_header_list_size" => self.metadata.set_soft(value),
+            "max_header_list_size" => self.metadata.set_hard(value),
             "max_window" => self.window = Window::Auto { max: count },
             "window" => self.window = Window::Fixed(count),
             _ => return self.limits.set(name, most),
@@ -371,16 +397,23 @@ impl Settings {
     }
 
     fn build(&self) -> Result<blocking::Channel, String> {
+        let mut keepalive = self.keepalive;
+        if let Some(timeout) = self.ping_timeout {
+            keepalive.timeout = keepalive.timeout.min(timeout);
+        }
         let mut builder: ChannelBuilder = blocking::Channel::builder(&self.target)
             .whole_user_agent(&self.user_agent)
             .max_receive_message(self.max_receive)
             .max_send_message(self.max_send)
+            // Before those that set one of them.
+            .limits(self.limits.clone())
+            .max_metadata_size(self.metadata.hard())
+            .soft_metadata_size(self.metadata.soft())
             .compression(self.encodings.or_identity(self.compression))
             .accept_compressed(self.encodings)
             .backoff(self.backoff)
-            .keepalive(self.keepalive)
+            .keepalive(keepalive)
             .proxy(self.proxy.clone())
-            .limits(self.limits.clone())
             .window(self.window)
             .spin(self.spin);
         if let Some(bytes) = self.max_held {
@@ -401,8 +434,11 @@ impl Settings {
         if let Some(observer) = crate::trace::of_client() {
             builder = builder.observer(observer);
         }
-        if let Some(size) = self.max_metadata {
-            builder = builder.max_metadata_size(size);
+        if let Some(bytes) = self.max_frame {
+            builder = builder.max_frame_size(bytes);
+        }
+        if let Some(bytes) = self.retry_buffer {
+            builder = builder.retry_buffer(bytes);
         }
         builder.build_blocking().map_err(|error| error.to_string())
     }

@@ -187,10 +187,10 @@ impl Seen {
             Event::Ready => Self::Ready,
             Event::Opened { stream, fields, end, too_large, .. } => {
                 keys.insert(stream.id(), stream);
-                Self::Opened { id: stream.id(), fields, end, too_large }
+                Self::Opened { id: stream.id(), fields, end, too_large: too_large.is_some() }
             }
             Event::Headers { token, fields, kind, end, too_large } => {
-                Self::Headers { id: token, fields, kind, end, too_large }
+                Self::Headers { id: token, fields, kind, end, too_large: too_large.is_some() }
             }
             Event::Data { token, payload, end } => {
                 Self::Data { id: token, payload: payload.to_vec(), end }

@@ -232,9 +232,8 @@ impl State {
                 self.enqueue(key, true);
                 return false;
             }
-            Err(StartError::MetadataTooLarge) => {
-                let text = "the request's metadata is larger than the server accepts";
-                let status = Status::new(Code::ResourceExhausted, text);
+            Err(error @ StartError::MetadataTooLarge { .. }) => {
+                let status = Status::new(Code::ResourceExhausted, error.to_string());
                 let retry = TransparentRetry::No;
                 self.end(key, Ended { status, origin: Origin::Local, retry });
             }

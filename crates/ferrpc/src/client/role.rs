@@ -141,13 +141,9 @@ impl ClientRole {
                 self.queue.push_front(Start::new(cell));
                 return false;
             }
-            Err(StartError::MetadataTooLarge) => self.fail(
-                state,
-                Status::new(
-                    Code::ResourceExhausted,
-                    "the request's metadata is larger than the server accepts",
-                ),
-            ),
+            Err(error @ StartError::MetadataTooLarge { .. }) => {
+                self.fail(state, Status::new(Code::ResourceExhausted, error.to_string()));
+            }
             Err(StartError::DeadlineExceeded) => self.fail(
                 state,
                 Status::new(
