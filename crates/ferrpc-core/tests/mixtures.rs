@@ -212,8 +212,8 @@ fn a_large_message_beside_many_that_are_not_read() {
         mixture.round();
     }
     // Of whole messages alone more than the limit.
-    let whole = |side: &Side| side.received.iter().map(|message| message.payload.len()).sum();
-    let unread: usize = mixture.calls.values().map(|sides| whole(&sides[1])).sum();
+    let unread = mixture.calls.values().flat_map(|sides| &sides[1].received);
+    let unread: usize = unread.map(|message| message.payload.len()).sum();
     assert!(unread > 400_000, "{unread}");
     mixture.run(|pace| pace == Pace::Live);
 }

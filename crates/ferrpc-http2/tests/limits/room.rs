@@ -217,16 +217,22 @@ fn starts() {
     server.connection.assert_accounts();
 }
 
-/// While answers that are not read take all memory, no request is begun that would add to it.
-#[test]
-fn starts_wait_for_memory() {
+/// A server whose answers, on so many streams, fill a memory of a MiB and are not read.
+fn with_full_memory(streams: u32) -> Subject {
     let mut config = Config::default();
     config.limits.send_memory = 1 << 20;
     let mut server = subject(Role::Server, config, 0);
-    for id in ids(20) {
+    for id in ids(streams) {
         open(&mut server, Role::Server, id);
         fill(&mut server, id);
     }
+    server
+}
+
+/// While answers that are not read take all memory, no request is begun that would add to it.
+#[test]
+fn starts_wait_for_memory() {
+    let mut server = with_full_memory(20);
     assert!(!server.connection.may_start(server.now));
     assert_eq!(server.advance(Duration::from_secs(14)), []);
     assert!(server.connection.wants_read(), "credit comes by reading");
@@ -243,13 +249,7 @@ fn starts_wait_for_memory() {
 /// wait for memory are not forgotten.
 #[test]
 fn starts_do_not_wait_for_ever() {
-    let mut config = Config::default();
-    config.limits.send_memory = 1 << 20;
-    let mut server = subject(Role::Server, config, 0);
-    for id in ids(16) {
-        open(&mut server, Role::Server, id);
-        fill(&mut server, id);
-    }
+    let mut server = with_full_memory(16);
     assert!(!server.connection.may_start(server.now));
     // Just below the limit, and there it stays.
     server.feed(&wire::window_update(1, 100));
