@@ -97,9 +97,25 @@ def restore(tag, handler, lane=None):
             return
         _threads.append(None)
         registered, _stops_at_exit = _stops_at_exit, True
-    _threads[0] = start(_run)
+    try:
+        _threads[0] = start(_run)
+    except BaseException:
+        _threads.clear()
+        forget(tag)
+        raise
     if not registered:
         atexit.register(_stop)
+
+
+def soon(function, lane):
+    """Has `function` called, once. Raises RuntimeError if there can be no thread for it."""
+
+    def run(_):
+        forget(tag)
+        function()
+
+    tag = register(run, lane)
+    _ferrpc.complete(tag)
 
 
 def forget(tag):
@@ -131,7 +147,8 @@ def _call(tag, value):
         return
     try:
         handler[0](value)
-    except Exception:
+    except BaseException:
+        # Also what would end the thread: others need it.
         _LOGGER.exception("Exception in a callback!")
 
 

@@ -26,6 +26,7 @@ mod flow;
 mod frame;
 pub mod hpack;
 mod ledger;
+mod limit_names;
 mod limits;
 mod ping;
 mod stream;

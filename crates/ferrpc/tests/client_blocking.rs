@@ -184,6 +184,7 @@ fn bidirectional_by_two_threads() {
         for _ in 0..200 {
             requests.send(&Bytes::from(vec![1; 100_000])).expect("it goes on");
         }
+        requests.finish();
     });
     let mut got = 0;
     while responses.message().expect("no error").is_some() {
@@ -353,6 +354,89 @@ fn close_ends_calls_that_run() {
             assert_eq!(status.code(), Code::Cancelled);
         }
     });
+}
+
+#[test]
+fn a_stream_begins_when_it_is_made() {
+    let host = Host::start();
+    let channel = host.channel();
+    let responses = channel.server_streaming(&STREAM, request("1x1")).expect("no interceptor");
+    until("nobody has to read it", || host.calls() == 1);
+    let halves = channel.bidirectional(&CHAT, Request::new(())).expect("no interceptor");
+    until("nobody has to use it", || host.calls() == 2);
+    let requests = std::iter::once_with(|| {
+        until("the call is there before its first message", || host.calls() == 3);
+        Bytes::from_static(b"a")
+    });
+    channel.client_streaming(&COLLECT, Request::new(requests)).expect("it answers");
+    drop((responses, halves));
+}
+
+#[test]
+fn a_call_that_has_no_connection_yet_outlives_its_channel() {
+    let host = Host::start();
+    let responses = host.channel().server_streaming(&STREAM, request("3x1"));
+    assert_eq!(responses.expect("no interceptor").map(Result::unwrap).count(), 3);
+    let (mut requests, mut responses) =
+        host.channel().bidirectional(&CHAT, Request::new(())).expect("no interceptor");
+    requests.send(&Bytes::from_static(b"a")).expect("it goes on");
+    responses.message().expect("no error").expect("not the end");
+    requests.finish();
+    assert_eq!(responses.message().expect("no error"), None);
+    // The channel is closed behind its last call, although somebody still has that.
+    until("the connections are closed", || host.closed() == 2);
+}
+
+#[test]
+fn requests_that_break_off_cancel() {
+    let host = Host::start();
+    let channel = host.channel();
+    let bidirectional = || {
+        let (mut requests, responses) =
+            channel.bidirectional(&CHAT, Request::new(())).expect("no interceptor");
+        requests.send(&Bytes::from_static(b"a")).expect("it goes on");
+        (requests, responses)
+    };
+    let (requests, mut responses) = bidirectional();
+    until("it is there", || host.calls() == 1);
+    drop(requests);
+    until("the server hears of it", || host.cancelled() == 1);
+    let status = responses.find_map(Result::err).expect("it is no end");
+    assert_eq!(status.code(), Code::Cancelled);
+
+    let (requests, responses) = bidirectional();
+    until("it is there", || host.calls() == 2);
+    let panicked = thread::spawn(move || {
+        let _requests = requests;
+        panic!("halfway");
+    });
+    panicked.join().expect_err("it panicked");
+    until("the server hears of it", || host.cancelled() == 2);
+    drop(responses);
+
+    let panicked = thread::scope(|scope| {
+        let uploads = scope.spawn(|| {
+            let requests = (0..).map(|number| {
+                assert!(number < 3, "halfway");
+                Bytes::from_static(b"a")
+            });
+            channel.client_streaming(&COLLECT, Request::new(requests))
+        });
+        uploads.join().is_err()
+    });
+    assert!(panicked);
+    until("the server hears of it", || host.cancelled() == 3);
+}
+
+#[test]
+fn sending_behind_the_end_is_an_error() {
+    let host = Host::start();
+    let channel = host.channel();
+    let (mut requests, mut responses) =
+        channel.bidirectional(&END, Request::new(())).expect("no interceptor");
+    assert_eq!(responses.message().expect("no error"), None);
+    let status = requests.send(&Bytes::new()).expect_err("it is over");
+    assert_eq!(status.code(), Code::FailedPrecondition, "{status}");
 }
 
 #[test]

@@ -68,7 +68,7 @@ def test_nothing_stays_behind_calls(target):
 def test_a_call_that_nobody_holds_is_cancelled(target):
     async def main(methods):
         await methods.echo(b"x")
-        driver = methods.channel._driver
+        driver = methods.channel._driven()
         call = methods.stream(b"1000", metadata=(("x-pause", "0.05"),))
         assert await call.read() == b"0"
         assert len(driver.calls) == 1
@@ -84,7 +84,7 @@ def test_a_call_that_nobody_holds_is_cancelled(target):
 @pytest.mark.parametrize("question", ["code", "initial_metadata"])
 def test_a_call_whose_waiter_has_given_up_is_not_held(target, question):
     async def main(methods):
-        call = methods.echo(b"x", metadata=(("x-sleep", "20"),))
+        call = methods.chat()
         with pytest.raises(asyncio.TimeoutError):
             await asyncio.wait_for(getattr(call, question)(), 0.05)
         gone = weakref.ref(call)
@@ -109,7 +109,7 @@ def test_a_call_whose_waiter_has_given_up_is_not_held(target, question):
 def test_a_loop_that_looks_for_an_answer_goes_to_sleep(target, spin):
     async def main(methods):
         assert await methods.echo(b"x") == b"x"
-        (connection,) = methods.channel._driver._connections
+        (connection,) = methods.channel._driven()._connections
         call = methods.echo(b"y", metadata=(("x-sleep", "0.5"),))
         await asyncio.sleep(0)
         if spin == 0:
@@ -162,6 +162,7 @@ def test_a_channel_after_its_loop(target):
 
     channel = asyncio.run(main())
     with pytest.raises(RuntimeError, match="Event loop is closed"):
+        # In no loop.
         Methods(channel).echo(b"x")
 
 

@@ -151,7 +151,11 @@ impl<'a> Workshop<'a> {
         let mut command = self.uv("pip");
         command.current_dir(&case.folder);
         command.args(["compile", "--universal", "--upgrade", "--no-annotate", "--no-header"]);
-        command.args(["--override", "../overrides.txt", "requirements.in"]);
+        command.args(["--override", "../overrides.txt"]);
+        if case.folder.join("overrides.txt").exists() {
+            command.args(["--override", "overrides.txt"]);
+        }
+        command.arg("requirements.in");
         command.args(["--output-file", "requirements.txt"]);
         process::output(&mut command, "uv pip compile", process::BUILD)?;
         Ok(())
@@ -240,6 +244,10 @@ impl<'a> Workshop<'a> {
         command.args(["--extract", "--strip-components=1", "--file"]).arg(&archive);
         command.arg("--directory").arg(&source);
         process::output(&mut command, "tar", process::MINUTE)?;
+        if !has_configuration(&source) {
+            // Or pytest would take what it finds above: ours.
+            fs::write(source.join("pytest.ini"), "[pytest]\n")?;
+        }
         stamp::done(&done, &wanted)?;
         Ok(source)
     }
@@ -269,6 +277,19 @@ fn without_grpcio(requirements: &str) -> String {
         name == "grpcio" || name == "grpcio-tools"
     };
     requirements.lines().filter(|line| !replaced(line)).map(|line| format!("{line}\n")).collect()
+}
+
+/// Whether pytest finds its configuration in this folder.
+fn has_configuration(source: &Path) -> bool {
+    let sections = [
+        ("pytest.ini", ""),
+        ("pyproject.toml", "[tool.pytest"),
+        ("tox.ini", "[pytest]"),
+        ("setup.cfg", "[tool:pytest]"),
+    ];
+    sections.iter().any(|(name, section)| {
+        fs::read_to_string(source.join(name)).is_ok_and(|text| text.contains(section))
+    })
 }
 
 /// The metadata of a distribution `grpcio` without files, for packages that ask for its version.

@@ -82,10 +82,15 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<Tally> {
     let progress = Progress::new();
     let workshop = Workshop::new(workspace, &progress)?;
     if options.lock {
+        let mut tally = Tally::default();
         for case in &cases {
-            workshop.lock(case)?;
+            let done = workshop.lock(case);
+            tally.count(done.is_ok());
+            if let Err(error) = done {
+                println!("FAIL {}: {error:#}", case.name);
+            }
         }
-        return Ok(Tally { passed: cases.len(), failed: 0 });
+        return Ok(tally);
     }
     let (wheel, commit) = match &options.wheel {
         Some(path) => (Workshop::given_wheel(path)?, "a wheel".to_owned()),
@@ -95,7 +100,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<Tally> {
         }
     };
     descendants::adopt()?;
-    let path = workspace.target.join("workloads/results.json");
+    let path = workspace.target.join(RESULTS);
     let mut records = Records::read(&path)?;
     let mut tally = Tally::default();
     for case in &cases {
@@ -181,16 +186,20 @@ fn tell(name: &str, record: &Record) {
     if let Some(reason) = &record.skipped {
         println!("skipped: {name}: {reason}");
     }
-    for what in &record.worse {
-        println!("FAIL {name}: {what}");
-    }
-    for what in &record.known {
-        println!("known {name}: {what}");
-    }
-    for what in &record.better {
-        println!("better {name}: {what}");
+    let lists = [("FAIL", &record.worse), ("known", &record.known), ("better", &record.better)];
+    for (word, list) in lists {
+        for what in list.iter().take(MOST) {
+            println!("{word} {name}: {what}");
+        }
+        if list.len() > MOST {
+            println!("{word} {name}: and {} more, in {RESULTS}", list.len() - MOST);
+        }
     }
 }
 
+/// Everything that came out, below the target folder.
+const RESULTS: &str = "workloads/results.json";
+/// As many lines of one kind as still show the others.
+const MOST: usize = 12;
 /// As CI builds everything.
 const DEFAULT_PROFILE: &str = "dev";

@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use ferrpc::Request;
 use ferrpc::blocking::Channel;
+use ferrpc::{Request, Status};
 use ferrpc_bench::testing::test_service_methods::{
     FULL_DUPLEX_CALL, STREAMING_OUTPUT_CALL, UNARY_CALL,
 };
@@ -86,7 +86,9 @@ impl Client for Stubs {
             self.channel.bidirectional(&FULL_DUPLEX_CALL, self.request(())?)?;
         std::thread::scope(|scope| {
             let sending = scope.spawn(move || {
-                (0..messages).try_for_each(|_| requests.send(&asking(1, payload, payload)))
+                (0..messages).try_for_each(|_| requests.send(&asking(1, payload, payload)))?;
+                requests.finish();
+                Ok::<(), Status>(())
             });
             for reply in replies {
                 check(reply?.payload.body.len());

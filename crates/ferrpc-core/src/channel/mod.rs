@@ -2,6 +2,8 @@
 
 mod backoff;
 mod connectivity;
+mod dialing;
 
 pub use backoff::{Backoff, BackoffConfig};
 pub use connectivity::ConnectivityState;
+pub use dialing::Dialing;

@@ -5,6 +5,7 @@ use ferrpc_http2::{Fields, Role, StreamKey, Time};
 use crate::framing::Deframer;
 use crate::{Encoding, EncodingSet, Status};
 
+use super::credit::Starved;
 use super::{CallId, CallLimits, Cardinality};
 
 /// State of one call.
@@ -29,6 +30,8 @@ pub(super) struct Call {
     pub(super) remote_done: bool,
     pub(super) headers_sent: bool,
     pub(super) headers_received: bool,
+    /// Server: its handler was started, on the account of the connection.
+    pub(super) started: bool,
     /// Bytes of delivered messages that were not released, prefixes included.
     pub(super) unconsumed: usize,
     /// Stream credit that is owed to the peer and held back until messages are consumed.
@@ -41,8 +44,10 @@ pub(super) struct Call {
     pub(super) http_fields: Option<Box<Fields>>,
     /// Client: what the call ends with if no trailers come.
     pub(super) fallback: Option<Box<Fallback>>,
-    /// In the queue of calls that get no credit because too much memory is held.
-    pub(super) starved: bool,
+    /// Whether it waits for credit because too much memory is held.
+    pub(super) starved: Starved,
+    /// Bytes of credit it got in its turns, for a message that is not whole.
+    pub(super) lent: usize,
     /// What the peer sends is dropped: nobody reads it.
     pub(super) unread: bool,
 }
@@ -80,6 +85,7 @@ impl Call {
             remote_done: false,
             headers_sent: false,
             headers_received: false,
+            started: false,
             unconsumed: 0,
             withheld: 0,
             deadline: None,
@@ -87,7 +93,8 @@ impl Call {
             epoch: 0,
             http_fields: None,
             fallback: None,
-            starved: false,
+            starved: Starved::No,
+            lent: 0,
             unread: false,
         }
     }

@@ -58,6 +58,7 @@ impl Transport {
                 Role::Server => {
                     // The caller's clock may be behind ours: tell it what happened.
                     let status = Status::new(Code::DeadlineExceeded, DEADLINE_TEXT);
+                    self.charge_if_young(now, id);
                     self.send_status(now, id, &status);
                     self.cancel_server(now, id, CancelledBy::Deadline);
                 }

@@ -22,11 +22,12 @@ pub(super) enum Request {
     Foreign(u16),
 }
 
-/// Reads the headers of a request that is well formed HTTP. `grow` is asked before the list becomes
-/// larger than it came, with its size and by how much.
+/// Reads the headers of a request that is well formed HTTP; `any_path` as in [`super::Config`]. `grow`
+/// is asked before the list becomes larger than it came, with its size and by how much.
 pub(super) fn read(
     fields: Fields,
     accept: EncodingSet,
+    any_path: bool,
     grow: impl FnOnce(usize, usize) -> Result<(), TooLarge>,
 ) -> Request {
     let mut head = RequestHead {
@@ -90,6 +91,7 @@ pub(super) fn read(
     head.authority = head.authority.take().or(host);
     match canonical_path(path) {
         Some(path) => head.path = path.into(),
+        None if any_path => head.path = String::from_utf8_lossy(path).into(),
         None => {
             let shown = Shown(path);
             return Request::Refused(Status::unimplemented(format!(

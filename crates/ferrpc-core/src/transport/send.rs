@@ -120,9 +120,11 @@ impl Transport {
             return;
         }
         self.send_status(now, id, status);
-        if self.remove_call(now, id).is_some() {
+        if let Some(call) = self.remove_call(now, id) {
             self.counters.calls_failed += 1;
-            self.http2.credit_completed();
+            if call.started {
+                self.http2.credit_completed();
+            }
         } else {
             self.calls.forget(id);
         }
@@ -138,7 +140,7 @@ impl Transport {
             self.finish(now, id, &unsendable("trailing", size, peer_limit));
             return;
         }
-        let Call { stream, headers_sent, .. } = *call;
+        let Call { stream, headers_sent, started, .. } = *call;
         if headers_sent {
             self.http2.send_trailers(stream, response::ok_fields(trailing));
         } else {
@@ -147,7 +149,9 @@ impl Transport {
         }
         self.remove_call(now, id);
         self.counters.calls_ok += 1;
-        self.http2.credit_completed();
+        if started {
+            self.http2.credit_completed();
+        }
     }
 
     /// Sends a status that is not OK: as trailers, or alone if no headers went out.

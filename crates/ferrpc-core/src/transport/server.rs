@@ -38,7 +38,7 @@ impl Transport {
             None => {
                 let http2 = &mut self.http2;
                 let grow = |size, more| http2.grow_headers(stream, size, more);
-                request::read(fields, self.accept, grow)
+                request::read(fields, self.accept, self.any_path, grow)
             }
         };
         if let Request::Call(head) = &request
@@ -128,6 +128,17 @@ impl Transport {
         }
     }
 
+    /// Server: whether the handler of an accepted call may be started now. If not,
+    /// [`Event::MayStart`] follows: too many were started for calls that were then given up, or
+    /// the answers that the peer does not take fill the memory there is for them.
+    pub fn may_start(&mut self, now: Time, id: CallId) -> bool {
+        let may = self.http2.may_start(now);
+        if may && let Some(call) = self.calls.call(id) {
+            call.started = true;
+        }
+        may
+    }
+
     /// Server: refuses a call, at any time before [`finish`](Self::finish).
     pub fn reject(&mut self, now: Time, id: CallId, status: &Status) {
         self.finish(now, id, status);
@@ -180,18 +191,21 @@ impl Transport {
         by: ResetBy,
         headers_sent: bool,
     ) {
-        let Some(call) = self.calls.call(id) else {
-            return;
-        };
-        let expired = call.deadline.is_some_and(|deadline| {
-            let timeout = deadline.since(call.opened);
-            now.since(call.opened) + timeout / 10 >= timeout
-        });
-        let worked = call.kind != Kind::Offered && now.since(call.opened) >= WORKED_FOR;
-        if by == ResetBy::Peer && !headers_sent && !expired && !worked {
-            self.http2.charge_early_reset(now);
+        if by == ResetBy::Peer && !headers_sent {
+            self.charge_if_young(now, id);
         }
         self.cancel_server(now, id, CancelledBy::Peer);
+    }
+
+    /// A call ends that nobody answered: it is charged for, unless it had one of the places for
+    /// calls long enough to bound how many there can be.
+    pub(super) fn charge_if_young(&mut self, now: Time, id: CallId) {
+        if let Some(call) = self.calls.call(id)
+            && !call.headers_sent
+            && now.since(call.opened) < YOUNG
+        {
+            self.http2.charge_early_reset(now);
+        }
     }
 
     /// Reports that a call is over before its handler was done.
@@ -215,9 +229,9 @@ impl Transport {
     }
 }
 
-/// A handler that had the call for this long has run: cancelling it now is no trick to make work
-/// cheaply, since a client could as well let it finish.
-const WORKED_FOR: Duration = Duration::from_millis(100);
+/// With a thousand places, calls that are older when they are given up are at most a hundred
+/// thousand a second, which costs little.
+const YOUNG: Duration = Duration::from_millis(10);
 
 /// Bytes of path and authority that are not counted twice.
 const FREE_TEXTS: usize = 512;

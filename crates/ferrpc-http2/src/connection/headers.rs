@@ -4,7 +4,7 @@
 use crate::flow::{ReceiveWindow, SendWindow};
 use crate::frame::{Fault, FrameHead, flag};
 use crate::hpack::{HeaderList, ListLimits};
-use crate::stream::{SendQueue, Stream};
+use crate::stream::{SendQueue, Stream, Waits};
 use crate::validate::{self, Facts};
 use crate::{Fields, Limits, Reason, Role, StreamKey, Time};
 
@@ -206,7 +206,7 @@ impl Connection {
         if let Err(exceeded) = self.check_held(held) {
             too_large = Some(exceeded);
         }
-        let key = self.insert(now, id);
+        let key = self.insert(id);
         let stream = self.streams.stream_mut(key).expect("just inserted");
         stream.headers_received = true;
         stream.content_left = facts.content_length;
@@ -313,7 +313,7 @@ impl Connection {
         }
     }
 
-    pub(super) fn insert(&mut self, now: Time, id: u32) -> StreamKey {
+    pub(super) fn insert(&mut self, id: u32) -> StreamKey {
         self.counters.streams_opened += 1;
         self.streams.insert(Stream {
             id,
@@ -323,8 +323,9 @@ impl Connection {
             headers_received: false,
             headers_sent: false,
             in_ready: false,
-            wants_writable: false,
-            in_blocked: false,
+            waits: Waits::No,
+            in_crowd: false,
+            in_short: false,
             informational: 0,
             send_window: SendWindow::new(self.remote.initial_window),
             receive_window: ReceiveWindow::new(self.sizer.initial()),
@@ -332,7 +333,6 @@ impl Connection {
             content_left: None,
             held_headers: 0,
             queue: SendQueue::default(),
-            send_progress: now,
         })
     }
 }

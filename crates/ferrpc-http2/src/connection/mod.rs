@@ -30,8 +30,10 @@ mod excess;
 mod headers;
 mod memo;
 mod receive;
+mod room;
 mod send;
 mod timers;
+mod work;
 
 use std::collections::VecDeque;
 
@@ -50,6 +52,7 @@ use excess::Chance;
 pub use excess::TooLarge;
 use memo::BlockMemo;
 use receive::Reader;
+use work::StartWaits;
 
 /// What the peer sent, or what became of a stream.
 #[derive(Debug)]
@@ -112,6 +115,8 @@ pub enum Event<'a> {
     },
     /// More streams may be opened than before.
     StreamsAvailable,
+    /// Requests may be served that had to wait, see [`Connection::may_start`].
+    MayStart,
     /// No new streams should be opened: GOAWAY was sent or received.
     Draining,
     /// The connection is over; streams that were open are lost. The last event.
@@ -189,8 +194,12 @@ pub struct Connection {
     ready: VecDeque<StreamKey>,
     /// Bytes in the queues of all streams.
     queued: usize,
-    /// Streams whose users wait because of the connection's buffer.
-    blocked: VecDeque<StreamKey>,
+    /// Those of them that could be sent as far as their streams' credit goes.
+    sendable: usize,
+    /// Streams whose users wait because there is enough output.
+    crowd: VecDeque<StreamKey>,
+    /// Streams without credit whose users wait because there is too much without credit.
+    short: VecDeque<StreamKey>,
     /// Acknowledgements written since output was last handed out.
     pending_acks: u32,
     /// Bytes of header lists held for open streams.
@@ -205,6 +214,7 @@ pub struct Connection {
     drain: Drain,
     timers: timers::Timers,
     wants_streams: bool,
+    start_waits: StartWaits,
     closed: Option<CloseCause>,
 }
 
@@ -230,6 +240,7 @@ struct RemoteSettings {
 #[derive(Debug)]
 struct Budgets {
     early_resets: Bucket,
+    starts: Bucket,
     induced_resets: Bucket,
     empty_frames: Bucket,
     idle_frames: Bucket,
@@ -285,7 +296,9 @@ impl Connection {
             open_frame: None,
             ready: VecDeque::new(),
             queued: 0,
-            blocked: VecDeque::new(),
+            sendable: 0,
+            crowd: VecDeque::new(),
+            short: VecDeque::new(),
             pending_acks: 0,
             held_headers: 0,
             events: VecDeque::new(),
@@ -293,6 +306,7 @@ impl Connection {
             stray_frames: 0,
             budgets: Budgets {
                 early_resets: Bucket::new(limits.early_resets, now),
+                starts: Bucket::new(limits.starts, now),
                 induced_resets: Bucket::new(limits.induced_resets, now),
                 empty_frames: Bucket::new(limits.empty_frames, now),
                 idle_frames: Bucket::new(limits.idle_frames, now),
@@ -306,6 +320,7 @@ impl Connection {
             drain: Drain::No,
             timers: timers::Timers::new(now, limits),
             wants_streams: false,
+            start_waits: StartWaits::No,
             closed: None,
             config,
         };
@@ -412,8 +427,10 @@ impl Connection {
         }
         self.closed = Some(cause);
         self.ready.clear();
-        self.blocked.clear();
+        self.crowd.clear();
+        self.short.clear();
         self.queued = 0;
+        self.sendable = 0;
         self.streams = Store::default();
         self.peer_streams = 0;
         self.held_headers = 0;

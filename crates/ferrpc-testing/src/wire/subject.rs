@@ -35,6 +35,7 @@ pub enum Seen {
     Reset { id: u32, reason: Reason, by: ResetBy, headers_sent: bool },
     Writable { id: u32 },
     StreamsAvailable,
+    MayStart,
     Draining,
     Closed,
 }
@@ -199,6 +200,7 @@ impl Seen {
             }
             Event::Writable { token } => Self::Writable { id: token },
             Event::StreamsAvailable => Self::StreamsAvailable,
+            Event::MayStart => Self::MayStart,
             Event::Draining => Self::Draining,
             Event::Closed => Self::Closed,
         }

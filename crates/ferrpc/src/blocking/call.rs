@@ -25,14 +25,13 @@ use ferrpc_core::{Code, Encoding, Metadata, Status, Time};
 
 use super::connection::{Connection, State, Wake};
 use super::raw::{Origin, Outcome};
-use super::shared::{Acquired, Ask, Shared};
+use super::shared::{Acquired, Ask, Hold};
 use super::slots::{Ended, Side};
 use crate::client::Head;
 use crate::transport::clock;
 
 /// One call. Its two sides may be used by two threads.
 pub(super) struct Call {
-    channel: Arc<Shared>,
     pub(super) head: Arc<Head>,
     /// Whether nobody may be waiting while it runs.
     unattended: bool,
@@ -47,6 +46,8 @@ pub(super) struct Call {
 }
 
 pub(super) struct CallState {
+    /// Its channel, until it is over.
+    channel: Option<Hold>,
     pub(super) attempt: Attempt,
     /// Runs when the end is known, once.
     hook: Option<Hook>,
@@ -96,7 +97,7 @@ pub(super) enum Found<R> {
 
 impl Call {
     pub(super) fn new(
-        channel: Arc<Shared>,
+        channel: Hold,
         head: Head,
         config: CallConfig,
         message: Option<Message>,
@@ -108,13 +109,13 @@ impl Call {
             call.half_close();
         }
         let state = CallState {
+            channel: Some(channel),
             attempt: Attempt::New(call),
             hook: None,
             wakers: [None, None],
             later: Vec::new(),
         };
         Arc::new_cyclic(|me| Self {
-            channel,
             head: Arc::new(head),
             unattended,
             watched: AtomicBool::new(false),
@@ -247,6 +248,7 @@ impl Call {
 
     /// Takes a call without an attempt as far as it gets without waiting.
     fn proceed(&self, state: &mut CallState) {
+        let Some(channel) = state.channel.clone() else { return };
         let mut pending = match std::mem::replace(&mut state.attempt, Attempt::Moving) {
             Attempt::New(call) => Pending {
                 call,
@@ -261,7 +263,7 @@ impl Call {
                 return;
             }
         };
-        let acquired = self.channel.acquire(Ask {
+        let acquired = channel.acquire(Ask {
             call: &self.me,
             deadline: pending.call.deadline(),
             wait_for_ready: pending.call.handle_unavailable(),
@@ -364,7 +366,9 @@ impl Call {
             // Only that it is over matters from now on.
             let status = Status::new(finished.outcome.status().code(), "");
             let outcome = Outcome::new(status, Origin::Local);
-            self.lock().attempt = Attempt::Over(Arc::new(outcome));
+            let mut state = self.lock();
+            state.attempt = Attempt::Over(Arc::new(outcome));
+            self.unlock(state);
         }
         found
     }
@@ -405,7 +409,10 @@ impl Call {
     pub(super) fn message(&self, limit: Option<Time>) -> Found<Message> {
         self.wait(Side::Receive, limit, |state, key| {
             let slot = &mut state.slots[key];
-            let message = slot.received.pop_one()?;
+            let Some(message) = slot.received.pop_one() else {
+                state.wants(key);
+                return None;
+            };
             self.keep_initial(slot.initial.take());
             state.release(key, 1, message.payload.len());
             Some(message)
@@ -421,6 +428,7 @@ impl Call {
         self.wait(Side::Receive, limit, |state, key| {
             let slot = &mut state.slots[key];
             if slot.received.is_empty() {
+                state.wants(key);
                 return None;
             }
             self.keep_initial(slot.initial.take());
@@ -541,7 +549,10 @@ impl Call {
         let later = std::mem::take(&mut state.later);
         let hook =
             if state.hook.is_some() && state.is_known_to_end() { state.hook.take() } else { None };
+        let over = matches!(state.attempt, Attempt::Over(_));
+        let channel = if over { state.channel.take() } else { None };
         drop(state);
+        drop(channel);
         Wake::all(later);
         if let Some(hook) = hook {
             hook();

@@ -6,12 +6,13 @@ use std::task::Waker;
 
 use bytes::Bytes;
 use ferrpc_core::channel::ConnectivityState;
-use ferrpc_core::{Code, Status};
+use ferrpc_core::transport::Message;
+use ferrpc_core::{Code, Encoding, Metadata, Status};
 
 use super::call::{Call, Finished, Found};
 use super::outside::{Driven, Driver};
 use super::raw::{RawCall, RawMethod, RawOptions, RawUnary};
-use super::shared::Shared;
+use super::shared::{Hold, Shared};
 use super::streams::{Requests, Responses, encode};
 use crate::client::{CallMaker, ChannelBuilder, Config, ConnectError, NewCall};
 use crate::interceptor::EndHooks;
@@ -27,8 +28,8 @@ use crate::{Codec, Method, Request, Response, compression};
 /// nobody calls.
 ///
 /// The connection is made when the first call asks for it and made anew when it is lost. A call
-/// that surely never reached a server goes again by itself. When the last clone is dropped, calls
-/// that still run may finish; then the connection is closed.
+/// that surely never reached a server goes again by itself. Calls outlive the channel that they were
+/// made from: the connection is closed when the last clone and the last call are gone.
 ///
 /// Not for threads of an asynchronous runtime: they must not block. For those there is
 /// [`ferrpc::Channel`](crate::Channel).
@@ -37,9 +38,8 @@ pub struct Channel {
     handle: Arc<Handle>,
 }
 
-/// Dropped with the last clone of a channel. (Calls keep [`Shared`] only.)
 struct Handle {
-    shared: Arc<Shared>,
+    hold: Hold,
     maker: CallMaker,
 }
 
@@ -56,8 +56,8 @@ impl Channel {
     }
 
     pub(crate) fn new(target: Target, maker: CallMaker, config: Config) -> Self {
-        let shared = Shared::new(target, config);
-        Self { handle: Arc::new(Handle { shared, maker }) }
+        let hold = Hold::new(Shared::new(target, config));
+        Self { handle: Arc::new(Handle { hold, maker }) }
     }
 
     /// One request, one response.
@@ -66,24 +66,27 @@ impl Channel {
         method: &Method<Q, S>,
         request: Request<Q>,
     ) -> Result<Response<S>, Status> {
-        let (call, mut hooks) = self.prepare_one(method, request)?;
+        let (call, mut hooks) = self.prepare_one(method, request, false)?;
         let result = single_response(&call, method.response());
         end(&mut hooks, &result);
         result
     }
 
-    /// One request, any number of responses. Returns at once: errors come with the responses.
+    /// One request, any number of responses. The call has begun when this returns, which is at
+    /// once: errors come with the responses.
     pub fn server_streaming<Q, S>(
         &self,
         method: &Method<Q, S>,
         request: Request<Q>,
     ) -> Result<Responses<S>, Status> {
-        let (call, hooks) = self.prepare_one(method, request)?;
+        let (call, hooks) = self.prepare_one(method, request, true)?;
+        call.start();
         Ok(Responses::new(call, hooks, method.response()))
     }
 
     /// Any number of requests, one response. The requests are taken as fast as the server takes
-    /// them; if it answers before they have ended, no more are taken.
+    /// them; if it answers before they have ended, no more are taken. The call begins before the
+    /// first is asked for; where the iterator panics, the call is cancelled.
     pub fn client_streaming<Q, S, R>(
         &self,
         method: &Method<Q, S>,
@@ -94,29 +97,19 @@ impl Channel {
     {
         let NewCall { head, config, mut hooks, message: requests } =
             self.handle.maker.make_blocking(method, request)?;
-        let call = Call::new(Arc::clone(&self.handle.shared), head, config, None, false);
+        let call = Call::new(self.handle.hold.clone(), head, config, None, true);
+        call.start();
         let mut sender = Requests::new(Arc::clone(&call), method.request());
-        let mut refused = None;
-        for request in requests {
-            match sender.send(&request) {
-                Ok(()) => {}
-                Err(status) => {
-                    // Either the call is over, which its response says better, or the message
-                    // cannot be sent.
-                    refused = Some(status);
-                    break;
-                }
-            }
-        }
-        let result = match refused {
-            Some(status) if call.is_running() => {
-                // Before the sender goes, which would end the requests as if they were whole.
+        let sent = requests.into_iter().try_for_each(|request| sender.send(&request));
+        let result = match sent {
+            Err(status) if call.is_running() => {
                 call.cancel(status.clone());
                 Err(status)
             }
-            _ => {
-                drop(sender);
-                single_response(&call, method.response())
+            // If the call is over, its response says more.
+            Ok(()) | Err(_) => {
+                sender.finish();
+                last_response(&call, method.response())
             }
         };
         end(&mut hooks, &result);
@@ -127,7 +120,8 @@ impl Channel {
     /// two threads, or in turn by one. (One thread that only sends must stop when the server waits
     /// for its own messages to be read.)
     ///
-    /// Dropping the [`Requests`] ends them; dropping the [`Responses`] cancels the call.
+    /// The call has begun when this returns. [`Requests::finish`] ends the requests; dropping
+    /// either half before its end cancels the call.
     pub fn bidirectional<Q, S>(
         &self,
         method: &Method<Q, S>,
@@ -135,20 +129,21 @@ impl Channel {
     ) -> Result<(Requests<Q>, Responses<S>), Status> {
         let NewCall { head, config, hooks, message: () } =
             self.handle.maker.make_blocking(method, request)?;
-        let call = Call::new(Arc::clone(&self.handle.shared), head, config, None, false);
+        let call = Call::new(self.handle.hold.clone(), head, config, None, true);
+        call.start();
         let requests = Requests::new(Arc::clone(&call), method.request());
         Ok((requests, Responses::new(call, hooks, method.response())))
     }
 
     /// The state of the connection.
     pub fn state(&self) -> ConnectivityState {
-        self.handle.shared.connectivity(false)
+        self.handle.hold.connectivity(false)
     }
 
     /// Begins to connect, if there is no connection, and goes on trying while somebody
     /// [watches](Self::watch) the channel. Returns at once, with the state after that.
     pub fn try_to_connect(&self) -> ConnectivityState {
-        self.handle.shared.connectivity(true)
+        self.handle.hold.connectivity(true)
     }
 
     /// Tells `watcher` the state now, and from then on each change; begins to connect if
@@ -161,72 +156,73 @@ impl Channel {
         watcher: impl Fn(ConnectivityState) + Send + Sync + 'static,
         connect: bool,
     ) -> u64 {
-        self.handle.shared.watch(Arc::new(watcher), connect)
+        self.handle.hold.watch(Arc::new(watcher), connect)
     }
 
     /// The watcher that [`watch`](Self::watch) returned this number for is told no more.
     pub fn unwatch(&self, watcher: u64) {
-        self.handle.shared.unwatch(watcher);
+        self.handle.hold.unwatch(watcher);
     }
 
     /// Begins a call with messages as bytes, without waiting; what cannot be reached, or be sent,
     /// is learnt from the call. Interceptors see it as they see all calls.
     pub fn start_raw(&self, method: &RawMethod, options: RawOptions) -> Result<RawCall, Status> {
-        RawCall::start(&self.handle.shared, &self.handle.maker, method, options)
+        RawCall::start(&self.handle.hold, &self.handle.maker, method, options)
     }
 
     /// Begins a unary call with a message as bytes and waits for its end, no longer than `limit`:
     /// then the call is given back, to be waited for again with [`RawUnary::wait`].
     pub fn raw_unary(&self, method: &RawMethod, options: RawOptions) -> Result<RawUnary, Status> {
-        RawUnary::new(&self.handle.shared, &self.handle.maker, method, options)
+        RawUnary::new(&self.handle.hold, &self.handle.maker, method, options)
     }
 
     /// From now on an event loop drives the channel's new connections, in place of the threads that
     /// wait: `waker` tells it of a connection to [`adopt`](Self::adopt), and that an adopted one has
     /// something to send. To be called in the loop's thread.
     pub fn drive(&self, waker: Waker) {
-        self.handle.shared.drive(Some(Driver::new(waker)));
+        self.handle.hold.drive(Some(Driver::new(waker)));
     }
 
     /// The loop is at its end: the channel's own thread does the work. Those connections that were
     /// adopted are to be dropped.
     pub fn stop_driving(&self) {
-        self.handle.shared.drive(None);
+        self.handle.hold.drive(None);
     }
 
     /// A connection for the loop that [drives](Self::drive) the channel; until it is adopted it does
     /// nothing.
     pub fn adopt(&self) -> Option<Driven> {
-        self.handle.shared.adopt().map(Driven::new)
+        self.handle.hold.adopt().map(Driven::new)
     }
 
     /// Ends the connection and all calls: they, and later ones, fail with CANCELLED. For all
     /// clones of this channel.
     pub fn close(&self) {
-        self.handle.shared.shut_down(Some(&ConnectError::closed().status()));
+        self.handle.hold.shut_down(Some(&ConnectError::closed().status()));
     }
 
     /// What the channel connects to.
     pub fn target(&self) -> &Target {
-        &self.handle.shared.target
+        &self.handle.hold.target
     }
 
     #[cfg(test)]
-    pub(super) fn shared(&self) -> Arc<Shared> {
-        Arc::clone(&self.handle.shared)
+    pub(super) fn shared(&self) -> &Shared {
+        &self.handle.hold
     }
 
     fn prepare_one<Q, S>(
         &self,
         method: &Method<Q, S>,
         request: Request<Q>,
+        unattended: bool,
     ) -> Result<(Arc<Call>, EndHooks), Status> {
         let NewCall { head, config, mut hooks, message } =
             self.handle.maker.make_blocking(method, request)?;
         match encode(&head, &method.request(), &message) {
             Ok(message) => {
-                let shared = Arc::clone(&self.handle.shared);
-                Ok((Call::new(shared, head, config, Some(message), false), hooks))
+                let hold = self.handle.hold.clone();
+                Ok((Call::new(hold, head, config, Some(message), unattended), hooks))
             }
             Err(status) => {
                 hooks.end(&status);
@@ -243,14 +239,38 @@ fn end<T>(hooks: &mut EndHooks, result: &Result<T, Status>) {
     }
 }
 
+/// The response of a call that had a stream of requests.
+fn last_response<S>(call: &Call, codec: Codec<S>) -> Result<Response<S>, Status> {
+    let mut message = None;
+    let outcome = loop {
+        match call.message(None) {
+            Found::Done(received) => message = Some(received),
+            Found::Over(outcome) => break outcome,
+            Found::Late => unreachable!("there was no limit"),
+        }
+    };
+    let initial = call.known_headers().cloned();
+    response(call, codec, outcome.status().clone(), initial, message)
+}
+
 fn single_response<S>(call: &Call, codec: Codec<S>) -> Result<Response<S>, Status> {
-    let (mut status, initial, message) = match call.finish(None) {
+    let (status, initial, message) = match call.finish(None) {
         Found::Done(Finished { outcome, initial, message }) => {
             (outcome.into_status(), initial, message)
         }
         Found::Over(outcome) => (outcome.status().clone(), None, None),
         Found::Late => unreachable!("there was no limit"),
     };
+    response(call, codec, status, initial, message)
+}
+
+fn response<S>(
+    call: &Call,
+    codec: Codec<S>,
+    mut status: Status,
+    initial: Option<(Metadata, Encoding)>,
+    message: Option<Message>,
+) -> Result<Response<S>, Status> {
     if !status.is_ok() {
         return Err(status);
     }
@@ -265,12 +285,6 @@ fn single_response<S>(call: &Call, codec: Codec<S>) -> Result<Response<S>, Statu
     let payload: Bytes = compression::decompress_now(encoding, message, limit)?;
     let message = (codec.decode)(payload)?;
     Ok(Response::received(message, metadata, std::mem::take(status.metadata_mut())))
-}
-
-impl Drop for Handle {
-    fn drop(&mut self) {
-        self.shared.shut_down(None);
-    }
 }
 
 impl fmt::Debug for Channel {

@@ -1,107 +1,224 @@
 //! How a blocking channel's thread makes a connection.
+//!
+//! It tries a single address itself. Where there are several, each has a thread of its own, as the
+//! plan of the engine's core says, and the first whose SETTINGS come wins; the others see that
+//! within [`SLICE`].
 
 use std::fmt;
-use std::net::ToSocketAddrs;
-use std::sync::{Arc, Weak};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
+use std::thread;
 use std::time::Duration;
 
 use ferrpc_core::Time;
+use ferrpc_core::channel::Dialing;
+use ferrpc_core::transport::Config as Transport;
 
 use super::connection::Connection;
 use super::shared::Shared;
 use super::socket::{Kick, Socket};
-use crate::client::{Config, ConnectError, explain, seed};
-use crate::resolver::{Address, ResolveError, Scheme, Target, alternate};
+use crate::client::{Config, ConnectError, Failure, explain, seed};
+use crate::resolver::{Address, Scheme, Target, resolve_blocking};
 use crate::trace;
 use crate::transport::clock;
 use crate::transport::refusal::{Fault, Refusal};
 
 /// Looks the target up, connects, and waits for the server's SETTINGS; gives up at a time.
 pub(super) fn dial(
-    target: &Target,
-    config: &Config,
-    transport: ferrpc_core::transport::Config,
+    shared: &Arc<Shared>,
+    transport: Transport,
     began: Time,
     give_up: Time,
-    owner: &Weak<Shared>,
 ) -> Result<Arc<Connection>, ConnectError> {
-    let mut errors = Vec::new();
-    let addresses = destinations(target, config)?;
-    let count = addresses.len();
-    tracing::debug!(target: trace::NAMES, channel = %target, ?addresses);
-    for (at, address) in addresses.into_iter().enumerate() {
-        // One address after the other, each with its share of the time.
-        let left = give_up.since(clock::now()) / u32::try_from(count - at).unwrap_or(u32::MAX);
-        if left < Duration::from_millis(1) {
-            break;
-        }
-        let until = clock::now() + left;
-        tracing::debug!(target: trace::CONNECTIVITY, channel = %target, %address, "connecting");
-        let (socket, kick, fault) = match connect(&address, config, until) {
-            Ok(Some(connected)) => connected,
-            Ok(None) => continue,
-            Err(refusal) => {
-                errors.push((address.to_string(), refusal));
-                continue;
+    let target = &shared.target;
+    let mut places = destinations(target, &shared.config)?;
+    let mut failures = Vec::new();
+    let connection = match (places.pop(), places.is_empty()) {
+        (None, _) => None,
+        (Some(place), true) => {
+            let patience = Patience { until: give_up, abandoned: None };
+            match reach(shared, &place, transport, &patience, || ()) {
+                Ok(connection) => connection,
+                Err(failure) => {
+                    failures.push((place.to_string(), failure));
+                    None
+                }
             }
-        };
-        let mut transport = transport.clone();
-        transport.seed = seed();
-        let connection = Connection::new(socket, kick, transport, config.spin, owner.clone());
-        let connection = Arc::new(connection);
-        if connection.shake_hands(give_up) {
-            return Ok(connection);
         }
-        if let Some(cause) = &connection.look().closed {
-            let address = address.to_string();
-            return Err(match fault.map(|fault| fault.take()) {
-                Some(Some(refusal)) => ConnectError::refused(target, &[(address, refusal)]),
-                Some(None) => ConnectError::after_tls(target, &address, cause),
-                None => ConnectError::handshake(target, &address, cause),
+        (Some(place), false) => {
+            places.push(place);
+            race(shared, &places, &transport, give_up, &mut failures)
+        }
+    };
+    connection.ok_or_else(|| {
+        if failures.is_empty() || clock::now() >= give_up {
+            ConnectError::timeout(target, give_up.since(began).as_secs_f64())
+        } else {
+            ConnectError::failed(target, &failures)
+        }
+    })
+}
+
+/// What a thread that tries an address tells.
+enum Event {
+    /// The address was accepted; handshakes follow.
+    Connected,
+    /// It is done with this one.
+    Ended(usize, Result<Option<Arc<Connection>>, Failure>),
+}
+
+/// Tries several places, the first to answer wins.
+fn race(
+    shared: &Arc<Shared>,
+    places: &[Destination],
+    transport: &Transport,
+    give_up: Time,
+    failures: &mut Vec<(String, Failure)>,
+) -> Option<Arc<Connection>> {
+    let mut plan = Dialing::new(places.len());
+    let (tells, told) = mpsc::channel();
+    let abandoned = Arc::new(AtomicBool::new(false));
+    let winner = loop {
+        while let Some(at) = plan.poll_start(clock::now()) {
+            let (shared, place) = (Arc::clone(shared), places[at].clone());
+            let (transport, tells) = (transport.clone(), tells.clone());
+            let abandoned = Arc::clone(&abandoned);
+            let started = thread::Builder::new().name("ferrpc-dial".to_owned()).spawn(move || {
+                let patience = Patience { until: give_up, abandoned: Some(&abandoned) };
+                let connected = || drop(tells.send(Event::Connected));
+                let result = reach(&shared, &place, transport, &patience, connected);
+                if let Err(mpsc::SendError(late)) = tells.send(Event::Ended(at, result)) {
+                    late.give_up();
+                }
             });
+            if let Err(error) = started {
+                failures.push((places[at].to_string(), Failure::Refused(explain(&error))));
+                plan.handle_failed(clock::now());
+            }
         }
-        break;
+        if plan.has_failed() {
+            break None;
+        }
+        let until = plan.poll_timeout().map_or(give_up, |at| at.min(give_up));
+        match told.recv_timeout(until.since(clock::now())) {
+            Ok(Event::Connected) => plan.handle_connected(clock::now()),
+            Ok(Event::Ended(_, Ok(Some(connection)))) => break Some(connection),
+            Ok(Event::Ended(at, result)) => {
+                failures.extend(result.err().map(|failure| (places[at].to_string(), failure)));
+                plan.handle_failed(clock::now());
+            }
+            Err(_) if clock::now() >= give_up => break None,
+            // It is time for the next one.
+            Err(_) => {}
+        }
+    };
+    abandoned.store(true, Ordering::Relaxed);
+    told.try_iter().for_each(Event::give_up);
+    winner
+}
+
+impl Event {
+    /// Another one was first.
+    fn give_up(self) {
+        if let Self::Ended(_, Ok(Some(connection))) = self {
+            connection.socket.shut_down();
+        }
     }
-    if errors.is_empty() || clock::now() >= give_up {
-        return Err(ConnectError::timeout(target, give_up.since(began).as_secs_f64()));
+}
+
+/// How long to wait for an address.
+pub(super) struct Patience<'a> {
+    until: Time,
+    /// Set when another one was first.
+    abandoned: Option<&'a AtomicBool>,
+}
+
+impl Patience<'_> {
+    /// For how long to wait now; another wait may follow. None: no longer.
+    pub(super) fn left(&self) -> Option<Duration> {
+        let left = self.until.since(clock::now());
+        match self.abandoned {
+            _ if left.is_zero() => None,
+            None => Some(left),
+            Some(abandoned) if abandoned.load(Ordering::Relaxed) => None,
+            Some(_) => Some(left.min(SLICE)),
+        }
     }
-    Err(ConnectError::refused(target, &errors))
+
+    /// When it ends in any case.
+    #[cfg(feature = "_rustls")]
+    pub(super) const fn until(&self) -> Time {
+        self.until
+    }
+}
+
+/// A connection to one place, which has its SETTINGS. None: there was no more patience.
+fn reach(
+    shared: &Arc<Shared>,
+    place: &Destination,
+    mut transport: Transport,
+    patience: &Patience<'_>,
+    connected: impl FnOnce(),
+) -> Result<Option<Arc<Connection>>, Failure> {
+    let (target, config) = (&shared.target, &shared.config);
+    tracing::debug!(target: trace::CONNECTIVITY, channel = %target, address = %place, "connecting");
+    let Some((socket, kick, fault)) =
+        connect(place, config, patience, connected).map_err(Failure::Refused)?
+    else {
+        return Ok(None);
+    };
+    transport.seed = seed();
+    let connection = Connection::new(socket, kick, transport, config.spin, Arc::downgrade(shared));
+    while let Some(left) = patience.left() {
+        if connection.shake_hands(clock::now() + left) {
+            return Ok(Some(Arc::new(connection)));
+        }
+        if let Some(cause) = connection.look().closed.clone() {
+            return Err(Failure::handshake(cause, fault.as_deref()));
+        }
+    }
+    connection.socket.shut_down();
+    Ok(None)
 }
 
 /// A socket that is ready for HTTP/2, and where TLS says why it ended the connection.
 type Connected = (Socket, Kick, Option<Arc<Fault>>);
 
-/// Connects and secures the connection, at most until a time; `None`: there was not enough.
+/// Connects and secures the connection; `None`: there was no more patience.
 fn connect(
-    address: &Destination,
+    place: &Destination,
     config: &Config,
-    until: Time,
+    patience: &Patience<'_>,
+    connected: impl FnOnce(),
 ) -> Result<Option<Connected>, Refusal> {
-    let left = until.since(clock::now());
-    let socket = match (address, &config.route) {
+    let socket = match (place, &config.route) {
         (Destination::ByProxy(destination), Some(route)) => {
+            let left = patience.until.since(clock::now());
             let stream = route.connect_blocking(destination, left)?;
             Socket::tcp(stream).map_err(|error| explain(&error))?
         }
         (Destination::ByProxy(_), None) => return Ok(None),
         (Destination::Direct(address), _) => {
-            Socket::connect(address, left).map_err(|error| explain(&error))?
+            match Socket::connect(address, patience).map_err(|error| explain(&error))? {
+                Some(socket) => socket,
+                None => return Ok(None),
+            }
         }
     };
+    connected();
     let kick = Kick::new().map_err(|error| explain(&error))?;
     let security = &config.security;
     #[cfg(feature = "_rustls")]
     if let Some(session) = security.credentials.session(&socket.peer(), &security.server_name)? {
         let fault = session.fault();
-        let socket = socket.secure(session, until, &security.giving_up);
+        let socket = socket.secure(session, patience, &security.giving_up);
         match &socket {
-            Ok(_) => tracing::debug!(target: trace::TLS, %address, "handshake done"),
+            Ok(_) => tracing::debug!(target: trace::TLS, address = %place, "handshake done"),
             Err(refusal) => {
-                tracing::debug!(target: trace::TLS, %address, %refusal, "handshake failed")
+                tracing::debug!(target: trace::TLS, address = %place, %refusal, "handshake failed")
             }
         }
-        let socket = socket?;
-        return Ok(socket.map(|socket| (socket, kick, Some(fault))));
+        return Ok(socket?.map(|socket| (socket, kick, Some(fault))));
     }
     #[cfg(not(feature = "_rustls"))]
     security.credentials.check_peer(&socket.peer())?;
@@ -109,7 +226,7 @@ fn connect(
 }
 
 /// Where an attempt leads.
-#[derive(Debug)]
+#[derive(Clone)]
 enum Destination {
     Direct(Address),
     /// What a proxy is asked for.
@@ -125,28 +242,23 @@ impl fmt::Display for Destination {
     }
 }
 
+/// As lists of them are shown.
+impl fmt::Debug for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
 /// Where the attempts of a channel lead, in order.
 fn destinations(target: &Target, config: &Config) -> Result<Vec<Destination>, ConnectError> {
     if let Some(route) = &config.route {
         return Ok(route.destinations().iter().cloned().map(Destination::ByProxy).collect());
     }
-    Ok(addresses(target)?.into_iter().map(Destination::Direct).collect())
+    if matches!(target.scheme(), Scheme::InProcess(_)) {
+        return Err(ConnectError::needs_runtime(target));
+    }
+    Ok(resolve_blocking(target)?.into_iter().map(Destination::Direct).collect())
 }
 
-fn addresses(target: &Target) -> Result<Vec<Address>, ConnectError> {
-    Ok(match target.scheme() {
-        Scheme::Dns { host, port } => {
-            let found = (&**host, *port).to_socket_addrs();
-            let found: Vec<_> =
-                found.map_err(|error| ResolveError::lookup(target, error))?.collect();
-            if found.is_empty() {
-                return Err(ResolveError::no_address(target).into());
-            }
-            alternate(found).into_iter().map(Address::Socket).collect()
-        }
-        Scheme::Addresses(addresses) => addresses.iter().copied().map(Address::Socket).collect(),
-        Scheme::Unix(path) => vec![Address::Unix(path.clone())],
-        Scheme::UnixAbstract(name) => vec![Address::UnixAbstract(name.clone())],
-        Scheme::InProcess(_) => return Err(ConnectError::needs_runtime(target)),
-    })
-}
+/// How soon a thread sees that another address was first.
+const SLICE: Duration = Duration::from_millis(100);

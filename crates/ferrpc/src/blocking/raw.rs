@@ -17,7 +17,7 @@ use ferrpc_core::transport::{Cardinality, Message};
 use ferrpc_core::{Encoding, Metadata, Status, Time};
 
 use super::call::{Call, Finished, Found, Unsent};
-use super::shared::Shared;
+use super::shared::Hold;
 use crate::client::{CallMaker, ConnectError, NewCall};
 use crate::credentials::{CallCredentials, OfRequest};
 use crate::interceptor::EndHooks;
@@ -163,7 +163,7 @@ impl Outcome {
 
 impl RawUnary {
     pub(super) fn new(
-        channel: &Arc<Shared>,
+        channel: &Hold,
         maker: &CallMaker,
         method: &RawMethod,
         options: RawOptions,
@@ -211,7 +211,7 @@ impl Unary {
 
 impl RawCall {
     pub(super) fn start(
-        channel: &Arc<Shared>,
+        channel: &Hold,
         maker: &CallMaker,
         method: &RawMethod,
         options: RawOptions,
@@ -436,7 +436,7 @@ impl RawCall {
 }
 
 fn begin(
-    channel: &Arc<Shared>,
+    channel: &Hold,
     maker: &CallMaker,
     method: &RawMethod,
     options: RawOptions,
@@ -469,7 +469,7 @@ fn begin(
     let message = message.map(|message| compression::compress_now(head.encoding, message));
     let checked =
         message.as_ref().map_or(Ok(()), |message| check_size(message, head.limits.max_send));
-    let call = Call::new(Arc::clone(channel), head, config, message, unattended);
+    let call = Call::new(channel.clone(), head, config, message, unattended);
     if watched {
         call.watch();
     }

@@ -14,6 +14,7 @@
 //! listed, and resumed when something changes. A second thread keeps time for those of them that
 //! have no thread of their own, and for watchers; it lives as long as there is a time to wait for.
 
+use std::ops::Deref;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::Duration;
@@ -71,6 +72,13 @@ struct State {
     handed_out: Vec<Arc<Connection>>,
 }
 
+/// Keeps a channel in being: its clones have one, and so has each call until it is over. With the
+/// last of them the connection is closed, in good order.
+#[derive(Clone)]
+pub(super) struct Hold(Arc<Release>);
+
+struct Release(Arc<Shared>);
+
 /// Told of each state. Runs under the channel's lock: it must neither block nor call the channel.
 pub(super) type Watcher = Arc<dyn Fn(ConnectivityState) + Send + Sync>;
 
@@ -100,6 +108,26 @@ pub(super) enum Acquired {
     Failed(Status, Origin),
     /// It will be resumed; at this time at the latest it is to ask again.
     Wait(Option<Time>),
+}
+
+impl Hold {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self(Arc::new(Release(shared)))
+    }
+}
+
+impl Deref for Hold {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0.0
+    }
+}
+
+impl Drop for Release {
+    fn drop(&mut self) {
+        self.0.shut_down(None);
+    }
 }
 
 impl Shared {
@@ -216,13 +244,16 @@ impl Shared {
         let thread = thread::Builder::new().name("ferrpc-channel".to_owned());
         let started = thread.spawn(move || {
             let owner = Weak::clone(&shared.me);
-            let (target, config) = (&shared.target, &shared.config);
-            let result = dial::dial(target, config, transport, began, give_up, &owner);
+            let result = dial::dial(&shared, transport, began, give_up);
             if let Some(connection) = shared.connected(result) {
                 let (observers, target) = (shared.config.observers.clone(), shared.target.clone());
                 drop(shared);
                 connection.keep_guard();
-                observers.tell(|observer| observer.disconnected(&target, &connection.end()));
+                let cause = connection.end();
+                tracing::debug!(
+                    target: trace::CONNECTIVITY, channel = %target, %cause, "connection over"
+                );
+                observers.tell(|observer| observer.disconnected(&target, &cause));
                 if let Some(shared) = owner.upgrade() {
                     shared.lost();
                 }

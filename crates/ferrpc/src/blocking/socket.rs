@@ -1,20 +1,18 @@
 //! Sockets that never block, and waiting for them.
 
 use std::io::{self, IoSlice, Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 #[cfg(feature = "_rustls")]
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-#[cfg(feature = "_rustls")]
-use ferrpc_core::Time;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 
+use super::dial::Patience;
 use crate::resolver::Address;
-#[cfg(feature = "_rustls")]
-use crate::transport::clock;
 #[cfg(feature = "_rustls")]
 use crate::transport::refusal::Refusal;
 use crate::transport::tcp::address_text;
@@ -55,17 +53,18 @@ pub(super) struct Kick {
 }
 
 impl Socket {
-    /// Connects; waits for that no longer than `timeout` (TCP).
-    pub(super) fn connect(address: &Address, timeout: Duration) -> io::Result<Self> {
+    /// Connects. None: there was no more patience.
+    pub(super) fn connect(address: &Address, patience: &Patience<'_>) -> io::Result<Option<Self>> {
         match address {
             Address::Socket(address) => {
-                let stream = TcpStream::connect_timeout(address, timeout)?;
+                let Some(stream) = connect_tcp(*address, patience)? else { return Ok(None) };
                 stream.set_nodelay(true)?;
                 Self::tcp(stream)
             }
             Address::Unix(path) => Self::unix(UnixStream::connect(&**path)?),
             Address::UnixAbstract(name) => Self::unix(connect_abstract(name)?),
         }
+        .map(Some)
     }
 
     fn unix(stream: UnixStream) -> io::Result<Self> {
@@ -95,16 +94,16 @@ impl Socket {
         }
     }
 
-    /// Performs a TLS handshake, at most until a time (`None`: there was not enough), or until the
-    /// channel is given up where it waits for a signer.
+    /// Performs a TLS handshake (`None`: there was no more patience), or fails when the channel is
+    /// given up where it waits for a signer.
     #[cfg(feature = "_rustls")]
     pub(super) fn secure(
         mut self,
         mut session: Session,
-        until: Time,
+        patience: &Patience<'_>,
         giving_up: &Limit,
     ) -> Result<Option<Self>, Refusal> {
-        let limit = giving_up.until(until);
+        let limit = giving_up.until(patience.until());
         loop {
             let mut flags = PollFlags::empty();
             match within(&limit, || session.shake_hands(&mut &self.stream))? {
@@ -115,10 +114,7 @@ impl Socket {
                 Want::Read => flags |= PollFlags::IN,
                 Want::Write => flags |= PollFlags::OUT,
             }
-            let left = until.since(clock::now());
-            if left.is_zero() {
-                return Ok(None);
-            }
+            let Some(left) = patience.left() else { return Ok(None) };
             // A signal ends the wait early, and another follows.
             let _ = poll(&mut [PollFd::new(&self, flags)], Some(&timespec(left)));
         }
@@ -214,6 +210,38 @@ impl Write for &Stream {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// Connects a socket without blocking in a way that nobody can end.
+fn connect_tcp(address: SocketAddr, patience: &Patience<'_>) -> io::Result<Option<TcpStream>> {
+    use socket2::{Domain, Protocol, Type};
+    let socket =
+        socket2::Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_nonblocking(true)?;
+    match socket.connect(&address.into()) {
+        Err(error) if error.raw_os_error() != Some(Errno::INPROGRESS.raw_os_error()) => {
+            return Err(error);
+        }
+        connected => {
+            if connected.is_err() && !wait_until_connected(&socket, patience)? {
+                return Ok(None);
+            }
+        }
+    }
+    Ok(Some(socket.into()))
+}
+
+/// Whether it connected; not if there was no more patience.
+fn wait_until_connected(socket: &socket2::Socket, patience: &Patience<'_>) -> io::Result<bool> {
+    while let Some(left) = patience.left() {
+        let mut fds = [PollFd::new(socket, PollFlags::OUT)];
+        // A signal ends the wait early, and another follows.
+        let ready = poll(&mut fds, Some(&timespec(left))).is_ok_and(|ready| ready > 0);
+        if ready {
+            return socket.take_error()?.map_or(Ok(true), Err);
+        }
+    }
+    Ok(false)
 }
 
 #[cfg(target_os = "linux")]

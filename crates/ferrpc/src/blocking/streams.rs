@@ -11,10 +11,14 @@ use crate::client::{Head, check_size};
 use crate::interceptor::EndHooks;
 use crate::{Code, Codec, compression};
 
-/// Sends the requests of a call. Dropped, it ends them.
+/// Sends the requests of a call. They end with [`finish`](Self::finish). Dropped without that, by a
+/// thread that gave up or panicked, it cancels the call: requests that broke off must not look whole
+/// to the server.
+#[must_use = "the call is cancelled when it is dropped"]
 pub struct Requests<Q> {
     call: Arc<Call>,
     codec: Codec<Q>,
+    finished: bool,
 }
 
 /// The responses of a call: an iterator of messages, whose last item is the call's error if it
@@ -30,27 +34,40 @@ pub struct Responses<S> {
 
 impl<Q> Requests<Q> {
     pub(super) const fn new(call: Arc<Call>, codec: Codec<Q>) -> Self {
-        Self { call, codec }
+        Self { call, codec, finished: false }
     }
 
-    /// Sends a message; waits while too many are on their way. An error is the call's status (or
-    /// that of a message that cannot be sent, which leaves the call as it is).
+    /// Sends a message; waits while too many are on their way.
+    ///
+    /// # Errors
+    /// The call's status, if it is over: FAILED_PRECONDITION where the server ended it with OK and
+    /// takes no more. Or the status of a message that cannot be sent, which leaves the call as it is.
     pub fn send(&mut self, request: &Q) -> Result<(), Status> {
         let message = encode(&self.call.head, &self.codec, request)?;
         match self.call.push(message, None) {
             Ok(()) => Ok(()),
+            Err(Unsent::Over(outcome)) if outcome.status().is_ok() => Err(Status::new(
+                Code::FailedPrecondition,
+                "the call is over: the server ended it with OK and takes no more requests",
+            )),
             Err(Unsent::Over(outcome)) => Err(outcome.status().clone()),
             Err(Unsent::Late(_)) => unreachable!("there was no limit"),
         }
     }
 
-    /// Ends the requests; the responses go on. The same as dropping it.
-    pub fn finish(self) {}
+    /// Ends the requests; the responses go on.
+    pub fn finish(mut self) {
+        self.finished = true;
+        self.call.half_close();
+    }
 }
 
 impl<Q> Drop for Requests<Q> {
     fn drop(&mut self) {
-        self.call.half_close();
+        if !self.finished {
+            let text = "the requests were dropped before they were finished (Requests::finish)";
+            self.call.cancel(Status::new(Code::Cancelled, text));
+        }
     }
 }
 

@@ -70,6 +70,7 @@ impl ChannelBuilder {
                 max_idle: None,
                 max_held_messages: MAX_HELD_MESSAGES,
                 message_runs: true,
+                any_path: false,
                 seed: 0,
             },
             limits: CallLimits { max_receive: DEFAULT_MAX_RECEIVE, max_send: usize::MAX },
@@ -209,6 +210,19 @@ impl ChannelBuilder {
     /// [`soft_metadata_size`](Self::soft_metadata_size).
     pub const fn limits(mut self, limits: Limits) -> Self {
         self.config.transport.http2.limits = limits;
+        self
+    }
+
+    /// The same, to change some of them.
+    pub const fn limits_mut(&mut self) -> &mut Limits {
+        &mut self.config.transport.http2.limits
+    }
+
+    /// Bytes of responses that wait for their readers, on one connection. Beyond it messages larger
+    /// than a call's window arrive one at a time, those that somebody waits for first. By default
+    /// 64 MiB.
+    pub const fn max_held_messages(mut self, bytes: usize) -> Self {
+        self.config.transport.max_held_messages = bytes;
         self
     }
 

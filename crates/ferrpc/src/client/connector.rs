@@ -6,14 +6,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use tokio::net::TcpStream;
-use tokio::task::JoinSet;
 
 use super::builder::Config;
 use super::error::{ConnectError, explain};
-use super::proxy::Route;
 use crate::credentials::ChannelCredentials;
 use crate::resolver::{self, Address, Target};
 use crate::trace;
@@ -58,15 +55,6 @@ where
     }
 }
 
-/// A byte stream that is ready for HTTP/2.
-pub(super) struct Connected {
-    pub(super) io: Box<dyn Io>,
-    /// The name of what it leads to, for messages.
-    pub(super) address: String,
-    /// Where TLS says why it ended the connection.
-    pub(super) fault: Option<Arc<Fault>>,
-}
-
 /// How a channel's byte streams are secured, for tasks that outlive a borrow of its configuration.
 #[derive(Clone, Debug)]
 pub(crate) struct Security {
@@ -88,7 +76,8 @@ impl Security {
         }
     }
 
-    async fn secure(&self, io: Box<dyn Io>, address: &str) -> Result<Connected, Refusal> {
+    /// Secures a byte stream to this address; also where TLS says why it ended the connection.
+    async fn secure(&self, io: Box<dyn Io>, address: &str) -> Result<Secured, Refusal> {
         let secured = self.credentials.secure(io, &self.server_name).await;
         match &secured {
             // Without TLS.
@@ -98,48 +87,69 @@ impl Security {
                 tracing::debug!(target: trace::TLS, address, %refusal, "handshake failed")
             }
         }
-        let (io, fault) = secured?;
-        Ok(Connected { io, address: address.to_owned(), fault })
+        secured
     }
 }
 
-/// A byte stream to the target, made by the channel's connector or by sockets of our own.
-pub(super) async fn connect(target: &Target, config: &Config) -> Result<Connected, ConnectError> {
-    if let Some(route) = &config.route {
-        return by_proxy(target, route, &config.security).await;
-    }
-    let Some(connector) = config.connector.as_deref() else {
-        let addresses = resolver::resolve(target).await?;
-        return connect_first(target, addresses, &config.security).await;
-    };
-    let connecting = async { connector.connect(target).await };
-    let address = target.to_string();
-    let connected = match Caught(Box::pin(connecting)).await {
-        Ok(io) => config.security.secure(io, &address).await,
-        Err(error) => Err(explain(&error)),
-    };
-    connected.map_err(|refusal| ConnectError::refused(target, &[(address, refusal)]))
+/// A byte stream that is ready for HTTP/2, and where TLS says why it ended the connection.
+pub(super) type Secured = (Box<dyn Io>, Option<Arc<Fault>>);
+
+/// Where one try of a channel to connect leads.
+#[derive(Clone, Debug)]
+pub(super) enum Place {
+    Address(Address),
+    /// What a proxy is asked for.
+    ByProxy(String),
+    /// Wherever the channel's own connector leads.
+    Connector,
 }
 
-/// A byte stream to the target by way of a proxy; the destinations are tried in order.
-async fn by_proxy(
-    target: &Target,
-    route: &Route,
-    security: &Security,
-) -> Result<Connected, ConnectError> {
-    let mut refusals = Vec::new();
-    for destination in route.destinations() {
-        let place = format!("{destination} by way of {}", route.address());
-        let connected = match route.connect(destination).await {
-            Ok(stream) => security.secure(Box::new(TcpIo::new(stream)), &place).await,
-            Err(refusal) => Err(refusal),
-        };
-        match connected {
-            Ok(connected) => return Ok(connected),
-            Err(refusal) => refusals.push((place, refusal)),
+/// The places that a channel tries, in order.
+pub(super) async fn places(target: &Target, config: &Config) -> Result<Vec<Place>, ConnectError> {
+    Ok(match &config.route {
+        Some(route) => route.destinations().iter().cloned().map(Place::ByProxy).collect(),
+        None if config.connector.is_some() => vec![Place::Connector],
+        None => resolver::resolve(target).await?.into_iter().map(Place::Address).collect(),
+    })
+}
+
+impl Place {
+    /// Its name, for messages.
+    pub(super) fn name(&self, target: &Target, config: &Config) -> String {
+        match (self, &config.route) {
+            (Self::Address(address), _) => address.to_string(),
+            (Self::ByProxy(destination), Some(route)) => {
+                format!("{destination} by way of {}", route.address())
+            }
+            (Self::ByProxy(_), None) | (Self::Connector, _) => target.to_string(),
         }
     }
-    Err(ConnectError::refused(target, &refusals))
+
+    /// A byte stream to it; `connected` is called before what secures that.
+    pub(super) async fn connect(
+        &self,
+        target: &Target,
+        config: &Config,
+        connected: impl FnOnce() + Send,
+    ) -> Result<Secured, Refusal> {
+        let io: Box<dyn Io> = match (self, &config.route, &config.connector) {
+            (Self::Address(address), _, _) => {
+                connect_address(address).await.map_err(|error| explain(&error))?
+            }
+            (Self::ByProxy(destination), Some(route), _) => {
+                Box::new(TcpIo::new(route.connect(destination).await?))
+            }
+            (Self::Connector, _, Some(connector)) => {
+                let connecting = async { connector.connect(target).await };
+                Caught(Box::pin(connecting)).await.map_err(|error| explain(&error))?
+            }
+            (Self::ByProxy(_), None, _) | (Self::Connector, _, None) => {
+                unreachable!("places are made of the same configuration")
+            }
+        };
+        connected();
+        config.security.secure(io, &self.name(target, config)).await
+    }
 }
 
 /// The work of a connector: a panic there is a failed attempt like others. (It would end the task
@@ -152,46 +162,6 @@ impl<F: Future<Output = io::Result<Box<dyn Io>>>> Future for Caught<F> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let polled = catch_unwind(AssertUnwindSafe(|| self.0.as_mut().poll(cx)));
         polled.unwrap_or_else(|_| Poll::Ready(Err(io::Error::other("the connector panicked"))))
-    }
-}
-
-/// Tries the addresses in order, the next one as soon as one failed or took [`NEXT_AFTER`]; the
-/// first to answer wins (RFC 8305, gRFC A61).
-async fn connect_first(
-    target: &Target,
-    addresses: Vec<Address>,
-    security: &Security,
-) -> Result<Connected, ConnectError> {
-    let mut attempts = JoinSet::new();
-    let mut errors = Vec::new();
-    let mut addresses = addresses.into_iter().peekable();
-    loop {
-        if let Some(address) = addresses.next() {
-            let security = security.clone();
-            attempts.spawn(async move {
-                let address_text = address.to_string();
-                let result = match connect_address(&address).await {
-                    Ok(io) => security.secure(io, &address_text).await,
-                    Err(error) => Err(explain(&error)),
-                };
-                result.map_err(|refusal| (address_text, refusal))
-            });
-        }
-        let joined = if addresses.peek().is_some() {
-            match tokio::time::timeout(NEXT_AFTER, attempts.join_next()).await {
-                Ok(joined) => joined,
-                Err(_) => continue,
-            }
-        } else {
-            attempts.join_next().await
-        };
-        match joined {
-            Some(Ok(Ok(connected))) => return Ok(connected),
-            Some(Ok(Err(refused))) => errors.push(refused),
-            // A task ends without a result only when the runtime shuts down.
-            Some(Err(_)) => {}
-            None => return Err(ConnectError::refused(target, &errors)),
-        }
     }
 }
 
@@ -221,9 +191,6 @@ async fn connect_address(address: &Address) -> io::Result<Box<dyn Io>> {
         )),
     }
 }
-
-/// Time for an address to answer before the next one is tried beside it.
-const NEXT_AFTER: Duration = Duration::from_millis(250);
 
 impl fmt::Debug for dyn Connector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

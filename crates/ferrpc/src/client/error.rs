@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use crate::resolver::{ResolveError, Target, TargetError};
-use crate::transport::refusal::Refusal;
+use crate::transport::refusal::{Fault, Refusal};
 use crate::{Code, Status};
 
 /// A channel without a connection: what was wrong, where, and what to do about it.
@@ -19,16 +19,65 @@ pub struct ConnectError {
     last: Option<(Arc<str>, Arc<str>)>,
 }
 
+/// Why an address did not lead to a server.
+#[derive(Clone, Debug)]
+pub(crate) enum Failure {
+    /// By the network, or by TLS.
+    Refused(Refusal),
+    /// The connection ended before the server's SETTINGS came.
+    NoHttp2 { cause: String },
+    /// The same after a TLS handshake that was in order, as far as a client can see.
+    NoHttp2AfterTls { cause: String },
+}
+
+impl Failure {
+    /// The connection ended before the server's SETTINGS came, perhaps by TLS, which then says why.
+    pub(crate) fn handshake(cause: String, fault: Option<&Fault>) -> Self {
+        match fault.map(Fault::take) {
+            Some(Some(refusal)) => Self::Refused(refusal),
+            Some(None) => Self::NoHttp2AfterTls { cause },
+            None => Self::NoHttp2 { cause },
+        }
+    }
+
+    fn what(&self) -> String {
+        match self {
+            Self::Refused(refusal) => refusal.what.clone(),
+            Self::NoHttp2 { cause } => {
+                format!("accepted the connection but did not speak HTTP/2: {cause}")
+            }
+            Self::NoHttp2AfterTls { cause } => {
+                format!("accepted the TLS connection but did not speak HTTP/2: {cause}")
+            }
+        }
+    }
+
+    const fn hint(&self) -> &'static str {
+        match self {
+            Self::Refused(refusal) => refusal.hint,
+            Self::NoHttp2 { .. } => "is it a gRPC server, and does it expect TLS?",
+            Self::NoHttp2AfterTls { .. } => {
+                "does it want a client certificate, or another? its log may say why"
+            }
+        }
+    }
+}
+
 impl ConnectError {
     fn new(text: impl Into<Arc<str>>) -> Self {
         Self { text: text.into(), code: Code::Unavailable, last: None }
     }
 
-    /// No address could be connected to, for the reasons that each gave.
-    pub(crate) fn refused(target: &Target, refusals: &[(String, Refusal)]) -> Self {
-        let error = Self::refused_text(target, refusals);
-        let last = refusals.last().map(|(address, refusal)| {
-            let text = refusal.system.as_deref().unwrap_or(&refusal.what);
+    /// No address led to a server, for the reasons that each gave.
+    pub(crate) fn failed(target: &Target, failures: &[(String, Failure)]) -> Self {
+        let error = Self::failed_text(target, failures);
+        let last = failures.last().map(|(address, failure)| {
+            let text = match failure {
+                Failure::Refused(refusal) => {
+                    refusal.system.clone().unwrap_or_else(|| refusal.what.clone())
+                }
+                failure => failure.what(),
+            };
             (address.as_str().into(), text.into())
         });
         Self { last, ..error }
@@ -39,23 +88,24 @@ impl ConnectError {
         self.last.as_ref().map(|(address, text)| (&**address, &**text))
     }
 
-    fn refused_text(target: &Target, refusals: &[(String, Refusal)]) -> Self {
-        match refusals {
-            [] => Self::new(format!("failed to connect to {target}: the runtime is shutting down")),
-            [(address, refusal)] => {
-                let place = place(target, address);
-                Self::new(format!("failed to connect to {place}: {refusal}"))
+    fn failed_text(target: &Target, failures: &[(String, Failure)]) -> Self {
+        Self::new(match failures {
+            [] => format!("failed to connect to {target}: the runtime is shutting down"),
+            [(address, Failure::Refused(refusal))] => {
+                format!("failed to connect to {}: {refusal}", place(target, address))
+            }
+            [(address, failure)] => {
+                format!("{} {}; {}", place(target, address), failure.what(), failure.hint())
             }
             [(_, first), ..] => {
-                let list = refusals
+                let list: Vec<_> = failures
                     .iter()
-                    .map(|(address, refusal)| format!("{address}: {}", refusal.what))
-                    .collect::<Vec<_>>()
-                    .join(", ");
-                let hint = first.hint;
-                Self::new(format!("failed to connect to {target} ({list}); {hint}"))
+                    .map(|(address, failure)| format!("{address}: {}", failure.what()))
+                    .collect();
+                let (list, hint) = (list.join(", "), first.hint());
+                format!("failed to connect to {target} ({list}); {hint}")
             }
-        }
+        })
     }
 
     /// The time for an attempt was over.
@@ -63,24 +113,6 @@ impl ConnectError {
         Self::new(format!(
             "failed to connect to {target}: no answer within {seconds} s; is the address right, \
              and does a firewall let the connection through?"
-        ))
-    }
-
-    /// The connection ended before the server's SETTINGS came.
-    pub(crate) fn handshake(target: &Target, address: &str, cause: &str) -> Self {
-        Self::new(format!(
-            "{} accepted the connection but did not speak HTTP/2: {cause}; is it a gRPC server, \
-             and does it expect TLS?",
-            place(target, address)
-        ))
-    }
-
-    /// The same after a TLS handshake that was in order, as far as a client can see.
-    pub(crate) fn after_tls(target: &Target, address: &str, cause: &str) -> Self {
-        Self::new(format!(
-            "{} accepted the TLS connection but did not speak HTTP/2: {cause}; does it want a \
-             client certificate, or another? its log may say why",
-            place(target, address)
         ))
     }
 
@@ -200,9 +232,9 @@ mod tests {
             let target: Target = target.parse().expect("a target");
             let errors: Vec<_> = addresses
                 .iter()
-                .map(|address| ((*address).to_owned(), explain(&refused())))
+                .map(|address| ((*address).to_owned(), Failure::Refused(explain(&refused()))))
                 .collect();
-            assert_eq!(ConnectError::refused(&target, &errors).to_string(), expect);
+            assert_eq!(ConnectError::failed(&target, &errors).to_string(), expect);
         };
         check(
             "127.0.0.1:50051",

@@ -29,7 +29,7 @@ pub use channel::Channel;
 pub use connector::{ConnectFuture, Connector};
 pub use error::ConnectError;
 #[cfg(unix)]
-pub(crate) use error::explain;
+pub(crate) use error::{Failure, explain};
 pub use ferrpc_core::channel::{BackoffConfig, ConnectivityState};
 pub use ferrpc_core::http2::{Budget, Keepalive, Limits, Window};
 pub(crate) use maker::{CallMaker, Head, NewCall};

@@ -14,21 +14,24 @@
 //! the connection go on failing at once, until an attempt succeeds. A task exists only while there
 //! is something to connect.
 
+use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
-use ferrpc_core::channel::{Backoff, ConnectivityState};
+use ferrpc_core::channel::{Backoff, ConnectivityState, Dialing};
 use ferrpc_core::http2::CloseCause;
 use ferrpc_core::{Status, Time, Transport};
-use tokio::sync::{oneshot, watch};
-use tokio::task::JoinHandle;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::{JoinHandle, JoinSet};
 
 use super::builder::Config;
+use super::connector::{self, Place};
+use super::error::{ConnectError, Failure};
 use super::observer::Observer;
 use super::pacing::Pacing;
 use super::pings::{complains_of_pings, warn_of_pings};
 use super::role::{ClientRole, Command};
-use super::{ConnectError, connector};
 use crate::credentials::SecurityLevel;
 use crate::observers::Observers;
 use crate::resolver::Target;
@@ -65,8 +68,8 @@ struct State {
     pacing: Pacing,
     /// The task that makes a connection, or waits to.
     connecting: Option<u64>,
-    /// The attempt that runs, and who waits for its outcome.
-    attempt: Option<Attempt>,
+    /// The connections of which one is about to be the next, and who waits for their outcome.
+    attempts: Vec<Attempt>,
     next_id: u64,
     /// Connections whose last calls may still run.
     old: Vec<Connection>,
@@ -96,6 +99,9 @@ pub(super) struct Watched {
 impl Watched {
     /// The connection is over.
     pub(super) fn ended(self, cause: &str) {
+        tracing::debug!(
+            target: trace::CONNECTIVITY, channel = %self.target, cause, "connection over"
+        );
         self.observers.tell(|observer| observer.disconnected(&self.target, cause));
     }
 }
@@ -117,7 +123,7 @@ impl Subchannel {
             backoff: Backoff::new(config.backoff, seed()),
             pacing: Pacing::new(),
             connecting: None,
-            attempt: None,
+            attempts: Vec::new(),
             next_id: 0,
             old: Vec::new(),
             keepalive: config.transport.http2.keepalive.interval,
@@ -211,12 +217,10 @@ impl Subchannel {
         let mut state = self.lock();
         let connections: Vec<_> =
             state.connection.take().into_iter().chain(state.old.drain(..)).collect();
-        let attempt = state.attempt.take();
+        let attempts = std::mem::take(&mut state.attempts);
         self.publish(&mut state, ConnectivityState::Shutdown);
         drop(state);
-        if let Some(attempt) = attempt {
-            attempt.give_up();
-        }
+        attempts.into_iter().for_each(Attempt::give_up);
         for connection in connections {
             let command = match &status {
                 Some(status) => Command::Close(status.clone()),
@@ -237,19 +241,21 @@ impl Subchannel {
         mailbox: &Arc<Mailbox<Command>>,
     ) -> Option<Watched> {
         let mut state = self.lock();
-        let Some(attempt) = state.attempt.take_if(|attempt| attempt.id == id) else {
+        let Some(attempt) = state.take_attempt(id) else {
             // Given up meanwhile, or the channel was closed.
             drop(state);
             let _ = mailbox.send(Command::Close(ConnectError::closed().status()));
             return None;
         };
         // From here on, whoever finds no connection starts another task.
+        let late = std::mem::take(&mut state.attempts);
         state.connecting = None;
         state.backoff.reset();
         state.failure = None;
         state.connection = Some(Connection { id, mailbox: Arc::clone(mailbox) });
         self.publish(&mut state, ConnectivityState::Ready);
         drop(state);
+        late.into_iter().for_each(Attempt::give_up);
         self.config.observers.tell(|observer| observer.connected(&self.target));
         // The task that waits for it may be gone; then nobody needs to know.
         let _ = attempt.outcome.send(Ok(()));
@@ -278,7 +284,7 @@ impl Subchannel {
             state.keepalive = state.keepalive.map(|interval| interval.saturating_mul(2));
             warn_of_pings(&self.target, state.keepalive);
         }
-        let attempt = state.attempt.take_if(|attempt| attempt.id == id);
+        let attempt = state.take_attempt(id);
         drop(state);
         if let Some(attempt) = attempt {
             let _ = attempt.outcome.send(Err(cause.to_string()));
@@ -301,10 +307,63 @@ impl Subchannel {
         Some(ConnectTask { subchannel: Arc::clone(self), id })
     }
 
-    /// One attempt, of which there is one at a time.
+    /// One attempt to connect, of which there is one at a time: by all addresses that the target has,
+    /// until the SETTINGS of the first server come.
     async fn attempt(self: &Arc<Self>) -> Result<(), ConnectError> {
-        let connected = connector::connect(&self.target, &self.config).await?;
-        let connector::Connected { io, address, fault } = connected;
+        let places = connector::places(&self.target, &self.config).await?;
+        let mut plan = Dialing::new(places.len());
+        let (tells, mut connected) = mpsc::unbounded_channel();
+        // With it go those that are too late.
+        let mut tries = JoinSet::new();
+        let mut failures = Vec::new();
+        loop {
+            while let Some(at) = plan.poll_start(clock::now()) {
+                let (subchannel, place, tells) =
+                    (Arc::clone(self), places[at].clone(), tells.clone());
+                tries.spawn(async move { subchannel.try_place(&place, || told(&tells)).await });
+            }
+            if plan.has_failed() {
+                return Err(ConnectError::failed(&self.target, &failures));
+            }
+            let event = poll_fn(|cx| match tries.poll_join_next(cx) {
+                Poll::Ready(ended) => Poll::Ready(Some(ended)),
+                Poll::Pending => connected.poll_recv(cx).map(|_| None),
+            });
+            let event = match plan.poll_timeout() {
+                None => Ok(event.await),
+                Some(at) => tokio::time::timeout_at(clock::to_instant(at), event).await,
+            };
+            match event {
+                // It is time for the next one.
+                Err(_) => {}
+                Ok(None) => plan.handle_connected(clock::now()),
+                Ok(Some(Some(Ok(Ok(Ok(())))))) => return Ok(()),
+                Ok(Some(Some(Ok(Ok(Err(failure)))))) => {
+                    failures.push(failure);
+                    plan.handle_failed(clock::now());
+                }
+                Ok(Some(Some(Ok(Err(error))))) => return Err(error),
+                // A task ends without a result only when the runtime shuts down.
+                Ok(Some(Some(Err(_)) | None)) => plan.handle_failed(clock::now()),
+            }
+        }
+    }
+
+    /// Tries one place, up to the server's SETTINGS. The inner error is the place's, the outer one
+    /// the channel's.
+    async fn try_place(
+        self: &Arc<Self>,
+        place: &Place,
+        connected: impl FnOnce() + Send,
+    ) -> Result<Result<(), (String, Failure)>, ConnectError> {
+        let name = place.name(&self.target, &self.config);
+        tracing::debug!(
+            target: trace::CONNECTIVITY, channel = %self.target, address = name, "connecting"
+        );
+        let (io, fault) = match place.connect(&self.target, &self.config, connected).await {
+            Ok(secured) => secured,
+            Err(refusal) => return Ok(Err((name, Failure::Refused(refusal)))),
+        };
         let (outcome, finished) = oneshot::channel();
         let mailbox = Mailbox::new();
         let (id, mut config) = {
@@ -314,7 +373,7 @@ impl Subchannel {
             if state.connectivity == ConnectivityState::Shutdown {
                 return Err(ConnectError::closed());
             }
-            state.attempt = Some(Attempt { id, outcome, mailbox: Arc::clone(&mailbox) });
+            state.attempts.push(Attempt { id, outcome, mailbox: Arc::clone(&mailbox) });
             let mut config = self.config.transport.clone();
             config.http2.keepalive.interval = state.keepalive;
             (id, config)
@@ -322,19 +381,13 @@ impl Subchannel {
         config.seed = seed();
         let role = ClientRole::new(id, Arc::downgrade(self), Arc::clone(&mailbox));
         let transport = Transport::client(config, clock::now());
-        let guard = CloseUnlessReady { subchannel: self, id };
+        let _guard = CloseUnlessReady { subchannel: self, id };
         tokio::spawn(Driver::new(io, transport, role, mailbox));
-        let result = match finished.await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(cause)) => Err(match fault.as_ref().map(|fault| fault.take()) {
-                Some(Some(refusal)) => ConnectError::refused(&self.target, &[(address, refusal)]),
-                Some(None) => ConnectError::after_tls(&self.target, &address, &cause),
-                None => ConnectError::handshake(&self.target, &address, &cause),
-            }),
+        match finished.await {
+            Ok(Ok(())) => Ok(Ok(())),
+            Ok(Err(cause)) => Ok(Err((name, Failure::handshake(cause, fault.as_deref())))),
             Err(_) => Err(ConnectError::runtime(&self.target)),
-        };
-        drop(guard);
-        result
+        }
     }
 
     /// Publishes a state; TRANSIENT_FAILURE stays while a connection is being made.
@@ -372,6 +425,11 @@ impl State {
         let connection = self.connection.clone()?;
         self.pacing.used();
         Some(connection)
+    }
+
+    fn take_attempt(&mut self, id: u64) -> Option<Attempt> {
+        let at = self.attempts.iter().position(|attempt| attempt.id == id)?;
+        Some(self.attempts.swap_remove(at))
     }
 }
 
@@ -444,7 +502,6 @@ impl Subchannel {
     /// Takes note of how an attempt ended. When the next may start; `None` if none is needed.
     fn attempt_ended(&self, result: Result<(), ConnectError>) -> Option<Time> {
         let mut state = self.lock();
-        state.attempt = None;
         let failure = match result {
             Ok(()) => return None,
             // It came up just as its time was over.
@@ -454,11 +511,13 @@ impl Subchannel {
         tracing::debug!(
             target: trace::CONNECTIVITY, channel = %self.target, error = %failure, "no connection"
         );
+        let late = std::mem::take(&mut state.attempts);
         let retry_at = state.backoff.fail(clock::now());
         state.failure = Some(failure.clone());
         state.failures += 1;
         self.publish(&mut state, ConnectivityState::TransientFailure);
         drop(state);
+        late.into_iter().for_each(Attempt::give_up);
         self.config.observers.tell(|observer| observer.connect_failed(&self.target, &failure));
         Some(retry_at)
     }
@@ -473,12 +532,17 @@ struct CloseUnlessReady<'a> {
 impl Drop for CloseUnlessReady<'_> {
     fn drop(&mut self) {
         let mut state = self.subchannel.lock();
-        let attempt = state.attempt.take_if(|attempt| attempt.id == self.id);
+        let attempt = state.take_attempt(self.id);
         drop(state);
         if let Some(attempt) = attempt {
             attempt.give_up();
         }
     }
+}
+
+/// A place is connected. If nobody listens any more, another one was first.
+fn told(tells: &mpsc::UnboundedSender<()>) {
+    let _ = tells.send(());
 }
 
 enum Race<T> {
@@ -488,7 +552,6 @@ enum Race<T> {
 
 /// Whichever is ready first; the first if both are.
 async fn race<A, B: Future>(first: impl Future<Output = A>, second: B) -> Race<B::Output> {
-    use std::task::Poll;
     let (mut first, mut second) = (Box::pin(first), Box::pin(second));
     std::future::poll_fn(|cx| {
         if first.as_mut().poll(cx).is_ready() {

@@ -66,6 +66,10 @@ impl Io for LocalIo {
         self.io.poll_flush(cx)
     }
 
+    fn has_input(&self) -> bool {
+        self.io.has_input()
+    }
+
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.io.poll_shutdown(cx)
     }

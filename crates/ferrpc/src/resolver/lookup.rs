@@ -3,8 +3,10 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+#[cfg(unix)]
+use std::net::ToSocketAddrs;
 
-use super::{Scheme, Target};
+use super::{Scheme, Target, completed, zoned};
 use crate::trace;
 
 /// Where a server can be reached.
@@ -38,18 +40,52 @@ enum Problem {
 /// families that the system's resolver mixed stay as it ordered them, but alternate, so that a
 /// family which leads nowhere does not come first with all its addresses.
 pub(crate) async fn resolve(target: &Target) -> Result<Vec<Address>, ResolveError> {
+    let found = match host_of(target) {
+        Some((host, port)) => tokio::net::lookup_host((host, port)).await.map(Iterator::collect),
+        None => Ok(Vec::new()),
+    };
+    addresses(target, found)
+}
+
+/// The same for a thread that may block.
+#[cfg(unix)]
+pub(crate) fn resolve_blocking(target: &Target) -> Result<Vec<Address>, ResolveError> {
+    let found = match host_of(target) {
+        Some(host) => host.to_socket_addrs().map(Iterator::collect),
+        None => Ok(Vec::new()),
+    };
+    addresses(target, found)
+}
+
+/// What is to be looked up.
+fn host_of(target: &Target) -> Option<(&str, u16)> {
+    match target.scheme() {
+        Scheme::Dns { host, port } if zoned(host, *port).is_none() => Some((host, *port)),
+        _ => None,
+    }
+}
+
+/// The addresses of a target whose host was looked up, if it has one.
+fn addresses(
+    target: &Target,
+    found: io::Result<Vec<SocketAddr>>,
+) -> Result<Vec<Address>, ResolveError> {
     let fail = |problem| Err(ResolveError { target: target.as_str().into(), problem });
     match target.scheme() {
         Scheme::Dns { host, port } => {
-            let found = match tokio::net::lookup_host((&**host, *port)).await {
-                Ok(found) => found.collect::<Vec<_>>(),
+            let found = match zoned(host, *port) {
+                Some(address) => address.map(|address| vec![address]),
+                None => completed(host, *port, found),
+            };
+            let found = match found {
+                Ok(found) => alternate(found),
                 Err(error) => return fail(Problem::Lookup(error)),
             };
-            tracing::debug!(target: trace::NAMES, channel = %target, addresses = ?found);
             if found.is_empty() {
                 return fail(Problem::NoAddress);
             }
-            Ok(alternate(found).into_iter().map(Address::Socket).collect())
+            tracing::debug!(target: trace::NAMES, channel = %target, addresses = ?found);
+            Ok(found.into_iter().map(Address::Socket).collect())
         }
         Scheme::Addresses(addresses) => {
             Ok(addresses.iter().copied().map(Address::Socket).collect())
@@ -61,7 +97,7 @@ pub(crate) async fn resolve(target: &Target) -> Result<Vec<Address>, ResolveErro
 }
 
 /// RFC 8305, 4: families alternate, beginning with that of the first address.
-pub(crate) fn alternate(mut found: Vec<SocketAddr>) -> Vec<SocketAddr> {
+fn alternate(mut found: Vec<SocketAddr>) -> Vec<SocketAddr> {
     let mut seen = std::collections::HashSet::new();
     found.retain(|address| seen.insert(*address));
     let Some(first) = found.first().map(SocketAddr::is_ipv4) else { return found };
@@ -78,16 +114,6 @@ pub(crate) fn alternate(mut found: Vec<SocketAddr>) -> Vec<SocketAddr> {
         if mixed.len() == before {
             return mixed;
         }
-    }
-}
-
-impl ResolveError {
-    pub(crate) fn lookup(target: &Target, error: io::Error) -> Self {
-        Self { target: target.as_str().into(), problem: Problem::Lookup(error) }
-    }
-
-    pub(crate) fn no_address(target: &Target) -> Self {
-        Self { target: target.as_str().into(), problem: Problem::NoAddress }
     }
 }
 

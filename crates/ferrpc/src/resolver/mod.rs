@@ -1,8 +1,12 @@
 //! From what a user calls a server to where it can be reached.
 
 mod lookup;
+mod special;
 mod target;
 
+pub(crate) use lookup::resolve;
+#[cfg(unix)]
+pub(crate) use lookup::resolve_blocking;
 pub use lookup::{Address, ResolveError};
-pub(crate) use lookup::{alternate, resolve};
+pub(crate) use special::{completed, unescaped, zoned};
 pub use target::{Scheme, Target, TargetError};

@@ -1,8 +1,11 @@
 //! The names of servers, as channels take them.
 
 use std::fmt;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
+
+use super::special::{unescaped, without_zone, zoned};
 
 /// What a channel connects to.
 ///
@@ -94,11 +97,15 @@ impl Target {
     /// The `:authority` of calls to it, unless another is set.
     pub fn authority(&self) -> String {
         match &self.scheme {
-            Scheme::Dns { host, port } if host.contains(':') => format!("[{host}]:{port}"),
-            Scheme::Dns { host, port } => format!("{host}:{port}"),
-            Scheme::Addresses(addresses) => {
-                addresses.first().map_or_else(|| "localhost".to_owned(), ToString::to_string)
+            Scheme::Dns { host, port } if host.contains(':') => {
+                // A zone says something to this machine alone (RFC 6874, 1).
+                format!("[{}]:{port}", without_zone(host))
             }
+            Scheme::Dns { host, port } => format!("{host}:{port}"),
+            Scheme::Addresses(addresses) => match addresses.first() {
+                Some(first) => SocketAddr::new(first.ip(), first.port()).to_string(),
+                None => "localhost".to_owned(),
+            },
             Scheme::Unix(_) | Scheme::UnixAbstract(_) | Scheme::InProcess(_) => {
                 "localhost".to_owned()
             }
@@ -160,9 +167,10 @@ fn without_dns_server(rest: &str) -> Result<&str, Problem> {
 }
 
 fn host_and_port(text: &str, default_port: u16) -> Result<Scheme, Problem> {
+    let text = &*unescaped(text);
     let (host, port) = if let Some(rest) = text.strip_prefix('[') {
         let (host, rest) = rest.split_once(']').ok_or(Problem::Brackets)?;
-        if host.parse::<Ipv6Addr>().is_err() && !host.contains('%') {
+        if without_zone(host).parse::<Ipv6Addr>().is_err() {
             return Err(Problem::Address(host.into()));
         }
         match rest.strip_prefix(':') {
@@ -173,7 +181,7 @@ fn host_and_port(text: &str, default_port: u16) -> Result<Scheme, Problem> {
     } else {
         match text.split_once(':') {
             // More than one colon without brackets: an IPv6 address alone.
-            Some((_, rest)) if rest.contains(':') => match text.parse::<Ipv6Addr>() {
+            Some((_, rest)) if rest.contains(':') => match without_zone(text).parse::<Ipv6Addr>() {
                 Ok(_) => (text, None),
                 Err(_) => return Err(Problem::Brackets),
             },
@@ -199,6 +207,12 @@ fn addresses(text: &str, fits: fn(&IpAddr) -> bool) -> Result<Box<[SocketAddr]>,
     let text = text.trim_start_matches('/');
     text.split(',')
         .map(|item| {
+            let item = &*unescaped(item);
+            if let Some(address) = with_zone(item) {
+                let address = address.map_err(|_| Problem::Address(item.into()))?;
+                let is_fit = fits(&address.ip());
+                return if is_fit { Ok(address) } else { Err(Problem::Address(item.into())) };
+            }
             let address = item
                 .parse::<SocketAddr>()
                 .or_else(|_| item.parse::<Ipv4Addr>().map(|ip| SocketAddr::new(ip.into(), 443)))
@@ -212,6 +226,20 @@ fn addresses(text: &str, fits: fn(&IpAddr) -> bool) -> Result<Box<[SocketAddr]>,
             if fits(&address.ip()) { Ok(address) } else { Err(Problem::Address(item.into())) }
         })
         .collect()
+}
+
+/// "[address%zone]:port", "[address%zone]" or "address%zone"; None if it is none of these.
+fn with_zone(item: &str) -> Option<io::Result<SocketAddr>> {
+    let (host, port) = match item.strip_prefix('[') {
+        None => (item, ""),
+        Some(rest) => rest.split_once(']')?,
+    };
+    let port = match port.strip_prefix(':') {
+        Some(port) => port.parse().ok()?,
+        None if port.is_empty() => 443,
+        None => return None,
+    };
+    zoned(host, port)
 }
 
 /// "path", "/absolute" or "///absolute".
@@ -294,7 +322,12 @@ mod tests {
         check("localhost", dns("localhost", 443), "localhost:443");
         check("127.0.0.1:1", dns("127.0.0.1", 1), "127.0.0.1:1");
         check("[::1]:50051", dns("::1", 50051), "[::1]:50051");
-        check("[fe80::1%eth0]:1", dns("fe80::1%eth0", 1), "[fe80::1%eth0]:1");
+        check("[fe80::1%eth0]:1", dns("fe80::1%eth0", 1), "[fe80::1]:1");
+        check("dns:///[fe80::1%25eth0]:1", dns("fe80::1%eth0", 1), "[fe80::1]:1");
+        check("fe80::1%3", dns("fe80::1%3", 443), "[fe80::1]:443");
+        check("ipv6:[fe80::1%3]:5", ips(&["[fe80::1%3]:5"]), "[fe80::1]:5");
+        check("ipv6:[fe80::1%253],::1", ips(&["[fe80::1%3]:443", "[::1]:443"]), "[fe80::1]:443");
+        check("ipv6:%5Bfe80::1%253%5D:5", ips(&["[fe80::1%3]:5"]), "[fe80::1]:5");
         check("::1", dns("::1", 443), "[::1]:443");
         check("http://host:8080", dns("host", 8080), "host:8080");
         check("http://host/", dns("host", 80), "host:80");
@@ -333,6 +366,8 @@ mod tests {
         check("::1:50051:x", "[address]:port");
         check("[::1", "[address]:port");
         check("[nonsense]:1", "\"nonsense\"");
+        check("[nonsense%lo]:1", "\"nonsense%lo\"");
+        check("ipv6:[fe80::1%no-such-one]:1", "no-such-one");
         check("http://host/path", "\"path\"");
         check("ipv4:[::1]:5", "\"[::1]:5\"");
         check("ipv4:host:5", "\"host:5\"");

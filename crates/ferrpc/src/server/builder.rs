@@ -41,6 +41,7 @@ pub struct ServerBuilder {
     max_age_grace: Option<Duration>,
     max_idle: Option<Duration>,
     max_held_messages: usize,
+    any_path: bool,
     max_connections: Option<usize>,
     refuse_connections: bool,
     max_handlers: usize,
@@ -68,6 +69,7 @@ impl ServerBuilder {
             max_age_grace: None,
             max_idle: None,
             max_held_messages: 64 << 20,
+            any_path: false,
             max_connections: None,
             refuse_connections: false,
             max_handlers: usize::MAX,
@@ -102,6 +104,15 @@ impl ServerBuilder {
     /// with streams both ways.
     pub fn unknown_external(mut self, queue: Arc<ExternalQueue>) -> Self {
         self.unknown = Some(Unknown::External(queue));
+        self
+    }
+
+    /// Whether calls of any path are looked up and given to the handler of unknown methods, "Method"
+    /// and "/a//b" say; what is no UTF-8 in them is replaced (U+FFFD). By default a path is
+    /// "/service/method", with nothing that two readers could take for different things, and all
+    /// others end with UNIMPLEMENTED.
+    pub const fn any_path(mut self, any: bool) -> Self {
+        self.any_path = any;
         self
     }
 
@@ -229,7 +240,14 @@ impl ServerBuilder {
         self
     }
 
-    /// Bytes of requests that wait for their handlers, on one connection. By default 64 MiB.
+    /// The same, to change some of them.
+    pub const fn limits_mut(&mut self) -> &mut Limits {
+        &mut self.http2.limits
+    }
+
+    /// Bytes of requests that wait for their handlers, on one connection. Beyond it messages larger
+    /// than a call's window arrive one at a time, those that a handler waits for first. By default
+    /// 64 MiB.
     pub const fn max_held_messages(mut self, bytes: usize) -> Self {
         self.max_held_messages = bytes;
         self
@@ -371,6 +389,7 @@ impl ServerBuilder {
                 max_idle: self.max_idle,
                 max_held_messages: self.max_held_messages,
                 message_runs: true,
+                any_path: self.any_path,
                 seed: 0,
             },
             door: self.door,

@@ -12,14 +12,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use ferrpc_core::transport::{CallId, Cardinality, Message};
+use ferrpc_core::transport::{CallId, Cardinality, HELD_REQUEST, Message};
 use tokio::time::Instant;
 
 use super::call::{Replies, Reply, ServerCall};
 use super::connection::Command;
 use super::load::Running;
 use crate::transport::cell::{Cell, Outgoing, Room};
-use crate::transport::inbox::{CREDIT_BATCH, Reader};
+use crate::transport::inbox::{CREDIT_BATCH, Credit, Reader, Receive};
 use crate::transport::mailbox::Mailbox;
 use crate::transport::{ConnectionInfo, clock};
 use crate::{Code, Encoding, Metadata, Status, compression};
@@ -353,6 +353,10 @@ impl ExternalCall {
     /// INTERNAL if it cannot be decompressed, RESOURCE_EXHAUSTED if it is too large then.
     pub fn take_message(&mut self) -> Result<Bytes, Status> {
         let body = std::mem::take(&mut self.call.body);
+        if body.payload.len() >= HELD_REQUEST {
+            // It counted as held while nobody took the call.
+            self.cell.give(Credit::one(body.payload.len()));
+        }
         self.decompressed(body)
     }
 

@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 #[cfg(unix)]
 use tokio::net::UnixListener;
 
+use crate::resolver::{completed, unescaped, zoned};
 use crate::transport::Io;
 use crate::transport::tcp::TcpIo;
 #[cfg(unix)]
@@ -208,15 +209,23 @@ async fn open(address: &str, options: SocketOptions) -> io::Result<Vec<Listener>
     if let Ok(address) = address.parse::<SocketAddr>() {
         return tcp(address, options).map(|listener| vec![listener]);
     }
-    if !address.rsplit_once(':').is_some_and(|(host, port)| {
-        !host.is_empty() && !host.contains('/') && port.parse::<u16>().is_ok()
-    }) {
+    let address = &*unescaped(address);
+    let parsed = address.rsplit_once(':').and_then(|(host, port)| {
+        let port = port.parse::<u16>().ok()?;
+        (!host.is_empty() && !host.contains('/')).then_some((host, port))
+    });
+    let Some((host, port)) = parsed else {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "not an address"));
+    };
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    if let Some(address) = zoned(bare.unwrap_or(host), port) {
+        return tcp(address?, options).map(|listener| vec![listener]);
     }
+    let found = tokio::net::lookup_host((host, port)).await.map(Iterator::collect);
     let mut listeners = Vec::new();
     let mut port = 0;
     let mut failure = None;
-    for mut address in tokio::net::lookup_host(address).await? {
+    for mut address in completed(host, port, found)? {
         if address.port() == 0 {
             // All addresses of one name get the same port.
             address.set_port(port);

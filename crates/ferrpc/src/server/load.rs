@@ -146,7 +146,7 @@ impl Load {
         self.waiting.load(SeqCst)
     }
 
-    /// The connection was told and needs no more room: what is left goes to the next.
+    /// The connection was told and takes no more room now: what is left goes to the next.
     pub(crate) fn pass_on(&self) {
         if self.server.limit != usize::MAX && self.server.has_room() {
             self.server.admit_next();

@@ -112,6 +112,8 @@ pub(crate) struct Driver<R: Role> {
     told_closed: bool,
     /// Whether this pass was put off once to gather more mail.
     yielded: bool,
+    /// Whether writing was put off once, for the runtime to look at its sockets.
+    held_back: bool,
     /// The stream holds output that it could not pass on yet.
     unflushed: bool,
     /// When to give memory back, should no stream have been opened since there were so many.
@@ -156,6 +158,7 @@ impl<R: Role> Driver<R> {
             flushed_by: Time::MAX,
             told_closed: false,
             yielded: false,
+            held_back: false,
             unflushed: false,
             trim_at: None,
             trimmed: 0,
@@ -167,6 +170,7 @@ impl<R: Role> Driver<R> {
         let now = clock::now();
         let mut queued = 0;
         let new_task = self.mailbox.begin(cx.waker(), &mut self.mail);
+        let idle = self.transport.open_calls() == 0;
         let mailed = self.take_mail(now, &mut queued);
         if self.timer.take_due(now) {
             if self.transport.poll_timeout().is_some_and(|at| at <= now) {
@@ -178,8 +182,17 @@ impl<R: Role> Driver<R> {
         }
         let (mut input, received) = self.read(cx, now, &mut queued);
         let mut written = 0;
+        // Calls have begun on a connection that had none. They do not go to a peer that has closed
+        // it, or said goodbye, while the runtime did not look at its sockets.
+        self.held_back = idle
+            && mailed
+            && received == 0
+            && self.transport.open_calls() > 0
+            && self.io.has_input();
 
-        if mailed && received == 0 && !self.yielded && self.role.expects_more() {
+        if self.held_back {
+            input = Input::More;
+        } else if mailed && received == 0 && !self.yielded && self.role.expects_more() {
             self.yielded = true;
             input = Input::More;
         } else {
@@ -220,7 +233,9 @@ impl<R: Role> Driver<R> {
             self.lookout.received(now, written);
         }
         let gathers = input == Input::Gathering;
-        if busy {
+        if self.held_back {
+            give_way(cx);
+        } else if busy {
             cx.waker().wake_by_ref();
         } else if (input == Input::Drained || gathers)
             && self.looks_out()

@@ -1,13 +1,17 @@
 //! Connections within the process, and connections over any other byte stream.
 
+use std::any::Any;
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
 
 use super::io::Io;
+use super::tcp::has_input;
 
 /// Any asynchronous byte stream as an [`Io`].
 ///
@@ -29,8 +33,13 @@ impl<T> StreamIo<T>
 where
     T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    /// Wraps `stream`; `peer` is what calls say about who is at its other end.
+    /// Wraps `stream`; `peer` is what calls say about who is at its other end. A TCP socket is set
+    /// to send small frames at once (TCP_NODELAY), as all of ferrpc's are.
     pub fn new(stream: T, peer: impl Into<String>) -> Self {
+        if let Some(socket) = (&stream as &dyn Any).downcast_ref::<TcpStream>() {
+            // One that is gone shows itself when it is read.
+            let _ = socket.set_nodelay(true);
+        }
         Self { stream, peer: peer.into() }
     }
 }
@@ -49,6 +58,11 @@ where
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+    }
+
+    fn has_input(&self) -> bool {
+        let socket = (&self.stream as &dyn Any).downcast_ref::<TcpStream>();
+        socket.is_some_and(|socket| has_input(&SockRef::from(socket)))
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

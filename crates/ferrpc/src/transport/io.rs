@@ -30,6 +30,13 @@ pub trait Io: Send + 'static {
         Poll::Ready(Ok(()))
     }
 
+    /// Whether there is something to read, the end included, that [`poll_read`](Self::poll_read)
+    /// may not know of yet, since it learns that from an event. A client asks before it sends a call
+    /// over a connection that had none: it may have been closed. To be cheap, and without side effects.
+    fn has_input(&self) -> bool {
+        false
+    }
+
     /// Closes the writing side.
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 

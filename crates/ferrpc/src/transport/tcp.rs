@@ -1,10 +1,12 @@
 //! TCP.
 
 use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -44,6 +46,10 @@ impl Io for TcpIo {
         }
     }
 
+    fn has_input(&self) -> bool {
+        has_input(&SockRef::from(&self.stream))
+    }
+
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
@@ -55,6 +61,12 @@ impl Io for TcpIo {
     fn local(&self) -> String {
         self.local.clone()
     }
+}
+
+/// Whether a read would find something, now.
+pub(crate) fn has_input(socket: &SockRef<'_>) -> bool {
+    let peeked = socket.peek(&mut [MaybeUninit::uninit()]);
+    !peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
 }
 
 /// An address as gRPC writes it: `ipv4:127.0.0.1:4711`, `ipv6:%5B::1%5D:4711`.

@@ -5,10 +5,12 @@ use std::os::unix::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::UnixStream;
 
 use super::io::Io;
+use super::tcp::has_input;
 
 /// A connection over a unix socket.
 #[derive(Debug)]
@@ -38,6 +40,10 @@ impl Io for UnixIo {
             [slice] => Pin::new(&mut self.stream).poll_write(cx, slice),
             _ => Pin::new(&mut self.stream).poll_write_vectored(cx, slices),
         }
+    }
+
+    fn has_input(&self) -> bool {
+        has_input(&SockRef::from(&self.stream))
     }
 
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

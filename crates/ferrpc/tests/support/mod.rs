@@ -43,6 +43,7 @@ pub struct TestServer {
     pub connections: Arc<AtomicUsize>,
     pub calls: Arc<AtomicUsize>,
     pub cancelled: Arc<AtomicUsize>,
+    pub closed: Arc<AtomicUsize>,
     orders: Arc<Mutex<Vec<mpsc::UnboundedSender<Order>>>>,
     accept: tokio::task::JoinHandle<()>,
 }
@@ -56,6 +57,7 @@ pub fn config() -> Config {
         max_idle: None,
         max_held_messages: 1 << 20,
         message_runs: false,
+        any_path: false,
         seed: 1,
     }
 }
@@ -75,10 +77,16 @@ impl TestServer {
         let connections = Arc::new(AtomicUsize::new(0));
         let calls = Arc::new(AtomicUsize::new(0));
         let cancelled = Arc::new(AtomicUsize::new(0));
+        let closed = Arc::new(AtomicUsize::new(0));
         let orders = Arc::new(Mutex::new(Vec::new()));
         let accept = {
-            let (connections, calls, cancelled, orders) =
-                (connections.clone(), calls.clone(), cancelled.clone(), Arc::clone(&orders));
+            let (connections, calls, cancelled, closed, orders) = (
+                connections.clone(),
+                calls.clone(),
+                cancelled.clone(),
+                closed.clone(),
+                Arc::clone(&orders),
+            );
             tokio::spawn(async move {
                 loop {
                     let (stream, _) = listener.accept().await.expect("accept");
@@ -90,11 +98,15 @@ impl TestServer {
                         calls: HashMap::new(),
                         counters: [calls.clone(), cancelled.clone()],
                     };
-                    tokio::spawn(connection.run(stream, receiver));
+                    let closed = Arc::clone(&closed);
+                    tokio::spawn(async move {
+                        connection.run(stream, receiver).await;
+                        closed.fetch_add(1, Ordering::SeqCst);
+                    });
                 }
             })
         };
-        Self { address, connections, calls, cancelled, orders, accept }
+        Self { address, connections, calls, cancelled, closed, orders, accept }
     }
 
     pub fn target(&self) -> String {
@@ -121,6 +133,11 @@ impl TestServer {
 
     pub fn cancelled(&self) -> usize {
         self.cancelled.load(Ordering::SeqCst)
+    }
+
+    /// Connections that are over.
+    pub fn closed(&self) -> usize {
+        self.closed.load(Ordering::SeqCst)
     }
 }
 
@@ -248,6 +265,8 @@ impl Connection {
                     self.calls.insert(call, state);
                     if path.ends_with("Deny") {
                         self.end(call, Status::new(Code::PermissionDenied, "not you"));
+                    } else if path.ends_with("End") {
+                        self.end(call, Status::ok());
                     }
                 }
                 Event::Message { call, message } => self.message(call, message),
@@ -368,6 +387,7 @@ const METHODS: &[(&str, Cardinality)] = &[
     ("/t/Stream", Cardinality::ServerStreaming),
     ("/t/Collect", Cardinality::ClientStreaming),
     ("/t/Chat", Cardinality::Bidirectional),
+    ("/t/End", Cardinality::Bidirectional),
 ];
 
 type Raw = Method<Bytes, Bytes>;
@@ -380,6 +400,8 @@ pub static UNKNOWN: Raw = Method::unary("/t/Unknown", codec::raw(), codec::raw()
 pub static STREAM: Raw = Method::server_streaming("/t/Stream", codec::raw(), codec::raw());
 pub static COLLECT: Raw = Method::client_streaming("/t/Collect", codec::raw(), codec::raw());
 pub static CHAT: Raw = Method::bidirectional("/t/Chat", codec::raw(), codec::raw());
+/// It ends with OK at once.
+pub static END: Raw = Method::bidirectional("/t/End", codec::raw(), codec::raw());
 
 fn now() -> Time {
     use std::sync::OnceLock;

@@ -238,6 +238,10 @@ impl Io for TlsIo {
         self.poll_send(cx)
     }
 
+    fn has_input(&self) -> bool {
+        self.io.has_input()
+    }
+
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         // Said once, however often this is polled.
         self.tls.send_close_notify();
