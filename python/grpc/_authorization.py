@@ -9,7 +9,7 @@ import time
 
 from grpc import _asking, _common, _credentials, _ferrpc
 from grpc._enums import StatusCode
-from grpc._rendezvous import End
+from grpc._ended import End
 
 _UNAUTHENTICATED = StatusCode.UNAUTHENTICATED.value[0]
 _UNAVAILABLE = StatusCode.UNAVAILABLE.value[0]

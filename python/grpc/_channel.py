@@ -1,16 +1,24 @@
 """Channels and their multicallables, over the engine in `grpc._ferrpc`."""
 
+import contextvars
 import logging
 import os
 import threading
 import time
 
 import grpc
-from grpc import _authorization, _channel_options, _common, _completions, _ferrpc, _sending
+from grpc import (
+    _authorization,
+    _channel_options,
+    _common,
+    _completions,
+    _ferrpc,
+    _forks,
+    _sending,
+)
+from grpc._ended import End, _InactiveRpcError
 from grpc._rendezvous import (
     _INTERNAL,
-    End,
-    _InactiveRpcError,
     _MultiThreadedRendezvous,
     _Rendezvous,
     _UnaryRendezvous,
@@ -114,8 +122,7 @@ class _MultiCallable:
         if call is None:
             return
         failures = rendezvous._failures = []
-        arguments = (request_iterator, call, self._request_serializer, failures)
-        threading.Thread(target=_sending.send_all, args=arguments, daemon=True).start()
+        _sending.start(request_iterator, call, self._request_serializer, failures)
 
     def _blocked(self, end):
         """The response of a blocking call that is over, unless it failed."""
@@ -345,9 +352,24 @@ class Channel(grpc.Channel):
         with self._lock:
             if self._closed:
                 return
-            tag = _completions.register(lambda state: _deliver(callback, state), self._states)
-            watcher = self._channel.watch(tag, bool(try_to_connect))
-            self._subscriptions.append((callback, tag, watcher))
+            self._watch(callback, bool(try_to_connect))
+        _forks.subscribed(self)
+
+    def _watch(self, callback, connect):
+        # It runs in the context that its subscriber has now.
+        context = contextvars.copy_context()
+        tag = _completions.register(
+            lambda state: context.copy().run(_deliver, callback, state), self._states
+        )
+        watcher = self._channel.watch(tag, connect)
+        self._subscriptions.append((callback, tag, watcher))
+
+    def _resubscribe(self):
+        """In the child of a fork: its subscribers hear of the channel that begins anew here."""
+        self._lock = threading.Lock()
+        subscriptions, self._subscriptions = self._subscriptions, []
+        for callback, _, _ in subscriptions:
+            self._watch(callback, False)
 
     def unsubscribe(self, callback):
         with self._lock:

@@ -1,18 +1,18 @@
 """What the options of a channel mean to the engine."""
 
-import logging
 import sys
 
+from grpc import _missing_options
 from grpc._grpcio_metadata import __version__
 from grpc.experimental import ChannelOptions
-
-_LOGGER = logging.getLogger("grpc")
 
 #: Options with a number that act: their names in the engine.
 _ENGINE = {
     "grpc.max_receive_message_length": "max_receive",
     "grpc.max_send_message_length": "max_send",
-    "grpc.absolute_max_metadata_size": "max_metadata",
+    "grpc.max_metadata_size": "soft_metadata",
+    "grpc.absolute_max_metadata_size": "hard_metadata",
+    "grpc.compression_enabled_algorithms_bitset": "encodings",
     "grpc.default_compression_algorithm": "compression",
     "grpc.initial_reconnect_backoff_ms": "initial_backoff",
     "grpc.min_reconnect_backoff_ms": "min_connect",
@@ -20,22 +20,30 @@ _ENGINE = {
     "grpc.keepalive_time_ms": "keepalive_time",
     "grpc.keepalive_timeout_ms": "keepalive_timeout",
     "grpc.keepalive_permit_without_calls": "keepalive_without_calls",
+    "grpc.http2.max_frame_size": "max_frame",
     "grpc.http2.max_pings_without_data": "max_pings_without_data",
+    "grpc.http2.ping_timeout_ms": "ping_timeout",
+    "grpc.per_rpc_retry_buffer_size": "retry_buffer",
     "grpc.client_idle_timeout_ms": "idle_timeout",
     "ferrpc.spin_us": "spin_us",
 }
 
-#: Options whose absence changes what a program sees: said once, when they are used.
-_MISSED = frozenset(
+#: Those that are read here.
+_READ = frozenset(
     (
-        "grpc.enable_retries",
-        "grpc.lb_policy_name",
-        "grpc.per_rpc_retry_buffer_size",
-        "grpc.service_config",
+        ChannelOptions.SingleThreadedUnaryStream,
+        "grpc.default_authority",
+        "grpc.enable_http_proxy",
+        "grpc.http_proxy",
+        "grpc.primary_user_agent",
+        "grpc.secondary_user_agent",
+        "grpc.ssl_session_cache",
+        "grpc.ssl_target_name_override",
     )
 )
 
-_said = set()
+#: All that act.
+ACTING = _READ.union(_ENGINE)
 
 
 class Options:
@@ -79,9 +87,12 @@ class Options:
                 primary = _text(value)
             elif name == "grpc.secondary_user_agent":
                 secondary = _text(value)
-            elif name in _MISSED and name not in _said:
-                _said.add(name)
-                _LOGGER.warning("The channel option %s has no effect yet", name)
+            elif name.startswith("ferrpc.") and self._limit(name, value):
+                pass
+            else:
+                if name == "grpc.service_config":
+                    self._refuse(value)
+                _missing_options.warn(_missing_options.OF_CHANNELS, name, value)
         if compression is not None:
             self.engine["compression"] = int(compression)
         if not self._uses_proxy:
@@ -89,6 +100,32 @@ class Options:
         elif self._proxy:
             self.engine["proxy"] = self._proxy
         self.user_agent = _user_agent(primary, secondary)
+
+    def _limit(self, name, value):
+        """Whether it is a limit of the engine's (docs/limits.md), which it has then."""
+        from grpc import _ferrpc
+
+        if not _ferrpc.ClientChannel.has_limit(name.removeprefix("ferrpc.")):
+            return False
+        self.engine[name] = int(value)
+        return True
+
+    def _refuse(self, config):
+        """Calls end at once where the service config can be none; whether more is wrong with it
+        is not looked at yet."""
+        import json
+
+        if isinstance(config, int):
+            return
+        try:
+            found = json.loads(config)
+        except ValueError as error:
+            self.engine["refused"] = f"JSON parsing failed: [{error}]"
+            return
+        if not isinstance(found, dict):
+            self.engine["refused"] = (
+                "errors validating service config: [field: error:is not an object]"
+            )
 
     def secure(self, secured):
         """Adds what a channel is secured by, a `grpc._credentials.Secured` or None."""

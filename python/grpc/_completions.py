@@ -53,7 +53,8 @@ class Lane:
 
     def __init__(self):
         self._generation = _generation
-        self._waiting = collections.deque()
+        # Made when somebody first has to wait: most channels have no callbacks.
+        self._waiting = None
         #: The identity of the thread that runs one of them, or None.
         self.runner = None
 
@@ -63,9 +64,11 @@ class Lane:
             if self._generation != _generation:
                 # What ran at the fork runs in the parent.
                 self._generation = _generation
-                self._waiting.clear()
+                self._waiting = None
                 self.runner = None
             if self.runner is not None:
+                if self._waiting is None:
+                    self._waiting = collections.deque()
                 self._waiting.append((tag, value))
                 return
             self.runner = threading.get_ident()
@@ -97,9 +100,25 @@ def restore(tag, handler, lane=None):
             return
         _threads.append(None)
         registered, _stops_at_exit = _stops_at_exit, True
-    _threads[0] = start(_run)
+    try:
+        _threads[0] = start(_run)
+    except BaseException:
+        _threads.clear()
+        forget(tag)
+        raise
     if not registered:
         atexit.register(_stop)
+
+
+def soon(function, lane):
+    """Has `function` called, once. Raises RuntimeError if there can be no thread for it."""
+
+    def run(_):
+        forget(tag)
+        function()
+
+    tag = register(run, lane)
+    _ferrpc.complete(tag)
 
 
 def forget(tag):
@@ -131,7 +150,8 @@ def _call(tag, value):
         return
     try:
         handler[0](value)
-    except Exception:
+    except BaseException:
+        # Also what would end the thread: others need it.
         _LOGGER.exception("Exception in a callback!")
 
 

@@ -5,8 +5,8 @@ import time
 import weakref
 
 from grpc import _asking, _completions, _ferrpc
+from grpc._ended import End
 from grpc._enums import StatusCode
-from grpc._rendezvous import End
 
 _INTERNAL = StatusCode.INTERNAL.value[0]
 _UNAVAILABLE = StatusCode.UNAVAILABLE.value[0]

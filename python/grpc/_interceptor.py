@@ -37,6 +37,10 @@ class _FailureOutcome(grpc.RpcError, grpc.Future, grpc.Call):
         self._exception = exception
         self._traceback = traceback
 
+    def __reduce__(self):
+        # Tracebacks stay where they were made.
+        return type(self), (self._exception, None)
+
     def initial_metadata(self):
         return None
 

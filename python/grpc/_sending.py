@@ -1,7 +1,9 @@
 """How a call's requests are sent: by a thread of its own, as fast as the server takes them."""
 
+import contextvars
 import logging
 import queue
+import threading
 
 from grpc import _common
 from grpc._enums import StatusCode
@@ -22,7 +24,17 @@ _LONGEST_LOOK = 5
 _CALLABLE_ITERATOR = type(iter(int, 1))
 
 
-def send_all(request_iterator, call, serializer, failures):
+def start(request_iterator, call, serializer, failures):
+    """Starts the thread. The iterator sees the context variables of its caller."""
+    threading.Thread(
+        target=contextvars.copy_context().run,
+        args=(_send_all, request_iterator, call, serializer, failures),
+        name="grpc-requests",
+        daemon=True,
+    ).start()
+
+
+def _send_all(request_iterator, call, serializer, failures):
     """Sends what the iterator yields. What goes wrong ends the call, and is in `failures`."""
     try:
         for request in _stoppable(request_iterator, call):
@@ -94,6 +106,6 @@ def _taken(get, sentinel, call):
                 return
             wait = min(2 * wait, _LONGEST_LOOK)
             continue
-        if sentinel == request:
+        if sentinel is request or sentinel == request:
             return
         yield request

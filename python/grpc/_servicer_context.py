@@ -11,6 +11,7 @@ import time
 
 import grpc
 from grpc import _common
+from grpc import _completions
 from grpc import _ferrpc
 
 _LOGGER = logging.getLogger("grpc._server")
@@ -252,10 +253,15 @@ class _Watched:
         self._states.pop(number, None)
         return False
 
-    def ended(self, number):
-        """The serving thread heard that a call is over."""
+    def ended(self, number, lane):
+        """The serving thread heard that a call is over; it has no time for callbacks."""
         state = self._states.pop(number, None)
-        if state is not None:
+        if state is None:
+            return
+        try:
+            _completions.soon(lambda: _run_callbacks(state), lane)
+        except RuntimeError:
+            # No more threads: they stop the server for a while, but run.
             _run_callbacks(state)
 
     def discard(self, state):

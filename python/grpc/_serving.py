@@ -2,8 +2,8 @@
 
     _Server --- _Serving --- grpc._ferrpc.Server (the engine)
                    |
-                   +-- serving thread: waits in the engine; submits drains to executors, runs the
-                   |   callbacks of cancelled calls
+                   +-- serving thread: waits in the engine; submits drains to executors, hands
+                   |   on that calls were cancelled
                    +-- drains, on the user's executor: take calls until there are none
 
 The serving thread holds no reference to the `_Server`, so that the server ends when its user
@@ -21,8 +21,10 @@ import weakref
 
 import grpc
 from grpc import _common
+from grpc import _completions
 from grpc import _credentials
 from grpc import _ferrpc
+from grpc import _missing_options
 from grpc import _server
 from grpc import _utilities
 
@@ -53,6 +55,9 @@ class _Serving:
         self.deadline = None
         self.thread = None
         self.find_handler = None
+        # Callbacks of cancelled calls run one after the other.
+        self.callbacks = _completions.Lane()
+        self.keeps_context = bool(dict(options).get(KEEP_CONTEXT))
         self.is_xds = False
 
     # -- handlers -------------------------------------------------------------------------------
@@ -66,12 +71,12 @@ class _Serving:
                 break
             for path, method_handler in handler._method_handlers.items():
                 known.setdefault(path, method_handler)
-        return known
+        return {path: handler for path, handler in known.items() if handler is not None}
 
     def lane_of(self, handler):
         """The number of the queue whose executor runs this handler."""
         pool = getattr(_behavior(handler), "experimental_thread_pool", None)
-        if pool is None:
+        if not isinstance(pool, concurrent.futures.ThreadPoolExecutor):
             return 0
         for lane, known in enumerate(self.pools):
             if known is pool:
@@ -110,8 +115,7 @@ class _Serving:
     def start(self):
         known = self.known_methods()
         routes = [
-            (path, handler.request_streaming, handler.response_streaming, self.lane_of(handler))
-            for path, handler in known.items()
+            (path, *_streams(handler), self.lane_of(handler)) for path, handler in known.items()
         ]
         self.find_handler = self.make_find_handler(known)
         self.engine.start(routes, len(self.pools))
@@ -137,6 +141,14 @@ class _Serving:
                 self.deadline = end
                 self.engine.shutdown(max(end - time.monotonic(), 0.0))
         return event
+
+    def forgotten(self):
+        """Nobody holds the server any more: it ends in a second, as in grpcio."""
+        self.engine.check_process()
+        with self.lock:
+            if self.stage == _STARTED:
+                self.stage = _STOPPING
+                self.engine.forgotten()
 
     def ended(self):
         with self.lock:
@@ -176,13 +188,17 @@ class _Lost:
             self._engine.lost(self._lane)
 
 
+def _streams(handler):
+    """Whether requests and responses stream. A handler is any object; what one lacks, its callers
+    are told."""
+    requests = getattr(handler, "request_streaming", False)
+    return bool(requests), bool(getattr(handler, "response_streaming", False))
+
+
 def _behavior(handler):
-    return (
-        handler.unary_unary
-        or handler.unary_stream
-        or handler.stream_unary
-        or handler.stream_stream
-    )
+    requests, responses = _streams(handler)
+    name = f"{'stream' if requests else 'unary'}_{'stream' if responses else 'unary'}"
+    return getattr(handler, name, None)
 
 
 def _details(call):
@@ -201,7 +217,7 @@ def _serve(serving):
         if task == "submit":
             serving.submit(number)
         elif task == "ended":
-            _server._watched.ended(number)
+            _server._watched.ended(number, serving.callbacks)
         else:
             serving.ended()
             return
@@ -215,11 +231,15 @@ def _drain(serving, lane):
     handle = _server._handle_call
     # What the thread's own code has set, its executor's initializer above all, is there.
     context = contextvars.copy_context
+    keeps_context = serving.keeps_context
     while True:
         call = take()
         if call is None:
             break
-        context().run(handle, find_handler, call)
+        if keeps_context:
+            handle(find_handler, call)
+        else:
+            context().run(handle, find_handler, call)
     if drain.again:
         serving.submit(lane)
 
@@ -363,7 +383,7 @@ class _Server(grpc.Server):
         state = getattr(self, "_state", None)
         if state is not None:
             try:
-                state.stop(0)
+                state.forgotten()
             except Exception:
                 # In the child of a fork, or while the interpreter ends: there is nothing to stop.
                 pass
@@ -373,8 +393,8 @@ def _has_control_plane():
     return any(os.environ.get(f"GRPC_XDS_BOOTSTRAP{rest}") for rest in ("", "_CONFIG"))
 
 
-# Options that were reported as having no effect.
-_reported = set()
+#: The option that has handlers run in the context of their thread, not in one for each call.
+KEEP_CONTEXT = "ferrpc.keep_context"
 
 
 def _numbers(options):
@@ -389,8 +409,7 @@ def _numbers(options):
         if not hasattr(value, "__int__"):
             raise TypeError(f"Expected int, bytes, or behavior, got {type(value)}")
         numbers.append((key, int(value)))
-    keys = [key for key, _ in numbers if key not in _reported]
-    for key in _ferrpc.Server.unknown_options(keys):
-        _reported.add(key)
-        logging.getLogger("grpc").warning("The server option %s has no effect", key)
+    for key in _ferrpc.Server.unknown_options([key for key, _ in numbers]):
+        if key != KEEP_CONTEXT:
+            _missing_options.warn(_missing_options.OF_SERVERS, key, dict(numbers)[key])
     return numbers

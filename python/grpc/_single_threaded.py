@@ -7,8 +7,9 @@ import sys
 
 import grpc
 from grpc import _common
+from grpc._ended import _BY_NUMBER, End, _debug_error_string
 from grpc._enums import StatusCode
-from grpc._rendezvous import _BY_NUMBER, _CANCELLED, End, _debug_error_string, _Rendezvous
+from grpc._rendezvous import _CANCELLED, _Rendezvous
 
 
 class _SingleThreadedRendezvous(_Rendezvous, grpc.Call, grpc.Future):

@@ -7,6 +7,7 @@
 import importlib.metadata
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 
@@ -60,6 +61,15 @@ def pytest_terminal_summary(terminalreporter):
     count["skipped"] -= elsewhere
     words = " ".join(f"{name}={number}" for name, number in count.items())
     terminalreporter.write_line(f"tally on {next(iter(ACTIVE))}: {words} elsewhere={elsewhere}")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_timeout_set_timer(settings):
+    """A test that swallows its alarm hears it again: what asyncio.run does on its way out may wait as
+    the test did."""
+    result = yield
+    signal.setitimer(signal.ITIMER_REAL, settings.timeout, 10)
+    return result
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ mod framing;
 mod mapping;
 mod metadata;
 mod percent;
+mod shown;
 mod status;
 mod timeout;
 pub mod transport;

@@ -1,16 +1,18 @@
 //! What travels beside the messages of a call: initial and trailing metadata.
 
+mod received;
+
 use std::borrow::Cow;
 use std::fmt;
 
-use ferrpc_http2::{Field, Fields};
+use ferrpc_http2::Fields;
 
 use crate::{Status, binary};
 
 /// An ordered list of keys and values.
 ///
 /// Keys are lower case (`0-9 a-z _ - .`), may repeat, and must not begin with `grpc-` (but for
-/// `grpc-trace-bin` and `grpc-tags-bin`). The values of keys that end in `-bin` are bytes; the
+/// `grpc-trace-bin`, `grpc-tags-bin`, `grpc-retry-pushback-ms` and `grpc-status-details-bin`). The values of keys that end in `-bin` are bytes; the
 /// others are printable ASCII. Order holds among equal keys.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Metadata {
@@ -139,69 +141,16 @@ impl Metadata {
         }
     }
 
-    /// The metadata in a decoded header list.
-    ///
-    /// What belongs to HTTP/2 or gRPC itself is dropped (`user-agent` stays), and so is what is no
-    /// legal metadata. Works in place, without allocation, unless a binary value is padded or
-    /// holds several, or a text value has spaces around it.
-    pub(crate) fn from_received(mut fields: Fields) -> Result<Self, BadBinary> {
-        if !fields.iter().any(|field| is_legal_key(field.name) && !is_reserved(field.name)) {
-            return Ok(Self::new());
-        }
-        let mut rewrite = false;
-        let mut bad = None;
-        fields.retain(|field| {
-            if !is_legal_key(field.name) || is_reserved(field.name) {
-                return false;
-            }
-            match Kind::of(field.name) {
-                Kind::Text => {
-                    rewrite |= trim(field.value).len() != field.value.len();
-                    is_printable(trim(field.value))
-                }
-                Kind::Binary if binary::is_valid(field.value) => {
-                    rewrite |= field.value.ends_with(b"=");
-                    true
-                }
-                Kind::Binary => {
-                    rewrite = true;
-                    if !parts(field.value).all(binary::is_valid) {
-                        bad.get_or_insert_with(|| BadBinary { key: text(field.name).into() });
-                    }
-                    true
-                }
-            }
-        });
-        match bad {
-            Some(bad) => Err(bad),
-            None if rewrite => Ok(Self { fields: rewritten(&fields) }),
-            None => Ok(Self { fields }),
-        }
-    }
-
     /// The fields as they travel.
     pub(crate) const fn fields(&self) -> &Fields {
         &self.fields
     }
 }
 
-/// A received value of a binary key is not base64.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct BadBinary {
-    /// The key.
-    pub(crate) key: Box<str>,
-}
-
 impl From<MetadataError> for Status {
     /// INTERNAL: metadata that cannot be sent is a mistake of the program that made it.
     fn from(error: MetadataError) -> Self {
         Self::internal(error.to_string())
-    }
-}
-
-impl From<BadBinary> for Status {
-    fn from(bad: BadBinary) -> Self {
-        Self::internal(format!("the value of metadata key {:?} is not base64", bad.key))
     }
 }
 
@@ -241,27 +190,6 @@ fn checked_text<'a>(key: &str, value: &'a str) -> Result<&'a [u8], MetadataError
     Ok(value)
 }
 
-/// `fields` with each binary value on its own and unpadded, and no spaces around text.
-fn rewritten(fields: &Fields) -> Fields {
-    let mut out = Fields::with_capacity(fields.len(), fields.list_size());
-    for field in fields.iter() {
-        match Kind::of(field.name) {
-            Kind::Text => out.push_field(Field { value: trim(field.value), ..field }),
-            Kind::Binary => {
-                for part in parts(field.value) {
-                    out.push_field(Field { value: binary::without_padding(part), ..field });
-                }
-            }
-        }
-    }
-    out
-}
-
-/// The values in a list joined by commas.
-fn parts(value: &[u8]) -> impl Iterator<Item = &[u8]> {
-    value.split(|byte| *byte == b',').map(trim)
-}
-
 fn trim(value: &[u8]) -> &[u8] {
     value.trim_ascii()
 }
@@ -283,11 +211,16 @@ fn is_reserved(name: &[u8]) -> bool {
         )
 }
 
-/// What OpenCensus passes on, which gRPC's implementations treat as the application's; and what
-/// servers tell retrying clients (gRFC A6), which handlers may say too.
+/// What OpenCensus passes on, which gRPC's implementations treat as the application's; what servers
+/// tell retrying clients (gRFC A6), which handlers may say too; and the details of a status, which
+/// programs read and write as they like.
 fn is_the_applications(name: &[u8]) -> bool {
-    matches!(name, b"grpc-trace-bin" | b"grpc-tags-bin" | b"grpc-retry-pushback-ms")
+    matches!(name, b"grpc-trace-bin" | b"grpc-tags-bin" | b"grpc-retry-pushback-ms" | DETAILS)
 }
+
+/// Where the details of a status travel.
+pub(crate) const DETAILS_KEY: &str = "grpc-status-details-bin";
+pub(crate) const DETAILS: &[u8] = DETAILS_KEY.as_bytes();
 
 // Both fold rather than stop at the first miss: the loop is then free of branches.
 
@@ -353,131 +286,3 @@ impl fmt::Display for MetadataError {
 }
 
 impl std::error::Error for MetadataError {}
-
-#[cfg(test)]
-mod tests {
-    #![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
-
-    use proptest::collection::vec;
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::vectors;
-
-    fn fields(list: &[(&str, &[u8])]) -> Fields {
-        list.iter().map(|(name, value)| (name.as_bytes(), *value)).collect()
-    }
-
-    fn received(list: &[(&str, &[u8])]) -> Metadata {
-        Metadata::from_received(fields(list)).unwrap()
-    }
-
-    #[test]
-    fn what_is_not_for_the_application_is_dropped() {
-        let metadata = received(&[
-            (":method", b"POST"),
-            (":path", b"/s/m"),
-            ("te", b"trailers"),
-            ("content-type", b"application/grpc"),
-            ("grpc-timeout", b"1S"),
-            ("grpc-other-bin", b"***"),
-            ("host", b"h"),
-            ("connection", b"close"),
-            ("user-agent", b"test/1"),
-            ("a", b"1"),
-            ("Upper", b"1"),
-            ("a b", b"1"),
-            ("!", b"1"),
-            ("", b"1"),
-            ("a", b"\x7f"),
-            ("a", "é".as_bytes()),
-            ("a", b"tab\tinside"),
-            ("a", b""),
-            ("grpc", b"2"),
-            ("a", b"~ ~"),
-        ]);
-        let expected: [(&str, &[u8]); 5] =
-            [("user-agent", b"test/1"), ("a", b"1"), ("a", b""), ("grpc", b"2"), ("a", b"~ ~")];
-        assert_eq!(*metadata.fields(), fields(&expected));
-    }
-
-    #[test]
-    fn spaces_around_text_are_dropped() {
-        let metadata = received(&[("a", b" \t1 2\t "), ("b", b"  "), ("c", b"3")]);
-        assert_eq!(*metadata.fields(), fields(&[("a", b"1 2"), ("b", b""), ("c", b"3")]));
-    }
-
-    #[test]
-    fn binary_values() {
-        for [value, expected] in vectors::words(include_str!("../../../testdata/grpc/base64.txt")) {
-            let list = [("x-bin", value.as_bytes()), ("a", b" 1")];
-            let read = Metadata::from_received(fields(&list));
-            if expected == "bad" {
-                assert_eq!(read, Err(BadBinary { key: "x-bin".into() }), "{value}");
-                continue;
-            }
-            let metadata = read.expect(value);
-            assert_eq!(metadata.value("a"), Some("1"));
-            let hex = |bytes: Vec<u8>| {
-                let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-                if hex.is_empty() && expected.contains('-') { "-".into() } else { hex }
-            };
-            let values: Vec<String> = metadata.values_bin("x-bin").map(hex).collect();
-            assert_eq!(values.join(","), expected, "{value}");
-            assert!(metadata.fields().iter().all(|field| !field.value.contains(&b'=')));
-            // What was read can be sent again and means the same.
-            assert_eq!(Metadata::from_received(metadata.fields().clone()), Ok(metadata));
-        }
-        let status = Status::from(BadBinary { key: "x-bin".into() });
-        assert_eq!(status.code(), crate::Code::Internal);
-    }
-
-    #[test]
-    fn usual_lists_are_read_in_place() {
-        let list = fields(&[
-            (":path", b"/s/m"),
-            ("te", b"trailers"),
-            ("user-agent", b"x"),
-            ("a", b"1"),
-            ("b-bin", b"AAA"),
-        ]);
-        let held = list.held_bytes();
-        let value = list.value(b"a").unwrap().as_ptr();
-        let metadata = Metadata::from_received(list).unwrap();
-        assert_eq!(metadata.len(), 3);
-        assert_eq!(metadata.fields().held_bytes(), held);
-        assert_eq!(metadata.fields().value(b"a").unwrap().as_ptr(), value);
-    }
-
-    #[test]
-    fn sensitive_fields_stay_so() {
-        let mut list = fields(&[("a", b" 1")]);
-        list.push_sensitive(b"authorization", b" secret");
-        list.push_sensitive(b"x-bin", b"AA,AQ");
-        let metadata = Metadata::from_received(list).unwrap();
-        let sensitive: Vec<bool> = metadata.fields().iter().map(|field| field.sensitive).collect();
-        assert_eq!(sensitive, [false, true, true, true]);
-    }
-
-    proptest! {
-        #[test]
-        fn any_list_is_handled(list in vec((
-            prop_oneof!["[:a-zA-Z.-]{0,5}", "[a-z]{1,2}-bin", "grpc-[a-z]"],
-            prop_oneof![vec(any::<u8>(), 0..9), "[A-Za-z=, ]{0,9}".prop_map(String::into_bytes)],
-        ), 0..8)) {
-            let list: Fields = list.iter().map(|(n, v)| (n.as_bytes(), &v[..])).collect();
-            if let Ok(metadata) = Metadata::from_received(list) {
-                // All that was let in can be set by an application, and comes back the same.
-                let mut copy = Metadata::new();
-                for (key, value) in metadata.iter() {
-                    match value {
-                        MetadataValue::Text(text) => copy.append(key, text).unwrap(),
-                        MetadataValue::Binary(bytes) => copy.append_bin(key, &bytes).unwrap(),
-                    }
-                }
-                prop_assert!(copy.iter().eq(metadata.iter()));
-                prop_assert_eq!(Metadata::from_received(copy.fields().clone()), Ok(copy));
-            }
-        }
-    }
-}

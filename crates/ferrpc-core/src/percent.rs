@@ -30,6 +30,14 @@ pub(crate) fn encode(message: &str) -> Cow<'_, [u8]> {
     Cow::Owned(out)
 }
 
+/// The most bytes that a character takes on the wire; a space at either end takes two more.
+pub(crate) fn encoded_length(character: char) -> usize {
+    match character {
+        ' '..='~' if character != '%' => 1,
+        _ => 3 * character.len_utf8(),
+    }
+}
+
 /// Decodes a message from the wire. Never fails: a "%" without two hexadecimal digits stands for
 /// itself, and what is not UTF-8 is replaced.
 pub(crate) fn decode(value: &[u8]) -> Cow<'_, str> {

@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use bytes::Bytes;
 
+use crate::metadata::DETAILS_KEY;
 use crate::{Metadata, details};
 
 /// gRPC's status codes.
@@ -54,7 +55,7 @@ pub enum Code {
 pub struct Status {
     code: Code,
     message: Cow<'static, str>,
-    /// Serialised `google.rpc.Status` (`grpc-status-details-bin`), empty if there is none.
+    /// `grpc-status-details-bin`, empty if there is none.
     details: Bytes,
     /// Boxed: most statuses have none, and a status travels in every result.
     metadata: Option<Box<Metadata>>,
@@ -98,7 +99,12 @@ impl Status {
     }
 
     /// The same status with details: a serialised `google.rpc.Status` whose code is this one's.
+    /// They travel as `grpc-status-details-bin`, whatever they are, unless the status is OK; values
+    /// that the metadata has for that key are removed.
     pub fn with_details(mut self, details: impl Into<Bytes>) -> Self {
+        if let Some(metadata) = &mut self.metadata {
+            metadata.remove(DETAILS_KEY);
+        }
         self.details = details.into();
         self
     }
@@ -119,7 +125,9 @@ impl Status {
         &self.message
     }
 
-    /// The serialised `google.rpc.Status`; empty if there is none.
+    /// The details, as they were given or received: a serialised `google.rpc.Status`, unless the
+    /// peer's program chose otherwise; empty if there are none. What was received is also in the
+    /// metadata, under `grpc-status-details-bin`.
     pub fn details(&self) -> &Bytes {
         &self.details
     }

@@ -86,6 +86,9 @@ impl Side {
                 let known = self.alive(*call, event);
                 assert!(known.headers && !std::mem::replace(&mut known.remote_done, true));
             }
+            Event::Withheld { call } => {
+                self.alive(*call, event);
+            }
             Event::Writable { call } => {
                 let known = self.alive(*call, event);
                 assert!(std::mem::replace(&mut known.full, false), "nobody waited");
@@ -98,7 +101,7 @@ impl Side {
                 assert!(self.calls.values().all(|known| known.ended), "calls are left");
             }
             Event::Http { .. } => panic!("{event:?}"),
-            Event::Ready | Event::StreamsAvailable | Event::Draining => {}
+            Event::Ready | Event::StreamsAvailable | Event::MayStart | Event::Draining => {}
         }
     }
 

@@ -1,6 +1,8 @@
 //! Metadata on the wire: what is let in, what ends the call, and what ends nothing else.
 
-use ferrpc_core::transport::{Cardinality, Config, Event, SendState, StartCall, StartError};
+use ferrpc_core::transport::{
+    CallLimits, Cardinality, Config, Event, SendState, StartCall, StartError,
+};
 use ferrpc_core::{Code, Encoding, Metadata, Status};
 use ferrpc_testing::wire::{self, REQUEST, data, headers, message};
 use ferrpc_testing::{Pair, Scripted};
@@ -109,6 +111,102 @@ fn malformed_fields_are_errors_of_their_stream() {
     }
 }
 
+const COMMAS: &str = ",,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,";
+
+/// Row 36: each value that a comma separates gets the name, so that a few bytes stand for many. What
+/// they stand for counts, before it is made.
+#[test]
+fn joined_values_count_as_what_they_become() {
+    let name = format!("{}-bin", "k".repeat(996));
+    let fields = |commas: usize| [REQUEST, &[(&*name, &COMMAS[..commas])]].concat();
+    // Each value is 1,032 bytes.
+    for (commas, refused) in [(1, false), (14, false), (15, true), (72, true)] {
+        let mut server = Scripted::server(Config::default());
+        server.feed(&headers(1, false, &fields(commas)));
+        let event = server.end.event();
+        if refused {
+            assert!(event.is_none());
+            assert_eq!(server.answer(1, "grpc-status").as_deref(), Some("8"));
+            let text = server.answer(1, "grpc-message").expect("a text");
+            assert!(text.contains("exceeds hard limit"), "{text}");
+        } else {
+            let Some(Event::Call { head, .. }) = event else { panic!("{event:?}") };
+            assert_eq!(head.metadata.values_bin(&name).count(), commas + 1);
+        }
+        server.feed(&headers(3, false, REQUEST));
+        assert!(matches!(server.end.event(), Some(Event::Call { .. })), "the connection lives");
+    }
+}
+
+/// The same with any limit: what all calls of a connection hold is bounded.
+#[test]
+fn joined_values_are_held_like_others() {
+    let mut config = Config::default();
+    config.http2.limits.max_header_list_size = 64 << 20;
+    let budget = config.http2.limits.max_held_headers;
+    let mut server = Scripted::server(config);
+    let mut encoder = ferrpc_http2::hpack::Encoder::new();
+    let name = format!("{}-bin", "k".repeat(796));
+    let (mut made, mut taken) = (0, 0);
+    for stream in (0..400).map(|n| 2 * n + 1) {
+        let list = [REQUEST, &[(&*name, COMMAS)]].concat();
+        let mut block = Vec::new();
+        let fields = list.iter().map(|(name, value)| ferrpc_http2::Field {
+            name: name.as_bytes(),
+            value: value.as_bytes(),
+            sensitive: false,
+        });
+        // Equal blocks would be read once.
+        let unique = stream.to_string();
+        let unique = ferrpc_http2::Field { name: b"x", value: unique.as_bytes(), sensitive: true };
+        encoder.encode(fields.chain([unique]), &mut block);
+        server.feed(&wire::frame(wire::kind::HEADERS, wire::flag::END_HEADERS, stream, &block));
+        match server.end.event() {
+            Some(Event::Call { call, head }) => {
+                taken += 1;
+                made += head.metadata.iter().map(|(key, _)| key.len()).sum::<usize>();
+                server.end.transport.accept(call, Cardinality::Unary, CallLimits::default());
+            }
+            _ => assert_eq!(server.answer(stream, "grpc-status").as_deref(), Some("8")),
+        }
+    }
+    assert!((50..400).contains(&taken), "{taken} calls");
+    assert!(made <= budget, "{made} bytes of metadata");
+}
+
+/// And at a client, which server's headers and trailers reach.
+#[test]
+fn joined_values_at_a_client() {
+    let name = format!("{}-bin", "k".repeat(996));
+    let bomb = [(&*name, COMMAS)];
+    let outcome = |frames: &[Vec<u8>]| {
+        let mut client = Scripted::client(Config::default(), &[]);
+        client.start(Cardinality::Bidirectional);
+        client.start(Cardinality::Bidirectional);
+        client.feed(&frames.concat());
+        let end = client.finished().expect("the call ended");
+        assert_eq!(client.end.transport.open_calls(), 1, "the other call lives");
+        end
+    };
+    let (status, _, from_peer) = outcome(&[headers(1, false, &[HEAD, &bomb].concat())]);
+    assert_eq!((status.code(), from_peer), (Code::ResourceExhausted, false));
+    for (code, expected, from_peer) in
+        [("0", Code::ResourceExhausted, false), ("5", Code::NotFound, true)]
+    {
+        let end = [&[("grpc-status", code), ("a", "1")][..], &bomb].concat();
+        let shapes = [
+            vec![headers(1, false, HEAD), headers(1, true, &end)],
+            vec![headers(1, true, &[HEAD, &end].concat())],
+        ];
+        for frames in shapes {
+            let (status, _, by_peer) = outcome(&frames);
+            assert_eq!((status.code(), by_peer), (expected, from_peer));
+            assert!(status.message().contains("exceeds hard limit"), "{status}");
+            assert!(status.metadata().len() <= 1);
+        }
+    }
+}
+
 /// A header list of more than 16 KiB that fills the table of the decoder.
 fn oversized() -> Vec<(String, String)> {
     (0..20).map(|index| (format!("k{index}"), "v".repeat(1000))).collect()
@@ -190,7 +288,15 @@ fn what_the_peer_does_not_take_is_not_sent() {
         .end
         .transport
         .start_call(client.now, &StartCall { metadata: &large, ..Pair::call() });
-    assert_eq!(refused, Err(StartError::MetadataTooLarge));
+    assert!(
+        matches!(refused, Err(StartError::MetadataTooLarge { size, limit: 1000 }) if size > 1000),
+        "{refused:?}"
+    );
+    // The path is of the list, too.
+    let path = format!("/test.Test/{}", "p".repeat(1000));
+    let refused =
+        client.end.transport.start_call(client.now, &StartCall { path: &path, ..Pair::call() });
+    assert!(matches!(refused, Err(StartError::MetadataTooLarge { .. })), "{refused:?}");
     client.start_with(&StartCall { metadata: &metadata(100), ..Pair::call() });
 
     let mut server = Scripted::server(Config::default());

@@ -55,6 +55,32 @@ fn content_types_and_methods() {
 }
 
 #[test]
+fn paths_are_of_a_service_unless_any_will_do() {
+    let check = |path: &'static str, well: bool| {
+        let offered = |any_path| {
+            let mut server = Scripted::server(Config { any_path, ..Config::default() });
+            // Twice: a repeated request may be remembered.
+            let mut seen = [1, 3].map(|stream| {
+                server.feed(&wire::headers(stream, false, &request(&[(":path", path)])));
+                match server.end.event() {
+                    Some(Event::Call { head, .. }) => Some(head.path.to_string()),
+                    None => None,
+                    event => panic!("{event:?}"),
+                }
+            });
+            assert_eq!(seen[0], seen[1]);
+            seen[0].take()
+        };
+        assert_eq!(offered(true).as_deref(), Some(path));
+        assert_eq!(offered(false).as_deref(), well.then_some(path));
+    };
+    check("/example.Test/Method", true);
+    for path in ["Method", "/Method", "//Method", "/a/b/", "/a/50%", "/a b/c", "/a?b#c", "/", "*"] {
+        check(path, false);
+    }
+}
+
+#[test]
 fn plain_http_goes_to_the_fallback() {
     let mut server = serve(&[("content-type", "-"), (":path", "/")]);
     assert!(server.end.event().is_none(), "its body has not passed");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ferrpc_core::transport::{Cardinality, Config, Event, Message, StartCall};
+use ferrpc_core::transport::{CallId, Cardinality, Config, Event, Message, StartCall};
 use ferrpc_core::{Encoding, Metadata, Status};
 use ferrpc_testing::wire::{self, REQUEST, data, headers, message, reset};
 use ferrpc_testing::{Pair, Scripted};
@@ -11,57 +11,88 @@ fn go_away(server: &Scripted) -> Option<(u32, String)> {
     wire::last_go_away(&server.frames())
 }
 
-#[test]
-fn rapid_reset_is_stopped() {
+/// Makes calls, one after the other, until the connection ends; how many it took.
+fn until_stopped(one: impl Fn(&mut Scripted, u32)) -> u32 {
     let mut server = Scripted::server(Config::default());
     let mut calls = 0;
-    while go_away(&server).is_none() {
-        let stream = 2 * calls + 1;
-        server.feed(&headers(stream, false, REQUEST));
-        if matches!(server.end.events.front(), Some(Event::Call { .. })) {
-            server.accept(Cardinality::Unary);
-        }
-        server.feed(&reset(stream, 8));
+    while server.end.transport.close_cause().is_none() {
+        one(&mut server, 2 * calls + 1);
         server.end.events.clear();
         calls += 1;
-        assert!(calls < 1000, "nobody stopped it");
+        assert!(calls < 20_000, "nobody stopped it");
     }
     assert_eq!(go_away(&server), Some((0xb, "too_many_resets".into())));
-    assert_eq!(calls, 201, "a burst of 200 is free");
     assert_eq!(server.end.transport.open_calls(), 0);
-    assert_eq!(server.end.transport.counters().http2.early_resets, 201);
+    assert_eq!(server.end.transport.counters().http2.early_resets, u64::from(calls));
+    calls
+}
+
+/// The next call, if there is one, is taken and its handler started.
+fn serve(server: &mut Scripted) -> Option<CallId> {
+    let offered = matches!(server.end.events.front(), Some(Event::Call { .. }));
+    let call = offered.then(|| server.accept(Cardinality::Unary))?;
+    server.end.transport.may_start(server.now, call);
+    Some(call)
+}
+
+#[test]
+fn calls_that_cost_their_caller_nothing_are_stopped() {
+    // Given up at once.
+    let calls = until_stopped(|server, stream| {
+        server.feed(&headers(stream, false, REQUEST));
+        serve(server);
+        server.feed(&reset(stream, 8));
+    });
+    assert_eq!(calls, 10_001);
+    // With deadlines that pass at once.
+    let calls = until_stopped(|server, stream| {
+        server.feed(&headers(stream, false, &[REQUEST, &[("grpc-timeout", "1u")]].concat()));
+        serve(server);
+        server.advance(Duration::from_micros(1));
+    });
+    assert!((10_001..10_100).contains(&calls), "{calls}");
+    // With messages that are refused: too large, badly framed.
+    for bad in [&[0, 255, 255, 255, 255][..], &[2, 0, 0, 0, 0]] {
+        let calls = until_stopped(|server, stream| {
+            server.feed(&[headers(stream, false, REQUEST), data(stream, false, bad)].concat());
+            serve(server);
+        });
+        assert_eq!(calls, 10_001);
+    }
 }
 
 #[test]
 fn slow_resets_and_those_paid_for_are_free() {
-    // `completed` calls are served for each that is given up, `pause` apart.
-    let check = |completed: u32, pause: Duration, trips: bool| {
+    // Of `given_up` calls one is served; `pause` between two of these groups.
+    let check = |given_up: u32, served: bool, pause: Duration, trips: bool| {
         let mut server = Scripted::server(Config::default());
         let mut stream = 1;
-        for _ in 0..2000 {
-            for given_up in (0..=completed).map(|index| index == 0) {
-                if go_away(&server).is_some() {
-                    break;
+        for _ in 0..30_000 / given_up {
+            for n in 0..=given_up {
+                if server.end.transport.close_cause().is_some() || n == 0 && !served {
+                    continue;
                 }
                 server.feed(&headers(stream, false, REQUEST));
-                let call = server.accept(Cardinality::Unary);
-                if given_up {
-                    server.feed(&reset(stream, 8));
-                } else {
+                let call = serve(&mut server).expect("a call");
+                if n == 0 {
                     server.feed(&data(stream, true, &message(b"x")));
                     server.end.transport.finish(server.now, call, &Status::ok());
                     server.flush();
+                } else {
+                    server.feed(&reset(stream, 8));
                 }
                 server.end.events.clear();
                 stream += 2;
             }
             server.advance(pause);
         }
-        assert_eq!(go_away(&server).is_some(), trips, "{completed} {pause:?}");
+        assert_eq!(go_away(&server).is_some(), trips, "{given_up} {served} {pause:?}");
     };
-    check(0, Duration::from_millis(20), false);
-    check(0, Duration::from_millis(10), true);
-    check(1, Duration::ZERO, false);
+    check(1000, false, Duration::from_millis(500), false);
+    check(1000, false, Duration::from_millis(250), true);
+    // The first answer ends the calls that it was raced by.
+    check(4, true, Duration::ZERO, false);
+    check(10, true, Duration::ZERO, true);
 }
 
 #[test]
@@ -72,20 +103,16 @@ fn only_calls_that_nobody_waited_for_are_charged() {
         server.feed(&headers(1, false, &[REQUEST, &[("grpc-timeout", timeout)]].concat()));
         between(&mut server);
         server.feed(&reset(1, 8));
-        assert_eq!(server.end.transport.counters().http2.early_resets, charged);
+        assert_eq!(server.end.transport.counters().http2.early_resets, charged, "{timeout}");
     };
-    let accept = |server: &mut Scripted| {
-        server.accept(Cardinality::Unary);
-    };
-    check(1, "10S", accept);
     check(1, "10S", |server| {
         server.accept(Cardinality::Unary);
-        server.advance(Duration::from_millis(99));
+        server.advance(Duration::from_millis(9));
     });
-    // The handler ran.
+    // It had one of the places for calls for a while.
     check(0, "10S", |server| {
         server.accept(Cardinality::Unary);
-        server.advance(Duration::from_millis(100));
+        server.advance(Duration::from_millis(10));
     });
     // Headers went out.
     check(0, "10S", |server| {
@@ -94,19 +121,69 @@ fn only_calls_that_nobody_waited_for_are_charged() {
         server.end.transport.send_headers(now, call, &Metadata::new(), Encoding::Identity);
         server.flush();
     });
-    // The deadline was near: the two clocks and the network differ a little.
-    check(1, "20m", |server| {
+    // The same for what its deadline ends.
+    check(1, "9m", |server| {
         server.accept(Cardinality::Unary);
-        server.advance(Duration::from_millis(17));
+        server.advance(Duration::from_millis(9));
     });
-    check(0, "20m", |server| {
+    check(0, "10m", |server| {
         server.accept(Cardinality::Unary);
-        server.advance(Duration::from_millis(18));
+        server.advance(Duration::from_millis(10));
     });
-    check(0, "20m", |server| {
-        server.accept(Cardinality::Unary);
-        server.advance(Duration::from_millis(20));
-    });
+}
+
+/// A thousand calls that are given up together, each second for a minute; a stream beside them.
+#[test]
+fn a_program_that_gives_up_a_thousand_calls_a_second() {
+    let mut pair = Pair::new();
+    let stream = pair.start("/test.Test/Call", Cardinality::Bidirectional);
+    let (beside, _) = pair.accept(Cardinality::Bidirectional);
+    for _ in 0..60 {
+        let mut calls = Vec::new();
+        let mut late = 0;
+        for _ in 0..999 {
+            calls.push(pair.start("/test.Test/Call", Cardinality::Unary));
+            let (call, _) = pair.accept(Cardinality::Unary);
+            late += u32::from(!pair.server.transport.may_start(pair.now, call));
+        }
+        assert_eq!(late, 0, "all handlers start at once");
+        for call in calls {
+            pair.client.transport.cancel(pair.now, call);
+        }
+        pair.drive();
+        pair.advance(Duration::from_secs(1));
+        pair.server.events.clear();
+        pair.client.transport.send_message(pair.now, stream, Message::plain("still here"));
+        pair.drive();
+        assert!(matches!(pair.server.event(), Some(Event::Message { call, .. }) if call == beside));
+        pair.server.transport.release(pair.now, beside, 1, 10);
+    }
+    assert_eq!(pair.server.transport.counters().http2.early_resets, 60 * 999);
+    assert_eq!(pair.server.transport.open_calls(), 1);
+}
+
+/// Who gives up much more than that has fewer handlers started, and the rest later or never.
+#[test]
+fn handlers_are_started_no_faster_than_they_answer() {
+    let mut server = Scripted::server(Config::default());
+    let (mut started, mut stream) = (0, 1);
+    // Ten seconds of calls that live just long enough not to be charged.
+    for _ in 0..1000 {
+        let streams: Vec<u32> = (0..500).map(|n| stream + 2 * n).collect();
+        for id in &streams {
+            server.feed(&headers(*id, false, REQUEST));
+            let call = server.accept(Cardinality::Unary);
+            started += u32::from(server.end.transport.may_start(server.now, call));
+        }
+        server.advance(Duration::from_millis(10));
+        for id in &streams {
+            server.feed(&reset(*id, 8));
+        }
+        server.end.events.clear();
+        stream += 1000;
+    }
+    assert_eq!(go_away(&server), None);
+    assert!((50_000..=56_000).contains(&started), "{started} of 500,000");
 }
 
 #[test]

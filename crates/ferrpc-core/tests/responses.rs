@@ -54,12 +54,19 @@ fn statuses() {
     check(&[("grpc-status", "005")], Code::NotFound, true);
     check(&[("grpc-status", "16")], Code::Unauthenticated, true);
     for junk in
-        ["17", "99", "", "-1", "+1", "0x1", "OK", "1 ", "4294967296", "18446744073709551616"]
+        ["17", "99", "", "-1", "+1", "0x1", "OK", "1 2", "4294967296", "18446744073709551616"]
     {
         check(&[("grpc-status", junk)], Code::Unknown, true);
     }
     check(&[], Code::Unknown, false);
     check(&[("grpc-message", "lost")], Code::Unknown, false);
+    // Proxies join fields of one name, or leave them.
+    for joined in ["5,5", "5, 5", " 5 ", "0,5", "5, 0"] {
+        check(&[("grpc-status", joined)], Code::NotFound, true);
+    }
+    check(&[("grpc-status", "5"), ("grpc-status", "5")], Code::NotFound, true);
+    check(&[("grpc-status", "0"), ("k", "v"), ("grpc-status", "5")], Code::NotFound, true);
+    check(&[("grpc-status", "0"), ("grpc-status", "0")], Code::Ok, true);
     // A status "cancelled" is the server's word, whatever the time.
     check(&[("grpc-status", "1")], Code::Cancelled, true);
 }
@@ -82,22 +89,35 @@ fn messages_of_statuses() {
     check("%0A", "\n");
 }
 
+/// What is in them is the programs' business.
 #[test]
-fn details_of_another_status_are_dropped() {
-    let check = |code: &str, details: &str, kept: &[u8]| {
-        let fields = [("grpc-status", code), ("grpc-status-details-bin", details)];
+fn details_are_what_was_sent() {
+    let check = |code: &str, details: &str, received: &[u8]| {
+        let fields =
+            [("a", "1"), ("grpc-status-details-bin", details), ("b", "2"), ("grpc-status", code)];
         let (status, from_peer) = outcome(Bidirectional, &[head(), trailers(&fields)]);
-        assert_eq!(status.details(), kept, "{code} {details}");
         assert!(from_peer);
+        assert_eq!(status.details(), received, "{code} {details}");
+        let metadata: Vec<_> = status.metadata().iter().map(|(key, _)| key).collect();
+        assert_eq!(metadata, ["a", "grpc-status-details-bin", "b"]);
+        let mut values = status.metadata().values_bin("grpc-status-details-bin");
+        assert_eq!(values.next().as_deref(), Some(received));
     };
     // google.rpc.Status { code: 5 }
     check("5", "CAU", &[8, 5]);
     check("5", "CAU=", &[8, 5]);
-    check("6", "CAU", &[]);
-    check("0", "CAA", &[]);
-    check("99", "CGM", &[]);
-    check("5", "***", &[]);
+    check("6", "CAU", &[8, 5]);
+    check("0", "CAA", &[8, 0]);
+    check("99", "CGM", &[8, 99]);
+    check("5", "eyJ3aHkiOiAxfQ", b"{\"why\": 1}");
     check("5", "", &[]);
+    // What is not base64 cannot be told; the code can.
+    let fields = [("grpc-status", "5"), ("grpc-message", "m"), ("grpc-status-details-bin", "***")];
+    let (status, from_peer) = outcome(Bidirectional, &[head(), trailers(&fields)]);
+    assert_eq!((status.code(), from_peer, status.details().len()), (Code::NotFound, true, 0));
+    let text = "m (parts of this status are missing: the value of metadata key \
+                \"grpc-status-details-bin\" is not base64)";
+    assert_eq!(status.message(), text);
 }
 
 #[test]
@@ -194,15 +214,6 @@ fn informational_responses_are_skipped() {
     check(1, Code::Ok);
     check(8, Code::Ok);
     check(9, Code::Internal);
-}
-
-#[test]
-fn a_status_in_headers_that_do_not_end_is_ignored() {
-    let early = headers(1, false, &[HEAD, &[("grpc-status", "5")]].concat());
-    let (status, _) = outcome(Unary, &[early.clone(), data(1, false, &message(b"x")), ok()]);
-    assert_eq!(status.code(), Code::Ok);
-    let (status, from_peer) = outcome(Unary, &[early, data(1, true, &message(b"x"))]);
-    assert_eq!((status.code(), from_peer), (Code::Unknown, false));
 }
 
 #[test]

@@ -70,6 +70,10 @@ pub struct Config {
     pub limits: Limits,
     /// Pings that we send.
     pub keepalive: Keepalive,
+    /// Names of fields that are known even of a header list that is too large, if they are short.
+    pub essential_fields: &'static [&'static str],
+    /// Randomness for what is left to chance; the connection has no other source.
+    pub seed: u64,
 }
 
 impl Config {
@@ -86,6 +90,8 @@ impl Default for Config {
             max_frame_size: 16_384,
             limits: Limits::default(),
             keepalive: Keepalive::default(),
+            essential_fields: &[],
+            seed: 0,
         }
     }
 }

@@ -15,7 +15,7 @@ pub struct Counters {
     pub idle_frames: u64,
     /// DATA frames of next to nothing, with credit for more.
     pub small_frames: u64,
-    /// WINDOW_UPDATE frames, but for those on closed streams.
+    /// WINDOW_UPDATE frames, but for those that were under way when their stream ended.
     pub window_updates: u64,
     /// SETTINGS frames received.
     pub settings_received: u64,

@@ -1,5 +1,7 @@
 //! A bucket of tokens: what a peer may do in a row, and how fast it may go on.
 
+use std::time::Duration;
+
 use crate::{Budget, Time};
 
 /// Tokens left of a [`Budget`].
@@ -28,6 +30,12 @@ impl Bucket {
             }
             None => false,
         }
+    }
+
+    /// How long it takes to get `tokens` more; `None`: for ever.
+    pub(crate) fn time_for(&self, tokens: u32) -> Option<Duration> {
+        let nanos = u64::from(tokens) * 1_000_000_000;
+        nanos.checked_div(self.budget.per_second.into()).map(Duration::from_nanos)
     }
 
     /// Pays a token back.

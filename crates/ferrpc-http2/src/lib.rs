@@ -26,6 +26,7 @@ mod flow;
 mod frame;
 pub mod hpack;
 mod ledger;
+mod limit_names;
 mod limits;
 mod ping;
 mod stream;
@@ -34,7 +35,7 @@ mod transmit;
 mod validate;
 
 pub use config::{Config, Keepalive, Role, Window};
-pub use connection::{Accounts, Connection, Event, HeadersKind, OpenError, ResetBy};
+pub use connection::{Accounts, Connection, Event, HeadersKind, OpenError, ResetBy, TooLarge};
 pub use counters::Counters;
 pub use error::{CloseCause, Reason};
 pub use fields::{Field, Fields};

@@ -20,35 +20,49 @@ pub struct Budget {
 pub struct Limits {
     /// Streams the peer may have open at once (SETTINGS_MAX_CONCURRENT_STREAMS).
     pub max_concurrent_streams: u32,
-    /// Header list size advertised and never exceeded in memory (bytes, 32 added per field).
+    /// Header list size advertised and never exceeded in memory (bytes, 32 added per field), but
+    /// for half a KiB of essential fields. Who sends more is answered that it is too large.
     pub max_header_list_size: u32,
-    /// Header list size above which a list is answered as too large, although it is within what
-    /// was advertised: the room between the two is for peers that count differently. `None`: half
-    /// of `max_header_list_size`.
+    /// Header list size from which on a list is refused by chance, although it is within what was
+    /// advertised: the larger, the more often, so that growing metadata is noticed before it is
+    /// too large for every call. Not for lists that end a response: they bring its status.
+    /// `None`: nothing is refused below `max_header_list_size`.
     pub soft_header_list_size: Option<u32>,
-    /// Fields in one header list.
+    /// Fields in one header list. Each counts as 32 bytes and more, so that
+    /// `max_header_list_size` bounds them too.
     pub max_header_fields: u32,
-    /// CONTINUATION frames of one header block; more if `max_header_list_size` takes more.
+    /// Bytes of one header block, as it arrives; at least twice `max_header_list_size` is taken. A
+    /// block within it whose list is too large costs its call alone; a larger one ends the
+    /// connection, since it cannot be passed over.
+    pub max_header_block: u32,
+    /// CONTINUATION frames of one header block, and one more for each
+    /// [`CONTINUATION_BYTES`](Self::CONTINUATION_BYTES) of it.
     pub max_continuations: u32,
-    /// Bytes of header lists held for open streams: beyond it, requests are answered as too large.
+    /// Bytes of header lists held for open streams: beyond it, requests, and the headers of
+    /// responses, are answered as too large.
     pub max_held_headers: usize,
-    /// Streams that the peer opens and resets before we answered; a completed stream pays a token
-    /// back.
+    /// Streams that end young and without an answer: what reading their headers costs is for
+    /// nothing. Each answer pays for [four](Self::EARLY_RESETS_PER_ANSWER) of them. Only a peer that
+    /// does little else, for seconds and faster than this, exceeds it.
     pub early_resets: Budget,
+    /// Requests whose service begins and that do not get as far as an answer. Each answer pays for
+    /// [four](Self::EARLY_RESETS_PER_ANSWER) of them. Beyond it requests are begun later; those that
+    /// end meanwhile never are.
+    pub starts: Budget,
     /// Streams that we had to reset because the peer broke a rule on them.
     pub induced_resets: Budget,
     /// DATA and CONTINUATION frames that carry nothing and end nothing. Payload received pays
     /// back.
     pub empty_frames: Budget,
-    /// Other frames without effect: unknown or PRIORITY frames, WINDOW_UPDATE and RST_STREAM on
-    /// closed streams, acknowledgements, GOAWAY. Payload received pays back, and each stream that
+    /// Other frames without effect: unknown or PRIORITY frames, RST_STREAM on closed streams,
+    /// acknowledgements, GOAWAY. Payload received pays back, and each stream that
     /// ends allows for the few frames that may have been under way then.
     pub idle_frames: Budget,
     /// DATA frames of fewer than [`SMALL_PAYLOAD`](Self::SMALL_PAYLOAD) bytes that end nothing,
     /// where there was credit for more. Larger ones pay back.
     pub small_frames: Budget,
-    /// WINDOW_UPDATE frames on open streams and on the connection. Each frame that we send pays
-    /// for some.
+    /// WINDOW_UPDATE frames, but for some on streams that ended a moment ago. Each frame that we
+    /// send pays for some.
     pub window_updates: Budget,
     /// Streams opened above [`max_concurrent_streams`](Self::max_concurrent_streams) by a peer
     /// that has acknowledged it.
@@ -63,8 +77,13 @@ pub struct Limits {
     pub pings: PingPolicy,
     /// Bytes a stream buffers for sending before it is no longer writable.
     pub send_buffer_per_stream: usize,
-    /// Bytes all streams together buffer for sending before none is writable.
+    /// Bytes all streams together may have ready for the transport, with credit of their own to be
+    /// sent, before none of them is writable.
     pub send_buffer: usize,
+    /// Bytes all streams together may hold for sending, most of them because the peer gives no
+    /// credit: beyond it streams without credit are not writable, new requests wait to be started,
+    /// and streams may be reset, see [`stream_stall`](Self::stream_stall).
+    pub send_memory: usize,
     /// Bytes by which the windows of streams may exceed their initial size, all of them together:
     /// a window that grows with the bandwidth takes its growth from here while it is used.
     pub window_loans: u32,
@@ -73,7 +92,8 @@ pub struct Limits {
     /// Time for our SETTINGS to be acknowledged (RFC 9113, 6.5.3): until then the peer need not
     /// keep to them.
     pub settings_timeout: Duration,
-    /// Under memory pressure: how long a stream may make no progress before it is reset.
+    /// While more than [`send_memory`](Self::send_memory) waits: how long the oldest byte of a
+    /// stream may have waited before the stream is reset. Below that a stream may wait for ever.
     pub stream_stall: Duration,
     /// How long the transport may accept no byte, with output waiting, before the connection
     /// ends.
@@ -98,14 +118,28 @@ impl Limits {
     /// in gRPC is as long.
     pub const SMALL_PAYLOAD: usize = 5;
 
+    /// Streams that may end early for each one that is served: of requests that race each other,
+    /// the first answer ends the others.
+    pub const EARLY_RESETS_PER_ANSWER: u32 = 4;
+
+    /// Bytes of a header block that allow for another CONTINUATION frame: half of what peers fill
+    /// theirs with.
+    pub const CONTINUATION_BYTES: usize = 8 << 10;
+
     /// WINDOW_UPDATE frames that each frame sent pays for: its stream's and the connection's, cut
     /// in halves.
     pub(crate) const WINDOW_UPDATES_PER_FRAME: u32 = 4;
 
-    /// The size above which a header list is too large.
+    /// The size up to which a header list is never refused.
     pub(crate) fn soft_header_list(&self) -> usize {
         let hard = self.max_header_list_size;
-        self.soft_header_list_size.unwrap_or(hard / 2).min(hard) as usize
+        self.soft_header_list_size.unwrap_or(hard).min(hard) as usize
+    }
+
+    /// The most bytes of a header block.
+    pub(crate) fn header_block(&self) -> usize {
+        let lists = 2 * self.max_header_list_size as usize;
+        lists.max(self.max_header_block as usize)
     }
 }
 
@@ -115,12 +149,14 @@ impl Default for Limits {
             max_concurrent_streams: 1000,
             max_header_list_size: 16 << 10,
             soft_header_list_size: None,
-            max_header_fields: 256,
+            max_header_fields: u32::MAX,
+            max_header_block: 1 << 20,
             max_continuations: 8,
             max_held_headers: 4 << 20,
-            early_resets: Budget { burst: 200, per_second: 50 },
+            early_resets: Budget { burst: 10_000, per_second: 2_000 },
+            starts: Budget { burst: 5_000, per_second: 5_000 },
             induced_resets: Budget { burst: 100, per_second: 10 },
-            empty_frames: Budget { burst: 100, per_second: 0 },
+            empty_frames: Budget { burst: 100, per_second: 10 },
             idle_frames: Budget { burst: 1000, per_second: 100 },
             small_frames: Budget { burst: 10_000, per_second: 1000 },
             window_updates: Budget { burst: 10_000, per_second: 1000 },
@@ -135,6 +171,7 @@ impl Default for Limits {
             },
             send_buffer_per_stream: 64 << 10,
             send_buffer: 1 << 20,
+            send_memory: 256 << 20,
             window_loans: 64 << 20,
             handshake_timeout: Duration::from_secs(10),
             settings_timeout: Duration::from_secs(60),

@@ -70,30 +70,71 @@ fn size_updates_of_other_advertised_sizes() {
     }
 }
 
+/// A literal of `pattern` whose name or value has `length` bytes, and a field behind it.
+fn long(pattern: u8, huffman: bool, length: usize, is_name: bool) -> Vec<u8> {
+    let mut block = vec![pattern];
+    let coded = if huffman { 0x80 } else { 0 };
+    let mut string = Vec::new();
+    integer(length, 7, coded, &mut string);
+    // "a", coded and plain, over and over: eight letters in five bytes.
+    let letters: &[u8] = if huffman { &[0x18, 0xc6, 0x31, 0x8c, 0x63] } else { b"a" };
+    string.extend(letters.iter().cycle().take(length));
+    let short = [1, b'v'];
+    block.extend(if is_name {
+        [&string[..], &short].concat()
+    } else {
+        [&short[..], &string].concat()
+    });
+    block.push(0x82);
+    block
+}
+
 #[test]
-fn strings() {
-    for (length, expected) in
-        [(MAX_STRING_LENGTH, Ok(1)), (MAX_STRING_LENGTH + 1, Err(DecodeError::StringTooLong))]
-    {
-        let mut block = vec![0x00, 1, b'n'];
-        integer(length, 7, 0x00, &mut block);
-        block.resize(block.len() + length, b'v');
-        check(&block, expected);
+fn strings_up_to_the_limit_are_read() {
+    for is_name in [false, true] {
+        check(&long(0x00, false, MAX_STRING_LENGTH, is_name), Ok(2));
+        // Of 64 KiB coded, 105 KB come out.
+        check(&long(0x00, true, MAX_STRING_LENGTH - 1, is_name), Ok(2));
     }
-    // Refused by the declared length, before the bytes have come.
-    let mut block = vec![0x00];
-    integer(MAX_STRING_LENGTH + 1, 7, 0x80, &mut block);
-    check(&block, Err(DecodeError::StringTooLong));
-    // "aaaaaaaa" in five bytes: short enough coded, too long decoded.
-    for (repeats, expected) in [
-        (MAX_STRING_LENGTH / 8, Ok(1)),
-        (MAX_STRING_LENGTH / 8 + 1, Err(DecodeError::StringTooLong)),
-    ] {
-        let coded = [0x18, 0xc6, 0x31, 0x8c, 0x63].repeat(repeats);
-        let mut block = vec![0x00, 1, b'n'];
-        integer(coded.len(), 7, 0x80, &mut block);
-        block.extend_from_slice(&coded);
-        check(&block, expected);
+    let block = long(0x00, false, 100_000, false);
+    let mut list = HeaderList::new(UNLIMITED);
+    let mut decoder = Decoder::new(4096).with_max_string(100_000);
+    assert_eq!(decoder.decode(&block, true, &mut list), Ok(()));
+    assert_eq!(list.into_fields().value(b"v").map(<[u8]>::len), Some(100_000));
+}
+
+/// A longer string costs its field, not the block: the list says what is missing, and the table is
+/// in step.
+#[test]
+fn longer_strings_are_passed_over() {
+    let limits = ListLimits { max_size: 16 << 10, max_fields: 100 };
+    for (pattern, is_name, huffman) in [0x00, 0x10, 0x40].into_iter().flat_map(|pattern| {
+        [false, true]
+            .into_iter()
+            .flat_map(move |name| [(pattern, name, false), (pattern, name, true)])
+    }) {
+        let length = MAX_STRING_LENGTH + 1;
+        let block = long(pattern, huffman, length, is_name);
+        for size in [block.len(), 1, 1000, MAX_STRING_LENGTH] {
+            let mut decoder = Decoder::new(4096);
+            let mut list = HeaderList::new(limits);
+            decoder.decode(&[0x40, 1, b'n', 1, b'v'], true, &mut list).unwrap();
+            let mut list = HeaderList::new(limits);
+            for fragment in block.chunks(size) {
+                decoder.decode(fragment, false, &mut list).unwrap();
+            }
+            decoder.decode(&[], true, &mut list).unwrap();
+            assert!(list.is_overflow() && list.size() > MAX_STRING_LENGTH);
+            assert_eq!(list.into_fields(), pairs(&[(b":method", b"GET")]), "{pattern} {size}");
+            // An entry larger than the table empties it; others leave it alone.
+            let mut list = HeaderList::new(limits);
+            let known = decoder.decode(&[0xbe], true, &mut list);
+            assert_eq!(known.is_ok(), pattern != 0x40, "{pattern:x} {is_name} {huffman}");
+        }
+        let mut decoder = Decoder::new(4096);
+        let mut list = HeaderList::new(limits);
+        let cut = decoder.decode(&block[..block.len() - 3], true, &mut list);
+        assert_eq!(cut, Err(DecodeError::Truncated));
     }
 }
 
@@ -128,15 +169,35 @@ fn list_limits() {
 }
 
 #[test]
-fn nothing_is_stored_after_the_first_field_that_was_not() {
-    let mut block = vec![0x00, 1, b'n', 100];
-    block.resize(104, b'v');
-    block.push(0x82);
-    let limits = ListLimits { max_size: 100, max_fields: 10 };
-    let mut list = HeaderList::new(limits);
-    Decoder::new(4096).decode(&block, true, &mut list).unwrap();
-    assert!(list.is_overflow());
-    assert!(list.into_fields().is_empty());
+fn what_fits_is_stored_beside_what_does_not() {
+    let field = |length: usize| {
+        let mut block = vec![0x00, 1, b'n', length as u8];
+        block.resize(4 + length, b'v');
+        block
+    };
+    let limits = ListLimits { max_size: 200, max_fields: 10 };
+    let stored = |lengths: &[usize]| {
+        let mut list = HeaderList::new(limits);
+        let block: Vec<u8> = lengths.iter().flat_map(|length| field(*length)).collect();
+        Decoder::new(4096).decode(&block, true, &mut list).unwrap();
+        assert!(list.is_overflow());
+        let fields = list.into_fields();
+        assert!(fields.list_size() <= limits.max_size);
+        fields.iter().map(|field| field.value.len()).collect::<Vec<_>>()
+    };
+    // 33 bytes and the value each.
+    assert_eq!(stored(&[120, 120, 10]), [120, 10]);
+    assert_eq!(stored(&[100, 90, 1]), [100, 1]);
+    assert_eq!(stored(&[[100, 34].as_slice(), &[1; 40]].concat()), [100, 34]);
+
+    // Essential ones beyond the limit: there is room for 15 of 34 bytes.
+    let mut list = HeaderList::new(limits).with_essential(&["n"]);
+    Decoder::new(4096)
+        .decode(&[field(100), field(34), field(1).repeat(40)].concat(), true, &mut list)
+        .unwrap();
+    let fields = list.into_fields();
+    assert_eq!(fields.len(), 2 + 15);
+    assert!(fields.list_size() <= limits.max_size + HeaderList::SPARE);
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod aio;
 mod client;
 mod credentials;
 mod metadata;
+mod metadata_limits;
 mod protoc;
 mod runtime;
 mod server;

@@ -1,6 +1,5 @@
 //! Metadata between Python's tuples and the engine's list.
 
-use bytes::Bytes;
 use ferrpc::{Metadata, MetadataError, MetadataValue};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -136,48 +135,23 @@ fn illegal_value(key: &str) -> Refused {
     ))
 }
 
-/// The serialised `google.rpc.Status` among pairs that [`from_python`] has read.
-pub(crate) fn status_details(pairs: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Bytes>> {
-    let Some(pairs) = pairs.filter(|pairs| !pairs.is_none()) else { return Ok(None) };
-    for pair in pairs.try_iter()? {
-        let (key, value) = parts(&pair?)?;
-        if key.cast::<PyString>().is_ok_and(|key| key == STATUS_DETAILS) {
-            return Ok(Some(Bytes::copy_from_slice(value.cast::<PyBytes>()?.as_bytes())));
-        }
-    }
-    Ok(None)
-}
-
 /// A tuple of `grpc._metadatum._Metadatum(key, value)`; values of `-bin` keys are bytes.
 pub(crate) fn to_python<'py>(
     py: Python<'py>,
     metadata: &Metadata,
 ) -> PyResult<Bound<'py, PyTuple>> {
-    trailing_to_python(py, metadata, &[])
-}
-
-/// The same with the serialised `google.rpc.Status`, unless that is empty: Python's programs look
-/// for it among the trailing metadata.
-pub(crate) fn trailing_to_python<'py>(
-    py: Python<'py>,
-    metadata: &Metadata,
-    details: &[u8],
-) -> PyResult<Bound<'py, PyTuple>> {
     static METADATUM: PyOnceLock<Py<PyType>> = PyOnceLock::new();
-    if metadata.is_empty() && details.is_empty() {
+    if metadata.is_empty() {
         return Ok(PyTuple::empty(py));
     }
     let metadatum = METADATUM.import(py, "grpc._metadatum", "_Metadatum")?;
-    let mut items = metadata
+    let items = metadata
         .iter()
         .map(|(key, value)| match value {
             MetadataValue::Text(value) => metadatum.call1((key, value)),
             MetadataValue::Binary(value) => metadatum.call1((key, PyBytes::new(py, &value))),
         })
         .collect::<PyResult<Vec<_>>>()?;
-    if !details.is_empty() {
-        items.push(metadatum.call1((STATUS_DETAILS, PyBytes::new(py, details)))?);
-    }
     PyTuple::new(py, items)
 }
 
@@ -186,6 +160,3 @@ impl From<PyErr> for Refused {
         Self::Raise(error)
     }
 }
-
-/// Where the details of a status travel.
-const STATUS_DETAILS: &str = "grpc-status-details-bin";

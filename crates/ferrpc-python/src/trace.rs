@@ -13,9 +13,7 @@ use std::env;
 use std::io::{self, Write};
 use std::sync::Arc;
 
-use ferrpc::client::{self, ConnectError};
-use ferrpc::resolver::Target;
-use ferrpc::server;
+use ferrpc::{client, server};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
@@ -127,18 +125,6 @@ impl client::Observer for Calls {
             target: CALLS, method = call.method, code = ?call.code, duration = ?call.duration,
             "call ended"
         );
-    }
-
-    fn connected(&self, target: &Target) {
-        tracing::debug!(target: CALLS, channel = %target, "connection made");
-    }
-
-    fn connect_failed(&self, target: &Target, error: &ConnectError) {
-        tracing::debug!(target: CALLS, channel = %target, %error, "no connection");
-    }
-
-    fn disconnected(&self, target: &Target, cause: &str) {
-        tracing::debug!(target: CALLS, channel = %target, cause, "connection over");
     }
 }
 

@@ -5,10 +5,12 @@ for something of it waits for a future of the loop's, which an event of the engi
 
     LoopCall (engine) -- queue: ended, received, room --> Call._event --> futures
 
-The loop knows calls by weak references, unless somebody waits: a call that is dropped is cancelled.
+The loop holds a call that somebody waits for, and one that goes on by itself: it has all its requests
+or an iterator of them, and nobody has begun to read. Any other call that is dropped is cancelled.
 """
 
 import asyncio
+import contextvars
 import logging
 import time
 import weakref
@@ -49,6 +51,7 @@ class End:
     """How a call ended, where that was decided here rather than by the engine."""
 
     message = None
+    is_invalid_metadata = False
 
     def __init__(self, code, details):
         self.code = code
@@ -62,6 +65,38 @@ class End:
 
 
 OK = End(0, "")
+
+
+class _Stillborn:
+    """In the engine's place: a call that could not begin, of which it is told a turn later."""
+
+    def __init__(self, end):
+        self._end = end
+
+    def end(self):
+        return self._end
+
+    take = next = end
+
+    def initial_metadata(self):
+        return ()
+
+    def is_started(self):
+        return False
+
+    def is_drained(self):
+        return True
+
+    def send(self, message):
+        return False
+
+    def half_close(self):
+        pass
+
+    def cancel(self, code, details):
+        return True
+
+    cancel_unread = cancel
 
 
 class _Reference(weakref.ref):
@@ -95,8 +130,13 @@ class Call(Generic[RequestType, ResponseType]):
     _callbacks = None
     _receivers = ()
     _senders = ()
+    # The task of the request iterator, while it runs.
     _consumer = None
+    # Whether somebody has begun to read a stream of responses.
+    _is_read = False
     _failure = None
+    # What its iterator of requests raised.
+    _cause = None
     _engine = None
     _tag = 0
 
@@ -111,40 +151,42 @@ class Call(Generic[RequestType, ResponseType]):
         self._deserializer = maker._response_deserializer
         if timeout is not None:
             self._deadline = time.time() + timeout
-        if not streams[0]:
+        engine = None
+        if streams[0]:
+            request = None
+        else:
             if serializer is not None:
                 request = _common.serialize(request, serializer)
             if request is None:
-                self._end = End(INTERNAL, SERIALIZING)
-                return
-        else:
-            request = None
+                engine = End(INTERNAL, SERIALIZING)
         events = driver.events
         reference = _Reference(self, _dropped)
         reference.driver = driver
         tag = self._tag = reference.tag = events.register(reference.tell)
-        try:
-            engine = driver.engine.start(
-                maker._engine_method,
-                request,
-                timeout,
-                metadata,
-                wait_for_ready,
-                compression,
-                tag,
-                not streams[1],
-            )
-        except BaseException:
-            events.forget(tag)
-            raise
+        if engine is None:
+            try:
+                engine = driver.engine.start(
+                    maker._engine_method,
+                    request,
+                    timeout,
+                    metadata,
+                    wait_for_ready,
+                    compression,
+                    tag,
+                    not streams[1],
+                )
+            except BaseException:
+                events.forget(tag)
+                raise
         if type(engine) is not _ferrpc.LoopCall:
-            events.forget(tag)
-            self._end = engine
             if engine.is_invalid_metadata:
                 self._failure = cygrpc.ExecuteBatchError(engine.details)
-            return
+            engine = _Stillborn(engine)
+            events.queue.push(tag, _ENDED)
         self._engine = engine
         driver.calls[tag] = reference
+        if not streams[0]:
+            driver.held[tag] = self
 
     # -- events ------------------------------------------------------------------------------------
 
@@ -170,17 +212,22 @@ class Call(Generic[RequestType, ResponseType]):
         driver = self._driver
         driver.events.forget(self._tag)
         driver.calls.pop(self._tag, None)
-        if self._receivers:
-            self._wake(self._receivers)
-        if self._senders:
-            self._wake(self._senders)
-        if self._consumer is not None:
-            self._consumer.cancel()
-        callbacks = self._callbacks
-        if callbacks is not None:
-            self._callbacks = None
-            for callback in callbacks:
-                call_back(callback, self)
+        driver.held.pop(self._tag, None)
+        try:
+            # Before whoever waits for the end goes on.
+            callbacks = self._callbacks
+            if callbacks is not None:
+                self._callbacks = None
+                driver.may_run_inside()
+                for callback, context in callbacks:
+                    context.run(call_back, callback, self)
+        finally:
+            if self._receivers:
+                self._wake(self._receivers)
+            if self._senders:
+                self._wake(self._senders)
+            if self._consumer is not None:
+                self._consumer.cancel()
 
     def _lost(self):
         """The loop is closed: nobody will ever hear of it."""
@@ -263,17 +310,20 @@ class Call(Generic[RequestType, ResponseType]):
     def add_done_callback(self, callback) -> None:
         if self._end is not None:
             callback(self)
-        elif self._callbacks is None:
-            self._callbacks = [callback]
+            return
+        # As a task's callbacks, it sees the context variables of whoever adds it.
+        entry = (callback, contextvars.copy_context())
+        if self._callbacks is None:
+            self._callbacks = [entry]
         else:
-            self._callbacks.append(callback)
+            self._callbacks.append(entry)
 
     def time_remaining(self):
         return None if self._deadline is None else max(self._deadline - time.time(), 0)
 
     async def initial_metadata(self):
         while self._initial is None:
-            if self._engine is None or self._cancelled:
+            if self._cancelled:
                 return Metadata()
             known = self._known_initial()
             if known is None:
@@ -298,7 +348,7 @@ class Call(Generic[RequestType, ResponseType]):
         return _debug_error_string(await self._until_ended())
 
     async def wait_for_connection(self):
-        while self._engine is not None and self._end is None:
+        while self._end is None:
             started = self._engine.is_started()
             if started:
                 return
@@ -310,7 +360,7 @@ class Call(Generic[RequestType, ResponseType]):
     async def _raise_for_status(self):
         end = await self._until_ended()
         if self._cancelled:
-            raise asyncio.CancelledError()
+            raise asyncio.CancelledError() from self._cause
         if end.code != 0:
             raise self._error(end)
 
@@ -319,8 +369,7 @@ class Call(Generic[RequestType, ResponseType]):
             return self._failure
         initial = self._initial
         if initial is None:
-            known = self._known_initial() if self._engine is not None else ()
-            initial = Metadata.from_tuple(known)
+            initial = Metadata.from_tuple(self._known_initial())
         return AioRpcError(
             _code(end),
             initial,

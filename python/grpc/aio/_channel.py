@@ -17,7 +17,7 @@ from grpc.aio._call import (
     UnaryStreamCall,
     UnaryUnaryCall,
 )
-from grpc.aio._driver import Driver
+from grpc.aio._drivers import Drivers
 from grpc.aio._errors import AioRpcError
 from grpc.aio._interceptor import (
     ClientInterceptor,
@@ -107,7 +107,7 @@ class _BaseMultiCallable:
 
     async def _said(self, parts, method, timeout):
         """What the credentials say; raises AioRpcError if there is no telling."""
-        loop = self._channel._loop
+        loop = asyncio.get_running_loop()
         answered = loop.create_future()
 
         def answer(*answer):
@@ -121,7 +121,7 @@ class _BaseMultiCallable:
                 # The loop is closed, and the call with it.
                 pass
 
-        authority = self._channel._channel.authority
+        authority = self._channel._drivers.first.authority
         _asking.ask(parts, *_authorization.context(authority, method), done)
         try:
             said, text = await asyncio.wait_for(answered, timeout)
@@ -233,8 +233,8 @@ class StreamStreamMultiCallable(_BaseMultiCallable, _base_channel.StreamStreamMu
 
 
 class Channel(_base_channel.Channel):
-    """A channel to a target, for the event loop it is made on or, if none runs then, the first that
-    uses it. It connects when a call or somebody who asks for its state wants that."""
+    """A channel to a target. It connects when a call or somebody who asks for its state wants that.
+    Each event loop that uses it has a connection of its own."""
 
     def __init__(self, target, options, credentials, compression, interceptors):
         self._unary_unary_interceptors = []
@@ -249,9 +249,9 @@ class Channel(_base_channel.Channel):
         self._is_secure = credentials is not None and credentials.is_secure
         self._target = _common.decode(_common.encode(target))
         user_agent = read.user_agent.replace("grpc-python/", "grpc-python-asyncio/", 1)
-        self._channel = _ferrpc.ClientChannel(self._target, user_agent, read.engine)
-        self._loop = _working_loop()
-        self._driver = None
+        self._drivers = Drivers((self._target, user_agent, read.engine))
+        #: In the running loop.
+        self._driven = self._drivers.of_this_loop
         self._closed = False
 
     def _add(self, interceptor):
@@ -270,19 +270,9 @@ class Channel(_base_channel.Channel):
             "StreamStreamClientInterceptor."
         )
 
-    def _driven(self):
-        """The channel in its loop."""
-        driver = self._driver
-        if driver is None:
-            running = asyncio._get_running_loop()
-            if running is not None:
-                self._loop = running
-            if self._loop.is_closed():
-                raise RuntimeError("Event loop is closed")
-            driver = self._driver = Driver(self._channel, self._loop)
-        elif driver.events.closed:
-            raise RuntimeError("Event loop is closed")
-        return driver
+    @property
+    def _loop(self):
+        return self._drivers.loop
 
     async def __aenter__(self):
         return self
@@ -299,43 +289,36 @@ class Channel(_base_channel.Channel):
         if self._closed:
             return
         self._closed = True
-        driver = self._driver
-        if driver is None:
-            self._channel.close()
-            return
         try:
             if grace:
-                await self._leave_time(driver, grace)
+                await self._leave_time(grace)
         finally:
-            for call in _living(driver):
-                call.cancel()
-            # Before the sockets are left, so that what is cancelled is said.
-            driver.close()
-            self._channel.close()
+            self._drivers.close()
 
-    async def _leave_time(self, driver, grace):
-        ends = [asyncio.ensure_future(call._until_done()) for call in _living(driver)]
+    async def _leave_time(self, grace):
+        driver = self._drivers.known()
+        calls = () if driver is None else driver.living()
+        ends = [asyncio.ensure_future(call._until_done()) for call in calls]
         if ends:
             _, late = await asyncio.wait(ends, timeout=grace)
             for end in late:
                 end.cancel()
 
     def __del__(self):
-        driver = getattr(self, "_driver", None)
-        if driver is None or self._closed or driver.events.closed:
-            return
-        try:
-            driver.loop.call_soon_threadsafe(driver.close)
-        except RuntimeError:
-            # The loop was closed this moment.
-            pass
+        drivers = getattr(self, "_drivers", None)
+        if drivers is not None and not self._closed:
+            drivers.forget()
 
     # -- states ------------------------------------------------------------------------------------
 
     def get_state(self, try_to_connect=False):
         if self._closed:
             return ChannelConnectivity.SHUTDOWN
-        number = self._driven().engine.state(bool(try_to_connect))
+        engine = self._driven().engine
+        # That before it begins to connect.
+        number = engine.state(False)
+        if try_to_connect:
+            engine.state(True)
         return _common.CONNECTIVITY_BY_NUMBER[number]
 
     async def wait_for_state_change(self, last_observed_state):
@@ -347,17 +330,17 @@ class Channel(_base_channel.Channel):
         def look(number):
             state = _common.CONNECTIVITY_BY_NUMBER[number]
             if state is not last_observed_state and not changed.done():
-                changed.set_result(state)
+                changed.set_result(None)
 
         tag = driver.events.register(look)
         watcher = driver.engine.watch(tag, False)
+        driver.watching.add(changed)
         try:
-            state = await changed
+            await changed
         finally:
+            driver.watching.discard(changed)
             driver.events.forget(tag)
             driver.engine.unwatch(watcher)
-        if state is ChannelConnectivity.SHUTDOWN:
-            raise UsageError("Channel is closed.")
 
     async def channel_ready(self):
         state = self.get_state(try_to_connect=True)
@@ -398,16 +381,6 @@ class Channel(_base_channel.Channel):
 
 def _joined(metadata, said):
     return said if metadata is None else (*metadata, *said)
-
-
-def _living(driver):
-    calls = [reference() for reference in list(driver.calls.values())]
-    return [call for call in calls if call is not None]
-
-
-def _working_loop():
-    running = asyncio._get_running_loop()
-    return asyncio.get_event_loop_policy().get_event_loop() if running is None else running
 
 
 def insecure_channel(

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Iterable
 
 import grpc
 from grpc import _ferrpc
@@ -38,6 +39,8 @@ class _ServicerContext:
     _initial_metadata_sent = False
     _disable_next_compression = False
     _aborted = False
+    # The handler has ended its call: what becomes of that is nothing to it any more.
+    _has_finished = False
     _callbacks = ()
     _at_once = 0
     _in_thread = False
@@ -142,6 +145,8 @@ class _ServicerContext:
 
     def _goes_on(self, task):
         """The handler waits for something: from now on it is cancelled with its call."""
+        if self._has_finished:
+            return
         self._task = task
         call = self._call
         if not call.watch(self._tag or self._listen()) and call.is_cancelled():
@@ -157,7 +162,7 @@ class _ServicerContext:
         for waiter in waiters:
             if not waiter.done():
                 waiter.set_result(None)
-        if what == _ENDED and self._task is not None:
+        if what == _ENDED and self._task is not None and not self._has_finished:
             self._task.cancel()
 
     # -- metadata and status --------------------------------------------------------------------
@@ -193,7 +198,7 @@ class _ServicerContext:
             _LOGGER.error("abort() called with StatusCode.OK; returning UNKNOWN")
             code, details = grpc.StatusCode.UNKNOWN, ""
         if trailing_metadata:
-            self._trailing_metadata = trailing_metadata
+            self.set_trailing_metadata(trailing_metadata)
         self._aborted = True
         self._code = code
         self._details = details
@@ -205,8 +210,8 @@ class _ServicerContext:
         self._abort(status.code, status.details, status.trailing_metadata)
 
     def set_trailing_metadata(self, trailing_metadata):
-        """What goes with the status."""
-        self._trailing_metadata = tuple(trailing_metadata or ())
+        """What goes with the status: pairs of a str and a str or bytes. Raises TypeError."""
+        self._trailing_metadata = _pairs(trailing_metadata)
 
     def trailing_metadata(self):
         """What was set."""
@@ -314,9 +319,9 @@ class _ServicerContext:
         self._finish(code, details)
 
     def _finish(self, code, details):
-        details = details.decode("utf-8", "replace") if isinstance(details, bytes) else details
+        self._has_finished = True
         try:
-            self._call.finish(code, "" if details is None else str(details), self._trailing_metadata)
+            self._call.finish(code, _text(details), self._trailing_metadata)
         except (TypeError, ValueError):
             self._invalid()
 
@@ -367,6 +372,32 @@ def number(code):
     if isinstance(code, int) and 0 <= code <= 16:
         return int(code)
     return UNKNOWN
+
+
+def _text(details):
+    """As it can be sent: of lone surrogates only the places are kept."""
+    if isinstance(details, bytes):
+        return details.decode("utf-8", "replace")
+    details = "" if details is None else str(details)
+    return details if details.isascii() else details.encode("utf-8", "replace").decode()
+
+
+def _pairs(metadata):
+    # A dict would be iterated by its keys.
+    iterable = isinstance(metadata, Iterable) and not isinstance(metadata, dict)
+    pairs = tuple(metadata) if iterable else (None,)
+    for pair in pairs:
+        if not (
+            isinstance(pair, tuple)
+            and len(pair) == 2
+            and isinstance(pair[0], str)
+            and isinstance(pair[1], (str, bytes))
+        ):
+            raise TypeError(
+                "Invalid trailing metadata type, expected Tuple[Tuple[str, Union[str, bytes]]...]: "
+                f"{metadata}"
+            )
+    return pairs
 
 
 def _as_bytes(message):

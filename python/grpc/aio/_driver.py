@@ -24,16 +24,21 @@ _FILLED = 32
 class Driver:
     """Of one channel in one loop. Made and used in the loop's thread."""
 
-    def __init__(self, engine, loop):
+    def __init__(self, channel, loop):
+        self.channel = channel
         self.loop = loop
         self.events = _loop.of(loop)
         #: The running calls, by their tags: weak references that can be called with an event.
         self.calls = {}
         #: Those that somebody waits for, which are kept alive.
         self.waited = {}
+        #: Those that go on without anybody who holds them.
+        self.held = {}
+        #: What those wait for who wait for another state.
+        self.watching = set()
         self._connections = []
         self._tag = self.events.register(self._announced)
-        self.engine = _ferrpc.LoopChannel(engine, self.events.queue, self._tag)
+        self.engine = _ferrpc.LoopChannel(channel, self.events.queue, self._tag)
         if self._can_wait():
             self.engine.drive()
         self.events.at_close(self._lost)
@@ -44,6 +49,30 @@ class Driver:
         except OSError:
             return False
         return True
+
+    def living(self):
+        """The calls that run, as far as somebody can ask them."""
+        calls = [reference() for reference in list(self.calls.values())]
+        return [call for call in calls if call is not None]
+
+    def end(self):
+        """Cancels the calls and closes the connections. In the loop."""
+        for call in self.living():
+            call.cancel()
+        # Before the sockets are left, so that what is cancelled is said.
+        self.close()
+        self.channel.close()
+        for waiter in list(self.watching):
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def may_run_inside(self):
+        """The loop may be run by what is called next, in one of its callbacks. `nest_asyncio` allows
+        that, and marks the loop. A handle cannot run inside of itself, so there have to be others."""
+        if getattr(self.loop, "_nest_patched", False):
+            self.events.read_anew()
+            for connection in self._connections:
+                connection.read_anew()
 
     def close(self):
         """Leaves the connections to the channel's own thread. In the loop."""
@@ -62,7 +91,7 @@ class Driver:
                 # No more descriptors: the channel's own thread does it.
                 adopted.close()
         for connection in self._connections.copy():
-            connection.pump(0)
+            connection.pump(0, by_loop=False)
 
     def forget_connection(self, connection):
         self._connections.remove(connection)
@@ -74,11 +103,13 @@ class Driver:
             connection.abandon()
         self._connections.clear()
         self.waited.clear()
+        self.held.clear()
         for reference in list(self.calls.values()):
             call = reference()
             if call is not None:
                 call._lost()
         self.calls.clear()
+        self.channel.close()
 
 
 class _Connection:
@@ -106,13 +137,14 @@ class _Connection:
         self.over = False
         self._wait_for(_READ)
 
-    def pump(self, what):
+    def pump(self, what, by_loop=True):
+        """Does what there is to do, called by the loop itself or in a callback of its events."""
         if self.over:
             return
         bits, after = self._engine.pump(what)
         if bits & _FILLED:
             bits ^= _FILLED
-            self._driver.events.drain(False)
+            self._driver.events.drain(False, by_loop)
             if self.over:
                 return
         if bits & _LOOK:
@@ -150,6 +182,11 @@ class _Connection:
                 loop.remove_writer(self._socket)
         if bits & _AGAIN:
             loop.call_soon(self.pump, _READ)
+
+    def read_anew(self):
+        """By another handle of the loop's."""
+        if self._reading:
+            self._driver.loop.add_reader(self._socket, self.pump, _READ)
 
     def _wake_after(self, seconds):
         """At the latest. A timer that is set is left until it is due: times mostly move on."""

@@ -35,8 +35,8 @@ class Plan:
         self.handler = handler
         self.deserialize = handler.request_deserializer
         self.serialize = handler.response_serializer
-        self.request_streaming = handler.request_streaming
-        self.response_streaming = handler.response_streaming
+        self.request_streaming = bool(handler.request_streaming)
+        self.response_streaming = bool(handler.response_streaming)
         if self.response_streaming:
             behavior = handler.stream_stream if self.request_streaming else handler.unary_stream
         else:
@@ -99,11 +99,11 @@ async def handle(serving, call, context):
     except BaseException as error:
         # It goes on, and ends the loop. GeneratorExit: the loop was closed under the handler.
         if call.is_active():
-            context._fail(UNKNOWN, f"Unexpected {type(error)}: {error}")
+            context._fail(UNKNOWN, _described(error))
         raise
     finally:
-        serving.active -= 1
         context._ended()
+        serving.handler_ended()
 
 
 async def _send_all(context, responses):
@@ -129,7 +129,15 @@ def _failed(call, context, error):
     _LOGGER.exception(
         "Unexpected [%s] raised by servicer method [%s]", type(error).__name__, call.path
     )
-    context._fail(UNKNOWN, f"Unexpected {type(error)}: {error}")
+    context._fail(UNKNOWN, _described(error))
+
+
+def _described(error):
+    try:
+        return f"Unexpected {type(error)}: {error}"
+    except Exception:
+        # Its own text cannot be made. The caller is answered nevertheless.
+        return f"Unexpected {type(error)}"
 
 
 _COROUTINE = "coroutine"

@@ -207,6 +207,19 @@ class _InterceptedStreamRequestMixin:
         self._queue = asyncio.Queue(maxsize=1)
         return _written(self._queue)
 
+    def __del__(self):
+        super().__del__()
+        if self._queue is None or self._half_closed:
+            return
+        # Nobody can say any more which request is the last.
+        call = self._known()
+        if call is not None and not call.done():
+            try:
+                self._task.get_loop().call_soon_threadsafe(call.cancel)
+            except RuntimeError:
+                # The loop is closed, and the call over.
+                pass
+
     async def write(self, request):
         call = await self._writable()
         if self._half_closed:

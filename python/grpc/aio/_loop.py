@@ -52,6 +52,8 @@ class Events:
         self._tags = itertools.count(1)
         self._at_close = set()
         self._left = None
+        # Weak: that only the loop holds it tells of the loop's end.
+        self._reader = None
         self._draining = False
         self._afterwards = collections.deque()
         # Weak, because the loop is what keeps these events.
@@ -61,6 +63,7 @@ class Events:
             self.queue = _ferrpc.LoopQueue(True)
             _call_in(loop, loop.add_reader, self.queue.fileno(), reader)
             reader.events = self
+            self._reader = weakref.ref(reader)
         except (NotImplementedError, OSError):
             self.queue = _ferrpc.LoopQueue(False)
             weakref.finalize(loop, self.close).atexit = False
@@ -91,9 +94,9 @@ class Events:
         self._at_close.discard(callback)
 
     def afterwards(self, callback):
-        """Calls `callback()` once: behind the entries that are being handled, or, where none are,
-        in the loop's next turn. To be called in the loop."""
-        if not (self._draining or self._afterwards):
+        """Calls `callback()` once: behind the entries that are being handled, in the loop's next turn
+        at the latest. To be called in the loop."""
+        if not self._afterwards:
             self._loop().call_soon(self._run_afterwards)
         self._afterwards.append(callback)
 
@@ -107,30 +110,34 @@ class Events:
         else:
             loop.call_soon_threadsafe(self.drain, False)
 
-    def drain(self, rung):
-        """Takes what there is. To be called in the loop."""
+    def drain(self, rung, by_loop=True):
+        """Takes what there is. To be called in the loop, and only with `by_loop` by the loop itself:
+        it may run inside of a callback of these, and then has to get on."""
         loop = self._loop()
-        if self._draining or self.closed or loop is None:
+        within = self._draining
+        if (within and not by_loop) or self.closed or loop is None:
             return
         drain = self.queue.drain
         callbacks = self._callbacks
         self._draining = True
         try:
             for _ in range(_ROUNDS):
-                if self._left is None:
+                left = self._left
+                if left is None:
                     entries = drain(rung)
                     rung = False
                     if not entries:
                         return
-                    self._left = iter(entries)
-                for tag, what in self._left:
+                    left = self._left = iter(entries)
+                for tag, what in left:
                     callback = callbacks.get(tag)
                     if callback is not None:
                         try:
                             callback(what)
                         except Exception as error:
                             _report(loop, callback, error)
-                self._left = None
+                if self._left is left:
+                    self._left = None
                 if self._afterwards:
                     self._run_afterwards()
             loop.call_soon(self.drain, False)
@@ -139,7 +146,15 @@ class Events:
             loop.call_soon(self.drain, False)
             raise
         finally:
-            self._draining = False
+            self._draining = within
+
+    def read_anew(self):
+        """By other handles of the loop's."""
+        reader = self._reader and self._reader()
+        if reader is not None:
+            self._loop().add_reader(self.queue.fileno(), reader)
+        # The queue rings no more while it is being drained.
+        self._loop().call_soon(self.drain, False)
 
     def close(self):
         """The loop is gone."""

@@ -48,7 +48,7 @@ class UnaryResponse(Call[RequestType, ResponseType]):
                 raise
         if self._end.code != 0:
             if self._cancelled:
-                raise asyncio.CancelledError()
+                raise asyncio.CancelledError() from self._cause
             raise self._error(self._end)
         if self._message is not None:
             message, self._message = self._message, None
@@ -81,6 +81,7 @@ class StreamResponse(Call[RequestType, ResponseType]):
         if self._engine.is_drained():
             self._settle()
             return
+        self._driver.held.pop(self._tag, None)
         # Some wait for the end alone, and what is written now goes nowhere.
         self._wake(self._receivers)
         self._wake(self._senders)
@@ -121,6 +122,9 @@ class StreamResponse(Call[RequestType, ResponseType]):
     def _use(self, iterates):
         if self._iterates is None:
             self._iterates = iterates
+            self._is_read = True
+            if self._consumer is None:
+                self._driver.held.pop(self._tag, None)
         elif self._iterates is not iterates:
             raise UsageError(API_STYLE_ERROR)
 
@@ -142,10 +146,8 @@ class StreamResponse(Call[RequestType, ResponseType]):
     async def _read(self):
         """The next response, or EOF: then it is known how the call ended."""
         if self._cancelled:
-            raise asyncio.CancelledError()
+            raise asyncio.CancelledError() from self._cause
         engine = self._engine
-        if engine is None:
-            return EOF
         while True:
             message = engine.next()
             if type(message) is bytes:
@@ -170,7 +172,7 @@ class StreamResponse(Call[RequestType, ResponseType]):
                 self.cancel()
                 raise
             if self._cancelled:
-                raise asyncio.CancelledError()
+                raise asyncio.CancelledError() from self._cause
 
 
 def _call_if_alive(method):

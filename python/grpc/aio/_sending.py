@@ -30,8 +30,14 @@ class StreamRequest(Call[RequestType, ResponseType]):
         """The requests come from an iterable, if there is one."""
         if request_iterator is not None:
             self._writes = False
-            if self._end is None:
-                self._consumer = self._driver.loop.create_task(self._consume(request_iterator))
+            self._driver.held[self._tag] = self
+            self._consumer = self._driver.loop.create_task(self._consume(request_iterator))
+            self._consumer.add_done_callback(self._consumed)
+
+    def _consumed(self, _):
+        self._consumer = None
+        if self._is_read:
+            self._driver.held.pop(self._tag, None)
 
     async def _consume(self, requests):
         try:
@@ -52,6 +58,7 @@ class StreamRequest(Call[RequestType, ResponseType]):
                 # Its own: whoever waits for the call is told.
                 return
             LOGGER.exception("Client request_iterator raised exception:")
+            self._cause = error
             self.cancel()
         except BaseException:
             # Whatever it is: an upload that broke off must not look whole.
@@ -120,4 +127,6 @@ class StreamRequest(Call[RequestType, ResponseType]):
 
     def _half_close(self):
         if self._end is None:
+            if not self._is_read:
+                self._driver.held[self._tag] = self
             self._engine.half_close()

@@ -36,20 +36,27 @@ _ARRIVED = 0
 # Calls that are taken at once, before others of the loop have their turn.
 _BATCH = 64
 
+# Seconds: what every loop's timer can do.
+_LONGEST = 1e6
+
 _NEW = "new"
 _STARTED = "started"
 _STOPPING = "stopping"
+_SETTLING = "settling"
 _STOPPED = "stopped"
 
 
 class _Serving:
     """What a server, its calls and the loop share."""
 
-    def __init__(self, loop, thread_pool, interceptors, options, limit):
+    def __init__(self, thread_pool, interceptors, options, limit):
         self.stage = _NEW
-        self.events = _loop.of(loop)
-        self.tag = self.events.register(self._happened)
-        self.engine = _ferrpc.LoopServer(options, self.events.queue, self.tag)
+        self.engine = _ferrpc.LoopServer(options)
+        # Of the loop that starts it.
+        self.events = None
+        self.tag = 0
+        # Weak, because what the loop holds holds this.
+        self._loop = _nothing
         self.thread_pool = thread_pool
         self.interceptors = tuple(interceptors)
         self.generic_handlers = []
@@ -58,8 +65,7 @@ class _Serving:
         self.active = 0
         self.plans = {}
         self.deadline = None
-        # Weak, because what the loop holds holds this.
-        self._loop = weakref.ref(loop)
+        self._timer = None
         self._context = None
         # The tasks of handlers: the loop itself holds tasks weakly.
         self._running = set()
@@ -67,7 +73,7 @@ class _Serving:
         self._beginning = 0
         self._waiters = set()
         self._query = None
-        self.events.at_close(self.loop_closed)
+        self._known = {}
 
     # -- handlers -------------------------------------------------------------------------------
 
@@ -80,7 +86,7 @@ class _Serving:
                 break
             for path, method_handler in handler._method_handlers.items():
                 known.setdefault(path, method_handler)
-        return known
+        return {path: handler for path, handler in known.items() if handler is not None}
 
     async def find(self, call):
         """The `Plan` for a call, through the interceptors; None if there is no handler."""
@@ -92,9 +98,9 @@ class _Serving:
         return plan if plan is not None and plan.handler is handler else Plan(handler)
 
     async def _lookup(self, details):
-        plan = self.plans.get(details.method)
-        if plan is not None:
-            return plan.handler
+        handler = self._known.get(details.method)
+        if handler is not None:
+            return handler
         for candidate in self.generic_handlers:
             handler = candidate.service(details)
             if handler is not None:
@@ -104,7 +110,13 @@ class _Serving:
     # -- life -----------------------------------------------------------------------------------
 
     def start(self):
-        self.plans = {path: Plan(handler) for path, handler in self.known_methods().items()}
+        self._known = self.known_methods()
+        for path, handler in self._known.items():
+            try:
+                self.plans[path] = Plan(handler)
+            except AttributeError:
+                # Its callers are told what it lacks.
+                pass
         self._query = self._lookup
         for interceptor in reversed(self.interceptors):
             self._query = _intercepted(interceptor, self._query)
@@ -113,25 +125,53 @@ class _Serving:
             (path, plan.request_streaming, plan.response_streaming)
             for path, plan in self.plans.items()
         ]
-        self.engine.start(routes)
+        loop = asyncio.get_running_loop()
+        events = _loop.of(loop)
+        tag = events.register(self._happened)
+        try:
+            self.engine.start(routes, events.queue, tag)
+        except BaseException:
+            events.forget(tag)
+            raise
+        self.events, self.tag, self._loop = events, tag, weakref.ref(loop)
         self.stage = _STARTED
+        events.at_close(self.loop_closed)
+
+    def stop(self, grace):
+        """As `shutdown`, in whichever loop this is."""
+        loop = self._loop()
+        if loop is None or loop is asyncio._get_running_loop():
+            self.shutdown(grace)
+        else:
+            try:
+                loop.call_soon_threadsafe(self.shutdown, grace)
+            except RuntimeError:
+                # It was closed this moment.
+                pass
 
     def shutdown(self, grace):
-        """Ends the server within so many seconds; at once, if it has not been started. May be
-        called in any thread."""
+        """Ends the server within so many seconds; at once, if it has not been started. In its loop."""
         end = time.monotonic() + (grace or 0)
-        self.stage = _STOPPING
+        if self.stage != _SETTLING:
+            self.stage = _STOPPING
         if self.deadline is None or end < self.deadline:
             self.deadline = end
             self.engine.shutdown(max(end - time.monotonic(), 0.0))
 
     async def ended(self, timeout):
         """Waits for the server's end. Whether the time was over first."""
-        if self.stage == _STOPPED:
-            return False
-        waiter = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        waiter = loop.create_future()
         self._waiters.add(waiter)
         try:
+            # Behind the above, since its own loop may be another thread's.
+            if self.stage == _STOPPED:
+                return False
+            own = self._loop()
+            if own is not None and own is not loop and not own.is_running():
+                raise RuntimeError(
+                    f"The server was started on another event loop, which does not run: {own!r}"
+                )
             done, _ = await asyncio.wait((waiter,), timeout=timeout)
         finally:
             self._waiters.discard(waiter)
@@ -140,6 +180,7 @@ class _Serving:
     def loop_closed(self):
         """Nobody is there to handle calls: their callers shall hear of it."""
         self.engine.shutdown(0.0)
+        self._has_stopped()
 
     # -- calls ----------------------------------------------------------------------------------
 
@@ -147,12 +188,36 @@ class _Serving:
         if what == _ARRIVED:
             self._take()
         elif self.stage != _STOPPED:
-            self.stage = _STOPPED
-            self.events.forget(self.tag)
-            self.events.not_at_close(self.loop_closed)
-            for waiter in self._waiters:
-                if not waiter.done():
-                    waiter.set_result(None)
+            self._settle()
+
+    def _settle(self):
+        """All calls are over: the server has stopped once their handlers are too, or its grace is."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        left = self.deadline - time.monotonic()
+        if left > 0 and (self.active or self._beginning):
+            self.stage = _SETTLING
+            self._timer = self._loop().call_later(min(left, _LONGEST), self._settle)
+            return
+        self.events.forget(self.tag)
+        self.events.not_at_close(self.loop_closed)
+        self._has_stopped()
+
+    def _has_stopped(self):
+        self.stage = _STOPPED
+        for waiter in list(self._waiters):
+            try:
+                waiter.get_loop().call_soon_threadsafe(_resolve, waiter)
+            except RuntimeError:
+                # That loop is closed, and nobody waits any more.
+                pass
+
+    def handler_ended(self):
+        """That of a call which was among the active ones."""
+        self.active -= 1
+        if self.stage == _SETTLING:
+            self._settle()
 
     def _take(self):
         calls, more = self.engine.take(_BATCH)
@@ -188,6 +253,8 @@ class _Serving:
             elif task.cancelled():
                 context._never_began()
         self.engine.flush()
+        if self.stage == _SETTLING:
+            self._settle()
 
     def in_thread(self, function, *arguments):
         """A future of a function that runs on a thread, in the context of who asks."""
@@ -199,6 +266,15 @@ class _Serving:
         """The replies that were made are sent soon, together."""
         if not self._beginning:
             self.events.afterwards(self.engine.flush)
+
+
+def _nothing():
+    return None
+
+
+def _resolve(waiter):
+    if not waiter.done():
+        waiter.set_result(None)
 
 
 def _intercepted(interceptor, continuation):
@@ -227,9 +303,8 @@ class Server(_base_server.Server):
         numbers = _serving._numbers(options or ())
         if compression is not None:
             numbers.append(("grpc.default_compression_algorithm", int(compression)))
-        self._loop = _working_loop()
         self._serving = _Serving(
-            self._loop, thread_pool, interceptors or (), numbers, maximum_concurrent_rpcs
+            thread_pool, interceptors or (), numbers, maximum_concurrent_rpcs
         )
         self._serving.generic_handlers.extend(generic_handlers or ())
 
@@ -251,7 +326,7 @@ class Server(_base_server.Server):
         address = _common.decode(_common.encode(address))
         serving = self._serving
         serving.engine.check_process()
-        if serving.stage in (_STOPPING, _STOPPED):
+        if serving.stage in (_STOPPING, _SETTLING, _STOPPED):
             raise cygrpc.UsageError(
                 f"Failed to bind to address {address}: the server was stopped; make a new one"
             )
@@ -267,7 +342,7 @@ class Server(_base_server.Server):
     async def start(self):
         serving = self._serving
         serving.engine.check_process()
-        if serving.stage in (_STOPPING, _STOPPED):
+        if serving.stage in (_STOPPING, _SETTLING, _STOPPED):
             raise cygrpc.UsageError("Server not in ready state")
         if serving.stage == _NEW:
             serving.start()
@@ -277,7 +352,7 @@ class Server(_base_server.Server):
         serving.engine.check_process()
         if serving.stage in (_NEW, _STOPPED):
             return
-        serving.shutdown(grace)
+        serving.stop(grace)
         await serving.ended(None)
 
     async def wait_for_termination(self, timeout=None):
@@ -294,14 +369,6 @@ class Server(_base_server.Server):
                 pass
 
 
-def _working_loop():
-    """The running loop, or the one that will run in this thread."""
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.get_event_loop_policy().get_event_loop()
-
-
 def server(
     migration_thread_pool: Optional[Executor] = None,
     handlers: Optional[Sequence[grpc.GenericRpcHandler]] = None,
@@ -310,7 +377,7 @@ def server(
     maximum_concurrent_rpcs: Optional[int] = None,
     compression: Optional[grpc.Compression] = None,
 ) -> _base_server.Server:
-    """A new server, of the running event loop or the one that will run in this thread.
+    """A new server, of the event loop that will start it. It may be made anywhere.
 
     `migration_thread_pool` (`concurrent.futures.Executor`, or None for the loop's) runs handlers
     that are plain functions; `handlers` are `grpc.GenericRpcHandler`s; `interceptors`

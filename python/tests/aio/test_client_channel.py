@@ -43,6 +43,82 @@ def test_a_server_that_is_not_there():
     run(main, nowhere())
 
 
+def test_the_state_is_that_before_it_begins_to_connect(target):
+    async def main(methods):
+        channel = methods.channel
+        assert channel.get_state(try_to_connect=True) is grpc.ChannelConnectivity.IDLE
+        await channel.channel_ready()
+        assert channel.get_state(True) is grpc.ChannelConnectivity.READY
+
+    run(main, target)
+
+
+@pytest.mark.parametrize("connected", [False, True])
+def test_closing_is_a_change_of_state(target, connected):
+    async def watch(channel):
+        while (state := channel.get_state()) is not grpc.ChannelConnectivity.SHUTDOWN:
+            await channel.wait_for_state_change(state)
+        return "closed"
+
+    async def main(methods):
+        channel = methods.channel
+        if connected:
+            await channel.channel_ready()
+        watching = [asyncio.create_task(watch(channel)) for _ in range(2)]
+        await asyncio.sleep(0.05)
+        await channel.close()
+        assert await asyncio.gather(*watching) == ["closed", "closed"]
+
+    run(main, target)
+
+
+@pytest.mark.parametrize("unreadable", ["foo/bar", "localhost:notaport", "[::1"])
+def test_a_target_that_cannot_be_read(unreadable):
+    async def main(methods):
+        channel = methods.channel
+        cancelled, ended = methods.echo(b""), []
+        cancelled.add_done_callback(ended.append)
+        assert not cancelled.done() and cancelled.cancel() and ended == [cancelled]
+        for call in (methods.echo(b""), methods.collect([b""])):
+            call.add_done_callback(ended.append)
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await call
+            assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+            assert call.done() and ended[-1] is call
+        call = methods.chat()
+        with pytest.raises(grpc.aio.AioRpcError):
+            await call.write(b"")
+        with pytest.raises(grpc.aio.AioRpcError):
+            await call.read()
+        await call.done_writing()
+        channel.get_state(try_to_connect=True)
+        await channel.wait_for_state_change(grpc.ChannelConnectivity.IDLE)
+        while channel.get_state() is not grpc.ChannelConnectivity.TRANSIENT_FAILURE:
+            await asyncio.sleep(0.01)
+
+    run(main, unreadable)
+
+
+@pytest.mark.ferrpc_only("in grpcio they wait for ever")
+@pytest.mark.parametrize("unreadable", ["foo/bar", ""])
+def test_closing_a_channel_whose_target_cannot_be_read(unreadable):
+    async def main(methods):
+        channel = methods.channel
+        failed = grpc.ChannelConnectivity.TRANSIENT_FAILURE
+        while channel.get_state(try_to_connect=True) is not failed:
+            await asyncio.sleep(0.01)
+        waiting = asyncio.create_task(channel.wait_for_state_change(failed))
+        ready = asyncio.create_task(channel.channel_ready())
+        await asyncio.sleep(0.05)
+        assert not waiting.done() and not ready.done()
+        await channel.close()
+        assert await waiting is None
+        with pytest.raises(grpc.aio.UsageError, match="Channel is closed."):
+            await ready
+
+    run(main, unreadable)
+
+
 def test_closing_cancels_what_runs(target):
     async def main(methods):
         call = methods.echo(b"x", metadata=(("x-sleep", "0.5"),))
@@ -141,8 +217,7 @@ def test_uvloop(target):
             assert await asyncio.gather(*[methods.echo(b"x") for _ in range(50)]) == [b"x"] * 50
             assert [message async for message in methods.chat([b"1"])] == [b"1"]
 
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(main())
+    uvloop.run(main())
 
 
 def test_the_attributes_that_packages_know(target):

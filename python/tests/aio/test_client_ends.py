@@ -1,6 +1,7 @@
 """A call runs until its responses were read: its end is not told of before."""
 
 import asyncio
+import contextvars
 import gc
 import weakref
 
@@ -160,7 +161,7 @@ def test_a_call_that_waits_for_its_reader_is_not_held(target, begun):
         gone = weakref.ref(call)
         del call
         gc.collect()
-        assert gone() is None and not methods.channel._driver.calls
+        assert gone() is None and not methods.channel._driven().calls
 
     run(main, target)
 
@@ -249,3 +250,34 @@ def test_done_writing_to_an_intercepted_call_that_has_ended(target):
         assert call.cancelled()
 
     run(main, target, interceptors=PASSING)
+
+
+@pytest.mark.parametrize("kind", ["echo", "stream"])
+@pytest.mark.parametrize("how", ["ends", "cancelled"])
+def test_callbacks_see_the_context_of_their_call(target, channel, kind, how):
+    variable = contextvars.ContextVar("variable", default="none")
+    seen = []
+
+    async def one(methods, name):
+        variable.set(name)
+        metadata = (("x-sleep", "0.1"),)
+        call = methods.echo(b"", metadata=metadata) if kind == "echo" else methods.stream(b"1")
+        call.add_done_callback(lambda _: seen.append((name, variable.get())))
+        if how == "cancelled":
+            call.cancel()
+            await asyncio.sleep(0)
+        elif kind == "echo":
+            await call
+        else:
+            async for _ in call:
+                pass
+
+    async def main(methods):
+        variable.set("first use")
+        await methods.echo(b"")
+        await asyncio.gather(*(one(methods, f"call {number}") for number in range(3)))
+        while len(seen) < 3:
+            await asyncio.sleep(0.01)
+        assert all(name == value for name, value in seen)
+
+    run(main, target, **channel)

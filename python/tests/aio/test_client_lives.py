@@ -24,22 +24,24 @@ def objects():
     return sum(isinstance(one, kinds) for one in every), len(every)
 
 
+async def one_of_each(methods):
+    """A call of each kind."""
+    assert await methods.echo(b"x") == b"x"
+    assert [message async for message in methods.stream(b"2")] == [b"0", b"1"]
+    assert await methods.collect([b"1", b"2"]) == b"1,2"
+    call = methods.chat()
+    await call.write(b"1")
+    assert await call.read() == b"1"
+    await call.done_writing()
+    assert await call.read() is grpc.aio.EOF
+
+
 async def exercise(methods, rounds):
     """Calls of each kind, 100 at a time."""
     for _ in range(rounds):
         await asyncio.gather(*[methods.echo(b"x") for _ in range(100)])
-
-    async def one():
-        assert [message async for message in methods.stream(b"2")] == [b"0", b"1"]
-        assert await methods.collect([b"1", b"2"]) == b"1,2"
-        call = methods.chat()
-        await call.write(b"1")
-        assert await call.read() == b"1"
-        await call.done_writing()
-        assert await call.read() is grpc.aio.EOF
-
     for _ in range(rounds):
-        await asyncio.gather(*[one() for _ in range(10)])
+        await asyncio.gather(*[one_of_each(methods) for _ in range(10)])
 
 
 def test_no_calls_or_tasks_stay_behind(target):
@@ -68,7 +70,7 @@ def test_nothing_stays_behind_calls(target):
 def test_a_call_that_nobody_holds_is_cancelled(target):
     async def main(methods):
         await methods.echo(b"x")
-        driver = methods.channel._driver
+        driver = methods.channel._driven()
         call = methods.stream(b"1000", metadata=(("x-pause", "0.05"),))
         assert await call.read() == b"0"
         assert len(driver.calls) == 1
@@ -84,7 +86,7 @@ def test_a_call_that_nobody_holds_is_cancelled(target):
 @pytest.mark.parametrize("question", ["code", "initial_metadata"])
 def test_a_call_whose_waiter_has_given_up_is_not_held(target, question):
     async def main(methods):
-        call = methods.echo(b"x", metadata=(("x-sleep", "20"),))
+        call = methods.chat()
         with pytest.raises(asyncio.TimeoutError):
             await asyncio.wait_for(getattr(call, question)(), 0.05)
         gone = weakref.ref(call)
@@ -109,7 +111,7 @@ def test_a_call_whose_waiter_has_given_up_is_not_held(target, question):
 def test_a_loop_that_looks_for_an_answer_goes_to_sleep(target, spin):
     async def main(methods):
         assert await methods.echo(b"x") == b"x"
-        (connection,) = methods.channel._driver._connections
+        (connection,) = methods.channel._driven()._connections
         call = methods.echo(b"y", metadata=(("x-sleep", "0.5"),))
         await asyncio.sleep(0)
         if spin == 0:
@@ -162,6 +164,7 @@ def test_a_channel_after_its_loop(target):
 
     channel = asyncio.run(main())
     with pytest.raises(RuntimeError, match="Event loop is closed"):
+        # In no loop.
         Methods(channel).echo(b"x")
 
 

@@ -236,3 +236,45 @@ def test_a_plain_function_learns_that_its_call_is_over():
             await eventually(lambda: gc.collect() is not None and heard == ["closed"])
 
     run(main)
+
+
+@pytest.mark.parametrize("path", ["/s/UU", "/s/US"])
+@pytest.mark.parametrize("waits_first", [False, True])
+@pytest.mark.parametrize("leaves", [False, True])
+def test_a_handler_that_has_ended_its_call_is_not_cancelled(path, waits_first, leaves):
+    seen = []
+
+    async def clean_up():
+        try:
+            await asyncio.sleep(0.2)
+            seen.append("cleaned up")
+        except asyncio.CancelledError:
+            seen.append("cancelled")
+            raise
+
+    async def one(request, context):
+        if waits_first:
+            await asyncio.sleep(0.01)
+        try:
+            await context.abort(Code.NOT_FOUND, "gone")
+        finally:
+            await clean_up()
+
+    async def several(request, context):
+        if waits_first:
+            await asyncio.sleep(0.01)
+        try:
+            yield b""
+            await context.abort(Code.NOT_FOUND, "gone")
+        finally:
+            await clean_up()
+
+    async def main():
+        async with serving({"/s/UU": one, "/s/US": several}) as ends:
+            assert await ends.fails(path) == (Code.NOT_FOUND, "gone")
+            if leaves:
+                ends.channel.close()
+            await eventually(lambda: seen)
+            assert seen == ["cleaned up"]
+
+    run(main)

@@ -117,6 +117,90 @@ def test_metadata_that_cannot_be_sent(what):
     run(main)
 
 
+@pytest.mark.parametrize(
+    "metadata",
+    [{"why": "a dict"}, {}, None, 3, "text", b"x", ["kv"], [["k", "v"]], [("k", 3)], [("k", "v", "w")]],
+)
+def test_trailing_metadata_of_wrong_types(metadata):
+    async def handler(request, context):
+        context.set_trailing_metadata(metadata)
+        return b"not sent"
+
+    async def aborts(request, context):
+        await context.abort(Code.NOT_FOUND, "gone", metadata)
+
+    async def streams(request, context):
+        yield b""
+        context.set_trailing_metadata(metadata)
+
+    def plain(request, context):
+        context.set_trailing_metadata(metadata)
+        return b"not sent"
+
+    async def main():
+        behaviors = {"/s/UU": handler, "/s/UUp": plain, "/s/US": streams, "/s/UUa": aborts}
+        async with serving(behaviors) as ends:
+            for path in ("/s/UU", "/s/UUp", "/s/US"):
+                code, details = await ends.fails(path)
+                assert code is Code.UNKNOWN
+                assert "<class 'TypeError'>: Invalid trailing metadata type, expected" in details
+            if metadata:
+                assert (await ends.fails("/s/UUa"))[0] is Code.UNKNOWN
+
+    run(main)
+
+
+@pytest.mark.parametrize("metadata", [[("k", "v")], grpc.aio.Metadata(("k", "v")), {"k": "v"}.items()])
+def test_trailing_metadata_of_other_types(metadata):
+    async def handler(request, context):
+        context.set_trailing_metadata(metadata)
+        assert context.trailing_metadata() == (("k", "v"),)
+        return b""
+
+    async def main():
+        async with serving({"/s/UU": handler}) as ends:
+            _, call = await ends.uu_call("/s/UU")
+            assert dict(call.trailing_metadata()) == {"k": "v"}
+
+    run(main)
+
+
+class _Untold(Exception):
+    def __str__(self):
+        raise ValueError("no text")
+
+
+@pytest.mark.ferrpc_only("in grpcio these callers wait for their deadline")
+def test_texts_that_cannot_be_sent():
+    async def aborts(request, context):
+        await context.abort(Code.NOT_FOUND, "a \ud800 b \u00e9")
+
+    async def sets(request, context):
+        context.set_code(Code.NOT_FOUND)
+        context.set_details("a \ud800 b \u00e9")
+        return b""
+
+    async def raises(request, context):
+        raise ValueError("a \ud800 b \u00e9")
+
+    async def untold(request, context):
+        raise _Untold
+
+    async def main():
+        behaviors = {"/s/UU": aborts, "/s/UUs": sets, "/s/UUr": raises, "/s/UUu": untold}
+        async with serving(behaviors) as ends:
+            for path in ("/s/UU", "/s/UUs"):
+                assert await ends.fails(path) == (Code.NOT_FOUND, "a ? b \u00e9")
+            assert await ends.fails("/s/UUr") == (
+                Code.UNKNOWN,
+                "Unexpected <class 'ValueError'>: a ? b \u00e9",
+            )
+            code, details = await ends.fails("/s/UUu")
+            assert code is Code.UNKNOWN and details.startswith("Unexpected <class ")
+
+    run(main)
+
+
 def test_compression():
     async def handler(request, context):
         context.set_compression(grpc.Compression.Gzip)

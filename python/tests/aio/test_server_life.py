@@ -1,6 +1,8 @@
 """The life of an asyncio server: ports, start and stop."""
 
 import asyncio
+import contextlib
+import functools
 import gc
 import socket
 
@@ -219,5 +221,108 @@ def test_a_forgotten_server_stops(on_ferrpc):
                 except grpc.RpcError as error:
                     assert error.code() in ends
                     break
+
+    run(main)
+
+
+# What a handler does behind the end of its call.
+async def _clean_up(done):
+    await asyncio.sleep(0.3)
+    done.append(True)
+
+
+async def _aborts(request, context, done):
+    try:
+        await context.abort(Code.NOT_FOUND, "gone")
+    finally:
+        await _clean_up(done)
+
+
+async def _aborts_later(request, context, done):
+    await asyncio.sleep(0.05)
+    await _aborts(request, context, done)
+
+
+async def _outlives_its_deadline(request, context, done):
+    try:
+        await asyncio.sleep(LIMIT)
+    finally:
+        await _clean_up(done)
+
+
+@contextlib.asynccontextmanager
+async def _begun(handler, **arguments):
+    """A server, and a call to it whose handler has begun."""
+    began = asyncio.Event()
+
+    async def begins(request, context):
+        began.set()
+        await handler(request, context)
+
+    async with serving({"/s/UU": begins}) as ends:
+        call = asyncio.ensure_future(ends.fails("/s/UU", **arguments))
+        await began.wait()
+        yield ends, call
+        await call
+
+
+@pytest.mark.ferrpc_only("in grpcio it does not wait for handlers whose calls are over")
+@pytest.mark.parametrize("how", [_aborts, _aborts_later, _outlives_its_deadline])
+@pytest.mark.parametrize("waits_for", ["stop", "termination"])
+def test_a_graceful_stop_waits_for_what_handlers_do_behind_their_calls(how, waits_for):
+    done = []
+
+    async def main():
+        timeout = 0.5 if how is _outlives_its_deadline else LIMIT
+        handler = functools.partial(how, done=done)
+        async with _begun(handler, timeout=timeout) as (ends, call):
+            stopping = asyncio.ensure_future(ends.server.stop(LIMIT))
+            if waits_for == "termination":
+                await ends.server.wait_for_termination()
+            else:
+                await stopping
+            assert done == [True]
+            await stopping
+            assert (await call)[0] in (Code.NOT_FOUND, Code.DEADLINE_EXCEEDED)
+
+    run(main)
+
+
+@pytest.mark.parametrize("first", [0.5, 1000])
+def test_a_stop_does_not_wait_for_handlers_longer_than_its_grace(first):
+    async def handler(request, context):
+        try:
+            await context.abort(Code.NOT_FOUND, "gone")
+        finally:
+            await asyncio.sleep(LIMIT)
+
+    async def main():
+        async with _begun(handler) as (ends, call):
+            await call
+            stopping = asyncio.ensure_future(ends.server.stop(first))
+            await asyncio.sleep(0.1)
+            if first > LIMIT:
+                # Somebody else has less patience.
+                await ends.server.stop(0.1)
+            await stopping
+
+    run(main)
+
+
+@pytest.mark.ferrpc_only("in grpcio stop() is ahead of them")
+@pytest.mark.parametrize("grace", [None, 0.1])
+def test_what_handlers_release_when_they_are_cancelled_is_released_by_a_stop(grace):
+    released = []
+
+    async def handler(request, context):
+        try:
+            await asyncio.sleep(LIMIT)
+        finally:
+            released.append(True)
+
+    async def main():
+        async with _begun(handler) as (ends, call):
+            await ends.server.stop(grace)
+            assert released == [True]
 
     run(main)

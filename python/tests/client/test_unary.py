@@ -300,3 +300,30 @@ def test_many_threads(methods):
     for thread in threads:
         thread.join()
     assert wrong == []
+
+
+@pytest.mark.ferrpc_only("grpcio says no more than that it is invalid")
+@pytest.mark.parametrize(
+    ("pair", "told"),
+    [
+        (("X-Trace", "1"), "'-', '_' and '.': \"x-trace\", not \"X-Trace\""),
+        (("a b", "1"), '\'-\', \'_\' and \'.\', which "a b" is not'),
+        (("", "1"), "a key is empty"),
+        ((None, "1"), "a key is None"),
+        ((":path", "1"), '":path"'),
+        (("x-secret", "pass\nword"), 'the value of "x-secret" is not printable ASCII'),
+        (("x-name", "Gr\u00fc\u00dfe"), 'the value of "x-name"'),
+        (("x-name", b"\xff"), 'the value of "x-name"'),
+    ],
+)
+def test_metadata_that_is_invalid_is_named(methods, pair, told):
+    for call in (
+        lambda: methods.echo(b"", metadata=[("fine", "1"), pair]),
+        lambda: methods.echo.future(b"", metadata=[pair]).result(),
+        lambda: list(methods.stream(b"1", metadata=[pair])),
+        lambda: methods.collect(iter([b"1"]), metadata=[pair]),
+    ):
+        error = failing(call)
+        assert error.details().startswith("Invalid metadata: ") and told in error.details()
+        # Values may be secrets.
+        assert "word" not in error.details()

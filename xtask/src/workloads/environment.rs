@@ -1,5 +1,5 @@
 //! The twin environments of a case: the same packages in both, grpcio in one and ferrpc in the
-//! other. What both share lies in `target/workloads`: uv with its cache, and our wheel.
+//! other. What all share lies in `target/workloads`: uv with its cache.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -11,6 +11,7 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 
 use super::case::{Case, Suite};
+use crate::python::Wheel;
 use crate::report::Progress;
 use crate::workspace::Workspace;
 use crate::{debian, process, python, stamp};
@@ -41,12 +42,6 @@ pub(crate) struct Workshop<'a> {
     folder: PathBuf,
     base: OsString,
     python_version: String,
-}
-
-/// Our wheel, and a mark of what is in it.
-pub(crate) struct Wheel {
-    path: PathBuf,
-    mark: String,
 }
 
 /// A case whose environments are there.
@@ -117,41 +112,17 @@ impl<'a> Workshop<'a> {
         &self.python_version
     }
 
-    /// The wheel of this checkout, built with a profile of cargo's.
-    pub(crate) fn build_wheel(&self, profile: &str) -> Result<Wheel> {
-        let folder = self.folder.join("wheel").join(profile);
-        let mark = stamp::mark((python::sources(&self.workspace.root)?, profile));
-        let done = folder.with_extension("stamp");
-        if !stamp::fresh(&done, &mark) {
-            self.progress.say(&format!("ferrpc's wheel, profile {profile}"));
-            if folder.exists() {
-                fs::remove_dir_all(&folder)?;
-            }
-            let mut command = self.uv("build");
-            command.args(["--wheel", "--out-dir"]).arg(&folder).arg(&self.workspace.root);
-            command.env("MATURIN_PEP517_ARGS", format!("--profile {profile}"));
-            command.env("CARGO_TARGET_DIR", &self.workspace.target);
-            process::output(&mut command, "uv build", process::BUILD)?;
-            stamp::done(&done, &mark)?;
-        }
-        let mut files = fs::read_dir(&folder)?.filter_map(|entry| Some(entry.ok()?.path()));
-        let path = files.find(|path| path.extension().is_some_and(|extension| extension == "whl"));
-        Ok(Wheel { path: path.context("uv build wrote no wheel")?, mark })
-    }
-
-    /// A wheel that was built elsewhere.
-    pub(crate) fn given_wheel(path: &Path) -> Result<Wheel> {
-        let bytes = fs::read(path).with_context(|| path.display().to_string())?;
-        Ok(Wheel { path: path.to_owned(), mark: stamp::mark(bytes) })
-    }
-
     /// Pins every package of a case: requirements.txt from requirements.in.
     pub(crate) fn lock(&self, case: &Case) -> Result<()> {
         self.progress.say(&format!("{}: uv pip compile", case.name));
         let mut command = self.uv("pip");
         command.current_dir(&case.folder);
         command.args(["compile", "--universal", "--upgrade", "--no-annotate", "--no-header"]);
-        command.args(["--override", "../overrides.txt", "requirements.in"]);
+        command.args(["--override", "../overrides.txt"]);
+        if case.folder.join("overrides.txt").exists() {
+            command.args(["--override", "overrides.txt"]);
+        }
+        command.arg("requirements.in");
         command.args(["--output-file", "requirements.txt"]);
         process::output(&mut command, "uv pip compile", process::BUILD)?;
         Ok(())
@@ -240,6 +211,10 @@ impl<'a> Workshop<'a> {
         command.args(["--extract", "--strip-components=1", "--file"]).arg(&archive);
         command.arg("--directory").arg(&source);
         process::output(&mut command, "tar", process::MINUTE)?;
+        if !has_configuration(&source) {
+            // Or pytest would take what it finds above: ours.
+            fs::write(source.join("pytest.ini"), "[pytest]\n")?;
+        }
         stamp::done(&done, &wanted)?;
         Ok(source)
     }
@@ -269,6 +244,19 @@ fn without_grpcio(requirements: &str) -> String {
         name == "grpcio" || name == "grpcio-tools"
     };
     requirements.lines().filter(|line| !replaced(line)).map(|line| format!("{line}\n")).collect()
+}
+
+/// Whether pytest finds its configuration in this folder.
+fn has_configuration(source: &Path) -> bool {
+    let sections = [
+        ("pytest.ini", ""),
+        ("pyproject.toml", "[tool.pytest"),
+        ("tox.ini", "[pytest]"),
+        ("setup.cfg", "[tool:pytest]"),
+    ];
+    sections.iter().any(|(name, section)| {
+        fs::read_to_string(source.join(name)).is_ok_and(|text| text.contains(section))
+    })
 }
 
 /// The metadata of a distribution `grpcio` without files, for packages that ask for its version.

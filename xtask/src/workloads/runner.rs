@@ -44,6 +44,7 @@ pub(crate) fn run(
 ) -> Result<Outcome> {
     let folder = prepared.twin(twin);
     let report = folder.join("junit.xml");
+    let said = folder.join("results.txt");
     let _ = fs::remove_file(&report);
     let mut command = prepared.python(case, twin)?;
     match (&case.about.suite, prepared.source()) {
@@ -59,6 +60,8 @@ pub(crate) fn run(
             fs::create_dir_all(&own)?;
             command.current_dir(&own).arg(case.folder.join("run.py"));
             command.env("PYTHONPATH", workspace.root.join("workloads/common"));
+            fs::write(&said, "")?;
+            command.env("WORKLOAD_RESULTS", &said);
         }
     }
     let (stdout, stderr) = (folder.join("stdout.txt"), folder.join("stderr.txt"));
@@ -70,11 +73,11 @@ pub(crate) fn run(
     let seconds = began.elapsed().as_secs_f64();
     descendants::end()?;
 
-    let said = lossy(&stderr)?;
+    let errors = lossy(&stderr)?;
     let mut outcome = Outcome {
         seconds,
-        stderr_lines: said.lines().count(),
-        tracebacks: said.lines().filter(|line| line.contains(TRACEBACK)).count(),
+        stderr_lines: errors.lines().count(),
+        tracebacks: errors.lines().filter(|line| line.contains(TRACEBACK)).count(),
         ..Outcome::default()
     };
     let wrong = match status {
@@ -92,7 +95,7 @@ pub(crate) fn run(
             }
         }
     } else {
-        outcome.results = lines(&lossy(&stdout)?);
+        outcome.results = lines(&lossy(&said)?);
         outcome.broken = wrong;
     }
     Ok(outcome)
@@ -113,7 +116,7 @@ fn lossy(path: &Path) -> Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// The lines of a program, `NAME: RESULT` each.
+/// The results of a program, a line `NAME: RESULT` each.
 fn lines(said: &str) -> BTreeMap<String, String> {
     let mut results = BTreeMap::new();
     for line in said.lines().filter(|line| !line.trim().is_empty()) {

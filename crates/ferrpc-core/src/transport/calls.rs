@@ -3,8 +3,9 @@
 use ferrpc_http2::{Fields, Role, StreamKey, Time};
 
 use crate::framing::Deframer;
-use crate::{Encoding, EncodingSet};
+use crate::{Encoding, EncodingSet, Status};
 
+use super::credit::Starved;
 use super::{CallId, CallLimits, Cardinality};
 
 /// State of one call.
@@ -29,6 +30,8 @@ pub(super) struct Call {
     pub(super) remote_done: bool,
     pub(super) headers_sent: bool,
     pub(super) headers_received: bool,
+    /// Server: its handler was started, on the account of the connection.
+    pub(super) started: bool,
     /// Bytes of delivered messages that were not released, prefixes included.
     pub(super) unconsumed: usize,
     /// Stream credit that is owed to the peer and held back until messages are consumed.
@@ -39,10 +42,22 @@ pub(super) struct Call {
     pub(super) epoch: u64,
     /// A plain HTTP request, kept until its body has passed.
     pub(super) http_fields: Option<Box<Fields>>,
-    /// In the queue of calls that get no credit because too much memory is held.
-    pub(super) starved: bool,
+    /// Client: what the call ends with if no trailers come.
+    pub(super) fallback: Option<Box<Fallback>>,
+    /// Whether it waits for credit because too much memory is held.
+    pub(super) starved: Starved,
+    /// Bytes of credit it got in its turns, for a message that is not whole.
+    pub(super) lent: usize,
     /// What the peer sends is dropped: nobody reads it.
     pub(super) unread: bool,
+}
+
+/// The end of a response that has no trailers.
+#[derive(Debug)]
+pub(super) struct Fallback {
+    pub(super) status: Status,
+    /// Whether the server said so, in the response headers.
+    pub(super) from_peer: bool,
 }
 
 /// What a call is to the transport.
@@ -70,13 +85,16 @@ impl Call {
             remote_done: false,
             headers_sent: false,
             headers_received: false,
+            started: false,
             unconsumed: 0,
             withheld: 0,
             deadline: None,
             opened: now,
             epoch: 0,
             http_fields: None,
-            starved: false,
+            fallback: None,
+            starved: Starved::No,
+            lent: 0,
             unread: false,
         }
     }

@@ -1,14 +1,15 @@
 //! The client's side of calls: how they start, what answers mean, how they end.
 
-use ferrpc_http2::{CloseCause, Fields, OpenError, Reason, ResetBy, Time};
+use ferrpc_http2::{CloseCause, Fields, OpenError, Reason, ResetBy, Time, TooLarge};
 
 use crate::framing::Deframer;
+use crate::shown::Shown;
 use crate::{Code, Encoding, Metadata, Status, mapping, timeout};
 
-use super::calls::{Call, Kind};
+use super::calls::{Call, Fallback, Kind};
 use super::receive::is_unprocessed;
 use super::request::{self, DEADLINE_TEXT};
-use super::response::{foreign_status, read_status};
+use super::response::{foreign_status, read_status, received_too_large, size_of_field};
 use super::{CallId, Event, StartCall, StartError, TransparentRetry, Transport};
 
 impl Transport {
@@ -24,10 +25,12 @@ impl Transport {
         let attempts = (start.previous_attempts > 0).then(|| start.previous_attempts.to_string());
         let attempts = attempts.as_ref().map(|text| text.as_bytes());
         let fields = || request::fields(start, self.accept, timeout, attempts);
-        if !start.metadata.is_empty() {
-            let size: usize = fields().map(|field| field.name.len() + field.value.len() + 32).sum();
-            if size > self.http2.peer_max_header_list() {
-                return Err(StartError::MetadataTooLarge);
+        let limit = self.http2.peer_max_header_list();
+        let texts = start.path.len() + start.authority.len() + start.user_agent.len();
+        if !start.metadata.is_empty() || texts + OWN_FIELDS > limit {
+            let size: usize = fields().map(size_of_field).sum();
+            if size > limit {
+                return Err(StartError::MetadataTooLarge { size, limit });
             }
         }
         let fields = fields();
@@ -57,49 +60,96 @@ impl Transport {
         fields: Fields,
         http_status: u16,
         end: bool,
-        too_large: bool,
+        too_large: Option<TooLarge>,
     ) {
-        if too_large {
-            self.fail_call(now, id, Status::resource_exhausted(TOO_LARGE_TEXT));
-            return;
-        }
         let content_type = fields.value(b"content-type");
-        let grpc = content_type.is_some_and(|value| request::content_subtype(value).is_some());
+        let grpc = content_type.is_some_and(is_grpc);
+        let foreign = || foreign_status(http_status, content_type);
         if end {
             // Trailers-Only: the status counts, whatever HTTP says beside it.
-            let foreign = foreign_status(http_status, content_type);
-            let missing = if http_status == 200 && grpc { missing_status() } else { foreign };
-            self.handle_status(now, id, read_status(fields).unwrap_or(Err(missing)));
+            let missing = match too_large {
+                Some(too_large) => received_too_large(too_large),
+                None if http_status == 200 && grpc => missing_status(),
+                None => foreign(),
+            };
+            let status = self.read_status(id, fields, too_large);
+            self.handle_status(now, id, status.unwrap_or(Err(missing)));
             return;
         }
-        if http_status != 200 || !grpc {
-            let status = foreign_status(http_status, content_type);
-            self.fail_call(now, id, status);
-            return;
-        }
-        let encoding = match fields.value(b"grpc-encoding") {
-            None => Encoding::Identity,
-            Some(name) => match Encoding::from_name(name) {
-                Some(encoding) if self.accept.contains(encoding) => encoding,
-                _ => {
-                    let shown = name.escape_ascii();
-                    let text = format!("response encoding \"{shown}\" is not supported");
-                    self.fail_call(now, id, Status::internal(text));
-                    return;
+        // A status where none belongs, before an end without trailers: proxies cut Trailers-Only in
+        // two. And trailers may follow whatever HTTP says.
+        let early = fields.value(b"grpc-status").is_some();
+        let early = early.then(|| self.read_status(id, fields.clone(), too_large)).flatten();
+        let fallback = match early {
+            Some(Ok(status)) => Some(Fallback { status, from_peer: true }),
+            _ if http_status == 200 && grpc => None,
+            _ => Some(Fallback { status: foreign(), from_peer: false }),
+        };
+        let goes_on = grpc || http_status == 200 && content_type.is_none();
+        if !goes_on {
+            match fallback {
+                Some(Fallback { status, from_peer: true }) if !status.is_ok() => {
+                    self.finish_client(now, id, status, TransparentRetry::No, true);
                 }
+                _ => {
+                    let status = foreign();
+                    self.fail_call(now, id, status);
+                }
+            }
+            return;
+        }
+        if let Some(call) = self.calls.call(id) {
+            call.fallback = fallback.map(Box::new);
+        }
+        self.begin_response(now, id, fields, too_large);
+    }
+
+    /// Headers that messages and trailers follow.
+    fn begin_response(
+        &mut self,
+        now: Time,
+        id: CallId,
+        fields: Fields,
+        too_large: Option<TooLarge>,
+    ) {
+        let encoding = match fields.value(b"grpc-encoding") {
+            None => Ok(Encoding::Identity),
+            Some(name) => match Encoding::from_name(name) {
+                Some(encoding) if self.accept.contains(encoding) => Ok(encoding),
+                _ => Err(format!("response encoding \"{}\" is not supported", Shown(name))),
             },
         };
-        let metadata = match Metadata::from_received(fields) {
-            Ok(metadata) => metadata,
-            Err(bad) => {
-                self.fail_call(now, id, bad.into());
+        let Some(stream) = self.calls.call(id).map(|call| call.stream) else {
+            return;
+        };
+        let http2 = &mut self.http2;
+        let grow = |size, more| http2.grow_headers(stream, size, more);
+        let (metadata, unreadable) = Metadata::from_received(fields, grow);
+        let failure = match (too_large, encoding, unreadable) {
+            (Some(too_large), ..) => received_too_large(too_large),
+            (None, Err(text), _) => Status::internal(text),
+            (None, Ok(_), Some(unreadable)) => unreadable.into(),
+            (None, Ok(encoding), None) => {
+                if let Some(call) = self.calls.call(id) {
+                    call.headers_received = true;
+                    call.receive_encoding = encoding;
+                    self.push(Event::Headers { call: id, metadata, encoding });
+                }
                 return;
             }
         };
-        if let Some(call) = self.calls.call(id) {
-            call.headers_received = true;
-            call.receive_encoding = encoding;
-            self.push(Event::Headers { call: id, metadata, encoding });
+        self.give_up(now, id, failure);
+    }
+
+    /// Ends a call whose response cannot be read: with the failure that its headers told, or else
+    /// with this one.
+    pub(super) fn give_up(&mut self, now: Time, id: CallId, failure: Status) {
+        match self.take_failure(id) {
+            Some(Fallback { status, from_peer: true }) => {
+                self.finish_client(now, id, status, TransparentRetry::No, true);
+            }
+            Some(Fallback { status, from_peer: false }) => self.fail_call(now, id, status),
+            None => self.fail_call(now, id, failure),
         }
     }
 
@@ -109,14 +159,45 @@ impl Transport {
         now: Time,
         id: CallId,
         fields: Fields,
-        too_large: bool,
+        too_large: Option<TooLarge>,
     ) {
-        let status = if too_large {
-            Err(Status::resource_exhausted(TOO_LARGE_TEXT))
-        } else {
-            read_status(fields).unwrap_or_else(|| Err(missing_status()))
+        if let Some(status) = self.read_status(id, fields, too_large) {
+            self.handle_status(now, id, status);
+            return;
+        }
+        let missing = too_large.map_or_else(missing_status, received_too_large);
+        self.handle_missing(now, id, missing);
+    }
+
+    /// The response ended without a status: that of its headers counts, if they had one, or what
+    /// HTTP said, or else `missing`.
+    pub(super) fn handle_missing(&mut self, now: Time, id: CallId, missing: Status) {
+        let status = match self.take_fallback(id) {
+            Some(Fallback { status, from_peer: true }) => Ok(status),
+            Some(Fallback { status, from_peer: false }) => Err(status),
+            None => Err(missing),
         };
         self.handle_status(now, id, status);
+    }
+
+    /// What a call is to end with, in place of a missing status; not an OK before messages, since
+    /// what follows it was to say whether they are all.
+    fn take_fallback(&mut self, id: CallId) -> Option<Fallback> {
+        let call = self.calls.call(id)?;
+        let messages = call.messages;
+        let fallback = call.fallback.take().map(|fallback| *fallback);
+        fallback.filter(|fallback| !fallback.status.is_ok() || messages == 0)
+    }
+
+    fn read_status(
+        &mut self,
+        id: CallId,
+        fields: Fields,
+        too_large: Option<TooLarge>,
+    ) -> Option<Result<Status, Status>> {
+        let stream = self.calls.call(id)?.stream;
+        let http2 = &mut self.http2;
+        read_status(fields, too_large, |size, more| http2.grow_headers(stream, size, more))
     }
 
     /// The end: the server's status, if it fits what came before it, or one made here.
@@ -140,6 +221,10 @@ impl Transport {
             return;
         };
         let expired = call.deadline.is_some_and(|deadline| deadline <= now);
+        if let Some(Fallback { status, from_peer }) = self.take_failure(id) {
+            self.finish_client(now, id, status, TransparentRetry::No, from_peer);
+            return;
+        }
         let (status, retry) = if is_unprocessed(by, reason) {
             let text = "the server did not process the call (it refused the stream)";
             // A GOAWAY may come before the request was handed out.
@@ -165,12 +250,18 @@ impl Transport {
         let Some(call) = self.calls.call(id) else {
             return;
         };
-        let retry = if call.epoch == self.epoch {
-            TransparentRetry::NeverSent
-        } else {
-            TransparentRetry::No
-        };
+        let sent = call.epoch != self.epoch;
+        if let Some(Fallback { status, from_peer }) = self.take_failure(id) {
+            self.finish_client(now, id, status, TransparentRetry::No, from_peer);
+            return;
+        }
+        let retry = if !sent { TransparentRetry::NeverSent } else { TransparentRetry::No };
         self.finish_client(now, id, Status::unavailable(cause.to_string()), retry, false);
+    }
+
+    /// The failure that response headers told: no trailers come to tell another.
+    fn take_failure(&mut self, id: CallId) -> Option<Fallback> {
+        self.take_fallback(id).filter(|fallback| !fallback.status.is_ok())
     }
 
     /// Ends a call for a reason of ours: the stream is cancelled.
@@ -214,4 +305,11 @@ fn missing_status() -> Status {
     Status::new(Code::Unknown, "the server ended the call without a grpc-status")
 }
 
-const TOO_LARGE_TEXT: &str = "received metadata larger than the limit";
+/// Whether a content type is gRPC's; upper case letters mean the same.
+fn is_grpc(content_type: &[u8]) -> bool {
+    request::content_subtype(content_type).is_some()
+        || request::content_subtype(&content_type.to_ascii_lowercase()).is_some()
+}
+
+/// The size of a request's fields at most, its path, authority and user agent left out.
+const OWN_FIELDS: usize = 1024;

@@ -58,8 +58,9 @@ pub enum Event {
         /// How response messages are compressed, if they are.
         encoding: Encoding,
     },
-    /// A whole message. Give its credit back with [`release`](super::Transport::release) once it
-    /// is consumed. (Where only one message comes, it is consumed with this event.)
+    /// A whole message. It counts as held until it is consumed: say so with
+    /// [`release`](super::Transport::release). (Where only one message comes it is consumed with
+    /// this event, but for requests of at least [`HELD_REQUEST`](super::HELD_REQUEST) bytes.)
     Message {
         /// The call.
         call: CallId,
@@ -76,6 +77,13 @@ pub enum Event {
     },
     /// The peer will send no more messages (server: half-close).
     RemoteDone {
+        /// The call.
+        call: CallId,
+    },
+    /// Too much is held for the application: the message that arrives on this call is completed
+    /// only if its consumer waits for it. Say so with [`want`](super::Transport::want), at once or
+    /// when it begins to wait. (Asked again if that becomes necessary.)
+    Withheld {
         /// The call.
         call: CallId,
     },
@@ -107,6 +115,9 @@ pub enum Event {
     /// Client: the number of streams that may be open at once changed, or a stream closed: a call
     /// that got [`StartError::StreamLimit`](super::StartError::StreamLimit) may start now.
     StreamsAvailable,
+    /// Server: after [`may_start`](super::Transport::may_start) was false: calls that wait may be
+    /// tried again.
+    MayStart,
     /// The peer (client: by GOAWAY) or the local side began a graceful end: no new calls here.
     Draining,
     /// The connection is over. No more events.

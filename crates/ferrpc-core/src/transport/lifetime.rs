@@ -58,6 +58,7 @@ impl Transport {
                 Role::Server => {
                     // The caller's clock may be behind ours: tell it what happened.
                     let status = Status::new(Code::DeadlineExceeded, DEADLINE_TEXT);
+                    self.charge_if_young(now, id);
                     self.send_status(now, id, &status);
                     self.cancel_server(now, id, CancelledBy::Deadline);
                 }
@@ -72,7 +73,10 @@ impl Transport {
         }
         let of_age = self.lifetime.max_age_at.is_some_and(|at| at <= now);
         let grace = if of_age { self.lifetime.grace } else { None };
-        self.lifetime.max_age_at = None;
+        // Who was sent away for being idle, and calls nevertheless, still has an age.
+        if of_age {
+            self.lifetime.max_age_at = None;
+        }
         self.lifetime.max_idle = None;
         self.http2.shutdown(now, grace);
     }

@@ -11,12 +11,13 @@
 //! - A `CallId` names one call for good; commands for a call that has ended do nothing.
 //! - A server's call is accepted or rejected before any message of it is cut:
 //!   [`handle_bytes`](Transport::handle_bytes) stops behind a call's headers.
-//! - The bytes held for the application are counted (`held`); stream credit is given back when a
-//!   message is consumed, for the message at the head already as it arrives. Credit that is kept
-//!   from a call comes back when the call's messages are consumed or when its turn comes.
+//! - The bytes held for the application are counted; stream credit is given back when a message is
+//!   consumed, for the message at the head already as it arrives. Credit that is kept from a call
+//!   comes back when the call's messages are consumed or when its turn comes (`credit.rs`).
 
 mod calls;
 mod client;
+mod credit;
 mod deadlines;
 mod event;
 mod lifetime;
@@ -28,15 +29,18 @@ mod send;
 mod server;
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::time::Duration;
 
 use ferrpc_http2::{self as http2, CloseCause, Role, Time, Transmit};
 
 use crate::{Counters, Encoding, EncodingSet, Metadata};
+pub use credit::HELD_REQUEST;
 pub use event::{CallId, CancelledBy, Event, Message, RequestHead, SendState, TransparentRetry};
 pub use messages::{Messages, PushError, Run, RunBuilder};
 
 use calls::Calls;
+use credit::Held;
 use deadlines::Deadlines;
 use lifetime::Lifetime;
 use request::RequestMemo;
@@ -56,14 +60,18 @@ pub struct Config {
     /// Time without calls after which the connection is closed gracefully.
     pub max_idle: Option<Duration>,
     /// Bytes of messages held for the application beyond which messages that are arriving are
-    /// completed one at a time: only the call that waits longest gets more credit. While whole
-    /// messages alone are more than this, none does: consumers come first. Messages that fit in a
-    /// stream's window go on in any case.
+    /// completed one at a time: only one call gets credit for more than its stream's window. While
+    /// whole messages alone are more than this, it must be one whose consumer waits, see
+    /// [`Event::Withheld`]. Messages that fit in a stream's window go on in any case.
     pub max_held_messages: usize,
     /// Whether small messages that arrive together are reported together, as
     /// [`Event::Messages`].
     pub message_runs: bool,
-    /// Randomness for jitter; the machines have no other source.
+    /// Server: whether calls of any `:path` are events, rather than those of "/service/method"
+    /// alone. What is no UTF-8 in them is replaced (U+FFFD).
+    pub any_path: bool,
+    /// Randomness for jitter, and for `http2` in place of its own; the machines have no other
+    /// source.
     pub seed: u64,
 }
 
@@ -122,11 +130,34 @@ pub enum StartError {
     StreamLimit,
     /// The connection is ending: use another one.
     Draining,
-    /// The metadata exceeds what the peer takes.
-    MetadataTooLarge,
+    /// The request's header list exceeds what the peer takes.
+    MetadataTooLarge {
+        /// Its size in bytes, 32 added for each field.
+        size: usize,
+        /// What the peer takes.
+        limit: usize,
+    },
     /// The deadline has passed already.
     DeadlineExceeded,
 }
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::StreamLimit => f.write_str("the server takes no more calls now"),
+            Self::Draining => f.write_str("the connection takes no more calls"),
+            Self::MetadataTooLarge { size, limit } => write!(
+                f,
+                "the request's metadata is larger than the server accepts ({size} vs. {limit})"
+            ),
+            Self::DeadlineExceeded => {
+                f.write_str("the deadline passed before the request was sent")
+            }
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
 
 /// One HTTP/2 connection seen as calls: bytes in, events out; commands in, bytes out.
 ///
@@ -145,15 +176,9 @@ pub struct Transport {
     deadlines: Deadlines,
     lifetime: Lifetime,
     counters: Counters,
-    /// Bytes of messages held for the application, and the most there should be.
-    held: usize,
-    max_held: usize,
+    held: Held,
     message_runs: bool,
-    /// Those of `held` that are whole messages.
-    unconsumed: usize,
-    /// Calls that get no credit because too much is held, in the order in which they began to
-    /// wait; the front one does.
-    starved: VecDeque<CallId>,
+    any_path: bool,
     /// Times output was handed out: tells whether a call's headers can have left.
     epoch: u64,
     closed: bool,
@@ -177,21 +202,21 @@ impl Transport {
             Role::Client => Lifetime::of_client(&config, now),
             Role::Server => Lifetime::of_server(&config, now),
         };
+        let http2 =
+            http2::Config { seed: config.seed, essential_fields: &["grpc-status"], ..config.http2 };
         Self {
             role,
             accept: config.accept,
-            http2: http2::Connection::new(role, config.http2, now),
+            http2: http2::Connection::new(role, http2, now),
             calls: Calls::default(),
             requests: RequestMemo::default(),
             events: VecDeque::new(),
             deadlines: Deadlines::default(),
             lifetime,
             counters: Counters::default(),
-            held: 0,
-            max_held: config.max_held_messages,
+            held: Held::new(config.max_held_messages),
             message_runs: config.message_runs,
-            unconsumed: 0,
-            starved: VecDeque::new(),
+            any_path: config.any_path,
             epoch: 0,
             closed: false,
             now,
@@ -226,6 +251,7 @@ impl Transport {
         self.now = now;
         self.expire_calls(now);
         self.end_of_life(now);
+        self.pass_turn_on(now);
         self.http2.handle_timeout(now);
         self.drain_http2(now);
     }
@@ -265,6 +291,7 @@ impl Transport {
                 | Event::Headers { call, .. }
                 | Event::Messages { call, .. }
                 | Event::RemoteDone { call }
+                | Event::Withheld { call }
                 | Event::Writable { call } => {
                     // A command has ended the call since.
                     if !self.calls.is_known(*call) {
@@ -277,8 +304,11 @@ impl Transport {
                     }
                     self.hand_over(*call);
                 }
-                Event::Ready | Event::StreamsAvailable | Event::Draining | Event::Closed { .. } => {
-                }
+                Event::Ready
+                | Event::StreamsAvailable
+                | Event::MayStart
+                | Event::Draining
+                | Event::Closed { .. } => {}
             }
             return Some(event);
         }
@@ -297,7 +327,8 @@ impl Transport {
     /// after any input.
     pub fn poll_timeout(&self) -> Option<Time> {
         let http2 = self.http2.poll_timeout();
-        let own = [self.deadlines.next(), self.lifetime.due(self.calls.open())];
+        let own =
+            [self.deadlines.next(), self.lifetime.due(self.calls.open()), self.held.turn_ends()];
         own.into_iter().flatten().chain(http2).min()
     }
 
@@ -331,7 +362,7 @@ impl Transport {
 
     /// Bytes of messages held for the application: those arriving, and those not released.
     pub fn held_messages(&self) -> usize {
-        self.held
+        self.held.total
     }
 
     /// Bytes that wait for the peer's credit or to be written.
@@ -364,6 +395,7 @@ impl Default for Config {
             max_idle: None,
             max_held_messages: 64 << 20,
             message_runs: false,
+            any_path: false,
             seed: 0,
         }
     }

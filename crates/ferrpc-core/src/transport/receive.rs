@@ -3,7 +3,7 @@
 use ferrpc_http2 as http2;
 use ferrpc_http2::{HeadersKind, Reason, ResetBy, Role, Time};
 
-use crate::framing::{Deframer, FrameError, PREFIX};
+use crate::framing::{FrameError, PREFIX};
 use crate::{Code, Encoding, Status};
 
 use super::calls::Kind;
@@ -52,6 +52,7 @@ impl Transport {
                 }
             }
             http2::Event::StreamsAvailable => self.push(Event::StreamsAvailable),
+            http2::Event::MayStart => self.push(Event::MayStart),
             http2::Event::Draining => self.push(Event::Draining),
             http2::Event::Closed => self.handle_closed(now),
         }
@@ -74,14 +75,14 @@ impl Transport {
             let (held, unconsumed) = (call.held(), call.unconsumed);
             let cut = self.cut_messages(id, payload);
             if let Some(call) = self.calls.call(id) {
-                self.held = self.held + call.held() - held;
-                self.unconsumed = self.unconsumed + call.unconsumed - unconsumed;
+                self.held.total = self.held.total + call.held() - held;
+                self.held.whole = self.held.whole + call.unconsumed - unconsumed;
             }
             if let Err(status) = cut {
                 self.refuse(now, id, status);
                 return;
             }
-            self.give_credit(id, payload.len());
+            self.give_credit(now, id, payload.len());
         }
         if end {
             self.handle_end(now, id);
@@ -130,112 +131,6 @@ impl Transport {
         Ok(())
     }
 
-    /// Gives stream credit for `bytes` that arrived, or keeps it until messages are consumed: the
-    /// message at the head is wanted, whatever comes behind it waits.
-    fn give_credit(&mut self, id: CallId, bytes: usize) {
-        let pressure = self.held > self.max_held;
-        let Some(call) = self.calls.call(id) else {
-            return;
-        };
-        if call.unconsumed == 0 && !pressure && !call.starved {
-            let stream = call.stream;
-            self.http2.release(stream, bytes);
-        } else {
-            call.withheld += bytes;
-            if call.unconsumed == 0 {
-                self.starve(id);
-            }
-        }
-        self.feed_starved();
-    }
-
-    /// Gives back the credit of so many consumed messages, of `payload` bytes in all.
-    pub fn release(&mut self, _now: Time, id: CallId, messages: usize, payload: usize) {
-        let Some(call) = self.calls.call(id).filter(|call| !call.unread) else {
-            return;
-        };
-        let framed = payload.saturating_add(messages.saturating_mul(PREFIX));
-        let bytes = framed.min(call.unconsumed);
-        call.unconsumed -= bytes;
-        self.unconsumed -= bytes;
-        self.held -= bytes;
-        let pressure = self.held > self.max_held;
-        let free = call.unconsumed == 0 && !pressure;
-        // Under pressure what was freed may come again, and no more.
-        let owed = if free { call.withheld } else { call.withheld.min(bytes) };
-        call.withheld -= owed;
-        let stream = call.stream;
-        let waits = call.unconsumed == 0 && call.withheld > 0;
-        self.http2.release(stream, owed);
-        if waits {
-            self.starve(id);
-        }
-        self.feed_starved();
-    }
-
-    /// Nobody reads what else the peer sends on this call: from now on it is dropped as it comes,
-    /// and nothing of it is held. The peer gets no credit for it, so that it stops by and by.
-    pub fn stop_receiving(&mut self, id: CallId) {
-        let Some(call) = self.calls.call(id).filter(|call| call.kind == Kind::Grpc) else {
-            return;
-        };
-        call.unread = true;
-        call.starved = false;
-        self.held -= call.held();
-        self.unconsumed -= std::mem::take(&mut call.unconsumed);
-        call.deframer = Deframer::new(0);
-        self.starved.retain(|other| *other != id);
-        self.feed_starved();
-    }
-
-    /// A message was handed to the driver. Where no other follows it is consumed with that, and
-    /// nobody waits for its credit.
-    pub(super) fn hand_over(&mut self, id: CallId) {
-        let role = self.role;
-        if let Some(call) = self.calls.call(id)
-            && call.receives_one(role)
-        {
-            let bytes = std::mem::take(&mut call.unconsumed);
-            self.unconsumed -= bytes;
-            self.held -= bytes;
-            self.feed_starved();
-        }
-    }
-
-    /// Puts a call at the end of those that wait for credit.
-    fn starve(&mut self, id: CallId) {
-        if let Some(call) = self.calls.call(id)
-            && !call.starved
-        {
-            call.starved = true;
-            self.starved.push_back(id);
-        }
-    }
-
-    /// Lets calls go on that got no credit because too much was held: all of them once there is
-    /// room, else the oldest, until the message at its head is whole. (Not until it is consumed:
-    /// a consumer that stands still must not stop the others. But when whole messages alone are
-    /// too much, consumers come first.)
-    pub(super) fn feed_starved(&mut self) {
-        while self.unconsumed <= self.max_held
-            && let Some(&id) = self.starved.front()
-        {
-            let pressure = self.held > self.max_held;
-            if let Some(call) = self.calls.call(id) {
-                let wanted = call.unconsumed == 0;
-                let owed = if wanted { std::mem::take(&mut call.withheld) } else { 0 };
-                let goes_on = wanted && !call.remote_done && !call.deframer.is_clean();
-                call.starved = pressure && goes_on;
-                let (stream, stays) = (call.stream, call.starved);
-                self.http2.release(stream, owed);
-                if stays {
-                    return;
-                }
-            }
-            self.starved.pop_front();
-        }
-    }
-
     /// The peer's half ended without trailers of a response.
     fn handle_end(&mut self, now: Time, id: CallId) {
         let role = self.role;
@@ -249,7 +144,7 @@ impl Transport {
         if role == Role::Client {
             let status =
                 Status::new(Code::Unknown, "the server closed the stream without sending a status");
-            self.finish_client(now, id, status, super::TransparentRetry::No, false);
+            self.handle_missing(now, id, status);
             return;
         }
         if call.kind != Kind::Grpc {
@@ -271,11 +166,12 @@ impl Transport {
     /// The peer sent what breaks a rule of gRPC: the call ends with `status` on both sides.
     pub(super) fn refuse(&mut self, now: Time, id: CallId, status: Status) {
         match self.role {
-            Role::Client => {
-                self.reset_stream(id, Reason::CANCEL);
-                self.finish_client(now, id, status, super::TransparentRetry::No, false);
-            }
+            Role::Client => self.give_up(now, id, status),
             Role::Server => {
+                self.http2.charge_early_reset(now);
+                // A handler that was to be started with it is not.
+                self.events
+                    .retain(|event| !matches!(event, Event::Message { call, .. } if *call == id));
                 self.send_status(now, id, &status);
                 self.cancel_server(now, id, super::CancelledBy::Refused);
             }
@@ -297,7 +193,7 @@ impl Transport {
             }
         }
         self.deadlines.clear();
-        self.starved.clear();
+        self.held.clear();
         self.push(Event::Closed { cause });
     }
 
@@ -318,17 +214,12 @@ impl Transport {
     fn settle(&mut self, now: Time, call: &super::calls::Call) {
         // Its stream may live on until what it sent is out; its slot is another call's then.
         self.http2.bind(call.stream, NO_CALL);
-        self.held -= call.held();
-        self.unconsumed -= call.unconsumed;
+        self.held.forget(call);
         if self.calls.open() == 0 {
             self.deadlines.clear();
             self.lifetime.call_ended(now);
         }
-        if call.starved {
-            let ended = call.stream.id();
-            self.starved.retain(|id| id.stream != ended);
-        }
-        self.feed_starved();
+        self.feed_starved(now);
     }
 
     /// Whether the messages so far make a complete response; if not, what the status becomes.

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use ferrpc_http2::{Field, Fields};
+use ferrpc_http2::{Field, Fields, TooLarge};
 
+use crate::shown::Shown;
 use crate::{Code, Encoding, EncodingSet, Metadata, Status, timeout};
 
 use super::{RequestHead, StartCall};
@@ -21,8 +22,14 @@ pub(super) enum Request {
     Foreign(u16),
 }
 
-/// Reads the headers of a request that is well formed HTTP.
-pub(super) fn read(fields: Fields, accept: EncodingSet) -> Request {
+/// Reads the headers of a request that is well formed HTTP; `any_path` as in [`super::Config`]. `grow`
+/// is asked before the list becomes larger than it came, with its size and by how much.
+pub(super) fn read(
+    fields: Fields,
+    accept: EncodingSet,
+    any_path: bool,
+    grow: impl FnOnce(usize, usize) -> Result<(), TooLarge>,
+) -> Request {
     let mut head = RequestHead {
         path: Arc::default(),
         authority: None,
@@ -48,19 +55,20 @@ pub(super) fn read(fields: Fields, accept: EncodingSet) -> Request {
             b"content-type" => {
                 let subtype = content_subtype(field.value);
                 grpc = Some(subtype.is_some());
-                head.content_subtype = subtype.filter(|rest| !rest.is_empty()).and_then(text);
+                let told = subtype.filter(|rest| (1..=MOST_SUBTYPE).contains(&rest.len()));
+                head.content_subtype = told.and_then(text);
             }
             b"grpc-timeout" => match timeout::parse(field.value) {
                 Ok(timeout) => head.timeout = Some(timeout),
                 Err(_) => {
-                    let shown = field.value.escape_ascii();
+                    let shown = Shown(field.value);
                     refused = Some(Status::internal(format!("malformed grpc-timeout \"{shown}\"")));
                 }
             },
             b"grpc-encoding" => match Encoding::from_name(field.value) {
                 Some(encoding) if accept.contains(encoding) => head.encoding = encoding,
                 found => {
-                    let shown = field.value.escape_ascii();
+                    let shown = Shown(field.value);
                     let message = match found {
                         // The words that programs know.
                         Some(_) => format!("Compression algorithm '{shown}' is disabled."),
@@ -83,8 +91,9 @@ pub(super) fn read(fields: Fields, accept: EncodingSet) -> Request {
     head.authority = head.authority.take().or(host);
     match canonical_path(path) {
         Some(path) => head.path = path.into(),
+        None if any_path => head.path = String::from_utf8_lossy(path).into(),
         None => {
-            let shown = path.escape_ascii();
+            let shown = Shown(path);
             return Request::Refused(Status::unimplemented(format!(
                 "malformed method name \"{shown}\": the path must be \"/service/method\""
             )));
@@ -96,9 +105,9 @@ pub(super) fn read(fields: Fields, accept: EncodingSet) -> Request {
     if head.timeout.is_some_and(|timeout| timeout.is_zero()) {
         return Request::Refused(Status::new(Code::DeadlineExceeded, DEADLINE_TEXT));
     }
-    match Metadata::from_received(fields) {
-        Ok(metadata) => head.metadata = metadata,
-        Err(bad) => return Request::Refused(bad.into()),
+    match Metadata::from_received(fields, grow) {
+        (metadata, None) => head.metadata = metadata,
+        (_, Some(unreadable)) => return Request::Refused(unreadable.into()),
     }
     Request::Call(head)
 }
@@ -190,6 +199,9 @@ pub(super) fn fields<'a>(
     .chain(attempts.map(move |count| plain(b"grpc-previous-rpc-attempts", count)))
     .chain(start.metadata.fields().iter())
 }
+
+/// Bytes of a content subtype that is told: names of formats are shorter.
+const MOST_SUBTYPE: usize = 127;
 
 /// The message of a deadline that passed.
 pub(super) const DEADLINE_TEXT: &str = "Deadline Exceeded";

@@ -27,8 +27,8 @@ impl Transport {
         if call.headers_sent {
             return SendState::Ready;
         }
-        if exceeds(metadata, peer_limit) {
-            self.finish(now, id, &Status::resource_exhausted(METADATA_TOO_LARGE));
+        if let Some(size) = exceeds(metadata, peer_limit) {
+            self.finish(now, id, &unsendable("initial", size, peer_limit));
             return SendState::Gone;
         }
         call.headers_sent = true;
@@ -120,9 +120,11 @@ impl Transport {
             return;
         }
         self.send_status(now, id, status);
-        if self.remove_call(now, id).is_some() {
+        if let Some(call) = self.remove_call(now, id) {
             self.counters.calls_failed += 1;
-            self.http2.credit_completed();
+            if call.started {
+                self.http2.credit_completed();
+            }
         } else {
             self.calls.forget(id);
         }
@@ -134,11 +136,11 @@ impl Transport {
             self.calls.forget(id);
             return;
         };
-        if exceeds(trailing, peer_limit) {
-            self.finish(now, id, &Status::resource_exhausted(METADATA_TOO_LARGE));
+        if let Some(size) = exceeds(trailing, peer_limit) {
+            self.finish(now, id, &unsendable("trailing", size, peer_limit));
             return;
         }
-        let Call { stream, headers_sent, .. } = *call;
+        let Call { stream, headers_sent, started, .. } = *call;
         if headers_sent {
             self.http2.send_trailers(stream, response::ok_fields(trailing));
         } else {
@@ -147,7 +149,9 @@ impl Transport {
         }
         self.remove_call(now, id);
         self.counters.calls_ok += 1;
-        self.http2.credit_completed();
+        if started {
+            self.http2.credit_completed();
+        }
     }
 
     /// Sends a status that is not OK: as trailers, or alone if no headers went out.
@@ -157,11 +161,12 @@ impl Transport {
             return;
         };
         let Call { stream, headers_sent, .. } = *call;
-        let bare;
+        let shorter;
         let mut fields = StatusFields::new(status);
-        if fields.list_size() + OWN_FIELDS > peer_limit {
-            bare = Status::new(status.code(), METADATA_TOO_LARGE);
-            fields = StatusFields::new(&bare);
+        let room = if headers_sent { peer_limit } else { peer_limit.saturating_sub(PREAMBLE) };
+        if fields.list_size() > room {
+            shorter = response::shortened(status, room, peer_limit);
+            fields = StatusFields::new(&shorter);
         }
         if headers_sent {
             self.http2.send_trailers(stream, fields.iter());
@@ -190,12 +195,24 @@ impl Transport {
     }
 }
 
-/// Whether a peer that takes header lists of `limit` bytes would refuse this metadata.
-fn exceeds(metadata: &Metadata, limit: usize) -> bool {
-    !metadata.is_empty() && metadata.fields().list_size() + OWN_FIELDS > limit
+/// The size of this metadata, with what gRPC adds to it, if a peer that takes header lists of
+/// `limit` bytes would refuse it.
+fn exceeds(metadata: &Metadata, limit: usize) -> Option<usize> {
+    if metadata.is_empty() {
+        return None;
+    }
+    Some(metadata.fields().list_size() + OWN_FIELDS).filter(|size| *size > limit)
 }
 
-/// The size of the fields that gRPC itself adds to a response's headers or trailers, at most.
-const OWN_FIELDS: usize = 256;
+fn unsendable(which: &str, size: usize, limit: usize) -> Status {
+    Status::resource_exhausted(format!(
+        "{which} metadata size exceeds peer limit ({size} vs. {limit})"
+    ))
+}
 
-const METADATA_TOO_LARGE: &str = "metadata larger than the peer accepts";
+/// The size of the fields that gRPC itself adds to a response's headers or trailers, at most:
+/// status, content type, encoding.
+const OWN_FIELDS: usize = 160;
+
+/// The size of the fields that stand before a status that comes alone.
+const PREAMBLE: usize = (7 + 3 + 32) + (12 + 16 + 32);

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use ferrpc_http2::{Field, Fields, Reason, ResetBy, StreamKey, Time};
+use ferrpc_http2::{Field, Fields, Reason, ResetBy, StreamKey, Time, TooLarge};
 
 use crate::framing::Deframer;
 use crate::{Encoding, Metadata, Status};
 
 use super::calls::{Call, Kind};
 use super::request::{self, Request};
+use super::response::received_too_large;
 use super::{CallId, CallLimits, CancelledBy, Cardinality, Event, Message, Transport};
 
 impl Transport {
@@ -21,22 +22,26 @@ impl Transport {
         fields: Fields,
         mark: u64,
         end: bool,
-        too_large: bool,
+        too_large: Option<TooLarge>,
     ) -> bool {
         let mut call = Call::new(stream, now);
         call.remote_done = end;
-        if too_large {
+        if let Some(too_large) = too_large {
             let id = self.insert(call);
-            self.finish(now, id, &Status::resource_exhausted(TOO_LARGE_TEXT));
+            self.finish(now, id, &received_too_large(too_large));
             return false;
         }
         let known = if mark == 0 { None } else { self.requests.find(mark) };
         let repeated = known.is_some();
         let request = match known {
             Some(head) => Request::Call(head),
-            None => request::read(fields, self.accept),
+            None => {
+                let http2 = &mut self.http2;
+                let grow = |size, more| http2.grow_headers(stream, size, more);
+                request::read(fields, self.accept, self.any_path, grow)
+            }
         };
-        match request {
+        match self.charge_copies(stream, request) {
             Request::Call(mut head) => {
                 if mark != 0 && !repeated {
                     self.requests.keep(mark, &head);
@@ -81,6 +86,19 @@ impl Transport {
         }
     }
 
+    /// A request has copies of the texts it is found by: long ones count.
+    fn charge_copies(&mut self, stream: StreamKey, request: Request) -> Request {
+        if let Request::Call(head) = &request {
+            let texts = head.path.len() + head.authority.as_ref().map_or(0, |text| text.len());
+            if texts > FREE_TEXTS
+                && let Err(too_large) = self.http2.grow_headers(stream, 0, texts)
+            {
+                return Request::Refused(received_too_large(too_large));
+            }
+        }
+        request
+    }
+
     fn insert(&mut self, call: Call) -> CallId {
         let stream = call.stream;
         let id = self.calls.insert(call);
@@ -107,6 +125,23 @@ impl Transport {
         } else {
             self.push(Event::RemoteDone { call: id });
         }
+    }
+
+    /// Server: whether the handler of an accepted call may be started now. If not,
+    /// [`Event::MayStart`] follows: too many were started for calls that were then given up, or
+    /// the answers that the peer does not take fill the memory there is for them.
+    pub fn may_start(&mut self, now: Time, id: CallId) -> bool {
+        let may = self.http2.may_start(now);
+        if may && let Some(call) = self.calls.call(id) {
+            call.started = true;
+        }
+        may
+    }
+
+    /// Server: whether the answers that the peer does not take fill the memory there is for them.
+    /// If so, [`Event::MayStart`] follows.
+    pub fn is_short_of_memory(&mut self) -> bool {
+        self.http2.awaits_memory()
     }
 
     /// Server: refuses a call, at any time before [`finish`](Self::finish).
@@ -161,18 +196,21 @@ impl Transport {
         by: ResetBy,
         headers_sent: bool,
     ) {
-        let Some(call) = self.calls.call(id) else {
-            return;
-        };
-        let expired = call.deadline.is_some_and(|deadline| {
-            let timeout = deadline.since(call.opened);
-            now.since(call.opened) + timeout / 10 >= timeout
-        });
-        let worked = call.kind != Kind::Offered && now.since(call.opened) >= WORKED_FOR;
-        if by == ResetBy::Peer && !headers_sent && !expired && !worked {
-            self.http2.charge_early_reset(now);
+        if by == ResetBy::Peer && !headers_sent {
+            self.charge_if_young(now, id);
         }
         self.cancel_server(now, id, CancelledBy::Peer);
+    }
+
+    /// A call ends that nobody answered: it is charged for, unless it had one of the places for
+    /// calls long enough to bound how many there can be.
+    pub(super) fn charge_if_young(&mut self, now: Time, id: CallId) {
+        if let Some(call) = self.calls.call(id)
+            && !call.headers_sent
+            && now.since(call.opened) < YOUNG
+        {
+            self.http2.charge_early_reset(now);
+        }
     }
 
     /// Reports that a call is over before its handler was done.
@@ -196,8 +234,9 @@ impl Transport {
     }
 }
 
-/// A handler that had the call for this long has run: cancelling it now is no trick to make work
-/// cheaply, since a client could as well let it finish.
-const WORKED_FOR: Duration = Duration::from_millis(100);
+/// With a thousand places, calls that are older when they are given up are at most a hundred
+/// thousand a second, which costs little.
+const YOUNG: Duration = Duration::from_millis(10);
 
-const TOO_LARGE_TEXT: &str = "received metadata larger than the limit";
+/// Bytes of path and authority that are not counted twice.
+const FREE_TEXTS: usize = 512;

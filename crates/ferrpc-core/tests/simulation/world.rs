@@ -23,6 +23,8 @@ struct Side {
     remote_done: bool,
     /// Sizes of messages that were not released yet.
     unreleased: VecDeque<usize>,
+    /// The transport wants to know when the consumer waits for a message.
+    asked: bool,
     /// How it ended here.
     end: Option<End>,
     half_closed: bool,
@@ -187,6 +189,9 @@ impl World {
                 let side = self.side(client, call);
                 assert!(!std::mem::replace(&mut side.remote_done, true));
             }
+            Event::Withheld { call } => {
+                self.side(client, call).asked = true;
+            }
             Event::Writable { call } => {
                 let side = self.side(client, call);
                 assert!(std::mem::replace(&mut side.full, false));
@@ -208,6 +213,7 @@ impl World {
             }
             Event::Ready => self.ready = true,
             Event::Headers { .. } | Event::StreamsAvailable | Event::Draining => {}
+            Event::MayStart => panic!("nobody asked"),
         }
     }
 
@@ -256,14 +262,19 @@ impl World {
         let sides = if client { &mut self.client } else { &mut self.server };
         let side = sides.get_mut(&stream).expect("known");
         if patience != 0 {
-            return !side.unreleased.is_empty();
+            return !side.unreleased.is_empty() || side.asked;
         }
+        let wants = side.asked && side.unreleased.is_empty();
+        side.asked &= !wants;
         let count = side.unreleased.len().min(1 + side.received as usize % 3);
         let size = side.unreleased.drain(..count).sum();
         let call = side.call;
         let end = if client { &mut self.sim.client } else { &mut self.sim.server };
         end.transport.release(self.sim.now, call, count, size);
-        count > 0
+        if wants {
+            end.transport.want(self.sim.now, call);
+        }
+        count > 0 || wants
     }
 
     fn send(&mut self, client: bool, stream: u32) -> bool {
@@ -334,6 +345,7 @@ impl Side {
             received: 0,
             remote_done: false,
             unreleased: VecDeque::new(),
+            asked: false,
             end: None,
             half_closed: false,
             impatient: false,

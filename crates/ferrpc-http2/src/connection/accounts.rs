@@ -11,13 +11,15 @@ pub struct Accounts {
     pub held_headers: usize,
     /// Bytes of data in the queues of streams.
     pub queued: usize,
+    /// Those of them that their streams have credit for.
+    pub sendable: usize,
     /// Bytes of output not yet handed out.
     pub output: usize,
     /// Events not yet received.
     pub events: usize,
     /// Places in the ring of streams that take turns, those of closed streams included.
     pub ready: usize,
-    /// Places in the line of streams that wait for buffer, those of closed streams included.
+    /// Places in the lines of streams that wait for room, those of closed streams included.
     pub blocked: usize,
     /// Streams remembered because they were reset here.
     pub recent_resets: usize,
@@ -40,10 +42,11 @@ impl Connection {
             streams: self.streams.len(),
             held_headers: self.held_headers,
             queued: self.queued,
+            sendable: self.sendable,
             output: self.out.len(),
             events: self.events.len(),
             ready: self.ready.len(),
-            blocked: self.blocked.len(),
+            blocked: self.crowd.len() + self.short.len(),
             recent_resets: self.recent_resets.ids.len(),
             partial_frame: self.reader.partial.len(),
             credit,
@@ -69,9 +72,10 @@ impl Connection {
         if self.closed.is_none() {
             assert_eq!(accounts.credit + accounts.credit_due, accounts.window, "{accounts:?}");
         }
-        let (role, mut queued, mut held, mut peers) = (self.role, 0, 0, 0);
+        let (role, mut queued, mut sendable, mut held, mut peers) = (self.role, 0, 0, 0, 0);
         for (key, stream) in self.streams.iter_mut() {
             queued += stream.queue.bytes;
+            sendable += stream.sendable();
             held += stream.held_headers;
             peers += usize::from((key.id % 2 == 1) == (role == crate::Role::Server));
             assert_eq!(
@@ -79,7 +83,8 @@ impl Connection {
                 stream.queue.chunks.iter().map(crate::stream::Chunk::len).sum::<usize>()
             );
         }
-        assert_eq!((queued, held, peers), (self.queued, self.held_headers, self.peer_streams));
+        assert_eq!((queued, sendable), (self.queued, self.sendable));
+        assert_eq!((held, peers), (self.held_headers, self.peer_streams));
     }
 }
 

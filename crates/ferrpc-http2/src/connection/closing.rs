@@ -51,14 +51,14 @@ impl Connection {
     /// A frame on a closed stream: free as long as there are no more of them than can have been
     /// under way when streams ended, then like any other that does nothing.
     pub(super) fn charge_stray_frame(&mut self, now: Time) -> Result<(), Fault> {
-        match self.stray_frames.checked_sub(1) {
-            Some(left) => {
-                self.stray_frames = left;
-                self.counters.idle_frames += 1;
-                Ok(())
-            }
-            None => self.charge_idle_frame(now),
-        }
+        if self.take_stray() { Ok(()) } else { self.charge_idle_frame(now) }
+    }
+
+    pub(super) fn take_stray(&mut self) -> bool {
+        let left = self.stray_frames.checked_sub(1);
+        self.counters.idle_frames += u64::from(left.is_some());
+        self.stray_frames = left.unwrap_or(0);
+        left.is_some()
     }
 
     /// A frame that carries nothing.
@@ -100,20 +100,6 @@ impl Connection {
         self.recent_resets.add(id);
     }
 
-    /// Charges for a stream that the peer opened and reset before it could be answered. The user
-    /// decides which resets count.
-    pub fn charge_early_reset(&mut self, now: Time) {
-        self.counters.early_resets += 1;
-        if !self.budgets.early_resets.take(now) {
-            self.fail(Reason::ENHANCE_YOUR_CALM, "too_many_resets");
-        }
-    }
-
-    /// Pays for one early reset: a stream was served.
-    pub fn credit_completed(&mut self) {
-        self.budgets.early_resets.give();
-    }
-
     /// Reports a stream's end and removes it, in this order: removing the last stream may close the
     /// connection, and that is the last event.
     pub(super) fn drop_stream(&mut self, key: StreamKey, reason: Reason, by: ResetBy) {
@@ -143,6 +129,7 @@ impl Connection {
         let stream = self.streams.remove(key)?;
         self.stray_frames = (self.stray_frames + STRAYS_PER_STREAM).min(MAX_STRAYS);
         self.queued -= stream.queue.bytes;
+        self.sendable -= stream.sendable();
         self.held_headers -= stream.held_headers;
         self.loaned -= stream.loan;
         let by_peer = (stream.id % 2 == 1) == (self.role == Role::Server);

@@ -3,6 +3,7 @@
 use crate::frame::settings::id;
 use crate::frame::{self, Fault, FrameHead, flag, settings};
 use crate::ping::{PingKind, Verdict};
+use crate::stream::Waits;
 use crate::{Reason, Role, Time};
 
 use super::{Connection, Event, ResetBy};
@@ -90,18 +91,21 @@ impl Connection {
         self.remote.initial_window = value;
         let mut now_ready = Vec::new();
         for (key, stream) in self.streams.iter_mut() {
-            if !stream.send_window.grow(delta) {
+            self.sendable -= stream.sendable();
+            let sound = stream.send_window.grow(delta);
+            self.sendable += stream.sendable();
+            if !sound {
                 return Err(Fault::Connection(
                     Reason::FLOW_CONTROL_ERROR,
                     "INITIAL_WINDOW_SIZE overflows a stream's window",
                 ));
             }
-            if delta > 0 && !stream.queue.is_empty() {
+            if delta > 0 && (!stream.queue.is_empty() || stream.waits == Waits::Memory) {
                 now_ready.push(key);
             }
         }
         for key in now_ready {
-            self.mark_ready(key);
+            self.credit_came(key);
         }
         Ok(())
     }
@@ -185,18 +189,23 @@ impl Connection {
             return Err(Fault::protocol("WINDOW_UPDATE on an idle stream"));
         }
         let Some(key) = self.streams.find(id) else {
-            return self.charge_stray_frame(now);
+            // A consumer may have sent one for each frame of ours that was under way.
+            return match self.take_stray() {
+                true => Ok(()),
+                false => self.charge_window_update(now),
+            };
         };
         if increment == 0 {
             return Err(Fault::Stream(id, Reason::PROTOCOL_ERROR));
         }
         let stream = self.streams.stream_mut(key).expect("just found");
-        if !stream.send_window.grow(i64::from(increment)) {
+        self.sendable -= stream.sendable();
+        let sound = stream.send_window.grow(i64::from(increment));
+        self.sendable += stream.sendable();
+        if !sound {
             return Err(Fault::Stream(id, Reason::FLOW_CONTROL_ERROR));
         }
-        if !stream.queue.is_empty() {
-            self.mark_ready(key);
-        }
+        self.credit_came(key);
         self.charge_window_update(now)
     }
 

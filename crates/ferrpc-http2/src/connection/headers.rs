@@ -2,16 +2,15 @@
 //! requests, responses and trailers.
 
 use crate::flow::{ReceiveWindow, SendWindow};
-use crate::frame::settings::MIN_FRAME_SIZE;
 use crate::frame::{Fault, FrameHead, flag};
 use crate::hpack::{HeaderList, ListLimits};
-use crate::stream::{SendQueue, Stream};
+use crate::stream::{SendQueue, Stream, Waits};
 use crate::validate::{self, Facts};
-use crate::{Fields, Reason, Role, StreamKey, Time};
+use crate::{Fields, Limits, Reason, Role, StreamKey, Time};
 
 use super::drain::Drain;
 use super::memo::{Known, Section};
-use super::{Connection, Event, HeadersKind};
+use super::{Connection, Event, HeadersKind, TooLarge};
 
 /// A header block under construction.
 #[derive(Debug)]
@@ -29,19 +28,22 @@ pub(super) struct Decoded {
     pub(super) fields: Fields,
     /// As decoded, whether or not all of it was stored.
     pub(super) size: usize,
-    pub(super) too_large: bool,
+    pub(super) too_large: Option<TooLarge>,
     /// What is known of its block from before.
     pub(super) known: Option<Known>,
 }
 
-impl From<HeaderList> for Decoded {
-    fn from(list: HeaderList) -> Self {
-        Self {
-            too_large: list.is_overflow(),
-            size: list.size(),
-            fields: list.into_fields(),
-            known: None,
-        }
+impl Decoded {
+    fn new(list: HeaderList, limits: &Limits) -> Self {
+        let size = list.size();
+        let too_large = list.is_overflow().then(|| {
+            if list.has_too_many() {
+                TooLarge::Fields { limit: limits.max_header_fields as usize }
+            } else {
+                TooLarge::Hard { size, limit: limits.max_header_list_size as usize }
+            }
+        });
+        Self { too_large, size, fields: list.into_fields(), known: None }
     }
 }
 
@@ -63,7 +65,7 @@ impl Connection {
             let list = Decoded {
                 fields: known.fields.clone(),
                 size: 0,
-                too_large: false,
+                too_large: None,
                 known: Some(known),
             };
             return self.handle_headers(now, head.stream, end_stream, list, &[]);
@@ -72,12 +74,14 @@ impl Connection {
         let mut list = HeaderList::new(ListLimits {
             max_size: limits.max_header_list_size as usize,
             max_fields: limits.max_header_fields as usize,
-        });
+        })
+        .with_essential(self.config.essential_fields);
         self.decode(fragment, end, &mut list)?;
         if end {
             let pure = self.decoder.version() == version;
             let block = if pure { fragment } else { &[] };
-            return self.handle_headers(now, head.stream, end_stream, list.into(), block);
+            let list = Decoded::new(list, &self.config.limits);
+            return self.handle_headers(now, head.stream, end_stream, list, block);
         }
         self.arm_header_block(now);
         self.reader.block = Some(Block {
@@ -100,12 +104,11 @@ impl Connection {
         block.continuations += 1;
         block.bytes += fragment.len();
         let limits = &self.config.limits;
-        // Who allows larger lists allows the frames they take.
-        let most = limits.max_continuations.max(limits.max_header_list_size / MIN_FRAME_SIZE * 2);
-        if block.continuations > most {
+        let most = limits.max_continuations as usize + block.bytes / Limits::CONTINUATION_BYTES;
+        if block.continuations as usize > most {
             return Err(Fault::calm("too_many_continuations"));
         }
-        if block.bytes > 2 * limits.max_header_list_size as usize {
+        if block.bytes > limits.header_block() {
             return Err(Fault::calm("header_block_too_large"));
         }
         let end = head.has(flag::END_HEADERS);
@@ -115,13 +118,8 @@ impl Connection {
         self.decode(fragment, end, &mut block.list)?;
         if end {
             self.timers.header_block = None;
-            return self.handle_headers(
-                now,
-                block.stream,
-                block.end_stream,
-                block.list.into(),
-                &[],
-            );
+            let list = Decoded::new(block.list, &self.config.limits);
+            return self.handle_headers(now, block.stream, block.end_stream, list, &[]);
         }
         self.reader.block = Some(block);
         Ok(None)
@@ -152,9 +150,8 @@ impl Connection {
         mut list: Decoded,
         block: &[u8],
     ) -> Result<Option<Event<'a>>, Fault> {
-        list.too_large |= list.size > self.config.limits.soft_header_list();
-        if list.too_large {
-            self.counters.header_lists_too_large += 1;
+        if list.size > self.config.limits.soft_header_list() || list.too_large.is_some() {
+            self.judge_size(&mut list, end);
         }
         if let Some(key) = self.streams.find(id) {
             return self.more_headers(now, key, list, end, block);
@@ -204,19 +201,13 @@ impl Connection {
         if end && facts.content_length.is_some_and(|length| length > 0) {
             return Err(Fault::Stream(id, Reason::PROTOCOL_ERROR));
         }
-        let held = fields.held_bytes();
-        if self.held_headers + held > self.config.limits.max_held_headers {
-            self.counters.header_lists_too_large += 1;
-            too_large = true;
+        let key = self.insert(id);
+        if too_large.is_none() {
+            too_large = self.hold_headers(key, fields.held_bytes()).err();
         }
-        let key = self.insert(now, id);
         let stream = self.streams.stream_mut(key).expect("just inserted");
         stream.headers_received = true;
         stream.content_left = facts.content_length;
-        if !too_large {
-            stream.held_headers = held;
-            self.held_headers += held;
-        }
         self.peer_streams += 1;
         if end {
             self.end_receive(key);
@@ -245,7 +236,7 @@ impl Connection {
         let response = role == Role::Client && !stream.headers_received;
         let section = if response { Section::Response } else { Section::Trailers };
         let (facts, _) = self.check(&list, section, block, id)?;
-        let Decoded { fields, too_large, .. } = list;
+        let Decoded { fields, mut too_large, .. } = list;
         let stream = self.streams.stream_mut(key).expect("found by the caller");
         let kind = if response {
             if facts.status < 200 {
@@ -258,6 +249,9 @@ impl Connection {
             }
             stream.headers_received = true;
             stream.content_left = if end { None } else { facts.content_length };
+            if !end && too_large.is_none() {
+                too_large = self.hold_headers(key, fields.held_bytes()).err();
+            }
             HeadersKind::Response(facts.status)
         } else {
             if !end {
@@ -294,18 +288,20 @@ impl Connection {
             Section::Trailers => validate::trailers(&list.fields).map(|()| Facts::default()),
         };
         match checked {
-            Ok(facts) if block.is_empty() || list.too_large => Ok((facts, 0)),
+            Ok(facts) if block.is_empty() || list.too_large.is_some() => Ok((facts, 0)),
             Ok(facts) => {
                 let version = self.decoder.version();
                 Ok((facts, self.memo.note(version, block, &list.fields, facts, section)))
             }
             // A list that is too large may have lost what makes it well formed.
-            Err(_) if list.too_large => Ok((Facts { status: 200, ..Facts::default() }, 0)),
+            Err(_) if list.too_large.is_some() => {
+                Ok((Facts { status: 200, ..Facts::default() }, 0))
+            }
             Err(_) => Err(Fault::Stream(id, Reason::PROTOCOL_ERROR)),
         }
     }
 
-    pub(super) fn insert(&mut self, now: Time, id: u32) -> StreamKey {
+    pub(super) fn insert(&mut self, id: u32) -> StreamKey {
         self.counters.streams_opened += 1;
         self.streams.insert(Stream {
             id,
@@ -315,8 +311,9 @@ impl Connection {
             headers_received: false,
             headers_sent: false,
             in_ready: false,
-            wants_writable: false,
-            in_blocked: false,
+            waits: Waits::No,
+            in_crowd: false,
+            in_short: false,
             informational: 0,
             send_window: SendWindow::new(self.remote.initial_window),
             receive_window: ReceiveWindow::new(self.sizer.initial()),
@@ -324,7 +321,6 @@ impl Connection {
             content_left: None,
             held_headers: 0,
             queue: SendQueue::default(),
-            send_progress: now,
         })
     }
 }

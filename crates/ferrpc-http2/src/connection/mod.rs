@@ -26,11 +26,14 @@ mod closing;
 mod control;
 mod data;
 mod drain;
+mod excess;
 mod headers;
 mod memo;
 mod receive;
+mod room;
 mod send;
 mod timers;
+mod work;
 
 use std::collections::VecDeque;
 
@@ -45,8 +48,11 @@ use crate::{CloseCause, Config, Counters, Fields, Reason, Role, StreamKey, Time,
 
 pub use accounts::Accounts;
 use drain::Drain;
+use excess::Chance;
+pub use excess::TooLarge;
 use memo::BlockMemo;
 use receive::Reader;
+use work::StartWaits;
 
 /// What the peer sent, or what became of a stream.
 #[derive(Debug)]
@@ -65,8 +71,8 @@ pub enum Event<'a> {
         list: u64,
         /// Whether the request ends with it.
         end: bool,
-        /// Whether fields are missing, because the list exceeded its limit.
-        too_large: bool,
+        /// What was exceeded, if the list is too large; fields may be missing then.
+        too_large: Option<TooLarge>,
     },
     /// A header list on an open stream: informational or final response headers, or trailers.
     Headers {
@@ -78,8 +84,8 @@ pub enum Event<'a> {
         kind: HeadersKind,
         /// Whether the peer's half ends with it.
         end: bool,
-        /// Whether fields are missing, because the list exceeded its limit.
-        too_large: bool,
+        /// What was exceeded, if the list is too large; fields may be missing then.
+        too_large: Option<TooLarge>,
     },
     /// Payload. The connection's window has it back already; give the stream its part with
     /// [`Connection::release`].
@@ -109,6 +115,8 @@ pub enum Event<'a> {
     },
     /// More streams may be opened than before.
     StreamsAvailable,
+    /// Requests may be served that had to wait, see [`Connection::may_start`].
+    MayStart,
     /// No new streams should be opened: GOAWAY was sent or received.
     Draining,
     /// The connection is over; streams that were open are lost. The last event.
@@ -155,6 +163,8 @@ pub struct Connection {
     reader: Reader,
     decoder: Decoder,
     memo: BlockMemo,
+    /// Decides about header lists between the soft and the hard limit.
+    chance: Chance,
     encoder: Encoder,
     streams: Store,
     /// Streams the peer opened, of those in the store; the others are ours.
@@ -184,8 +194,12 @@ pub struct Connection {
     ready: VecDeque<StreamKey>,
     /// Bytes in the queues of all streams.
     queued: usize,
-    /// Streams whose users wait because of the connection's buffer.
-    blocked: VecDeque<StreamKey>,
+    /// Those of them that could be sent as far as their streams' credit goes.
+    sendable: usize,
+    /// Streams whose users wait because there is enough output.
+    crowd: VecDeque<StreamKey>,
+    /// Streams without credit whose users wait because there is too much without credit.
+    short: VecDeque<StreamKey>,
     /// Acknowledgements written since output was last handed out.
     pending_acks: u32,
     /// Bytes of header lists held for open streams.
@@ -200,6 +214,7 @@ pub struct Connection {
     drain: Drain,
     timers: timers::Timers,
     wants_streams: bool,
+    start_waits: StartWaits,
     closed: Option<CloseCause>,
 }
 
@@ -225,6 +240,7 @@ struct RemoteSettings {
 #[derive(Debug)]
 struct Budgets {
     early_resets: Bucket,
+    starts: Bucket,
     induced_resets: Bucket,
     empty_frames: Bucket,
     idle_frames: Bucket,
@@ -252,7 +268,9 @@ impl Connection {
             role,
             counters: Counters::default(),
             reader: Reader::new(role),
-            decoder: Decoder::new(HEADER_TABLE_SIZE),
+            decoder: Decoder::new(HEADER_TABLE_SIZE)
+                .with_max_string(limits.max_header_list_size as usize),
+            chance: Chance::new(config.seed),
             memo: BlockMemo::default(),
             encoder: Encoder::new(),
             streams: Store::default(),
@@ -266,7 +284,7 @@ impl Connection {
                 initial_window: 65_535,
                 max_frame: settings::MIN_FRAME_SIZE as usize,
                 max_streams: STREAMS_BEFORE_SETTINGS,
-                max_header_list: usize::MAX,
+                max_header_list: MAX_SENT_LIST,
             },
             unacknowledged_settings: 0,
             settings_seen: false,
@@ -278,7 +296,9 @@ impl Connection {
             open_frame: None,
             ready: VecDeque::new(),
             queued: 0,
-            blocked: VecDeque::new(),
+            sendable: 0,
+            crowd: VecDeque::new(),
+            short: VecDeque::new(),
             pending_acks: 0,
             held_headers: 0,
             events: VecDeque::new(),
@@ -286,6 +306,7 @@ impl Connection {
             stray_frames: 0,
             budgets: Budgets {
                 early_resets: Bucket::new(limits.early_resets, now),
+                starts: Bucket::new(limits.starts, now),
                 induced_resets: Bucket::new(limits.induced_resets, now),
                 empty_frames: Bucket::new(limits.empty_frames, now),
                 idle_frames: Bucket::new(limits.idle_frames, now),
@@ -299,6 +320,7 @@ impl Connection {
             drain: Drain::No,
             timers: timers::Timers::new(now, limits),
             wants_streams: false,
+            start_waits: StartWaits::No,
             closed: None,
             config,
         };
@@ -371,7 +393,7 @@ impl Connection {
         self.queued + self.out.len()
     }
 
-    /// The largest header list the peer takes, in bytes (6.5.2).
+    /// The largest header list the peer takes, in bytes (6.5.2); if it does not say so, 1 MiB.
     pub fn peer_max_header_list(&self) -> usize {
         self.remote.max_header_list
     }
@@ -405,8 +427,10 @@ impl Connection {
         }
         self.closed = Some(cause);
         self.ready.clear();
-        self.blocked.clear();
+        self.crowd.clear();
+        self.short.clear();
         self.queued = 0;
+        self.sendable = 0;
         self.streams = Store::default();
         self.peer_streams = 0;
         self.held_headers = 0;
@@ -453,6 +477,10 @@ impl RecentResets {
 
 /// SETTINGS_HEADER_TABLE_SIZE towards us: the default, which costs no setting.
 const HEADER_TABLE_SIZE: usize = 4096;
+
+/// The largest header list for a peer that names no limit. Endpoints end a connection whose header
+/// blocks do not end.
+const MAX_SENT_LIST: usize = 1 << 20;
 
 /// Streams a client opens before it knows the server's limit; RFC 9113 (6.5.2) advises servers not
 /// to go below it.

@@ -198,7 +198,7 @@ impl Connection {
                 if head.kind == kind::HEADERS {
                     frame::headers::check(head)?;
                 }
-                if head.length as usize > 2 * limits.max_header_list_size as usize + MAX_PADDING {
+                if head.length as usize > limits.header_block() + MAX_PADDING {
                     return Err(Fault::calm("header_block_too_large"));
                 }
             }

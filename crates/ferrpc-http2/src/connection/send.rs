@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use crate::flow::STREAM_SHARE;
 use crate::frame::{self, FrameHead};
-use crate::stream::{Chunk, End};
+use crate::stream::{Chunk, End, Waits};
 use crate::{Field, Fields, Limits, Reason, Role, StreamKey, Time, Transmit};
 
 use super::{Connection, Event, OpenError, OpenFrame};
@@ -37,7 +37,7 @@ impl Connection {
         self.can_open()?;
         let id = self.next_stream;
         self.next_stream += 2;
-        let key = self.insert(now, id);
+        let key = self.insert(id);
         self.send_headers(key, fields, end);
         if self.next_stream > LAST_USED_STREAM {
             // Say so, for a new connection to take over; the streams that are open end in peace.
@@ -109,10 +109,9 @@ impl Connection {
             }
             return;
         }
-        if stream.queue.is_empty() {
-            stream.send_progress = now;
-        }
-        stream.queue.push(Chunk::new(head, payload));
+        self.sendable -= stream.sendable();
+        stream.queue.push(now, Chunk::new(head, payload));
+        self.sendable += stream.sendable();
         self.queued += length;
         if end {
             stream.queue.end = End::Data;
@@ -214,28 +213,6 @@ impl Connection {
         }
     }
 
-    /// Whether the user should send more on the stream now. If not, [`Event::Writable`] follows.
-    pub fn is_writable(&mut self, key: StreamKey) -> bool {
-        let limits = &self.config.limits;
-        let crowded = self.queued + self.out.len() >= limits.send_buffer;
-        let Some(stream) = self.streams.stream_mut(key) else {
-            return false;
-        };
-        if stream.queue.bytes >= limits.send_buffer_per_stream {
-            stream.wants_writable = true;
-            return false;
-        }
-        if crowded {
-            stream.wants_writable = true;
-            if !stream.in_blocked {
-                stream.in_blocked = true;
-                self.blocked.push_back(key);
-            }
-            return false;
-        }
-        true
-    }
-
     /// Moves output into `transmit` until it holds about `max_bytes`; whether it holds anything.
     /// Call it again whenever some of it was written.
     pub fn poll_transmit(&mut self, now: Time, transmit: &mut Transmit, max_bytes: usize) -> bool {
@@ -287,7 +264,6 @@ impl Connection {
     /// Sends one frame of a stream's queue, of at most `credit` bytes, and the end if that is next.
     fn send_frame(&mut self, now: Time, key: StreamKey, credit: usize) {
         let stream = self.streams.stream_mut(key).expect("the caller found it");
-        stream.send_progress = now;
         if stream.queue.bytes > 0 || !stream.queue.chunks.is_empty() {
             let length = stream.queue.bytes.min(credit);
             let last = length == stream.queue.bytes && matches!(stream.queue.end, End::Data);
@@ -297,8 +273,10 @@ impl Connection {
             }
             stream.send_window.consume(length);
             self.send_window.consume(length);
-            stream.queue.bytes -= length;
+            stream.queue.take(now, length);
             self.queued -= length;
+            // No more than the credit is sent: both parts of the minimum got smaller by it.
+            self.sendable -= length;
             let data = frame::data::head(key.id, length, last);
             self.out.encode(|out| out.extend_from_slice(&data.encode()));
             let mut left = length;
@@ -316,9 +294,10 @@ impl Connection {
                     stream.queue.chunks.pop_front();
                 }
             }
-            let low = stream.queue.bytes < self.config.limits.send_buffer_per_stream / 2;
-            if low && stream.wants_writable && !stream.in_blocked {
-                stream.wants_writable = false;
+            if stream.waits == Waits::Queue
+                && stream.queue.bytes < self.config.limits.send_buffer_per_stream / 2
+            {
+                stream.waits = Waits::No;
                 self.events.push_back(Event::Writable { token: stream.token });
             }
             self.data_sent();
@@ -352,33 +331,6 @@ impl Connection {
         {
             stream.in_ready = true;
             self.ready.push_back(key);
-        }
-    }
-
-    /// Tells streams that waited for the connection's buffer that there is room.
-    pub(super) fn unblock(&mut self) {
-        while !self.blocked.is_empty()
-            && self.queued + self.out.len() < self.config.limits.send_buffer / 2
-        {
-            let Some(key) = self.blocked.pop_front() else {
-                return;
-            };
-            if let Some(stream) = self.streams.stream_mut(key) {
-                stream.in_blocked = false;
-                stream.wants_writable = false;
-                self.events.push_back(Event::Writable { token: stream.token });
-            }
-        }
-    }
-
-    /// Removes closed streams from the ring and the line once they are most of them: with windows
-    /// shut neither moves, and streams may come and go meanwhile.
-    pub(super) fn forget_closed(&mut self) {
-        let most = 2 * self.streams.len() + 16;
-        for keys in [&mut self.ready, &mut self.blocked] {
-            if keys.len() > most {
-                keys.retain(|key| self.streams.stream(*key).is_some());
-            }
         }
     }
 

@@ -4,7 +4,7 @@ use crate::frame;
 use crate::ping::{KeepaliveAction, PingKind};
 use crate::{CloseCause, Limits, Reason, Time};
 
-use super::{Connection, ResetBy};
+use super::Connection;
 
 /// Points in time that are kept (the others are derived).
 #[derive(Debug)]
@@ -19,6 +19,8 @@ pub(super) struct Timers {
     pub(super) write_pending: Option<(Time, usize)>,
     /// Streams are looked through for those that stall.
     pub(super) stall_check: Option<Time>,
+    /// There are tokens for requests that wait to be served.
+    pub(super) start: Option<Time>,
 }
 
 impl Timers {
@@ -29,6 +31,7 @@ impl Timers {
             header_block: None,
             write_pending: None,
             stall_check: None,
+            start: None,
         }
     }
 }
@@ -45,6 +48,7 @@ impl Connection {
             self.timers.header_block,
             self.write_stalls_at(),
             self.timers.stall_check,
+            self.timers.start,
             self.keepalive.due(self.streams.len()),
             self.drain.due(),
         ]
@@ -85,6 +89,9 @@ impl Connection {
         if due(self.timers.stall_check) {
             self.reset_stalled(now);
         }
+        if due(self.timers.start) {
+            self.offer_start();
+        }
         match self.keepalive.act(now, self.streams.len()) {
             KeepaliveAction::Nothing => {}
             KeepaliveAction::Ping => self
@@ -106,33 +113,5 @@ impl Connection {
 
     fn write_stalls_at(&self) -> Option<Time> {
         self.timers.write_pending.map(|(since, _)| since + self.config.limits.write_stall)
-    }
-
-    /// Under pressure of what waits to be sent, streams whose peer has taken nothing for long give
-    /// their memory back. Without pressure a slow reader keeps its call.
-    fn reset_stalled(&mut self, now: Time) {
-        self.timers.stall_check = None;
-        if self.queued <= self.config.limits.send_buffer {
-            return;
-        }
-        let patience = self.config.limits.stream_stall;
-        let stalled = self
-            .streams
-            .keys(|stream| !stream.queue.is_empty() && now.since(stream.send_progress) >= patience);
-        for key in stalled {
-            self.counters.stalled_streams += 1;
-            let id = key.id;
-            self.out.encode(|out| frame::reset::encode(id, Reason::ENHANCE_YOUR_CALM, out));
-            self.recent_resets.add(id);
-            self.drop_stream(key, Reason::ENHANCE_YOUR_CALM, ResetBy::Stall);
-        }
-        self.arm_stall_check(now);
-    }
-
-    /// Looks for stalled streams again soon, if there is pressure.
-    pub(super) fn arm_stall_check(&mut self, now: Time) {
-        if self.timers.stall_check.is_none() && self.queued > self.config.limits.send_buffer {
-            self.timers.stall_check = Some(now + self.config.limits.stream_stall / 4);
-        }
     }
 }

@@ -8,10 +8,11 @@ use super::static_table::STATIC_TABLE;
 use super::table::Table;
 use super::{INITIAL_TABLE_SIZE, MAX_TABLE_SIZE, huffman, integer};
 
-/// The longest string literal accepted, in bytes, as it stands on the wire and as decoded.
+/// The longest string literal that is read, in bytes as it stands on the wire, unless lists may be
+/// larger ([`Decoder::with_max_string`]). Of a longer one no byte is kept: its field is left out of
+/// the list, which tells so.
 ///
-/// Four times the header list that is advertised: no honest peer comes near. It bounds what a
-/// representation cut by the end of a fragment can make the decoder keep.
+/// It bounds what a representation cut by the end of a fragment can make the decoder keep.
 pub const MAX_STRING_LENGTH: usize = 64 * 1024;
 
 /// What stays allocated between blocks, for each of the decoder's buffers.
@@ -31,6 +32,11 @@ pub struct Decoder {
     table: Table,
     /// What a size update may set at most.
     max_table_size: usize,
+    /// The longest string that is read. A longer one does not fit the table: no Huffman code has
+    /// more than 30 bits, so four times the table's size are more than it in any case.
+    max_string: usize,
+    /// Bytes of a longer string still to pass.
+    skip: usize,
     /// The beginning of a representation that the last fragment cut.
     partial: Vec<u8>,
     /// The literal being decoded, its name directly followed by its value.
@@ -52,12 +58,21 @@ impl Decoder {
         Self {
             table: Table::new(INITIAL_TABLE_SIZE),
             max_table_size: max_table_size.min(MAX_TABLE_SIZE),
+            max_string: MAX_STRING_LENGTH.max(4 * max_table_size.min(MAX_TABLE_SIZE)),
+            skip: 0,
             partial: Vec::new(),
             literal: Vec::new(),
             memo: Memo::default(),
             size_updates: 0,
             in_fields: false,
         }
+    }
+
+    /// The same, where lists of `size` bytes are taken: their strings may be as long.
+    #[must_use]
+    pub fn with_max_string(mut self, size: usize) -> Self {
+        self.max_string = self.max_string.max(size);
+        self
     }
 
     /// Changes whenever a block decodes to something else than the same bytes did before.
@@ -80,8 +95,8 @@ impl Decoder {
         list: &mut HeaderList,
     ) -> Result<(), DecodeError> {
         let mut input = fragment;
-        if !self.partial.is_empty() {
-            input = self.complete_partial(input, list)?;
+        if !self.partial.is_empty() || self.skip > 0 {
+            input = self.go_on(input, list)?;
         }
         while let Some((&first, rest)) = input.split_first() {
             // The common case, an indexed field of one byte, needs no parsing.
@@ -90,10 +105,14 @@ impl Decoder {
                 input = rest;
                 continue;
             }
-            match Representation::parse(input)? {
+            match Representation::parse(input, self.max_string)? {
                 Parsed::Complete(representation, length) => {
                     self.apply(representation, list)?;
                     input = &input[length..];
+                }
+                Parsed::Long(long) => {
+                    self.pass_over(&long, list);
+                    input = self.go_on(&input[long.start..], list)?;
                 }
                 Parsed::Missing(_) => {
                     self.partial.extend_from_slice(input);
@@ -102,6 +121,28 @@ impl Decoder {
             }
         }
         if end { self.end_block() } else { Ok(()) }
+    }
+
+    /// Passes over a long string, completes the kept representation from `input`, or both, and
+    /// gives what is left of that.
+    #[cold]
+    fn go_on<'a>(
+        &mut self,
+        mut input: &'a [u8],
+        list: &mut HeaderList,
+    ) -> Result<&'a [u8], DecodeError> {
+        loop {
+            let passed = self.skip.min(input.len());
+            self.skip -= passed;
+            input = &input[passed..];
+            if self.skip > 0 || self.partial.is_empty() {
+                return Ok(input);
+            }
+            input = self.complete_partial(input, list)?;
+            if self.skip == 0 {
+                return Ok(input);
+            }
+        }
     }
 
     /// Completes the kept representation from `input` and gives what is left of that. Takes only
@@ -113,11 +154,16 @@ impl Decoder {
     ) -> Result<&'a [u8], DecodeError> {
         let mut partial = std::mem::take(&mut self.partial);
         loop {
-            match Representation::parse(&partial)? {
+            match Representation::parse(&partial, self.max_string)? {
                 Parsed::Complete(representation, _) => {
                     self.apply(representation, list)?;
                     partial.clear();
                     break;
+                }
+                // Its length was the last that was missing: none of its bytes was taken.
+                Parsed::Long(long) => {
+                    self.pass_over(&long, list);
+                    return Ok(input);
                 }
                 Parsed::Missing(_) if input.is_empty() => break,
                 Parsed::Missing(missing) => {
@@ -131,6 +177,21 @@ impl Decoder {
         Ok(input)
     }
 
+    /// A literal has a string that is not read: it counts, and has the effect on the table that
+    /// any entry has which is larger than it (4.4).
+    fn pass_over(&mut self, long: &Long, list: &mut HeaderList) {
+        self.in_fields = true;
+        if long.indexing == Indexing::Incremental {
+            self.table.clear();
+        }
+        list.count_unread(long.length);
+        self.skip = long.length;
+        if long.is_name {
+            // What is left, the value, is then that of a field without a name.
+            self.partial.extend_from_slice(&[0, 0]);
+        }
+    }
+
     fn end_block(&mut self) -> Result<(), DecodeError> {
         self.size_updates = 0;
         self.in_fields = false;
@@ -139,7 +200,7 @@ impl Decoder {
                 *buffer = Vec::new();
             }
         }
-        if self.partial.is_empty() { Ok(()) } else { Err(DecodeError::Truncated) }
+        if self.partial.is_empty() && self.skip == 0 { Ok(()) } else { Err(DecodeError::Truncated) }
     }
 
     fn apply(
@@ -208,11 +269,10 @@ impl Decoder {
             out.extend_from_slice(text.raw);
             return Ok(());
         }
-        let decode = |raw: &[u8], out: &mut Vec<u8>| huffman::decode(raw, MAX_STRING_LENGTH, out);
         match indexing {
             // Literals that go to the table come back as an index, and secrets are not kept.
-            Indexing::Incremental | Indexing::Never => decode(text.raw, out),
-            Indexing::Without => self.memo.recall(text.raw, out, decode),
+            Indexing::Incremental | Indexing::Never => huffman::decode(text.raw, out),
+            Indexing::Without => self.memo.recall(text.raw, out, huffman::decode),
         }
     }
 
@@ -270,14 +330,26 @@ struct Text<'a> {
 enum Parsed<T> {
     /// The thing, and the bytes it takes.
     Complete(T, usize),
+    /// A literal with a string that is too long to be read.
+    Long(Long),
     /// How many more bytes it takes at least; not 0.
     Missing(usize),
+}
+
+/// A string that is not read.
+struct Long {
+    indexing: Indexing,
+    /// Whether it is the name; then the value follows.
+    is_name: bool,
+    /// Where it begins, and its length.
+    start: usize,
+    length: usize,
 }
 
 impl<'a> Representation<'a> {
     /// Parses the first representation of `input`. Costs the same for strings of any length.
     #[inline]
-    fn parse(input: &'a [u8]) -> Result<Parsed<Self>, DecodeError> {
+    fn parse(input: &'a [u8], max_string: usize) -> Result<Parsed<Self>, DecodeError> {
         let (indexing, prefix) = match input.first() {
             None => return Ok(Parsed::Missing(1)),
             Some(0x80..) => return Ok(single(integer::decode(input, 7)?, Self::Indexed)),
@@ -290,20 +362,23 @@ impl<'a> Representation<'a> {
             return Ok(Parsed::Missing(1));
         };
         let mut name = Text { huffman: false, raw: &[] };
+        let long = |is_name, start, length| Parsed::Long(Long { indexing, is_name, start, length });
         if index == 0 {
-            match Text::parse(&input[length..])? {
-                Parsed::Complete(text, taken) => {
+            match Text::parse(&input[length..], max_string)? {
+                Piece::Whole(text, taken) => {
                     name = text;
                     length += taken;
                 }
-                Parsed::Missing(missing) => return Ok(Parsed::Missing(missing)),
+                Piece::Long(head, size) => return Ok(long(true, length + head, size)),
+                Piece::Missing(missing) => return Ok(Parsed::Missing(missing)),
             }
         }
-        Ok(match Text::parse(&input[length..])? {
-            Parsed::Complete(value, taken) => {
+        Ok(match Text::parse(&input[length..], max_string)? {
+            Piece::Whole(value, taken) => {
                 Parsed::Complete(Self::Literal { indexing, index, name, value }, length + taken)
             }
-            Parsed::Missing(missing) => Parsed::Missing(missing),
+            Piece::Long(head, size) => long(false, length + head, size),
+            Piece::Missing(missing) => Parsed::Missing(missing),
         })
     }
 }
@@ -318,20 +393,30 @@ fn single<'a>(
     }
 }
 
+/// A string literal, as far as it is there.
+enum Piece<'a> {
+    /// The string, and the bytes it takes.
+    Whole(Text<'a>, usize),
+    /// Where a string begins that is too long to be read, and its length.
+    Long(usize, usize),
+    /// How many more bytes it takes at least.
+    Missing(usize),
+}
+
 impl<'a> Text<'a> {
     #[inline]
-    fn parse(input: &'a [u8]) -> Result<Parsed<Self>, DecodeError> {
+    fn parse(input: &'a [u8], max: usize) -> Result<Piece<'a>, DecodeError> {
         let Some((length, start)) = integer::decode(input, 7)? else {
-            return Ok(Parsed::Missing(1));
+            return Ok(Piece::Missing(1));
         };
         let length = length as usize;
-        if length > MAX_STRING_LENGTH {
-            return Err(DecodeError::StringTooLong);
+        if length > max {
+            return Ok(Piece::Long(start, length));
         }
         let end = start + length;
         Ok(match input.get(start..end) {
-            Some(raw) => Parsed::Complete(Self { huffman: input[0] & 0x80 != 0, raw }, end),
-            None => Parsed::Missing(end - input.len()),
+            Some(raw) => Piece::Whole(Self { huffman: input[0] & 0x80 != 0, raw }, end),
+            None => Piece::Missing(end - input.len()),
         })
     }
 }
@@ -343,8 +428,6 @@ impl<'a> Text<'a> {
 pub enum DecodeError {
     /// An integer exceeds 32 bits or 5 continuation bytes.
     IntegerOverflow,
-    /// A string exceeds [`MAX_STRING_LENGTH`].
-    StringTooLong,
     /// A Huffman string holds EOS, or ends in something else than at most 7 bits of ones.
     InvalidHuffman,
     /// An index is 0, or past the end of the table.
@@ -361,7 +444,6 @@ impl fmt::Display for DecodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::IntegerOverflow => "an integer of the header block exceeds 32 bits",
-            Self::StringTooLong => "a string of the header block exceeds 64 KiB",
             Self::InvalidHuffman => "a string of the header block is not valid Huffman code",
             Self::InvalidIndex => "the header block refers to an entry that no table has",
             Self::InvalidSizeUpdate => "a table size update exceeds the advertised size",

@@ -31,11 +31,11 @@ pub(super) fn encode(input: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// Appends the decoding of `input`, which has at most `max` bytes of output.
-pub(super) fn decode(input: &[u8], max: usize, out: &mut Vec<u8>) -> Result<(), DecodeError> {
+/// Appends the decoding of `input`.
+pub(super) fn decode(input: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError> {
     // No code is shorter than 5 bits. Sized once, so that the loop writes without growing.
     let start = out.len();
-    let room = (input.len() * 8 / 5).min(max);
+    let room = input.len() * 8 / 5;
     out.resize(start + room, 0);
     let written = decode_into(input, &mut out[start..])?;
     out.truncate(start + written);
@@ -55,7 +55,7 @@ fn decode_into(input: &[u8], out: &mut [u8]) -> Result<usize, DecodeError> {
             if symbol == EOS {
                 return Err(DecodeError::InvalidHuffman);
             }
-            *out.get_mut(written).ok_or(DecodeError::StringTooLong)? = symbol as u8;
+            *out.get_mut(written).ok_or(DecodeError::InvalidHuffman)? = symbol as u8;
             written += 1;
             reader.skip(length);
         }
@@ -68,7 +68,7 @@ fn decode_into(input: &[u8], out: &mut [u8]) -> Result<usize, DecodeError> {
         if length > reader.bits {
             break;
         }
-        *out.get_mut(written).ok_or(DecodeError::StringTooLong)? = symbol as u8;
+        *out.get_mut(written).ok_or(DecodeError::InvalidHuffman)? = symbol as u8;
         written += 1;
         reader.skip(length);
     }

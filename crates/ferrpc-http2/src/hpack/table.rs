@@ -94,6 +94,12 @@ impl Table {
         self.evict_to(max_size);
     }
 
+    /// What an entry does that is larger than the table (4.4).
+    pub(super) fn clear(&mut self) {
+        self.version += 1;
+        self.evict_to(0);
+    }
+
     #[inline]
     fn evict_to(&mut self, size: usize) {
         while self.size > size {

@@ -25,7 +25,6 @@ mod store;
 pub(crate) use send_queue::{Chunk, End, SendQueue};
 pub(crate) use store::Store;
 
-use crate::Time;
 use crate::flow::{ReceiveWindow, SendWindow};
 
 /// A stream, as the user of a connection names it. A key whose stream has closed is recognised,
@@ -56,10 +55,12 @@ pub(crate) struct Stream {
     pub(crate) headers_sent: bool,
     /// In the connection's ring of streams that have something to send.
     pub(crate) in_ready: bool,
-    /// The user was told that it cannot send and waits to hear that it can.
-    pub(crate) wants_writable: bool,
+    /// Why its user was told that it cannot send.
+    pub(crate) waits: Waits,
     /// In the line of those that wait for the connection's buffer.
-    pub(crate) in_blocked: bool,
+    pub(crate) in_crowd: bool,
+    /// In the line of those that wait for the connection's memory.
+    pub(crate) in_short: bool,
     pub(crate) informational: u32,
     pub(crate) send_window: SendWindow,
     pub(crate) receive_window: ReceiveWindow,
@@ -70,12 +71,34 @@ pub(crate) struct Stream {
     /// Bytes of header lists that the user holds because of this stream.
     pub(crate) held_headers: usize,
     pub(crate) queue: SendQueue,
-    /// When its queue last got shorter, or began to fill.
-    pub(crate) send_progress: Time,
+}
+
+/// What the user of a stream waits for before it sends more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Waits {
+    /// Nothing: it may send, or has not asked.
+    #[default]
+    No,
+    /// The stream's own queue must get shorter.
+    Queue,
+    /// The connection's output must get shorter.
+    Output,
+    /// The stream needs credit, or the connection memory for what has none.
+    Memory,
 }
 
 impl Stream {
     pub(crate) fn is_closed(&self) -> bool {
         !self.receive_open && !self.send_open
+    }
+
+    /// Bytes of its queue that the stream's credit lets out.
+    pub(crate) fn sendable(&self) -> usize {
+        self.queue.bytes.min(self.send_window.available())
+    }
+
+    /// Whether its credit is more than its queue: what is added does not wait for the peer.
+    pub(crate) fn has_spare_credit(&self) -> bool {
+        self.send_window.available() > self.queue.bytes
     }
 }

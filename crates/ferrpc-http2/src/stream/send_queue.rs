@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use crate::Fields;
+use crate::{Fields, Time};
 
 /// Data in order, then perhaps the end.
 #[derive(Debug, Default)]
@@ -13,6 +13,9 @@ pub(crate) struct SendQueue {
     /// Bytes in `chunks`.
     pub(crate) bytes: usize,
     pub(crate) end: End,
+    /// A point in time, and how many of the bytes queued then are left: the oldest byte has waited
+    /// since then at least, however slowly others were taken.
+    mark: (Time, usize),
 }
 
 /// A payload with a few bytes of its own before it.
@@ -42,9 +45,27 @@ impl SendQueue {
         self.chunks.is_empty() && matches!(self.end, End::Open)
     }
 
-    pub(crate) fn push(&mut self, chunk: Chunk) {
+    pub(crate) fn push(&mut self, now: Time, chunk: Chunk) {
+        if self.is_empty() {
+            self.mark = (now, chunk.len());
+        }
         self.bytes += chunk.len();
         self.chunks.push_back(chunk);
+    }
+
+    /// `bytes` of it leave; their chunks are for the caller to take.
+    pub(crate) fn take(&mut self, now: Time, bytes: usize) {
+        self.bytes -= bytes;
+        let (_, left) = &mut self.mark;
+        *left = left.saturating_sub(bytes);
+        if *left == 0 {
+            self.mark = (now, self.bytes);
+        }
+    }
+
+    /// Since when its oldest byte has waited at least.
+    pub(crate) fn waits_since(&self) -> Time {
+        self.mark.0
     }
 }
 

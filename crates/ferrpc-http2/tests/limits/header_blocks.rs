@@ -55,24 +55,18 @@ fn large_lists_if_allowed() {
     let mut server = Subject::server(config);
     let value = "v".repeat(50_000);
     let long = vec![("long", &value[..]); 20];
-    let block = wire::block(&[wire::REQUEST, &long].concat());
-    let mut pieces = block.chunks(16_384).enumerate().peekable();
-    let mut seen = Vec::new();
-    while let Some((n, piece)) = pieces.next() {
-        let end = if pieces.peek().is_none() { flag::END_HEADERS } else { 0 };
-        let kind = if n == 0 { kind::HEADERS } else { kind::CONTINUATION };
-        seen.extend(server.feed(&frame(kind, end, 1, piece)));
-    }
+    let seen = server.feed(&in_frames(1, &wire::block(&[wire::REQUEST, &long].concat())));
     assert_eq!(server.error(), None);
     assert!(matches!(seen[..], [Seen::Opened { too_large: false, .. }]));
 }
 
-/// Row 3: a block of twice the header limit, and of one byte more; it is decoded as it comes, so
-/// little of it is ever held.
+/// Row 3: a block of as many bytes as are taken, and of one byte more; it is decoded as it comes,
+/// so little of it is ever held.
 #[test]
 fn block_bytes() {
     let mut config = Config { max_frame_size: 1 << 20, ..Config::default() };
     config.limits.max_header_list_size = 1000;
+    config.limits.max_header_block = 1500;
     // Table size updates stand for anything that is long and means nothing: they are not fields.
     let filler = |length: usize| {
         let mut block = INDEXED_REQUEST.to_vec();
@@ -108,15 +102,14 @@ fn block_bytes() {
 /// step; what is held is within the limit.
 #[test]
 fn list_limits() {
-    let limits = Config::default().limits;
-    let (size, count) = (limits.max_header_list_size as usize, limits.max_header_fields as usize);
+    let (size, count) = (Config::default().limits.max_header_list_size as usize, 200);
     let mut server = Subject::server(Config::default());
     let entry = indexing("key", &"v".repeat(100));
     let prime = [&INDEXED_REQUEST[..], &entry].concat();
     assert_eq!(server.feed(&request(1, &prime)).len(), 1);
     // (10 + 33) + (11 + 32) + (6 + 32) bytes of pseudo-headers, 135 for each reference.
     let fixed = (7 + 4 + 32) + (7 + 4 + 32) + (5 + 1 + 32);
-    let fitting = (size / 2 - fixed) / 135;
+    let fitting = (size - fixed) / 135;
     for (references, expected) in [(fitting, false), (fitting + 1, true), (30_000, true)] {
         let id = 3 + 2 * references as u32;
         let block = [&INDEXED_REQUEST[..], &vec![NEWEST; references]].concat();
@@ -144,7 +137,7 @@ fn list_limits() {
     // The number of fields.
     for (references, expected) in [(count - 3, false), (count - 2, true)] {
         let mut config = Config::default();
-        config.limits.soft_header_list_size = Some(config.limits.max_header_list_size);
+        config.limits.max_header_fields = count as u32;
         let mut server = Subject::server(config);
         server.feed(&request(1, &[&INDEXED_REQUEST[..], &indexing("k", "")].concat()));
         let block = [&INDEXED_REQUEST[..], &vec![NEWEST; references]].concat();
@@ -152,6 +145,76 @@ fn list_limits() {
         let [Seen::Opened { too_large, .. }] = seen[..] else { panic!("{seen:?}") };
         assert_eq!(too_large, expected, "{references}");
     }
+}
+
+/// Rows 3, 4: one value of any length up to the block's limit costs its call alone, and so does a
+/// list of any number of frames.
+#[test]
+fn large_values_cost_their_call() {
+    for length in [20_000, 40_000, 70_000, 200_000, 1_000_000] {
+        let mut server = Subject::server(Config::default());
+        server.feed(&request(1, &[&INDEXED_REQUEST[..], &indexing("k", "v")].concat()));
+        let seen = server.feed(&in_frames(3, &long_value(length)));
+        let [Seen::Opened { too_large: true, fields, .. }] = &seen[..] else { panic!("{seen:?}") };
+        assert!(fields.value(b"token").is_none() && fields.held_bytes() < 4096);
+        let seen = server.feed(&request(5, &[&INDEXED_REQUEST[..], &[NEWEST]].concat()));
+        let [Seen::Opened { too_large: false, fields, .. }] = &seen[..] else { panic!("{seen:?}") };
+        assert_eq!(fields.value(b"k"), Some(&b"v"[..]));
+        assert_eq!(server.error(), None);
+    }
+    let mut server = Subject::server(Config::default());
+    server.feed(&in_frames(1, &long_value(1 << 20)));
+    assert_ended(&mut server, CALM, "header_block_too_large");
+}
+
+/// A request with a value of `length` bytes, which does not enter the table.
+fn long_value(length: usize) -> Vec<u8> {
+    let mut block = [&INDEXED_REQUEST[..], b"\0\x05token\x7f"].concat();
+    let mut rest = length - 127;
+    while rest >= 0x80 {
+        block.push(rest as u8 | 0x80);
+        rest >>= 7;
+    }
+    block.push(rest as u8);
+    block.resize(block.len() + length, b'x');
+    block
+}
+
+/// A block in HEADERS and CONTINUATION of the usual size.
+fn in_frames(stream: u32, block: &[u8]) -> Vec<u8> {
+    let mut pieces = block.chunks(16_384).enumerate().peekable();
+    let mut bytes = Vec::new();
+    while let Some((n, piece)) = pieces.next() {
+        let end = if pieces.peek().is_none() { flag::END_HEADERS } else { 0 };
+        let kind = if n == 0 { kind::HEADERS } else { kind::CONTINUATION };
+        bytes.extend(frame(kind, end, stream, piece));
+    }
+    bytes
+}
+
+/// Between a soft limit and the hard one, chance decides: the larger, the worse.
+#[test]
+fn soft_limit() {
+    let refused = |size: usize, soft: Option<u32>| {
+        let mut config = Config { seed: 5, ..Config::default() };
+        config.limits.soft_header_list_size = soft;
+        config.limits.max_held_headers = usize::MAX;
+        let mut server = Subject::server(config);
+        let known: usize =
+            wire::REQUEST.iter().map(|(name, value)| name.len() + value.len() + 32).sum();
+        let value = "x".repeat(size - known - 33);
+        let block = wire::block(&[wire::REQUEST, &[("k", &value)]].concat());
+        let seen: Vec<Seen> =
+            (0..400).flat_map(|n| server.feed(&in_frames(2 * n + 1, &block))).collect();
+        assert_eq!(seen.len(), 400);
+        seen.iter().filter(|seen| matches!(seen, Seen::Opened { too_large: true, .. })).count()
+    };
+    assert_eq!(refused(8192, Some(8192)), 0);
+    assert!((60..140).contains(&refused(10_240, Some(8192))));
+    assert!((260..340).contains(&refused(14_336, Some(8192))));
+    assert_eq!(refused(16_385, Some(8192)), 400);
+    // Without one, nothing is left to chance.
+    assert_eq!((refused(16_384, None), refused(16_385, None)), (0, 400));
 }
 
 /// Row 7: a list that is too large of a stream that is refused, closed or malformed changes the

@@ -6,6 +6,7 @@ mod growth;
 mod header_blocks;
 mod honest;
 mod pings;
+mod room;
 mod settings;
 mod timers;
 

@@ -107,12 +107,15 @@ fn write_stall_after_the_end() {
     assert!(matches!(server.connection.close_cause(), Some(CloseCause::PeerError { .. })));
 }
 
-/// Row 13: a peer that opens no window loses its stream after a minute, if what waits for it is
-/// more than the connection's buffer; without such pressure it never does.
+/// Row 13: a peer that opens no window loses its streams after a minute, if what waits for them is
+/// more than the connection's memory: the oldest first, and no more than it takes. Without such
+/// pressure it never does.
 #[test]
 fn stream_stall() {
-    for (streams, pressure) in [(15, false), (17, true)] {
-        let mut server = Subject::server(Config::default());
+    for (streams, pressure) in [(16, false), (20, true)] {
+        let mut config = Config::default();
+        config.limits.send_memory = (1 << 20) + 1;
+        let mut server = Subject::server(config);
         // All windows are shut from the start.
         server.feed(&wire::settings(&[(4, 0)]));
         for n in 0..streams {
@@ -121,27 +124,33 @@ fn stream_stall() {
             server.headers(id, &[(":status", "200")], false);
             server.data(id, &[0; 64 << 10], false);
             assert!(!server.connection.is_writable(server.key(id)));
+            server.advance(MS);
         }
         server.frames();
-        // One of them takes a byte now and then.
+        // Two of them take some: one all that waits, one a byte now and then.
+        server.feed(&wire::window_update(0, 1 << 20));
         for _ in 0..3 {
             assert_eq!(server.advance(seconds(19)), []);
-            assert_eq!(server.feed(&wire::window_update(1, 1)), []);
+            server.feed(&wire::window_update(1, 22 << 10));
+            server.data(1, &[0; 22 << 10], false);
+            server.feed(&wire::window_update(3, 1));
             server.frames();
         }
         let seen = server.advance(seconds(20));
         let frames = server.frames();
+        let reset = |id| wire::reset_of(&frames, id);
         if pressure {
             let stalled =
-                Seen::Reset { id: 3, reason: CALM, by: ResetBy::Stall, headers_sent: true };
-            assert!(seen.contains(&stalled), "{seen:?}");
-            assert_eq!(wire::reset_of(&frames, 3), Some(CALM.0));
-            assert_eq!(wire::reset_of(&frames, 1), None, "stream 1 made progress");
-            assert_eq!(server.connection.counters().stalled_streams, 16);
+                |id| Seen::Reset { id, reason: CALM, by: ResetBy::Stall, headers_sent: true };
+            assert!(seen.contains(&stalled(3)), "{seen:?}");
+            let (calm, free) = (Some(CALM.0), None);
+            assert_eq!([1, 3, 5, 7, 9, 11].map(reset), [free, calm, calm, calm, calm, free]);
+            assert_eq!(server.connection.counters().stalled_streams, 4);
+            assert_eq!(server.advance(seconds(3600)), [], "there is room for the others");
         } else {
             assert_eq!((seen, frames), (vec![], vec![]));
             assert_eq!(server.advance(seconds(3600)), []);
-            assert_eq!(server.connection.open_streams(), 15);
+            assert_eq!(server.connection.open_streams(), 16);
         }
         server.connection.assert_accounts();
     }

@@ -121,9 +121,14 @@ impl LoopChannel {
         self.channel.get().connectivity(connect)
     }
 
-    /// The queue has this tag with each state from now on. Returns what `unwatch` takes.
+    /// The queue has this tag with each state from now on, the present one first. Returns what
+    /// `unwatch` takes.
     fn watch(&self, tag: u64, connect: bool) -> u64 {
-        let (Some(queue), Ok(channel)) = (self.queue.get(), self.channel.get().channel()) else {
+        let Some(queue) = self.queue.get() else { return 0 };
+        let channel = self.channel.get();
+        let Ok(channel) = channel.channel() else {
+            // It has the same state for ever.
+            queue.push(tag, channel.connectivity(connect));
             return 0;
         };
         let queue = Arc::clone(queue);

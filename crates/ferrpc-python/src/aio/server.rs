@@ -9,7 +9,8 @@
 
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::SeqCst;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use ferrpc::server::{DeferredReply, ExternalQueue, Routes};
 use pyo3::prelude::*;
@@ -65,13 +66,15 @@ pub(crate) struct LoopServer {
 
 struct Inner {
     life: Life<()>,
-    tag: u64,
-    gathered: Arc<Gathered>,
-    waiting: Arc<Waiting>,
+    /// Only a server that was started has a loop.
+    started: OnceLock<Started>,
 }
 
-/// Calls that the loop has not taken.
-struct Waiting {
+/// Where calls go.
+struct Started {
+    tag: u64,
+    gathered: Arc<Gathered>,
+    /// Calls that the loop has not taken.
     calls: Arc<ExternalQueue>,
     told: Arc<AtomicBool>,
 }
@@ -81,23 +84,11 @@ type RouteArguments = (String, bool, bool);
 
 #[pymethods]
 impl LoopServer {
-    /// `options` are numbers by name. What happens is told to `queue`, with `tag`.
+    /// `options` are numbers by name.
     #[new]
-    fn new(options: Vec<(String, i64)>, queue: &LoopQueue, tag: u64) -> Self {
-        let queue = queue.queue();
-        let told = Arc::new(AtomicBool::new(false));
-        let notify = {
-            let (queue, told) = (Arc::clone(&queue), Arc::clone(&told));
-            move || {
-                if !told.swap(true, SeqCst) {
-                    queue.push(tag, ARRIVED);
-                }
-            }
-        };
-        let waiting = Arc::new(Waiting { calls: ExternalQueue::new(notify), told });
-        let gathered = Arc::new(Gathered { queue, replies: Mutex::default() });
+    fn new(options: Vec<(String, i64)>) -> Self {
         let life = Life::new(options);
-        Self { inner: Owned::new(Inner { life, tag, gathered, waiting }) }
+        Self { inner: Owned::new(Inner { life, started: OnceLock::new() }) }
     }
 
     /// Raises RuntimeError in the child of a fork, where the engine is not.
@@ -118,10 +109,18 @@ impl LoopServer {
         py.detach(|| inner.life.bind(&address, credentials))
     }
 
-    /// Takes calls of these routes, and of unknown methods; and those of the listeners.
-    fn start(&self, py: Python<'_>, routes: Vec<RouteArguments>) -> PyResult<()> {
+    /// Takes calls of these routes, and of unknown methods; and those of the listeners. What happens
+    /// is told to `queue`, with `tag`; its loop is the one that calls the rest.
+    fn start(
+        &self,
+        py: Python<'_>,
+        routes: Vec<RouteArguments>,
+        queue: &LoopQueue,
+        tag: u64,
+    ) -> PyResult<()> {
         let inner = self.inner()?;
-        py.detach(|| inner.start(routes))
+        let started = Started::new(queue.queue(), tag);
+        py.detach(|| inner.start(routes, started))
     }
 
     /// Ends the server gracefully: within `grace` seconds. Returns at once; the queue says when
@@ -135,21 +134,23 @@ impl LoopServer {
     /// Up to `max` calls that wait, and whether there may be more. The queue tells of more only
     /// once this was False.
     fn take(&self, max: usize) -> PyResult<(Vec<Call>, bool)> {
-        let inner = self.inner()?;
+        let Some(started) = self.inner()?.started.get() else { return Ok((Vec::new(), false)) };
         // Before the calls are taken: those that come later are told of again.
-        inner.waiting.told.store(false, SeqCst);
+        started.told.store(false, SeqCst);
         let mut calls = Vec::new();
-        let more = inner.waiting.calls.pop(max, &mut calls) == max;
+        let more = started.calls.pop(max, &mut calls) == max;
         if more {
-            inner.waiting.told.store(true, SeqCst);
+            started.told.store(true, SeqCst);
         }
-        let call = |call| Call::new(call, Handlers::Loop(Arc::clone(&inner.gathered)));
+        let call = |call| Call::new(call, Handlers::Loop(Arc::clone(&started.gathered)));
         Ok((calls.into_iter().map(call).collect(), more))
     }
 
     /// Sends the replies that were gathered.
     fn flush(&self) -> PyResult<()> {
-        self.inner()?.gathered.flush();
+        if let Some(started) = self.inner()?.started.get() {
+            started.gathered.flush();
+        }
         Ok(())
     }
 }
@@ -163,20 +164,44 @@ impl LoopServer {
     }
 }
 
+impl Started {
+    fn new(queue: Arc<Queue>, tag: u64) -> Self {
+        let told = Arc::new(AtomicBool::new(false));
+        let notify = {
+            let (queue, told) = (Arc::clone(&queue), Arc::clone(&told));
+            move || {
+                if !told.swap(true, SeqCst) {
+                    queue.push(tag, ARRIVED);
+                }
+            }
+        };
+        let calls = ExternalQueue::new(notify);
+        let gathered = Arc::new(Gathered { queue, replies: Mutex::default() });
+        Self { tag, gathered, calls, told }
+    }
+}
+
 impl Inner {
-    fn start(&self, routes: Vec<RouteArguments>) -> PyResult<()> {
-        let calls = &self.waiting.calls;
+    fn start(&self, routes: Vec<RouteArguments>, started: Started) -> PyResult<()> {
+        let calls = &started.calls;
         let mut all = Routes::new("");
         for (path, requests, responses) in routes {
             all.external(&path, cardinality(requests, responses), Arc::clone(calls));
         }
-        self.life.start(all, Arc::clone(calls), ())
+        self.life.start(all, Arc::clone(calls), ())?;
+        // The loop hears of calls behind this: it is what has called.
+        self.started.get_or_init(|| started);
+        Ok(())
     }
 
     fn shutdown(&self, grace: f64) {
-        let (queue, tag) = (Arc::clone(&self.gathered.queue), self.tag);
-        let ended = move |()| queue.push(tag, STOPPED);
-        if !self.life.shutdown(Some(grace), ended.clone()) {
+        let told = self.started.get().map(|all| (Arc::clone(&all.gathered.queue), all.tag));
+        let ended = move |()| {
+            if let Some((queue, tag)) = told {
+                queue.push(tag, STOPPED);
+            }
+        };
+        if !self.life.shutdown(Duration::ZERO, Some(grace), ended.clone()) {
             ended(());
         }
     }

@@ -8,7 +8,7 @@ use ferrpc::blocking::{self, RawMethod, RawOptions};
 use ferrpc::client::{BackoffConfig, ChannelBuilder, ConnectivityState, Proxy};
 use ferrpc::resolver::Target;
 use ferrpc::{Cardinality, Code, Encoding, EncodingSet};
-use ferrpc_core::http2::Keepalive;
+use ferrpc_core::http2::{Keepalive, Limits, Window};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
@@ -20,6 +20,7 @@ use super::fork::Local;
 use super::waiting;
 use crate::credentials::{ChannelCredentials, Shared};
 use crate::metadata::{self, Refused};
+use crate::metadata_limits::MetadataLimits;
 
 /// A method of a service: its path, and whether requests and responses are streams.
 #[pyclass(frozen, name = "ClientMethod", module = "grpc._ferrpc")]
@@ -60,7 +61,10 @@ struct Settings {
     authority: Option<String>,
     max_receive: usize,
     max_send: usize,
-    max_metadata: Option<u32>,
+    metadata: MetadataLimits,
+    limits: Limits,
+    max_held: Option<usize>,
+    window: Window,
     compression: Encoding,
     /// The encodings that are used, in both directions.
     encodings: EncodingSet,
@@ -69,8 +73,14 @@ struct Settings {
     credentials: Option<Arc<Shared>>,
     server_name: Option<String>,
     keepalive: Keepalive,
+    /// The other name of the keepalive's timeout.
+    ping_timeout: Option<Duration>,
     proxy: Proxy,
     idle: Option<Duration>,
+    max_frame: Option<u32>,
+    retry_buffer: Option<usize>,
+    /// Why its calls end at once, in grpcio's words.
+    refused: Option<String>,
 }
 
 #[pymethods]
@@ -85,7 +95,10 @@ impl Channel {
             authority: None,
             max_receive: DEFAULT_MAX_RECEIVE,
             max_send: usize::MAX,
-            max_metadata: None,
+            metadata: MetadataLimits::default(),
+            limits: Limits::default(),
+            max_held: None,
+            window: Window::default(),
             compression: Encoding::Identity,
             encodings: EncodingSet::ALL,
             spin: DEFAULT_SPIN,
@@ -93,14 +106,24 @@ impl Channel {
             credentials: None,
             server_name: None,
             keepalive: Keepalive::default(),
+            ping_timeout: None,
             proxy: Proxy::from_environment(),
             idle: Some(DEFAULT_IDLE),
+            max_frame: None,
+            retry_buffer: None,
+            refused: None,
         };
         for (name, value) in options {
             settings.set(name.extract()?, &value)?;
         }
         let channel = Arc::new(Local::new(settings.build()));
         Ok(Self { settings, state: Mutex::new(State { channel, closed: false }) })
+    }
+
+    /// Whether "ferrpc." and this is an option of channels.
+    #[staticmethod]
+    fn has_limit(name: &str) -> bool {
+        LIMITS.contains(&name) || Limits::NAMES.contains(&name)
     }
 
     /// A unary call, waited for: the response's bytes if all went well (and `whole` is false),
@@ -273,6 +296,9 @@ impl Channel {
         if state.closed {
             return Err(Ended::local(Code::Cancelled, "Channel closed!"));
         }
+        if let Some(why) = &self.settings.refused {
+            return Err(Ended::local(Code::InvalidArgument, why.as_str()));
+        }
         if state.channel.get().is_none() {
             state.channel = Arc::new(Local::new(self.settings.build()));
         }
@@ -310,6 +336,7 @@ impl Settings {
             "keepalive_timeout" => {
                 self.keepalive.timeout = finite(value)?.unwrap_or(Duration::MAX);
             }
+            "ping_timeout" => self.ping_timeout = finite(value)?,
             "keepalive_without_calls" => self.keepalive.without_streams = value.is_truthy()?,
             "max_pings_without_data" => {
                 let pings = value.extract::<i64>()?.max(0);
@@ -318,8 +345,16 @@ impl Settings {
             "idle_timeout" => self.idle = finite(value)?,
             "max_receive" => self.max_receive = size()?,
             "max_send" => self.max_send = size()?,
-            "max_metadata" => {
-                self.max_metadata = Some(u32::try_from(size()?).unwrap_or(u32::MAX));
+            "soft_metadata" => self.metadata.set_soft(value.extract()?),
+            "hard_metadata" => self.metadata.set_hard(value.extract()?),
+            "max_frame" => {
+                let bytes = value.extract::<i64>()?.clamp(1 << 14, (1 << 24) - 1);
+                self.max_frame = u32::try_from(bytes).ok();
+            }
+            "retry_buffer" => self.retry_buffer = Some(size()?),
+            "refused" => {
+                let why: String = value.extract()?;
+                self.refused = Some(format!("Failed to create channel to '{}':{why}", self.target));
             }
             "compression" => self.compression = encoding(value.extract()?)?,
             "encodings" => self.encodings = encodings(value.extract()?),
@@ -330,22 +365,60 @@ impl Settings {
             "initial_backoff" => self.backoff.initial = time()?,
             "min_connect" => self.backoff.min_connect_timeout = time()?,
             "max_backoff" => self.backoff.max = time()?,
-            other => return Err(PyValueError::new_err(format!("no option {other}"))),
+            other => {
+                let known = match other.strip_prefix("ferrpc.") {
+                    Some(limit) => self.set_limit(limit, value.extract()?),
+                    None => false,
+                };
+                if !known {
+                    return Err(PyValueError::new_err(format!("no option {other}")));
+                }
+            }
         }
         Ok(())
     }
 
+    /// Sets a limit of ours, "ferrpc." taken off its name: see docs/limits.md.
+    fn set_limit(&mut self, name: &str, value: i64) -> bool {
+        let most = u64::try_from(value).unwrap_or(u64::MAX);
+        let count = u32::try_from(most).unwrap_or(u32::MAX);
+        match name {
+            "max_held_messages" => {
+                self.max_held = Some(usize::try_from(most).unwrap_or(usize::MAX))
+            }
+            // Two names for one thing.
+            "soft_header_list_size" => self.metadata.set_soft(value),
+            "max_header_list_size" => self.metadata.set_hard(value),
+            "max_window" => self.window = Window::Auto { max: count },
+            "window" => self.window = Window::Fixed(count),
+            _ => return self.limits.set(name, most),
+        }
+        true
+    }
+
     fn build(&self) -> Result<blocking::Channel, String> {
+        let mut keepalive = self.keepalive;
+        if let Some(timeout) = self.ping_timeout {
+            keepalive.timeout = keepalive.timeout.min(timeout);
+        }
         let mut builder: ChannelBuilder = blocking::Channel::builder(&self.target)
             .whole_user_agent(&self.user_agent)
             .max_receive_message(self.max_receive)
             .max_send_message(self.max_send)
+            // Before those that set one of them.
+            .limits(self.limits.clone())
+            .max_metadata_size(self.metadata.hard())
+            .soft_metadata_size(self.metadata.soft())
             .compression(self.encodings.or_identity(self.compression))
             .accept_compressed(self.encodings)
             .backoff(self.backoff)
-            .keepalive(self.keepalive)
+            .keepalive(keepalive)
             .proxy(self.proxy.clone())
+            .window(self.window)
             .spin(self.spin);
+        if let Some(bytes) = self.max_held {
+            builder = builder.max_held_messages(bytes);
+        }
         if let Some(credentials) = &self.credentials {
             builder = builder.credentials(credentials.engine()?);
         }
@@ -361,8 +434,11 @@ impl Settings {
         if let Some(observer) = crate::trace::of_client() {
             builder = builder.observer(observer);
         }
-        if let Some(size) = self.max_metadata {
-            builder = builder.max_metadata_size(size);
+        if let Some(bytes) = self.max_frame {
+            builder = builder.max_frame_size(bytes);
+        }
+        if let Some(bytes) = self.retry_buffer {
+            builder = builder.retry_buffer(bytes);
         }
         builder.build_blocking().map_err(|error| error.to_string())
     }
@@ -401,6 +477,9 @@ pub(crate) const fn number(state: ConnectivityState) -> u32 {
         ConnectivityState::Shutdown => 4,
     }
 }
+
+/// Those of [`Settings::set_limit`] that are not the engine's [`Limits`].
+const LIMITS: [&str; 3] = ["max_held_messages", "max_window", "window"];
 
 /// gRPC's default in all languages.
 const DEFAULT_MAX_RECEIVE: usize = 4 << 20;

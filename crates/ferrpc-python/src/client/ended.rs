@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use ferrpc::blocking::{Origin, Outcome, Unary};
 use ferrpc::{Code, Metadata};
 use pyo3::prelude::*;
@@ -24,8 +23,6 @@ pub(crate) struct Ended {
     is_invalid_metadata: bool,
     initial: Metadata,
     trailing: Metadata,
-    /// The serialised `google.rpc.Status`.
-    rich: Bytes,
     message: Option<Py<PyBytes>>,
 }
 
@@ -37,7 +34,7 @@ impl Ended {
     }
 
     fn trailing_metadata<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
-        metadata::trailing_to_python(py, &self.trailing, &self.rich)
+        metadata::to_python(py, &self.trailing)
     }
 
     /// The response of a blocking unary call.
@@ -56,7 +53,6 @@ impl Ended {
             is_invalid_metadata: false,
             initial: Metadata::new(),
             trailing: Metadata::new(),
-            rich: Bytes::new(),
             message: None,
         }
     }
@@ -92,7 +88,6 @@ impl Ended {
             is_invalid_metadata: false,
             initial: Metadata::new(),
             trailing: status.metadata().clone(),
-            rich: status.details().clone(),
             message: None,
         }
     }

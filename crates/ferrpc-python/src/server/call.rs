@@ -16,7 +16,7 @@ use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
 use super::options::encoding;
 use super::wait::wait;
 use crate::aio::{ENDED, Gathered, MESSAGE, ROOM};
-use crate::metadata::{Refused, from_python, status_details, to_python};
+use crate::metadata::{Refused, from_python, to_python};
 use crate::runtime::Owned;
 
 create_exception!(grpc._ferrpc, CallOver, PyException, "The call is over: nobody reads or sends.");
@@ -329,10 +329,7 @@ impl Call {
         trailing: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
         let code = Code::from_number(code).unwrap_or(Code::Unknown);
-        let mut status = Status::new(code, details).with_metadata(read(trailing)?);
-        if let Some(details) = status_details(trailing)? {
-            status = status.with_details(details);
-        }
+        let status = Status::new(code, details).with_metadata(read(trailing)?);
         self.lock().reply_later(ExternalReply::Status(status));
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
 
 use ferrpc::server::{CallLimit, Drains, ExternalCall, Routes, Taken, Task, Turn};
 use ferrpc::{Code, Status};
@@ -78,7 +79,14 @@ impl Server {
     /// once; `next_task` says when it is done.
     fn shutdown(&self, py: Python<'_>, grace: Option<f64>) -> PyResult<()> {
         let inner = self.inner()?;
-        py.detach(|| inner.life.shutdown(grace, |drains| drains.stop()));
+        py.detach(|| inner.life.shutdown(Duration::ZERO, grace, |drains| drains.stop()));
+        Ok(())
+    }
+
+    /// Ends the server in a second: nobody holds it any more.
+    fn forgotten(&self, py: Python<'_>) -> PyResult<()> {
+        let inner = self.inner()?;
+        py.detach(|| inner.life.shutdown(FORGOTTEN, Some(0.0), |drains| drains.stop()));
         Ok(())
     }
 
@@ -201,3 +209,7 @@ impl Drop for Drain {
         }
     }
 }
+
+/// How long a server goes on that nobody holds: as in grpcio, whose programs may keep its port alone
+/// and call it at once.
+const FORGOTTEN: Duration = Duration::from_secs(1);

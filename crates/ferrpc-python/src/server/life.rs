@@ -89,11 +89,12 @@ impl<T: Clone + Send + 'static> Life<T> {
         Ok(())
     }
 
-    /// Ends the server gracefully: within `grace` seconds (None: as long as it takes). Returns at
-    /// once; `ended` runs when it is done, on a thread of the engine's. False, without that, if it
-    /// was not started.
+    /// Ends the server gracefully, after `delay`: within `grace` seconds (None: as long as it takes).
+    /// Returns at once; `ended` runs when it is done, on a thread of the engine's. False, without
+    /// that, if it was not started.
     pub(crate) fn shutdown(
         &self,
+        delay: Duration,
         grace: Option<f64>,
         ended: impl FnOnce(T) + Send + 'static,
     ) -> bool {
@@ -107,6 +108,9 @@ impl<T: Clone + Send + 'static> Life<T> {
         let (server, beside) = (server.clone(), beside.clone());
         let grace = grace.and_then(|grace| Duration::try_from_secs_f64(grace.max(0.0)).ok());
         runtime.spawn(async move {
+            if !delay.is_zero() {
+                tokio::time::sleep(delay).await;
+            }
             server.shutdown(grace).await;
             ended(beside);
         });
@@ -154,6 +158,8 @@ pub(crate) const fn cardinality(requests: bool, responses: bool) -> Cardinality 
 /// What options come to.
 pub(crate) fn apply(options: &[(String, i64)]) -> Options {
     let mut builder = Server::builder()
+        // Generic handlers decide about paths.
+        .any_path(true)
         // The user's executor, or loop, bounds what runs; what waits is bounded by the streams.
         .max_handlers_per_connection(usize::MAX);
     if let Some(observer) = crate::trace::of_server() {

@@ -4,15 +4,19 @@ use std::time::Duration;
 
 use ferrpc::Encoding;
 use ferrpc::server::ServerBuilder;
-use ferrpc_core::http2::{Keepalive, PingPolicy};
+use ferrpc_core::http2::{Keepalive, Limits, PingPolicy, Window};
 
 use crate::client::encodings;
+use crate::metadata_limits::MetadataLimits;
 
 /// One option: the arguments that are numbers.
 pub(crate) struct Options {
     builder: ServerBuilder,
     keepalive: Keepalive,
+    /// The other name of the keepalive's timeout.
+    ping_timeout: Option<Duration>,
     pings: PingPolicy,
+    metadata: MetadataLimits,
     age: Option<Duration>,
     age_grace: Option<Duration>,
     /// One submission per call.
@@ -25,7 +29,9 @@ impl Options {
             // As grpcio has it: two servers may share a port unless an option says otherwise.
             builder: builder.reuse_port(true),
             keepalive: DEFAULT_KEEPALIVE,
+            ping_timeout: None,
             pings: DEFAULT_PINGS,
+            metadata: MetadataLimits::default(),
             age: None,
             age_grace: None,
             submit_per_call: false,
@@ -37,6 +43,7 @@ impl Options {
         match key {
             "grpc.keepalive_time_ms" => self.keepalive.interval = finite(value),
             "grpc.keepalive_timeout_ms" => self.keepalive.timeout = milliseconds(value),
+            "grpc.http2.ping_timeout_ms" => self.ping_timeout = finite(value),
             "grpc.keepalive_permit_without_calls" => {
                 self.keepalive.without_streams = value != 0;
                 self.pings.without_streams = value != 0;
@@ -50,20 +57,39 @@ impl Options {
             "grpc.http2.max_ping_strikes" => self.pings.max_strikes = unsigned(value),
             "grpc.max_connection_age_ms" => self.age = finite(value),
             "grpc.max_connection_age_grace_ms" => self.age_grace = finite(value),
+            "grpc.max_metadata_size" | "ferrpc.soft_header_list_size" => {
+                self.metadata.set_soft(value);
+            }
+            "grpc.absolute_max_metadata_size" | "ferrpc.max_header_list_size" => {
+                self.metadata.set_hard(value);
+            }
             "ferrpc.submit_per_call" => self.submit_per_call = value != 0,
-            _ => self.builder = built(self.builder, key, value),
+            _ => match key.strip_prefix("ferrpc.") {
+                Some(own) => self.builder = limited(self.builder, own, value),
+                None => self.builder = built(self.builder, key, value),
+            },
         }
         self
     }
 
     /// Whether an option means something here.
     pub(crate) fn knows(key: &str) -> bool {
-        KNOWN.contains(&key)
+        let limit = |own| LIMITS.contains(&own) || Limits::NAMES.contains(&own);
+        KNOWN.contains(&key) || key.strip_prefix("ferrpc.").is_some_and(limit)
     }
 
     /// The builder with all of them.
     pub(crate) fn finish(self) -> ServerBuilder {
-        let builder = self.builder.keepalive(self.keepalive).ping_policy(self.pings);
+        let mut keepalive = self.keepalive;
+        if let Some(timeout) = self.ping_timeout {
+            keepalive.timeout = keepalive.timeout.min(timeout);
+        }
+        let builder = self
+            .builder
+            .keepalive(keepalive)
+            .ping_policy(self.pings)
+            .max_metadata_size(self.metadata.hard())
+            .soft_metadata_size(self.metadata.soft());
         match self.age {
             Some(age) => builder.max_connection_age(age, self.age_grace),
             None => builder,
@@ -80,9 +106,6 @@ fn built(builder: ServerBuilder, key: &str, value: i64) -> ServerBuilder {
         "grpc.max_allowed_incoming_connections" => {
             builder.max_connections(size(value)).refuse_connections(true)
         }
-        // The engine's soft limit is half of the hard one.
-        "grpc.max_metadata_size" => builder.max_metadata_size(unsigned(value.saturating_mul(2))),
-        "grpc.absolute_max_metadata_size" => builder.max_metadata_size(unsigned(value)),
         "grpc.http2.max_frame_size" => {
             builder.max_frame_size(unsigned(value).clamp(1 << 14, (1 << 24) - 1))
         }
@@ -98,6 +121,34 @@ fn built(builder: ServerBuilder, key: &str, value: i64) -> ServerBuilder {
         _ => builder,
     }
 }
+
+/// Sets a limit of ours, "ferrpc." taken off its name: see docs/limits.md.
+fn limited(mut builder: ServerBuilder, name: &str, value: i64) -> ServerBuilder {
+    match name {
+        "max_connections" => builder.max_connections(size(value)),
+        "max_handlers" => builder.max_handlers(size(value)),
+        "max_handlers_per_connection" => builder.max_handlers_per_connection(size(value)),
+        "max_held_messages" => builder.max_held_messages(size(value)),
+        "max_window" => builder.window(Window::Auto { max: unsigned(value) }),
+        "overload_pushback_ms" => builder.overload_pushback(milliseconds(value)),
+        "window" => builder.window(Window::Fixed(unsigned(value))),
+        _ => {
+            builder.limits_mut().set(name, u64::try_from(value).unwrap_or(u64::MAX));
+            builder
+        }
+    }
+}
+
+/// Those of [`limited`] that are not the engine's [`Limits`].
+const LIMITS: [&str; 7] = [
+    "max_connections",
+    "max_handlers",
+    "max_handlers_per_connection",
+    "max_held_messages",
+    "max_window",
+    "overload_pushback_ms",
+    "window",
+];
 
 /// The algorithm of `grpc.Compression`.
 pub(crate) const fn encoding(algorithm: i64) -> Encoding {
@@ -127,7 +178,7 @@ fn finite(value: i64) -> Option<Duration> {
 }
 
 /// What acts.
-const KNOWN: [&str; 21] = [
+const KNOWN: [&str; 22] = [
     "ferrpc.submit_per_call",
     "grpc.absolute_max_metadata_size",
     "grpc.compression_enabled_algorithms_bitset",
@@ -136,6 +187,7 @@ const KNOWN: [&str; 21] = [
     "grpc.http2.max_ping_strikes",
     "grpc.http2.max_pings_without_data",
     "grpc.http2.min_ping_interval_without_data_ms",
+    "grpc.http2.ping_timeout_ms",
     "grpc.keepalive_permit_without_calls",
     "grpc.keepalive_time_ms",
     "grpc.keepalive_timeout_ms",

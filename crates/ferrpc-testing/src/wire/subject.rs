@@ -35,6 +35,7 @@ pub enum Seen {
     Reset { id: u32, reason: Reason, by: ResetBy, headers_sent: bool },
     Writable { id: u32 },
     StreamsAvailable,
+    MayStart,
     Draining,
     Closed,
 }
@@ -186,10 +187,10 @@ impl Seen {
             Event::Ready => Self::Ready,
             Event::Opened { stream, fields, end, too_large, .. } => {
                 keys.insert(stream.id(), stream);
-                Self::Opened { id: stream.id(), fields, end, too_large }
+                Self::Opened { id: stream.id(), fields, end, too_large: too_large.is_some() }
             }
             Event::Headers { token, fields, kind, end, too_large } => {
-                Self::Headers { id: token, fields, kind, end, too_large }
+                Self::Headers { id: token, fields, kind, end, too_large: too_large.is_some() }
             }
             Event::Data { token, payload, end } => {
                 Self::Data { id: token, payload: payload.to_vec(), end }
@@ -199,6 +200,7 @@ impl Seen {
             }
             Event::Writable { token } => Self::Writable { id: token },
             Event::StreamsAvailable => Self::StreamsAvailable,
+            Event::MayStart => Self::MayStart,
             Event::Draining => Self::Draining,
             Event::Closed => Self::Closed,
         }

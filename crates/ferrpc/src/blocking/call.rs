@@ -409,7 +409,10 @@ impl Call {
     pub(super) fn message(&self, limit: Option<Time>) -> Found<Message> {
         self.wait(Side::Receive, limit, |state, key| {
             let slot = &mut state.slots[key];
-            let message = slot.received.pop_one()?;
+            let Some(message) = slot.received.pop_one() else {
+                state.wants(key);
+                return None;
+            };
             self.keep_initial(slot.initial.take());
             state.release(key, 1, message.payload.len());
             Some(message)
@@ -425,6 +428,7 @@ impl Call {
         self.wait(Side::Receive, limit, |state, key| {
             let slot = &mut state.slots[key];
             if slot.received.is_empty() {
+                state.wants(key);
                 return None;
             }
             self.keep_initial(slot.initial.take());

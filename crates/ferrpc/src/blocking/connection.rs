@@ -268,6 +268,7 @@ impl Connection {
                     state.received(call, message.into(), &mut wakes);
                 }
                 Event::Messages { call, run } => state.received(call, run.into(), &mut wakes),
+                Event::Withheld { call } => state.withheld(call),
                 Event::Writable { call } => {
                     if let Some(key) = state.key(call) {
                         state.slots[key].full = false;

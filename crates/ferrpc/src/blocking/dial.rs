@@ -226,7 +226,7 @@ fn connect(
 }
 
 /// Where an attempt leads.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 enum Destination {
     Direct(Address),
     /// What a proxy is asked for.
@@ -239,6 +239,13 @@ impl fmt::Display for Destination {
             Self::Direct(address) => address.fmt(f),
             Self::ByProxy(destination) => write!(f, "{destination} by way of a proxy"),
         }
+    }
+}
+
+/// As lists of them are shown.
+impl fmt::Debug for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

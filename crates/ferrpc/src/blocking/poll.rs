@@ -120,6 +120,7 @@ impl Call {
         self.poll(Side::Receive, waker, |state, key| {
             let slot = &mut state.slots[key];
             if slot.received.is_empty() {
+                state.wants(key);
                 return None;
             }
             self.keep_initial(slot.initial.take());

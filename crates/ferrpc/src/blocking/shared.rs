@@ -249,7 +249,11 @@ impl Shared {
                 let (observers, target) = (shared.config.observers.clone(), shared.target.clone());
                 drop(shared);
                 connection.keep_guard();
-                observers.tell(|observer| observer.disconnected(&target, &connection.end()));
+                let cause = connection.end();
+                tracing::debug!(
+                    target: trace::CONNECTIVITY, channel = %target, %cause, "connection over"
+                );
+                observers.tell(|observer| observer.disconnected(&target, &cause));
                 if let Some(shared) = owner.upgrade() {
                     shared.lost();
                 }

@@ -32,6 +32,7 @@ pub(super) struct Slot {
     pub(super) full: bool,
     pub(super) initial: Option<(Metadata, Encoding)>,
     pub(super) received: Backlog,
+    demand: Demand,
     pub(super) ended: Option<Ended>,
     pub(super) waiting: Vec<Waiting>,
     /// Who polled a side in vain.
@@ -53,6 +54,16 @@ pub(super) struct Ended {
     pub(super) status: Status,
     pub(super) origin: Origin,
     pub(super) retry: TransparentRetry,
+}
+
+/// Whether a reader waits for a message: then it is completed although too much is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Demand {
+    None,
+    /// The transport wants to know when one does.
+    Asked,
+    /// One has looked and found nothing.
+    Waits,
 }
 
 /// A thread that waits for something of its call.
@@ -88,6 +99,7 @@ impl Connection {
             full: false,
             initial: None,
             received: Backlog::default(),
+            demand: Demand::None,
             ended: None,
             waiting: Vec::new(),
             wakers: [None, None],
@@ -220,9 +232,8 @@ impl State {
                 self.enqueue(key, true);
                 return false;
             }
-            Err(StartError::MetadataTooLarge) => {
-                let text = "the request's metadata is larger than the server accepts";
-                let status = Status::new(Code::ResourceExhausted, text);
+            Err(error @ StartError::MetadataTooLarge { .. }) => {
+                let status = Status::new(Code::ResourceExhausted, error.to_string());
                 let retry = TransparentRetry::No;
                 self.end(key, Ended { status, origin: Origin::Local, retry });
             }
@@ -321,7 +332,30 @@ impl State {
     pub(super) fn received(&mut self, call: CallId, messages: Messages, wakes: &mut Vec<Wake>) {
         if let Some(slot) = self.slot(call) {
             slot.received.push(messages);
+            slot.demand = Demand::None;
             slot.wake(Side::Receive, wakes);
+        }
+    }
+
+    /// A reader found no message and waits for one.
+    pub(super) fn wants(&mut self, key: usize) {
+        let slot = &mut self.slots[key];
+        if mem::replace(&mut slot.demand, Demand::Waits) == Demand::Asked
+            && let Some(call) = slot.stream
+        {
+            self.transport.want(clock::now(), call);
+            self.dirty = true;
+        }
+    }
+
+    /// A message is completed only if somebody waits for it.
+    pub(super) fn withheld(&mut self, call: CallId) {
+        let Some(slot) = self.slot(call) else { return };
+        if slot.demand == Demand::Waits {
+            self.transport.want(clock::now(), call);
+            self.dirty = true;
+        } else {
+            slot.demand = Demand::Asked;
         }
     }
 

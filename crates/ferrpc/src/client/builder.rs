@@ -70,6 +70,7 @@ impl ChannelBuilder {
                 max_idle: None,
                 max_held_messages: MAX_HELD_MESSAGES,
                 message_runs: true,
+                any_path: false,
                 seed: 0,
             },
             limits: CallLimits { max_receive: DEFAULT_MAX_RECEIVE, max_send: usize::MAX },
@@ -188,18 +189,40 @@ impl ChannelBuilder {
     }
 
     /// The size of a response's metadata, in bytes with 32 added for each entry, that is advertised and
-    /// never exceeded in memory. A response with more than half of it already ends its call with
-    /// RESOURCE_EXHAUSTED, unless [`Limits::soft_header_list_size`] says otherwise. By default
-    /// 16 KiB.
+    /// never exceeded in memory. A response with more ends its call with RESOURCE_EXHAUSTED, unless
+    /// its status is a failure: then only what is too large is missing. By
+    /// default 16 KiB.
     pub const fn max_metadata_size(mut self, bytes: u32) -> Self {
         self.config.transport.http2.limits.max_header_list_size = bytes;
         self
     }
 
+    /// The size from which on a response's metadata, unless it comes with the status, may be refused with RESOURCE_EXHAUSTED, though it
+    /// is within [`max_metadata_size`](Self::max_metadata_size): the larger it is, the more often.
+    /// `None`, the default: it is not.
+    pub const fn soft_metadata_size(mut self, bytes: Option<u32>) -> Self {
+        self.config.transport.http2.limits.soft_header_list_size = bytes;
+        self
+    }
+
     /// All limits on what a server may do; replaces what was set by
-    /// [`max_metadata_size`](Self::max_metadata_size).
+    /// [`max_metadata_size`](Self::max_metadata_size) and
+    /// [`soft_metadata_size`](Self::soft_metadata_size).
     pub const fn limits(mut self, limits: Limits) -> Self {
         self.config.transport.http2.limits = limits;
+        self
+    }
+
+    /// The same, to change some of them.
+    pub const fn limits_mut(&mut self) -> &mut Limits {
+        &mut self.config.transport.http2.limits
+    }
+
+    /// Bytes of responses that wait for their readers, on one connection. Beyond it messages larger
+    /// than a call's window arrive one at a time, those that somebody waits for first. By default
+    /// 64 MiB.
+    pub const fn max_held_messages(mut self, bytes: usize) -> Self {
+        self.config.transport.max_held_messages = bytes;
         self
     }
 

@@ -165,7 +165,9 @@ impl CallCell {
         if !queued && matches!(state.attempt, Attempt::Queued { .. }) {
             return Poll::Ready(Progress::Queued);
         }
-        state.inbox.wait(cx);
+        if state.inbox.wait(cx) {
+            ring(state);
+        }
         Poll::Pending
     }
 
@@ -246,8 +248,7 @@ impl Receive for CallCell {
             let code = ended.status.code();
             return Poll::Ready(Err(std::mem::replace(&mut ended.status, Status::new(code, ""))));
         }
-        state.inbox.wait(cx);
-        if state.inbox.has_credit() {
+        if state.inbox.wait(cx) {
             ring(state);
         }
         Poll::Pending

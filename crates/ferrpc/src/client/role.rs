@@ -141,13 +141,9 @@ impl ClientRole {
                 self.queue.push_front(Start::new(cell));
                 return false;
             }
-            Err(StartError::MetadataTooLarge) => self.fail(
-                state,
-                Status::new(
-                    Code::ResourceExhausted,
-                    "the request's metadata is larger than the server accepts",
-                ),
-            ),
+            Err(error @ StartError::MetadataTooLarge { .. }) => {
+                self.fail(state, Status::new(Code::ResourceExhausted, error.to_string()));
+            }
             Err(StartError::DeadlineExceeded) => self.fail(
                 state,
                 Status::new(
@@ -290,6 +286,9 @@ impl ClientRole {
         if let Some(credit) = state.inbox.take_credit() {
             ctx.transport.release(ctx.now, call, credit.messages, credit.payload);
         }
+        if state.inbox.take_demand() {
+            ctx.transport.want(ctx.now, call);
+        }
         send(ctx, call, &mut state);
         let waker = if state.has_room() { state.sender.take() } else { None };
         drop(state);
@@ -311,6 +310,12 @@ impl Role for ClientRole {
                 if let Some(slot) = self.slot(call) {
                     slot.cell.lock().full = false;
                     self.look(ctx, call);
+                }
+            }
+            Event::Withheld { call } => {
+                let asked = self.slot(call).is_some_and(|slot| slot.cell.lock().inbox.ask_demand());
+                if asked {
+                    ctx.transport.want(ctx.now, call);
                 }
             }
             Event::Finished { call, status, retry, .. } => self.on_finished(call, status, retry),

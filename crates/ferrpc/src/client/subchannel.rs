@@ -99,6 +99,9 @@ pub(super) struct Watched {
 impl Watched {
     /// The connection is over.
     pub(super) fn ended(self, cause: &str) {
+        tracing::debug!(
+            target: trace::CONNECTIVITY, channel = %self.target, cause, "connection over"
+        );
         self.observers.tell(|observer| observer.disconnected(&self.target, cause));
     }
 }

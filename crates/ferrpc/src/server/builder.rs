@@ -41,6 +41,7 @@ pub struct ServerBuilder {
     max_age_grace: Option<Duration>,
     max_idle: Option<Duration>,
     max_held_messages: usize,
+    any_path: bool,
     max_connections: Option<usize>,
     refuse_connections: bool,
     max_handlers: usize,
@@ -68,6 +69,7 @@ impl ServerBuilder {
             max_age_grace: None,
             max_idle: None,
             max_held_messages: 64 << 20,
+            any_path: false,
             max_connections: None,
             refuse_connections: false,
             max_handlers: usize::MAX,
@@ -102,6 +104,15 @@ impl ServerBuilder {
     /// with streams both ways.
     pub fn unknown_external(mut self, queue: Arc<ExternalQueue>) -> Self {
         self.unknown = Some(Unknown::External(queue));
+        self
+    }
+
+    /// Whether calls of any path are looked up and given to the handler of unknown methods, "Method"
+    /// and "/a//b" say; what is no UTF-8 in them is replaced (U+FFFD). By default a path is
+    /// "/service/method", with nothing that two readers could take for different things, and all
+    /// others end with UNIMPLEMENTED.
+    pub const fn any_path(mut self, any: bool) -> Self {
+        self.any_path = any;
         self
     }
 
@@ -176,9 +187,13 @@ impl ServerBuilder {
         self
     }
 
-    /// Calls that a caller may have open at one time on a connection. By default 1000.
+    /// Calls that a caller may have open at one time on a connection, and begin at once
+    /// ([`Limits::starts`]). By default 1000.
     pub const fn max_concurrent_streams(mut self, streams: u32) -> Self {
         self.http2.limits.max_concurrent_streams = streams;
+        if self.http2.limits.starts.burst < streams {
+            self.http2.limits.starts.burst = streams;
+        }
         self
     }
 
@@ -204,24 +219,39 @@ impl ServerBuilder {
     }
 
     /// The size of a request's metadata, in bytes with 32 added for each entry, that is advertised and
-    /// never exceeded in memory. A request with more than half of it already ends its call with
-    /// RESOURCE_EXHAUSTED, unless [`Limits::soft_header_list_size`] says otherwise. By default
-    /// 16 KiB.
+    /// never exceeded in memory. A request with more ends its call with RESOURCE_EXHAUSTED. By
+    /// default 16 KiB.
     pub const fn max_metadata_size(mut self, bytes: u32) -> Self {
         self.http2.limits.max_header_list_size = bytes;
+        self
+    }
+
+    /// The size from which on a request's metadata may be refused with RESOURCE_EXHAUSTED, though it
+    /// is within [`max_metadata_size`](Self::max_metadata_size): the larger it is, the more often.
+    /// `None`, the default: it is not.
+    pub const fn soft_metadata_size(mut self, bytes: Option<u32>) -> Self {
+        self.http2.limits.soft_header_list_size = bytes;
         self
     }
 
     /// All limits on what a peer may do; replaces what was set by
     /// [`max_concurrent_streams`](Self::max_concurrent_streams),
     /// [`max_metadata_size`](Self::max_metadata_size),
+    /// [`soft_metadata_size`](Self::soft_metadata_size),
     /// [`handshake_timeout`](Self::handshake_timeout) and [`ping_policy`](Self::ping_policy).
     pub const fn limits(mut self, limits: Limits) -> Self {
         self.http2.limits = limits;
         self
     }
 
-    /// Bytes of requests that wait for their handlers, on one connection. By default 64 MiB.
+    /// The same, to change some of them.
+    pub const fn limits_mut(&mut self) -> &mut Limits {
+        &mut self.http2.limits
+    }
+
+    /// Bytes of requests that wait for their handlers, on one connection. Beyond it messages larger
+    /// than a call's window arrive one at a time, those that a handler waits for first. By default
+    /// 64 MiB.
     pub const fn max_held_messages(mut self, bytes: usize) -> Self {
         self.max_held_messages = bytes;
         self
@@ -363,6 +393,7 @@ impl ServerBuilder {
                 max_idle: self.max_idle,
                 max_held_messages: self.max_held_messages,
                 message_runs: true,
+                any_path: self.any_path,
                 seed: 0,
             },
             door: self.door,

@@ -44,6 +44,8 @@ pub(crate) struct Connection {
     pub(super) slots: Slots,
     /// Calls that are ready to start and may not yet; among them some that are over by now.
     waiting: VecDeque<CallId>,
+    /// Some requests are not completed while others wait to start.
+    unwanted: bool,
     pub(super) timer: PollTimer,
     pub(super) pacing: Pacing,
     /// Calls that are handled by other tasks and threads.
@@ -87,6 +89,7 @@ impl Connection {
             slots: Slots::new(Arc::clone(&mailbox)),
             fixed: Fixed { shared, id, info, mailbox, load },
             waiting: VecDeque::new(),
+            unwanted: false,
             timer: PollTimer::default(),
             pacing: Pacing::default(),
             elsewhere: 0,
@@ -113,7 +116,7 @@ impl Connection {
         self.slots.insert(call, method, ctx.now);
         match entry.cardinality {
             Cardinality::Unary | Cardinality::ServerStreaming => {
-                self.slots.set_work(call, Work::Gathering { head, message: None });
+                self.slots.set_work(call, Work::Gathering { head });
             }
             Cardinality::ClientStreaming | Cardinality::Bidirectional => {
                 let cell = Cell::new(call, Arc::clone(&self.fixed.mailbox) as _);
@@ -122,10 +125,22 @@ impl Connection {
         }
     }
 
-    fn on_message(&mut self, call: CallId, message: Message) {
-        match self.slots.work(call) {
-            Some(Work::Gathering { message: place, .. }) => *place = Some(message),
-            _ => self.on_messages(call, message.into()),
+    fn on_message(&mut self, ctx: &mut Context<'_>, call: CallId, message: Message) {
+        let Some(work) = self.slots.work(call) else { return };
+        match std::mem::replace(work, Work::Empty) {
+            // Its handler needs nothing else: a caller may end its half when it has the answer.
+            Work::Gathering { head } => {
+                let streams = self.slots.method(call).is_some_and(|(method, _)| {
+                    let entry = self.fixed.shared.router.entry(method);
+                    entry.cardinality == Cardinality::ServerStreaming || entry.is_external()
+                });
+                let cell = streams.then(|| Cell::new(call, Arc::clone(&self.fixed.mailbox) as _));
+                self.admit(ctx, call, head, message, cell);
+            }
+            other => {
+                *work = other;
+                self.on_messages(call, message.into());
+            }
         }
     }
 
@@ -135,27 +150,41 @@ impl Connection {
         }
     }
 
+    /// Too much is held: a request goes on to arrive if its handler waits for it, or will be
+    /// started when it is there.
+    fn on_withheld(&mut self, ctx: &mut Context<'_>, call: CallId) {
+        if let Some(Work::Gathering { .. }) = self.slots.work(call) {
+            self.unwanted = true;
+            self.want_requests(ctx);
+        } else if self.slots.cell(call).is_some_and(|cell| cell.ask_demand()) {
+            ctx.transport.want(ctx.now, call);
+        }
+    }
+
+    /// Wants the requests whose handlers would be started at once, if some were not wanted.
+    fn want_requests(&mut self, ctx: &mut Context<'_>) {
+        if !self.unwanted || !self.waiting.is_empty() {
+            return;
+        }
+        self.unwanted = false;
+        let router = &self.fixed.shared.router;
+        for call in self.slots.calls() {
+            let Some((method, _)) = self.slots.method(call) else { continue };
+            let Some(Work::Gathering { .. }) = self.slots.work(call) else { continue };
+            match &router.entry(method).target {
+                // What waits there is first.
+                Target::External(queue) if !queue.is_empty() => self.unwanted = true,
+                _ => ctx.transport.want(ctx.now, call),
+            }
+        }
+    }
+
     fn on_remote_done(&mut self, ctx: &mut Context<'_>, call: CallId) {
-        let Some(work) = self.slots.work(call) else { return };
-        match std::mem::replace(work, Work::Empty) {
-            Work::Gathering { head, message: Some(message) } => {
-                let streams = self.slots.method(call).is_some_and(|(method, _)| {
-                    let entry = self.fixed.shared.router.entry(method);
-                    entry.cardinality == Cardinality::ServerStreaming || entry.is_external()
-                });
-                let cell = streams.then(|| Cell::new(call, Arc::clone(&self.fixed.mailbox) as _));
-                self.admit(ctx, call, head, message, cell);
-            }
-            Work::Gathering { .. } => {
-                let status = Status::new(Code::Internal, "the request has no message");
-                self.complete(ctx, call, Err(status), None);
-            }
-            other => {
-                *work = other;
-                if let Some(cell) = self.slots.cell(call) {
-                    cell.end_received();
-                }
-            }
+        if let Some(Work::Gathering { .. }) = self.slots.work(call) {
+            let status = Status::new(Code::Internal, "the request has no message");
+            self.complete(ctx, call, Err(status), None);
+        } else if let Some(cell) = self.slots.cell(call) {
+            cell.end_received();
         }
     }
 
@@ -170,7 +199,7 @@ impl Connection {
         message: Message,
         cell: Option<Arc<Cell>>,
     ) {
-        if self.waiting.is_empty() && self.fixed.load.has_room() {
+        if self.waiting.is_empty() && self.may_start(ctx, call) {
             self.start(ctx, call, head, message, cell);
             return;
         }
@@ -185,13 +214,27 @@ impl Connection {
             self.waiting.retain(|call| matches!(slots.work(*call), Some(Work::Waiting { .. })));
         }
         self.waiting.push_back(call);
-        self.fixed.load.set_waiting(true);
+    }
+
+    /// Whether a handler may start. If not, the connection is told when to try again: by
+    /// [`Command::Admit`] where too many run, by [`Event::MayStart`] where too many were started.
+    fn may_start(&self, ctx: &mut Context<'_>, call: CallId) -> bool {
+        let room = self.fixed.load.has_room();
+        if !room {
+            self.fixed.load.set_waiting(true);
+        }
+        room && ctx.transport.may_start(ctx.now, call)
     }
 
     /// Starts calls that wait, as many as may run.
     fn admit_waiting(&mut self, ctx: &mut Context<'_>) {
-        while self.fixed.load.has_room() {
-            let Some(call) = self.waiting.pop_front() else { break };
+        self.fixed.load.set_waiting(false);
+        while let Some(call) = self.waiting.front().copied() {
+            let waits = matches!(self.slots.work(call), Some(Work::Waiting { .. }));
+            if waits && !self.may_start(ctx, call) {
+                break;
+            }
+            self.waiting.pop_front();
             let Some(work) = self.slots.work(call) else { continue };
             match std::mem::replace(work, Work::Empty) {
                 Work::Waiting { head, message, cell, place } => {
@@ -201,10 +244,18 @@ impl Connection {
                 other => *work = other,
             }
         }
-        self.fixed.load.set_waiting(!self.waiting.is_empty());
         if self.waiting.is_empty() {
             self.waiting = VecDeque::new();
-            self.fixed.load.pass_on();
+            self.want_requests(ctx);
+        }
+        self.fixed.load.pass_on();
+    }
+
+    /// There may be memory for answers again: calls go on that were not begun for that reason.
+    fn go_on(&self, ctx: &mut Context<'_>) {
+        if self.fixed.load.is_paused() && !ctx.transport.is_short_of_memory() {
+            self.fixed.load.pause(false);
+            self.external.iter().for_each(|(queue, _)| queue.unpark());
         }
     }
 
@@ -335,6 +386,12 @@ impl Connection {
         let mut look = cell.look();
         if let Some(credit) = look.take_credit() {
             ctx.transport.release(ctx.now, call, credit.messages, credit.payload);
+            if self.unwanted {
+                self.want_requests(ctx);
+            }
+        }
+        if look.take_demand() {
+            ctx.transport.want(ctx.now, call);
         }
         if look.take_stop() {
             ctx.transport.stop_receiving(call);
@@ -366,6 +423,10 @@ impl Connection {
     // -- everything else --------------------------------------------------------------------------
 
     fn lose_calls(&mut self) {
+        // What is parked is to be found cancelled.
+        if self.fixed.load.pause(false) {
+            self.external.iter().for_each(|(queue, _)| queue.unpark());
+        }
         for call in self.slots.calls() {
             self.on_cancelled(call, CancelledBy::ConnectionLost);
         }
@@ -402,7 +463,7 @@ impl Role for Connection {
     fn on_event(&mut self, ctx: &mut Context<'_>, event: Event) {
         match event {
             Event::Call { call, head } => self.on_call(ctx, call, head),
-            Event::Message { call, message } => self.on_message(call, message),
+            Event::Message { call, message } => self.on_message(ctx, call, message),
             Event::Messages { call, run } => self.on_messages(call, run.into()),
             Event::RemoteDone { call } => self.on_remote_done(ctx, call),
             Event::Writable { call } => {
@@ -413,6 +474,11 @@ impl Role for Connection {
             }
             Event::Cancelled { call, by } => self.on_cancelled(call, by),
             Event::Http { call, fields } => self.on_http(ctx, call, &fields),
+            Event::MayStart => {
+                self.go_on(ctx);
+                self.admit_waiting(ctx);
+            }
+            Event::Withheld { call } => self.on_withheld(ctx, call),
             // The transport closes by itself once the calls are done. The rest are a client's.
             _ => {}
         }
@@ -428,6 +494,9 @@ impl Role for Connection {
                     let cell = std::mem::replace(work, Work::Empty).into_cell();
                     self.elsewhere -= 1;
                     self.complete(ctx, call, outcome, cell);
+                    if ctx.transport.is_short_of_memory() {
+                        self.fixed.load.pause(true);
+                    }
                 }
             }
             Command::Admit => self.admit_waiting(ctx),

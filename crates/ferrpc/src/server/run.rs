@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{self, Poll};
 
-use ferrpc_core::transport::{CallId, Message, RequestHead};
+use ferrpc_core::transport::{CallId, HELD_REQUEST, Message, RequestHead};
 use tokio::time::Instant;
 
 use super::call::{CallFuture, Outcome, ServerCall, finish_in_cell};
@@ -32,7 +32,11 @@ impl Connection {
         let Some((method, _)) = self.slots.method(call) else { return };
         let shared = &self.fixed.shared;
         let entry = shared.router.entry(method);
-        let large = message.payload.len() >= LARGE_REQUEST;
+        let size = message.payload.len();
+        let large = size >= LARGE_REQUEST;
+        if size >= HELD_REQUEST && !entry.is_external() {
+            ctx.transport.release(ctx.now, call, 1, size);
+        }
         let server_call = ServerCall {
             head,
             connection: Arc::clone(&self.fixed.info),

@@ -37,7 +37,7 @@ pub(crate) enum Work {
     /// There is none.
     Empty,
     /// The request is not complete yet.
-    Gathering { head: Box<RequestHead>, message: Option<Message> },
+    Gathering { head: Box<RequestHead> },
     /// Ready to start, but too many handlers run.
     Waiting { head: Box<RequestHead>, message: Message, cell: Option<Arc<Cell>>, place: Waiting },
     /// The handler is polled by the connection.

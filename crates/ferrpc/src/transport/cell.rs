@@ -126,6 +126,11 @@ impl Cell {
         waker.into_iter().for_each(Waker::wake);
     }
 
+    /// Whether the consumer waits for a message. If not, a look finds out when it does.
+    pub(crate) fn ask_demand(&self) -> bool {
+        self.lock().inbox.ask_demand()
+    }
+
     /// Nothing more will come.
     pub(crate) fn end_received(&self) {
         let mut state = self.lock();
@@ -267,8 +272,7 @@ impl Receive for Cell {
         if state.ended {
             return Poll::Ready(Err(None));
         }
-        state.inbox.wait(cx);
-        if state.inbox.has_credit() {
+        if state.inbox.wait(cx) {
             self.ring(state);
         }
         Poll::Pending
@@ -285,6 +289,11 @@ impl Look<'_> {
     /// What was consumed since the last look.
     pub(crate) fn take_credit(&mut self) -> Option<Credit> {
         self.state.inbox.take_credit()
+    }
+
+    /// Whether the consumer waits, where the connection wanted to know; said once.
+    pub(crate) fn take_demand(&mut self) -> bool {
+        self.state.inbox.take_demand()
     }
 
     /// Whether nobody reads any more; said once.

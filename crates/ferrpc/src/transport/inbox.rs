@@ -24,6 +24,18 @@ pub(crate) struct Inbox {
     received: Backlog,
     credit: Credit,
     receiver: Option<Waker>,
+    demand: Demand,
+}
+
+/// Whether the connection wants to know that the consumer waits: then that is a reason to complete
+/// a message although too much is held.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Demand {
+    #[default]
+    Unasked,
+    Asked,
+    /// It does; the connection does not know yet.
+    Waits,
 }
 
 /// Consumed messages whose credit the peer does not have back.
@@ -57,7 +69,7 @@ pub(crate) trait Receive {
 
 impl Credit {
     /// One message of `payload` bytes.
-    const fn one(payload: usize) -> Self {
+    pub(crate) const fn one(payload: usize) -> Self {
         Self { messages: 1, payload }
     }
 
@@ -128,9 +140,30 @@ impl Inbox {
         (!credit.is_none()).then_some(credit)
     }
 
-    /// The consumer waits.
-    pub(crate) fn wait(&mut self, cx: &Context<'_>) {
+    /// The consumer waits. Whether its connection is to look, for credit or because it asked.
+    #[must_use]
+    pub(crate) fn wait(&mut self, cx: &Context<'_>) -> bool {
         keep_waker(&mut self.receiver, cx);
+        if self.demand == Demand::Asked {
+            self.demand = Demand::Waits;
+        }
+        self.has_credit() || self.demand == Demand::Waits
+    }
+
+    /// The connection asks whether the consumer waits. If not, it is told when it does.
+    pub(crate) fn ask_demand(&mut self) -> bool {
+        let waits = self.receiver.is_some();
+        self.demand = if waits { Demand::Unasked } else { Demand::Asked };
+        waits
+    }
+
+    /// Whether the consumer waits, after the connection has asked; said once.
+    pub(crate) fn take_demand(&mut self) -> bool {
+        let waits = self.demand == Demand::Waits;
+        if waits {
+            self.demand = Demand::Unasked;
+        }
+        waits
     }
 
     /// Whoever waits, to be woken.
@@ -256,7 +289,7 @@ mod tests {
             if let Some(messages) = inbox.pop() {
                 return Poll::Ready(Ok(messages));
             }
-            inbox.wait(cx);
+            let _ = inbox.wait(cx);
             Poll::Pending
         }
 
@@ -309,6 +342,21 @@ mod tests {
         assert_eq!(cell.inbox.borrow_mut().take_credit(), None);
         assert!(cell.inbox.borrow_mut().push(run(&[1, 1])).is_some(), "the reader waits");
         assert!(cell.given.borrow().is_empty());
+    }
+
+    #[test]
+    fn a_connection_that_asks_is_told_once_that_the_consumer_waits() {
+        let cx = Context::from_waker(Waker::noop());
+        let mut inbox = Inbox::default();
+        assert!(!inbox.ask_demand(), "nobody waits yet");
+        assert!(!inbox.take_demand());
+        assert!(inbox.wait(&cx), "the connection is to look");
+        assert!(inbox.take_demand() && !inbox.take_demand());
+        assert!(!inbox.wait(&cx), "nobody asked again");
+        assert!(inbox.ask_demand(), "it is known at once");
+        assert!(!inbox.take_demand());
+        inbox.push_quietly(Message::default());
+        assert!(inbox.pop().is_some() && inbox.wait(&cx), "there is credit");
     }
 
     #[test]

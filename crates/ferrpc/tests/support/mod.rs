@@ -57,6 +57,7 @@ pub fn config() -> Config {
         max_idle: None,
         max_held_messages: 1 << 20,
         message_runs: false,
+        any_path: false,
         seed: 1,
     }
 }

@@ -1,0 +1,577 @@
+//! Aggregate option values: messages in the text format.
+
+use std::collections::{HashMap, HashSet};
+
+use super::canonical::{Types, canonical, is_zero, missing};
+use super::value::integer;
+use crate::ast::Type;
+use crate::lexer::{Kind, Lexer, Mode, is_identifier};
+use crate::link::Linker;
+use crate::literal;
+use crate::pool::{FieldId, MessageId, Pool, Symbol};
+use crate::wire::{self, Record, Records, Value};
+
+/// Parses a message; why it cannot be, otherwise.
+pub(super) fn parse(
+    linker: &mut Linker<'_>,
+    known: bool,
+    message: MessageId,
+    text: &[u8],
+) -> Result<Records, String> {
+    let mut lexer = Lexer::new(text, Mode::Aggregate);
+    lexer.next();
+    let mut parser = Parser { lexer, linker, known, depth: 0 };
+    let parsed = parser.whole(message);
+    let faults = parser.lexer.faults;
+    match parsed {
+        Ok(records) if faults.is_empty() => {
+            let types = linker.types(known);
+            let records = canonical(types, message, records, Types::KEEP);
+            let mut absent = Vec::new();
+            missing(types, message, &records, "", &mut absent);
+            match absent.is_empty() {
+                true => Ok(records),
+                false => Err(format!("Message missing required fields: {}", absent.join(", "))),
+            }
+        }
+        _ => {
+            let messages: Vec<&str> = faults.iter().map(|fault| fault.message.as_str()).collect();
+            Err(messages.join("; "))
+        }
+    }
+}
+
+/// A fault was noted.
+struct Failed;
+
+type Parsed<T = ()> = Result<T, Failed>;
+
+struct Parser<'t, 'l, 'p> {
+    lexer: Lexer<'t>,
+    linker: &'l mut Linker<'p>,
+    known: bool,
+    depth: u32,
+}
+
+/// A message that is being read.
+struct Open {
+    id: MessageId,
+    records: Records,
+    /// The numbers of singular fields that have a value.
+    set: HashSet<i32>,
+    /// The member of each oneof that has a value.
+    oneofs: HashMap<usize, String>,
+}
+
+impl Open {
+    fn new(id: MessageId) -> Self {
+        Self { id, records: Vec::new(), set: HashSet::new(), oneofs: HashMap::new() }
+    }
+}
+
+impl Parser<'_, '_, '_> {
+    fn types(&self) -> &Pool {
+        self.linker.types(self.known)
+    }
+
+    fn whole(&mut self, message: MessageId) -> Parsed<Records> {
+        let mut open = Open::new(message);
+        while self.lexer.current.kind != Kind::End {
+            self.field(&mut open)?;
+        }
+        Ok(open.records)
+    }
+
+    /// A message up to its closing sign.
+    fn message(&mut self, message: MessageId) -> Parsed<Records> {
+        if self.depth >= MAX_DEPTH {
+            return self.fail(format!(
+                "Message is too deep, the parser exceeded the configured recursion limit of \
+                 {MAX_DEPTH}."
+            ));
+        }
+        self.depth += 1;
+        let close = self.open_sign()?;
+        let mut open = Open::new(message);
+        while !self.looking_at(">") && !self.looking_at("}") {
+            self.field(&mut open)?;
+        }
+        self.consume(close)?;
+        self.depth -= 1;
+        Ok(open.records)
+    }
+
+    fn open_sign(&mut self) -> Parsed<&'static str> {
+        if self.try_consume("<") {
+            return Ok(">");
+        }
+        self.consume("{")?;
+        Ok("}")
+    }
+
+    fn field(&mut self, open: &mut Open) -> Parsed {
+        if self.looking_at("[") && self.is_any(open.id) {
+            self.any(open)?;
+        } else if let Some((field, name)) = self.field_name(open.id)? {
+            self.field_value(open, field, &name)?;
+        } else {
+            self.skip_value()?;
+        }
+        // Fields may be separated, which means nothing.
+        let _ = self.try_consume(";") || self.try_consume(",");
+        Ok(())
+    }
+
+    /// The field that comes next; none for a reserved name.
+    fn field_name(&mut self, message: MessageId) -> Parsed<Option<(FieldId, String)>> {
+        if self.looking_at("[") {
+            let (prefix, name) = self.bracketed()?;
+            if !prefix.is_empty() {
+                return self.fail("Extension name contains \"/\"".to_owned());
+            }
+            return match self.extension(message, &name) {
+                Some(field) => Ok(Some((field, name))),
+                None => {
+                    let full = self.types().message(message).name.clone();
+                    self.fail(format!(
+                        "Extension \"{name}\" is not defined or is not an extension of \"{full}\"."
+                    ))
+                }
+            };
+        }
+        let name = self.identifier()?;
+        let types = self.types();
+        let field = types.field_named(message, &name).or_else(|| {
+            // A group is also known by the name of its type.
+            let field = types.field_named(message, &name.to_ascii_lowercase())?;
+            is_group_named(types, field, &name).then_some(field)
+        });
+        if let Some(field) = field {
+            return Ok(Some((field, name)));
+        }
+        let node = types.message(message);
+        if node.reserved_names.iter().any(|reserved| reserved == name.as_bytes()) {
+            return Ok(None);
+        }
+        let full = node.name.clone();
+        self.fail(format!("Message type \"{full}\" has no field named \"{name}\"."))
+    }
+
+    /// An extension of the message by its name; in a message set, its type's name will do.
+    fn extension(&mut self, message: MessageId, name: &str) -> Option<FieldId> {
+        if self.known {
+            return None;
+        }
+        let scope = self.types().message(message).name.clone();
+        match self.linker.look_up(name, &scope, false)? {
+            Symbol::Field(field) if self.types().field(field).containing == Some(message) => {
+                Some(field)
+            }
+            Symbol::Message(inner) if self.types().message(message).message_set => {
+                let types = self.types();
+                types.message(inner).extensions.iter().copied().find(|field| {
+                    let node = types.field(*field);
+                    node.containing == Some(message)
+                        && node.message == Some(inner)
+                        && node.field_type == Some(Type::Message)
+                        && !node.is_repeated()
+                })
+            }
+            _ => None,
+        }
+    }
+
+    fn is_any(&self, message: MessageId) -> bool {
+        &*self.types().message(message).name == "google.protobuf.Any"
+    }
+
+    /// `[type.googleapis.com/name] { ... }` in a `google.protobuf.Any`.
+    fn any(&mut self, open: &mut Open) -> Parsed {
+        let (prefix, name) = self.bracketed()?;
+        if prefix.is_empty() {
+            return self.fail("Type URL prefix is missing".to_owned());
+        }
+        self.try_consume(":");
+        let hosted = ["type.googleapis.com/", "type.googleprod.com/"].contains(&prefix.as_str());
+        let found = if hosted { self.linker.find(&name) } else { None };
+        let Some(Symbol::Message(inner)) = found else {
+            return self.fail(format!(
+                "Could not find type \"{prefix}{name}\" stored in google.protobuf.Any."
+            ));
+        };
+        let records = self.message(inner)?;
+        let types = self.types();
+        let records = canonical(types, inner, records, Types::KEEP);
+        let mut absent = Vec::new();
+        missing(types, inner, &records, "", &mut absent);
+        if !absent.is_empty() {
+            let full = types.message(inner).name.clone();
+            return self.fail(format!(
+                "Value of type \"{full}\" stored in google.protobuf.Any has missing required \
+                 fields: {}",
+                absent.join(", ")
+            ));
+        }
+        if open.set.contains(&1) || open.set.contains(&2) {
+            return self.fail("Non-repeated Any specified multiple times.".to_owned());
+        }
+        open.set.extend([1, 2]);
+        let url = format!("{prefix}{name}").into_bytes();
+        open.records.push(Record::new(1, Value::Bytes(url)));
+        open.records.push(Record::new(2, Value::Bytes(wire::encode(&records))));
+        Ok(())
+    }
+
+    fn field_value(&mut self, open: &mut Open, field: FieldId, name: &str) -> Parsed {
+        let node = self.types().field(field);
+        let (number, message, repeated) = (node.number, node.message, node.is_repeated());
+        let is_message = node.is_message();
+        let presence = node.has_presence();
+        let oneof = node.oneof.filter(|_| !node.is_extension);
+        let is_group = node.field_type == Some(Type::Group);
+        let own = node.own_name().to_owned();
+        let weak = node.weak;
+        if !repeated && open.set.contains(&number) {
+            return self
+                .fail(format!("Non-repeated field \"{name}\" is specified multiple times."));
+        }
+        if let Some(oneof) = oneof
+            && let Some(other) = open.oneofs.get(&oneof)
+        {
+            let oneof = self.types().message(open.id).oneofs[oneof].clone();
+            return self.fail(format!(
+                "Field \"{name}\" is specified along with field \"{other}\", another member of \
+                 oneof \"{oneof}\"."
+            ));
+        }
+        match is_message {
+            true => {
+                let colon = self.try_consume(":");
+                if colon && weak && self.lexer.current.kind == Kind::String {
+                    let bytes = self.string()?;
+                    open.set.insert(number);
+                    let record = Record::new(number.cast_unsigned(), Value::Bytes(bytes));
+                    open.records.push(record);
+                    return Ok(());
+                }
+            }
+            false => self.consume(":")?,
+        }
+        let one = |parser: &mut Self| match (message, is_message) {
+            (Some(inner), true) => {
+                let records = parser.message(inner)?;
+                Ok(if is_group { Value::Group(records) } else { Value::Message(records) })
+            }
+            _ => parser.scalar(field),
+        };
+        let mut values = Vec::new();
+        if repeated && self.try_consume("[") {
+            if !self.try_consume("]") {
+                loop {
+                    values.push(one(self)?);
+                    if self.try_consume("]") {
+                        break;
+                    }
+                    self.consume(",")?;
+                }
+            }
+        } else {
+            values.push(one(self)?);
+        }
+        for value in values {
+            if !repeated && (presence || !is_zero(&value)) {
+                open.set.insert(number);
+                if let Some(oneof) = oneof {
+                    open.oneofs.insert(oneof, own.clone());
+                }
+            }
+            open.records.push(Record::new(number.cast_unsigned(), value));
+        }
+        Ok(())
+    }
+
+    fn scalar(&mut self, field: FieldId) -> Parsed<Value> {
+        let node = self.types().field(field);
+        let field_type = node.field_type.unwrap_or(Type::Int32);
+        match field_type {
+            Type::Int32 | Type::Sint32 | Type::Sfixed32 => {
+                Ok(integer(field_type, self.signed(0x7fff_ffff)?))
+            }
+            Type::Int64 | Type::Sint64 | Type::Sfixed64 => {
+                Ok(integer(field_type, self.signed(i64::MAX.cast_unsigned())?))
+            }
+            Type::Uint32 => Ok(Value::Varint(self.unsigned(u64::from(u32::MAX))?)),
+            Type::Uint64 => Ok(Value::Varint(self.unsigned(u64::MAX)?)),
+            Type::Fixed32 => {
+                let value = self.unsigned(u64::from(u32::MAX))?;
+                Ok(Value::Fixed32(u32::try_from(value).unwrap_or_default()))
+            }
+            Type::Fixed64 => Ok(Value::Fixed64(self.unsigned(u64::MAX)?)),
+            Type::Float => Ok(Value::Fixed32(literal::to_single(self.double()?).to_bits())),
+            Type::Double => Ok(Value::Fixed64(self.double()?.to_bits())),
+            Type::String | Type::Bytes => Ok(Value::Bytes(self.string()?)),
+            Type::Bool => self.boolean(field),
+            Type::Enum => self.enum_value(field),
+            Type::Message | Type::Group => Err(Failed),
+        }
+    }
+
+    fn boolean(&mut self, field: FieldId) -> Parsed<Value> {
+        if self.lexer.current.kind == Kind::Integer {
+            return Ok(Value::Varint(self.unsigned(1)?));
+        }
+        let value = self.identifier()?;
+        match value.as_str() {
+            "true" | "True" | "t" => Ok(Value::Varint(1)),
+            "false" | "False" | "f" => Ok(Value::Varint(0)),
+            _ => {
+                let name = self.types().field(field).own_name().to_owned();
+                self.fail(format!(
+                    "Invalid value for boolean field \"{name}\". Value: \"{value}\"."
+                ))
+            }
+        }
+    }
+
+    fn enum_value(&mut self, field: FieldId) -> Parsed<Value> {
+        let Some(id) = self.types().field(field).enumeration else { return Err(Failed) };
+        let shown;
+        let found = match self.lexer.current.kind {
+            Kind::Identifier => {
+                shown = self.identifier()?;
+                self.types().value_named(id, &shown).map(|value| value.number)
+            }
+            _ if self.lexer.current.kind == Kind::Integer || self.looking_at("-") => {
+                let number = self.signed(0x7fff_ffff)?;
+                shown = number.to_string();
+                let number = i32::try_from(number).unwrap_or_default();
+                let node = self.types().enumeration(id);
+                let known = node.values.iter().any(|value| value.number == number);
+                (known || !node.features.is_closed()).then_some(number)
+            }
+            _ => {
+                let text = self.text();
+                return self.fail(format!("Expected integer or identifier, got: {text}"));
+            }
+        };
+        if let Some(number) = found {
+            return Ok(Value::Varint(wire::sign_extended(number)));
+        }
+        let name = self.types().field(field).own_name().to_owned();
+        self.fail(format!("Unknown enumeration value of \"{shown}\" for field \"{name}\"."))
+    }
+
+    /// The value of a field that is reserved.
+    fn skip_value(&mut self) -> Parsed {
+        if self.try_consume(":") && !self.looking_at("{") && !self.looking_at("<") {
+            return self.skip_scalar();
+        }
+        self.skip_message()
+    }
+
+    fn skip_message(&mut self) -> Parsed {
+        if self.depth >= MAX_DEPTH {
+            return Err(self.note("Message is too deep.".to_owned()));
+        }
+        self.depth += 1;
+        let close = self.open_sign()?;
+        while !self.looking_at(">") && !self.looking_at("}") {
+            match self.looking_at("[") {
+                true => drop(self.bracketed()?),
+                false => drop(self.identifier()?),
+            }
+            self.skip_value()?;
+            let _ = self.try_consume(";") || self.try_consume(",");
+        }
+        self.depth -= 1;
+        self.consume(close)
+    }
+
+    fn skip_scalar(&mut self) -> Parsed {
+        if self.lexer.current.kind == Kind::String {
+            self.string()?;
+            return Ok(());
+        }
+        if self.try_consume("[") {
+            if self.depth >= MAX_DEPTH {
+                return Err(self.note("Message is too deep.".to_owned()));
+            }
+            self.depth += 1;
+            while !self.try_consume("]") {
+                match self.looking_at("{") || self.looking_at("<") {
+                    true => self.skip_message()?,
+                    false => self.skip_scalar()?,
+                }
+                if !self.looking_at("]") {
+                    self.consume(",")?;
+                }
+            }
+            self.depth -= 1;
+            return Ok(());
+        }
+        self.try_consume("-");
+        match self.lexer.current.kind {
+            Kind::Integer | Kind::Float | Kind::Identifier => {
+                self.lexer.next();
+                Ok(())
+            }
+            _ => {
+                let text = self.text();
+                self.fail(format!("Cannot skip field value, unexpected token: {text}"))
+            }
+        }
+    }
+
+    /// What is in brackets: the host and path of a type's URL, and the name.
+    fn bracketed(&mut self) -> Parsed<(String, String)> {
+        self.lexer.url = true;
+        self.lexer.next();
+        let mut text = String::new();
+        while self.lexer.current.kind == Kind::Url {
+            text.push_str(&self.text());
+            self.lexer.next();
+        }
+        self.lexer.url = false;
+        self.consume("]")?;
+        let (prefix, name) = match text.rfind('/') {
+            Some(at) => (text[..=at].to_owned(), text[at + 1..].to_owned()),
+            None => (String::new(), text),
+        };
+        if prefix == "/" {
+            return self.fail("Type URL prefix is empty".to_owned());
+        }
+        if prefix.starts_with('/') {
+            return self.fail("Type URL starts with \"/\"".to_owned());
+        }
+        for (at, _) in prefix.match_indices('%') {
+            let digits = prefix.get(at + 1..at + 3).unwrap_or_default();
+            if digits.len() != 2 || !digits.bytes().all(|it| it.is_ascii_hexdigit()) {
+                let shown = prefix.get(at..at + 3).unwrap_or(&prefix[at..]).to_owned();
+                return self.fail(format!("Invalid percent encode, got: \"{shown}\""));
+            }
+        }
+        if let Some(part) = name.split('.').find(|part| !is_identifier(part.as_bytes())) {
+            let part = part.to_owned();
+            return self.fail(format!("Invalid identifier in type name, got: \"{part}\""));
+        }
+        Ok((prefix, name))
+    }
+
+    fn identifier(&mut self) -> Parsed<String> {
+        let text = self.text();
+        if self.lexer.current.kind != Kind::Identifier {
+            return self.fail(format!("Expected identifier, got: {text}"));
+        }
+        self.lexer.next();
+        Ok(text)
+    }
+
+    fn string(&mut self) -> Parsed<Vec<u8>> {
+        if self.lexer.current.kind != Kind::String {
+            let text = self.text();
+            return self.fail(format!("Expected string, got: {text}"));
+        }
+        let mut value = Vec::new();
+        while self.lexer.current.kind == Kind::String {
+            literal::string(self.lexer.current.text, &mut value);
+            self.lexer.next();
+        }
+        Ok(value)
+    }
+
+    fn unsigned(&mut self, max: u64) -> Parsed<u64> {
+        let text = self.text();
+        if self.lexer.current.kind != Kind::Integer {
+            return self.fail(format!("Expected integer, got: {text}"));
+        }
+        let Some(value) = literal::integer(self.lexer.current.text, max) else {
+            return self.fail(format!("Integer out of range ({text})"));
+        };
+        self.lexer.next();
+        Ok(value)
+    }
+
+    fn signed(&mut self, max: u64) -> Parsed<i64> {
+        let negative = self.try_consume("-");
+        let value = self.unsigned(max + u64::from(negative))?;
+        Ok(match negative {
+            true => value.wrapping_neg().cast_signed(),
+            false => value.cast_signed(),
+        })
+    }
+
+    fn double(&mut self) -> Parsed<f64> {
+        let negative = self.try_consume("-");
+        let text = self.text();
+        let token = self.lexer.current;
+        let value = match token.kind {
+            Kind::Integer if token.text.len() > 1 && token.text[0] == b'0' => {
+                return self.fail(format!("Expect a decimal number, got: {text}"));
+            }
+            Kind::Integer => match literal::integer(token.text, u64::MAX) {
+                Some(value) => value as f64,
+                None => literal::float(token.text),
+            },
+            Kind::Float => literal::float(token.text),
+            Kind::Identifier => match text.to_ascii_lowercase().as_str() {
+                "inf" | "infinity" => f64::INFINITY,
+                "nan" => f64::NAN,
+                lower => {
+                    let message = format!("Expected double, got: {lower}");
+                    return self.fail(message);
+                }
+            },
+            _ => return self.fail(format!("Expected double, got: {text}")),
+        };
+        self.lexer.next();
+        Ok(if negative { -value } else { value })
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(self.lexer.current.text).into_owned()
+    }
+
+    fn looking_at(&self, text: &str) -> bool {
+        self.lexer.current.text == text.as_bytes()
+    }
+
+    fn try_consume(&mut self, text: &str) -> bool {
+        let found = self.looking_at(text);
+        if found {
+            self.lexer.next();
+        }
+        found
+    }
+
+    fn consume(&mut self, text: &str) -> Parsed {
+        if self.try_consume(text) {
+            return Ok(());
+        }
+        let found = self.text();
+        self.fail(format!("Expected \"{text}\", found \"{found}\"."))
+    }
+
+    fn fail<T>(&mut self, message: String) -> Parsed<T> {
+        Err(self.note(message))
+    }
+
+    fn note(&mut self, message: String) -> Failed {
+        let place = (self.lexer.current.line, self.lexer.current.column);
+        self.lexer.fault(place, &message);
+        Failed
+    }
+}
+
+/// Whether a field is a group, or delimited as if it were one, with the type's name as given.
+fn is_group_named(types: &Pool, field: FieldId, name: &str) -> bool {
+    let node = types.field(field);
+    let Some(message) = node.message.map(|message| types.message(message)) else { return false };
+    let scope = if node.is_extension { node.scope } else { node.containing };
+    node.field_type == Some(Type::Group)
+        && &message.name[message.own..] == name
+        && message.file == node.file
+        && message.parent == scope
+}
+
+/// As deep as values may be nested.
+const MAX_DEPTH: u32 = 500;

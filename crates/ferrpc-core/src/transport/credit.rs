@@ -1,0 +1,285 @@
+//! What is held for the application, and who gets credit meanwhile.
+//!
+//! A stream's window lets a peer send a few messages ahead of their consumer. Beyond that, credit is
+//! given for the message at the head as it arrives, since it is what the consumer waits for, and
+//! for whatever comes behind when messages are consumed. So a stream holds its window and one
+//! message, and a consumer that stands still stalls its own stream only.
+//!
+//! With many streams that is much. More than `limit` in all is pressure, and then turns are taken:
+//!
+//! ```text
+//!              a head that is not whole
+//!   No ------------------------------------> Idle ----- want() ----> Wanted
+//!    ^         Event::Withheld is reported     |                        |
+//!    +--- whole, or no pressure any more ------+------------------------+
+//! ```
+//!
+//! # Invariants
+//! - Under pressure one call at a time gets credit for more than its window: one whose consumer
+//!   waits (`Wanted`) if there is any, else, as long as whole messages are within the limit, the
+//!   one that has starved longest. Consumers that do not read hold what they hold, and keep nobody
+//!   from a message that is waited for: it is consumed when it is whole, so that what is held does
+//!   not grow by it.
+//! - A turn is short: a peer that sends slowly or not at all does not keep it from others. If the
+//!   messages that were begun in such turns take more than the limit again, who loses its turn is
+//!   refused.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use ferrpc_http2::{Role, Time};
+
+use crate::Status;
+use crate::framing::{Deframer, PREFIX};
+
+use super::calls::{Call, Kind};
+use super::{CallId, Event, Transport};
+
+/// What a connection holds for its application.
+#[derive(Debug)]
+pub(super) struct Held {
+    /// Bytes of messages, whole or arriving.
+    pub(super) total: usize,
+    /// Bytes of whole ones.
+    pub(super) whole: usize,
+    /// The most there should be.
+    limit: usize,
+    /// Bytes of credit given in turns to messages that are not whole.
+    lent: usize,
+    /// Calls that starve and whose consumers wait, in the order in which they began to.
+    wanted: VecDeque<CallId>,
+    /// The others.
+    idle: VecDeque<CallId>,
+    /// Whose turn it is, until when.
+    turn: Option<(CallId, Time)>,
+}
+
+/// Whether a call waits for credit because too much is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Starved {
+    No,
+    /// It does; nobody is known to wait for it.
+    Idle,
+    /// It does, and so does its consumer.
+    Wanted,
+}
+
+impl Held {
+    pub(super) const fn new(limit: usize) -> Self {
+        Self {
+            total: 0,
+            whole: 0,
+            limit,
+            lent: 0,
+            wanted: VecDeque::new(),
+            idle: VecDeque::new(),
+            turn: None,
+        }
+    }
+
+    const fn is_too_much(&self) -> bool {
+        self.total > self.limit
+    }
+
+    /// When somebody else gets the turn.
+    pub(super) fn turn_ends(&self) -> Option<Time> {
+        self.turn.map(|(_, ends)| ends)
+    }
+
+    /// The call whose turn it is, if there may be one.
+    fn first(&self) -> Option<CallId> {
+        let idle = || self.idle.front().filter(|_| self.whole <= self.limit);
+        self.wanted.front().or_else(idle).copied()
+    }
+
+    fn line(&mut self, starved: Starved) -> Option<&mut VecDeque<CallId>> {
+        match starved {
+            Starved::No => None,
+            Starved::Idle => Some(&mut self.idle),
+            Starved::Wanted => Some(&mut self.wanted),
+        }
+    }
+
+    /// The first of a line waits for nothing any more.
+    fn pass_over(&mut self, first: CallId) {
+        for line in [&mut self.wanted, &mut self.idle] {
+            line.pop_front_if(|id| *id == first);
+        }
+    }
+
+    /// A call holds nothing any more, and waits for nothing.
+    pub(super) fn forget(&mut self, call: &Call) {
+        self.total -= call.held();
+        self.whole -= call.unconsumed;
+        self.lent -= call.lent;
+        let ended = call.stream.id();
+        if let Some(line) = self.line(call.starved) {
+            line.retain(|id| id.stream != ended);
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.wanted.clear();
+        self.idle.clear();
+        self.turn = None;
+    }
+}
+
+impl Transport {
+    /// Gives stream credit for `bytes` that arrived, or keeps it until messages are consumed: the
+    /// message at the head is wanted, whatever comes behind it waits.
+    pub(super) fn give_credit(&mut self, now: Time, id: CallId, bytes: usize) {
+        let pressure = self.held.is_too_much();
+        let Some(call) = self.calls.call(id) else {
+            return;
+        };
+        if call.unconsumed == 0 && !pressure && call.starved == Starved::No {
+            let stream = call.stream;
+            self.http2.release(stream, bytes);
+        } else {
+            call.withheld += bytes;
+            if call.unconsumed == 0 {
+                self.starve(id);
+            }
+        }
+        self.feed_starved(now);
+    }
+
+    /// Gives back the credit of so many consumed messages, of `payload` bytes in all.
+    pub fn release(&mut self, now: Time, id: CallId, messages: usize, payload: usize) {
+        let Some(call) = self.calls.call(id).filter(|call| !call.unread) else {
+            return;
+        };
+        let framed = payload.saturating_add(messages.saturating_mul(PREFIX));
+        let bytes = framed.min(call.unconsumed);
+        call.unconsumed -= bytes;
+        self.held.whole -= bytes;
+        self.held.total -= bytes;
+        let free = call.unconsumed == 0 && !self.held.is_too_much();
+        // Under pressure what was freed may come again, and no more.
+        let owed = if free { call.withheld } else { call.withheld.min(bytes) };
+        call.withheld -= owed;
+        let stream = call.stream;
+        let waits = call.unconsumed == 0 && call.withheld > 0;
+        self.http2.release(stream, owed);
+        if waits {
+            self.starve(id);
+        }
+        self.feed_starved(now);
+    }
+
+    /// The consumer of a call waits for its next message: after [`Event::Withheld`].
+    pub fn want(&mut self, now: Time, id: CallId) {
+        if let Some(call) = self.calls.call(id)
+            && call.starved == Starved::Idle
+        {
+            call.starved = Starved::Wanted;
+            self.held.idle.retain(|other| *other != id);
+            self.held.wanted.push_back(id);
+            self.feed_starved(now);
+        }
+    }
+
+    /// Nobody reads what else the peer sends on this call: from now on it is dropped as it comes,
+    /// and nothing of it is held. The peer gets no credit for it, so that it stops by and by.
+    pub fn stop_receiving(&mut self, id: CallId) {
+        let Some(call) = self.calls.call(id).filter(|call| call.kind == Kind::Grpc) else {
+            return;
+        };
+        self.held.forget(call);
+        call.unread = true;
+        call.starved = Starved::No;
+        call.lent = 0;
+        call.unconsumed = 0;
+        call.deframer = Deframer::new(0);
+        self.feed_starved(self.now);
+    }
+
+    /// A message was handed to the driver. Where no other follows it is consumed with that, unless
+    /// it is a large request.
+    pub(super) fn hand_over(&mut self, id: CallId) {
+        let role = self.role;
+        if let Some(call) = self.calls.call(id)
+            && call.receives_one(role)
+            && (role == Role::Client || call.unconsumed < HELD_REQUEST + PREFIX)
+        {
+            let bytes = std::mem::take(&mut call.unconsumed);
+            self.held.whole -= bytes;
+            self.held.total -= bytes;
+            self.feed_starved(self.now);
+        }
+    }
+
+    /// Puts a call at the end of those that wait for credit.
+    fn starve(&mut self, id: CallId) {
+        let role = self.role;
+        if let Some(call) = self.calls.call(id)
+            && call.starved == Starved::No
+        {
+            // The caller of a call with one response waits for nothing else.
+            if role == Role::Client && call.receives_one(role) {
+                call.starved = Starved::Wanted;
+                self.held.wanted.push_back(id);
+            } else {
+                call.starved = Starved::Idle;
+                self.held.idle.push_back(id);
+                self.push(Event::Withheld { call: id });
+            }
+        }
+    }
+
+    /// Lets calls go on that got no credit because too much was held: all of them once there is
+    /// room, else the first, until the message at its head is whole.
+    pub(super) fn feed_starved(&mut self, now: Time) {
+        while let Some(id) = self.held.first() {
+            let pressure = self.held.is_too_much();
+            if let Some(call) = self.calls.call(id) {
+                let at_head = call.unconsumed == 0;
+                let owed = if at_head { std::mem::take(&mut call.withheld) } else { 0 };
+                let goes_on = at_head && !call.remote_done && !call.deframer.is_clean();
+                let stream = call.stream;
+                if pressure && goes_on {
+                    call.lent += owed;
+                    self.held.lent += owed;
+                    if self.held.turn.is_none_or(|(other, _)| other != id) {
+                        self.held.turn = Some((id, now + TURN));
+                    }
+                    return self.http2.release(stream, owed);
+                }
+                call.starved = Starved::No;
+                self.held.lent -= std::mem::take(&mut call.lent);
+                self.http2.release(stream, owed);
+            }
+            self.held.pass_over(id);
+        }
+        self.held.turn = None;
+    }
+
+    /// A turn may be over: the next call gets it.
+    pub(super) fn pass_turn_on(&mut self, now: Time) {
+        let Some((id, _)) = self.held.turn.take_if(|(_, ends)| *ends <= now) else {
+            return;
+        };
+        let Some(call) = self.calls.call(id) else {
+            return self.feed_starved(now);
+        };
+        if self.held.lent > self.held.limit.max(call.limits.max_receive) {
+            return self.refuse(now, id, Status::resource_exhausted(TOO_SLOW));
+        }
+        if let Some(line) = self.held.line(call.starved) {
+            line.retain(|other| *other != id);
+            line.push_back(id);
+        }
+        self.feed_starved(now);
+    }
+}
+
+/// The only message of a request counts as held from this size on, until its handler is started:
+/// what is smaller is bounded by the number of streams.
+pub const HELD_REQUEST: usize = 16 << 10;
+
+/// How long one call may have the credit alone: enough for a message of some megabytes over a
+/// usual connection.
+const TURN: Duration = Duration::from_secs(2);
+
+const TOO_SLOW: &str = "the message did not arrive in time, and too much memory is taken";

@@ -1,0 +1,119 @@
+"""How calls ended, and the error of one that was waited for.
+
+The error says that it is from `grpc._channel`, where programs look for it and tracebacks show it.
+"""
+
+import copyreg
+import sys
+
+import grpc
+from grpc import _common
+from grpc._enums import StatusCode
+
+_BY_NUMBER = _common.STATUS_CODE_BY_NUMBER
+
+_WITH_DEBUG = (
+    "<{} of RPC that terminated with:\n"
+    '\tstatus = {}\n\tdetails = "{}"\n\tdebug_error_string = "{}"\n>'
+)
+_WITHOUT_DEBUG = '<{} of RPC that terminated with:\n\tstatus = {}\n\tdetails = "{}"\n>'
+
+
+class End:
+    """How a call ended, where that was decided here rather than by the engine."""
+
+    message = None
+
+    def __init__(self, code, details, trailing_metadata=(), initial_metadata=()):
+        self.code = code
+        self.details = details
+        self._trailing_metadata = trailing_metadata
+        self._initial_metadata = initial_metadata
+
+    @classmethod
+    def copy(cls, end, initial_metadata):
+        """One that can be pickled."""
+        return cls(end.code, end.details, tuple(end.trailing_metadata()), tuple(initial_metadata))
+
+    def initial_metadata(self):
+        return self._initial_metadata
+
+    def trailing_metadata(self):
+        return self._trailing_metadata
+
+
+def _debug_error_string(end, cancelled=False):
+    if cancelled:
+        return None
+    if end.code == 0:
+        return ""
+    return f"{_BY_NUMBER.get(end.code, StatusCode.UNKNOWN).name}:{end.details}"
+
+
+class _InactiveRpcError(grpc.RpcError, grpc.Call, grpc.Future):
+    """What a blocking call raises: over, and its own future."""
+
+    __module__ = "grpc._channel"
+
+    def __init__(self, end):
+        self._end = end
+        self._code = _BY_NUMBER.get(end.code, StatusCode.UNKNOWN)
+        self._details = end.details
+        self._debug_error_string = _debug_error_string(end)
+
+    def __reduce__(self):
+        end = End.copy(self._end, self._end.initial_metadata())
+        # Made without `__init__`, which a subclass may have with other arguments.
+        return copyreg.__newobj__, (type(self), end), {**self.__dict__, "_end": end}
+
+    def initial_metadata(self):
+        return self._end.initial_metadata()
+
+    def trailing_metadata(self):
+        return self._end.trailing_metadata()
+
+    def code(self):
+        return self._code
+
+    def details(self):
+        return _common.decode(self._details)
+
+    def debug_error_string(self):
+        return self._debug_error_string
+
+    def _repr(self):
+        name = type(self).__name__
+        return _WITH_DEBUG.format(name, self._code, self._details, self._debug_error_string)
+
+    def __repr__(self):
+        return self._repr()
+
+    def __str__(self):
+        return self._repr()
+
+    def cancel(self):
+        return False
+
+    def cancelled(self):
+        return False
+
+    def running(self):
+        return False
+
+    def done(self):
+        return True
+
+    def result(self, timeout=None):
+        raise self
+
+    def exception(self, timeout=None):
+        return self
+
+    def traceback(self, timeout=None):
+        try:
+            raise self
+        except grpc.RpcError:
+            return sys.exc_info()[2]
+
+    def add_done_callback(self, fn, timeout=None):
+        fn(self)
