@@ -247,7 +247,10 @@ impl Transport {
         }
         let (status, retry) = if is_unprocessed(by, reason) {
             let text = "the server did not process the call (it refused the stream)";
-            (Status::unavailable(text), TransparentRetry::Refused)
+            // A GOAWAY may come before the request was handed out.
+            let left = call.epoch != self.epoch;
+            let retry = if left { TransparentRetry::Refused } else { TransparentRetry::NeverSent };
+            (Status::unavailable(text), retry)
         } else if reason == Reason::CANCEL && expired {
             (Status::new(Code::DeadlineExceeded, DEADLINE_TEXT), TransparentRetry::No)
         } else {
