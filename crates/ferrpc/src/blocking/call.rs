@@ -211,9 +211,10 @@ impl Call {
         loop {
             let until = match &state.attempt {
                 Attempt::On { connection, key } => {
-                    connection.enter(*key);
+                    let wakes = connection.enter(*key);
                     let found = (Arc::clone(connection), *key);
                     self.unlock(state);
+                    Wake::all(wakes);
                     return Found::Done(found);
                 }
                 Attempt::Over(outcome) => {

@@ -141,9 +141,13 @@ impl Connection {
         slot.ended.clone().filter(|_| slot.received.is_empty())
     }
 
-    /// Announces a wait for an attempt that was begun and not abandoned.
-    pub(super) fn enter(&self, key: usize) {
-        self.lock().slots[key].users += 1;
+    /// Announces a wait for an attempt that was begun and not abandoned. Its caller holds the
+    /// call's lock, which those who are to be told may want.
+    #[must_use]
+    pub(super) fn enter(&self, key: usize) -> Vec<Wake> {
+        let mut state = self.lock();
+        state.slots[key].users += 1;
+        state.release()
     }
 
     /// The guard works for this attempt from now on.
