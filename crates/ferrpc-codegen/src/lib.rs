@@ -21,9 +21,9 @@
 //! where well-known types are used), or `prost` (and `prost-types`).
 //!
 //! ```text
-//! .proto files --protox--> descriptor set --+-- buffa or prost --> messages --+
-//!                                           |                                 +--> a file a package
-//!                                           +-- this crate ------> services --+
+//! .proto files --ferrpc-compiler--> descriptor set --+-- buffa or prost --> messages --+
+//!                                                    |                                 +--> a file a package
+//!                                                    +-- this crate ------> services --+
 //! ```
 //!
 //! # What is generated
@@ -65,7 +65,6 @@ mod names;
 mod output;
 pub mod protoc;
 mod python;
-mod retention;
 mod service;
 mod source;
 

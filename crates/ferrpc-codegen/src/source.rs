@@ -1,12 +1,14 @@
 //! The front end: `.proto` files to a descriptor set.
 
-use std::fmt::Write as _;
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use miette::Diagnostic;
+use buffa::unknown_fields::{UnknownField, UnknownFieldData, UnknownFields};
+use ferrpc_compiler::{Compilation, Diagnostic, EncodeOptions, Severity};
 
 use crate::Error;
+use crate::protoc::{NoName, Sources, render};
 
 /// What was read.
 pub(crate) struct Source {
@@ -20,86 +22,90 @@ pub(crate) fn read(
     protos: &[impl AsRef<Path>],
     includes: &[impl AsRef<Path>],
 ) -> Result<Source, Error> {
-    // protox would say of a file that is not there that it is in no include directory.
-    if let Some(missing) = protos.iter().map(AsRef::as_ref).find(|path| !exists(path, includes)) {
-        return Err(Error::Proto {
-            file: Some(missing.to_owned()),
-            message: format!(
-                "{} does not exist.\nThe include directories are: {}.",
-                missing.display(),
-                list(includes)
-            ),
-            source: Box::new(io::Error::from(io::ErrorKind::NotFound)),
-        });
+    let mappings = includes.iter().map(|include| (String::new(), include.as_ref().to_owned()));
+    let sources = Sources::new(mappings.collect(), std::collections::HashMap::new());
+    let mut names = Vec::new();
+    for path in protos.iter().map(AsRef::as_ref) {
+        names.push(import_path(&sources, path, includes)?);
     }
-    let compile = || {
-        let mut compiler = protox::Compiler::new(includes)?;
-        compiler.include_imports(true).include_source_info(true).open_files(protos)?;
-        Ok(compiler)
-    };
-    let compiler = compile().map_err(|error| proto_error(error, includes))?;
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let (compilation, _) = ferrpc_compiler::compile(&sources, &names)
+        .map_err(|diagnostics| proto_error(diagnostics, &sources, includes))?;
     Ok(Source {
-        // Encoded by protox itself: going through prost's types would lose custom options.
-        descriptor_set: compiler.encode_file_descriptor_set(),
-        read: compiler.files().filter_map(|file| file.path().map(Path::to_owned)).collect(),
+        descriptor_set: encode(&compilation),
+        read: sources.read().into_iter().map(|file| file.path).collect(),
     })
 }
 
-fn proto_error(error: protox::Error, includes: &[impl AsRef<Path>]) -> Error {
-    let file = error.file().map(|name| on_disk(name, includes));
-    let mut message = String::new();
-    // protox puts `file:line:column: ` before its message in the `Debug` form only.
-    let located = format!("{error:?}");
-    match (error.file(), &file) {
-        (Some(name), Some(path)) if located.starts_with(&format!("{name}:")) => {
-            let _ = write!(message, "{}{}.", path.display(), &located[name.len()..]);
+/// The path that an import of the file would have.
+fn import_path(
+    sources: &Sources,
+    path: &Path,
+    includes: &[impl AsRef<Path>],
+) -> Result<String, Error> {
+    let refuse = |why: String| {
+        let message = format!("{why}\nThe include directories are: {}.", list(includes));
+        let source = Box::new(io::Error::from(io::ErrorKind::NotFound));
+        Err(Error::Proto { file: Some(path.to_owned()), message, source })
+    };
+    let shown = path.display();
+    let Some(text) = path.to_str() else {
+        return refuse(format!("{shown} is not UTF-8."));
+    };
+    match sources.input_name(text) {
+        Ok(name) => Ok(name),
+        Err(NoName::Missing) => refuse(format!("{shown} does not exist.")),
+        Err(NoName::Outside) => refuse(format!("{shown} is not in any include directory.")),
+        Err(NoName::Shadowed(other)) => {
+            refuse(format!("{shown} cannot be imported: {} comes first.", other.display()))
         }
-        _ => {
-            let _ = write!(message, "{}.", capitalised(&located));
-        }
     }
-    if error.is_file_not_found() {
-        let _ = write!(message, "\nThe include directories are: {}.", list(includes));
-    }
-    if let Some(help) = error.help() {
-        let _ = write!(message, "\nHelp: {help}.");
-    }
-    for other in error.related().into_iter().flatten() {
-        let _ = write!(message, "\n{}", related(&error, other, file.as_deref()));
-    }
-    Error::Proto { file, message, source: Box::new(error) }
 }
 
-/// A further fault found in the same file.
-fn related(first: &protox::Error, other: &dyn Diagnostic, file: Option<&Path>) -> String {
-    let mut out = String::new();
-    if let Some(file) = file {
-        let _ = write!(out, "{}:", file.display());
-        let span = other.labels().and_then(|mut labels| labels.next());
-        if let (Some(span), Some(source)) = (span, first.source_code())
-            && let Ok(contents) = source.read_span(span.inner(), 0, 0)
-        {
-            let _ = write!(out, "{}:{}:", contents.line() + 1, contents.column() + 1);
-        }
-        out.push(' ');
+fn encode(compilation: &Compilation) -> Vec<u8> {
+    let mut options = EncodeOptions::default();
+    (options.source_info, options.json_names, options.only_utf8) = (true, true, true);
+    let mut set = UnknownFields::default();
+    for name in compilation.files() {
+        let bytes = compilation.encode(name, options).unwrap_or_default();
+        let data = UnknownFieldData::LengthDelimited(bytes);
+        set.push(UnknownField { number: FILE_DESCRIPTOR_SET_FILE, data });
     }
-    let _ = write!(out, "{other}.");
+    let mut out = Vec::new();
+    set.write_to(&mut out);
     out
 }
 
-/// Whether a file is there, seen from the current or from an include directory.
-fn exists(path: &Path, includes: &[impl AsRef<Path>]) -> bool {
-    path.is_file() || includes.iter().any(|include| include.as_ref().join(path).is_file())
+fn proto_error(
+    diagnostics: Vec<Diagnostic>,
+    sources: &Sources,
+    includes: &[impl AsRef<Path>],
+) -> Error {
+    let mut message = render(&diagnostics, sources);
+    let mut errors: Vec<Diagnostic> = diagnostics;
+    errors.retain(|it| it.severity == Severity::Error);
+    if errors.iter().any(|it| it.place.is_none() && sources.on_disk(&it.file).is_none()) {
+        message.push_str(&format!("\nThe include directories are: {}.", list(includes)));
+    }
+    // The file that is wrong, rather than one that is not there.
+    let first = errors.iter().find_map(|it| sources.on_disk(&it.file));
+    Error::Proto { file: first, message, source: Box::new(Refused { errors }) }
 }
 
-/// Where a file that descriptors call `name` is; `name` itself if no directory has it.
-fn on_disk(name: &str, includes: &[impl AsRef<Path>]) -> PathBuf {
-    includes
-        .iter()
-        .map(|include| include.as_ref().join(name))
-        .find(|path| path.is_file())
-        .unwrap_or_else(|| PathBuf::from(name))
+/// What the front end found.
+#[derive(Debug)]
+struct Refused {
+    errors: Vec<Diagnostic>,
 }
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines: Vec<String> = self.errors.iter().map(Diagnostic::to_string).collect();
+        f.write_str(&lines.join("\n"))
+    }
+}
+
+impl std::error::Error for Refused {}
 
 fn list(includes: &[impl AsRef<Path>]) -> String {
     if includes.is_empty() {
@@ -109,10 +115,4 @@ fn list(includes: &[impl AsRef<Path>]) -> String {
     paths.join(", ")
 }
 
-fn capitalised(text: &str) -> String {
-    let mut characters = text.chars();
-    match characters.next() {
-        Some(first) => first.to_uppercase().chain(characters).collect(),
-        None => String::new(),
-    }
-}
+const FILE_DESCRIPTOR_SET_FILE: u32 = 1;

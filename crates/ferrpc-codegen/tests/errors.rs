@@ -36,7 +36,7 @@ fn a_syntax_error_has_its_place() {
     check(
         "syntax",
         "syntax = \"proto3\";\nmessage A {\n  int32 x 1;\n}\n",
-        "DIR/a.proto:3:11: expected '=', but found '1'.",
+        "DIR/a.proto:3:11: Missing field number.\n    int32 x 1;\n            ^\n  help: found 1",
     );
 }
 
@@ -45,7 +45,7 @@ fn an_unknown_type_has_its_place() {
     check(
         "unknown",
         "syntax = \"proto3\";\nmessage A {\n  B b = 1;\n}\n",
-        "DIR/a.proto:3:3: name 'B' is not defined.",
+        "DIR/a.proto:3:3: \"B\" is not defined.\n    B b = 1;\n    ^",
     );
 }
 
@@ -54,8 +54,8 @@ fn every_fault_of_a_file_is_told() {
     check(
         "several",
         "syntax = \"proto3\";\nmessage A {\n  B b = 1;\n  C c = 2;\n}\n",
-        "DIR/a.proto:3:3: name 'B' is not defined.\n\
-         DIR/a.proto:4:3: name 'C' is not defined.",
+        "DIR/a.proto:3:3: \"B\" is not defined.\n    B b = 1;\n    ^\n\
+         DIR/a.proto:4:3: \"C\" is not defined.\n    C c = 2;\n    ^",
     );
 }
 
@@ -64,7 +64,8 @@ fn a_number_given_twice_has_its_place() {
     check(
         "twice",
         "syntax = \"proto3\";\nmessage A {\n  int32 b = 1;\n  int32 c = 1;\n}\n",
-        "DIR/a.proto:4:13: field number '1' is already used.",
+        "DIR/a.proto:4:13: Field number 1 has already been used in \"A\" by field \"b\". Next \
+         available field number is 2.\n    int32 c = 1;\n              ^",
     );
 }
 
@@ -73,7 +74,9 @@ fn a_missing_import_has_its_place() {
     check(
         "import",
         "syntax = \"proto3\";\nimport \"b.proto\";\n",
-        "DIR/a.proto:2:1: import 'b.proto' not found.\n\
+        "b.proto: File not found.\n\
+         DIR/a.proto:2:1: Import \"b.proto\" was not found or had errors.\n  \
+         import \"b.proto\";\n  ^\n\
          The include directories are: DIR.",
     );
 }
@@ -83,7 +86,10 @@ fn imports_in_a_circle_are_told() {
     check(
         "circle",
         "syntax = \"proto3\";\nimport \"a.proto\";\n",
-        "Import cycle detected: a.proto -> a.proto.",
+        "DIR/a.proto:2:1: File recursively imports itself: a.proto -> a.proto\n  \
+         import \"a.proto\";\n  ^\n\
+         DIR/a.proto:2:1: Import \"a.proto\" was not found or had errors.\n  \
+         import \"a.proto\";\n  ^",
     );
 }
 

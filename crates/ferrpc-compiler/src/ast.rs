@@ -22,6 +22,8 @@ pub(crate) struct File {
     pub(crate) options: Option<Box<Options>>,
     pub(crate) locations: Locations,
     pub(crate) edition: Edition,
+    /// Whether it was parsed, rather than read from a descriptor.
+    pub(crate) is_parsed: bool,
     /// Whether there is source info at all, as a file from a descriptor set may have none.
     pub(crate) has_source_info: bool,
 }

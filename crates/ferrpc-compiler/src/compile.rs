@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
 use crate::ast::File;
+use crate::decode::decode;
 use crate::diagnostic::{Diagnostic, Place, Severity};
 use crate::encode::{self, EncodeOptions};
 use crate::lexer::Fault;
@@ -62,6 +63,12 @@ impl Compilation {
     pub fn imports(&self, name: &str) -> Option<&[String]> {
         let id = self.by_name.get(name)?;
         Some(&self.pool.file(*id).ast.dependency)
+    }
+
+    /// The number of a file's edition, if it says one.
+    pub fn edition(&self, name: &str) -> Option<i32> {
+        let edition = self.pool.file(*self.by_name.get(name)?).ast.edition;
+        (!edition.is_legacy()).then_some(edition.0)
     }
 
     /// A file's `FileDescriptorProto`, or none if it was not read.
@@ -123,22 +130,43 @@ impl Loader<'_> {
             Some(_) => return,
             None => {}
         }
-        let text = match self.tree.open(name) {
-            Ok(Source::Text(text)) => text,
+        let source = match self.tree.open(name) {
+            Ok(source) => source,
             Err(why) => {
                 self.states.insert(name.to_owned(), State::Failed);
                 return self.error(name, None, why);
             }
         };
-        let (file, faults) = parse(name, &text);
-        let failed = faults.iter().any(|fault| !fault.warning);
-        self.diagnostics.extend(faults.into_iter().map(|fault| diagnostic(name, fault)));
-        if failed {
-            self.states.insert(name.to_owned(), State::Failed);
-            return;
+        match self.read(name, source) {
+            Some(file) => {
+                self.states.insert(name.to_owned(), State::Open);
+                stack.push(Waiting { file, next: 0 });
+            }
+            None => drop(self.states.insert(name.to_owned(), State::Failed)),
         }
-        self.states.insert(name.to_owned(), State::Open);
-        stack.push(Waiting { file, next: 0 });
+    }
+
+    fn read(&mut self, name: &str, source: Source) -> Option<File> {
+        match source {
+            Source::Text(text) => {
+                let (file, faults) = parse(name, &text);
+                let failed = faults.iter().any(|fault| !fault.warning);
+                self.diagnostics.extend(faults.into_iter().map(|fault| diagnostic(name, fault)));
+                (!failed).then_some(file)
+            }
+            Source::Descriptor(bytes) => match decode(&bytes) {
+                Ok(file) if file.name == name => Some(file),
+                Ok(file) => {
+                    let other = file.name;
+                    self.error(name, None, format!("The descriptor is that of \"{other}\"."));
+                    None
+                }
+                Err(why) => {
+                    self.error(name, None, why);
+                    None
+                }
+            },
+        }
     }
 
     fn cycle(&mut self, name: &str, stack: &[Waiting]) {
@@ -179,13 +207,13 @@ impl Loader<'_> {
 }
 
 fn diagnostic(file: &str, fault: Fault) -> Diagnostic {
-    Diagnostic {
-        file: file.to_owned(),
-        place: Place::from_zero((fault.line, fault.column)),
-        message: fault.message,
-        help: None,
-        severity: if fault.warning { Severity::Warning } else { Severity::Error },
-    }
+    let place = Place::from_zero((fault.line, fault.column));
+    let severity = match (fault.warning, place) {
+        (false, _) => Severity::Error,
+        (true, Some(_)) => Severity::Warning,
+        (true, None) => Severity::Notice,
+    };
+    Diagnostic { file: file.to_owned(), place, message: fault.message, help: fault.help, severity }
 }
 
 /// The descriptors of the options that are part of the language.

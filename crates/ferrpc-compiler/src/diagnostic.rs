@@ -33,6 +33,8 @@ pub enum Severity {
     Error,
     /// The descriptors are good.
     Warning,
+    /// A warning that should not become an error, however strict one is.
+    Notice,
 }
 
 impl Place {
@@ -50,7 +52,7 @@ impl fmt::Display for Diagnostic {
         }
         let kind = match self.severity {
             Severity::Error => "",
-            Severity::Warning => "warning: ",
+            Severity::Warning | Severity::Notice => "warning: ",
         };
         write!(f, ": {kind}{}", self.message)
     }

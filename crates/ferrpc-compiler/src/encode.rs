@@ -21,6 +21,9 @@ pub struct EncodeOptions {
     pub json_names: bool,
     /// Options that are for sources only, which are left out otherwise.
     pub retain_options: bool,
+    /// Put a replacement character where comments and strings are not UTF-8, for readers that do
+    /// not take them otherwise.
+    pub only_utf8: bool,
 }
 
 /// Writes a file; `stripped` has the options to write in place of the file's own.
@@ -78,7 +81,7 @@ impl Writer<'_> {
         self.options_field(7, &message.options);
         self.each(8, &message.oneofs, Self::oneof);
         self.each(9, &message.reserved_ranges, Self::range);
-        message.reserved_names.iter().for_each(|name| put_bytes(&mut self.out, 10, name));
+        message.reserved_names.iter().for_each(|name| self.bytes(10, name));
         if message.visibility.number() != 0 {
             put_int32(&mut self.out, 11, message.visibility.number());
         }
@@ -108,14 +111,14 @@ impl Writer<'_> {
             self.text(6, type_name);
         }
         if let Some(default) = &field.default {
-            put_bytes(&mut self.out, 7, default);
+            self.bytes(7, default);
         }
         self.options_field(8, &field.options);
         if let Some(oneof) = field.oneof {
             put_int32(&mut self.out, 9, i32::try_from(oneof).unwrap_or_default());
         }
         match &field.json_name {
-            Some(name) => put_bytes(&mut self.out, 10, name),
+            Some(name) => self.bytes(10, name),
             None if self.options.json_names => self.text(10, &json_name(&field.name)),
             None => {}
         }
@@ -134,7 +137,7 @@ impl Writer<'_> {
         self.each(2, &defined.values, Self::value);
         self.options_field(3, &defined.options);
         self.each(4, &defined.reserved_ranges, Self::range);
-        defined.reserved_names.iter().for_each(|name| put_bytes(&mut self.out, 5, name));
+        defined.reserved_names.iter().for_each(|name| self.bytes(5, name));
         if defined.visibility.number() != 0 {
             put_int32(&mut self.out, 6, defined.visibility.number());
         }
@@ -169,6 +172,10 @@ impl Writer<'_> {
         put_bytes(&mut self.out, number, text.as_bytes());
     }
 
+    fn bytes(&mut self, number: u32, bytes: &[u8]) {
+        put_text(&mut self.out, number, bytes, self.options.only_utf8);
+    }
+
     /// The elements of a list, each as a message; the path follows.
     fn each<T>(&mut self, number: u32, list: &[T], write: impl Fn(&mut Self, &T)) {
         for (at, element) in list.iter().enumerate() {
@@ -199,20 +206,21 @@ impl Writer<'_> {
     fn source_info(&mut self, file: &File) {
         let locations = &file.locations;
         let stripped: &HashSet<Vec<i32>> = &self.stripped.paths;
+        let only_utf8 = self.options.only_utf8;
         put_message(&mut self.out, 9, |out| {
             for location in &locations.list {
                 let path = locations.path(location);
                 let gone = !stripped.is_empty()
                     && (1..=path.len()).any(|length| stripped.contains(&path[..length]));
                 if !gone {
-                    put_message(out, 1, |out| write_location(path, location, out));
+                    put_message(out, 1, |out| write_location(path, location, only_utf8, out));
                 }
             }
         });
     }
 }
 
-fn write_location(path: &[i32], location: &Location, out: &mut Vec<u8>) {
+fn write_location(path: &[i32], location: &Location, only_utf8: bool, out: &mut Vec<u8>) {
     if !path.is_empty() {
         put_message(out, 1, |out| {
             path.iter().for_each(|part| put_varint(out, wire::sign_extended(*part)));
@@ -230,10 +238,17 @@ fn write_location(path: &[i32], location: &Location, out: &mut Vec<u8>) {
     });
     let Some(comments) = &location.comments else { return };
     if !comments.leading.is_empty() {
-        put_bytes(out, 3, &comments.leading);
+        put_text(out, 3, &comments.leading, only_utf8);
     }
     if !comments.trailing.is_empty() {
-        put_bytes(out, 4, &comments.trailing);
+        put_text(out, 4, &comments.trailing, only_utf8);
     }
-    comments.detached.iter().for_each(|comment| put_bytes(out, 6, comment));
+    comments.detached.iter().for_each(|comment| put_text(out, 6, comment, only_utf8));
+}
+
+fn put_text(out: &mut Vec<u8>, number: u32, text: &[u8], only_utf8: bool) {
+    match only_utf8 {
+        true => put_bytes(out, number, String::from_utf8_lossy(text).as_bytes()),
+        false => put_bytes(out, number, text),
+    }
 }

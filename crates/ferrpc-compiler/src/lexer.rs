@@ -11,6 +11,7 @@ pub(crate) struct Fault {
     pub(crate) line: u32,
     pub(crate) column: u32,
     pub(crate) message: String,
+    pub(crate) help: Option<String>,
     pub(crate) warning: bool,
 }
 
@@ -394,7 +395,8 @@ impl<'a> Lexer<'a> {
     }
 
     pub(crate) fn fault(&mut self, (line, column): (u32, u32), message: &str) {
-        self.faults.push(Fault { line, column, message: message.to_owned(), warning: false });
+        let message = message.to_owned();
+        self.faults.push(Fault { line, column, message, help: None, warning: false });
     }
 
     fn fault_here(&mut self, message: &str) {

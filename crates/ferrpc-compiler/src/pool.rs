@@ -123,7 +123,6 @@ pub(crate) struct FieldNode {
     pub(crate) message: Option<MessageId>,
     pub(crate) enumeration: Option<EnumId>,
     pub(crate) oneof: Option<usize>,
-    pub(crate) proto3_optional: bool,
     /// The option says it; what holds follows from the features.
     pub(crate) weak: bool,
     /// `retention = RETENTION_SOURCE`.

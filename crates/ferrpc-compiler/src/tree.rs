@@ -9,6 +9,8 @@ use std::hash::BuildHasher;
 pub enum Source {
     /// The text of a `.proto` file; bytes, since comments may hold anything.
     Text(Vec<u8>),
+    /// The bytes of a `FileDescriptorProto` in which all names are full ones.
+    Descriptor(Vec<u8>),
 }
 
 /// Files by their import paths.

@@ -30,6 +30,7 @@ pub(super) struct Arguments {
     pub(super) direct_dependencies_message: Option<String>,
     /// Whether inputs with services are errors.
     pub(super) disallow_services: bool,
+    pub(super) experimental_editions: bool,
     /// Programs by plugin name: `protoc-gen-X`.
     pub(super) plugins: BTreeMap<String, PathBuf>,
     /// What to generate, in order.
@@ -170,6 +171,7 @@ impl Reader {
             "--deterministic_output" => arguments.deterministic = true,
             "--unsafe_allow_out_dir_escape" => arguments.allow_escape = true,
             "--disallow_services" => arguments.disallow_services = true,
+            "--experimental_editions" => arguments.experimental_editions = true,
             "--decode_raw" => self.mode(Mode::DecodeRaw)?,
             "--print_free_field_numbers" => self.mode(Mode::FreeNumbers)?,
             // --enable_codegen_trace: our generators have nothing to trace. The others switched on

@@ -3,16 +3,16 @@
 use buffa::Message;
 use buffa::unknown_fields::{UnknownField, UnknownFieldData, UnknownFields};
 use buffa_codegen::generated::descriptor::FileDescriptorSet;
-use protox::prost_reflect::prost::Message as _;
-use protox::prost_reflect::{
+use prost_reflect::prost::Message as _;
+use prost_reflect::{
     DescriptorPool, DynamicMessage, FieldDescriptor, Kind, MapKey, MessageDescriptor,
     ReflectMessage,
 };
 
-use super::check;
 use super::compile::Compiled;
 use super::report::Failure;
 use super::text;
+use crate::descriptor::name;
 
 pub(super) fn encode(
     compiled: &Compiled,
@@ -94,7 +94,11 @@ fn key(entry: &MessageDescriptor, encoded: &[u8]) -> Option<MapKey> {
 
 fn descriptor(compiled: &Compiled, type_name: &str) -> Result<MessageDescriptor, Failure> {
     for file in &compiled.files {
-        check::readable(file).map_err(Failure::message)?;
+        if file.edition.is_some() {
+            let name = name(file);
+            let why = "--encode and --decode are for files of proto2 and proto3 only.";
+            return Err(Failure::message(format!("{name}: {why}")));
+        }
     }
     let set = FileDescriptorSet { file: compiled.files.clone(), ..Default::default() };
     let pool = DescriptorPool::decode(set.encode_to_vec().as_slice())

@@ -24,7 +24,7 @@ pub(super) fn run(
     let program = arguments.plugins.get(&named);
     match (program, output.generator.as_str()) {
         (None, "python" | "pyi" | "grpc_python") => {
-            python(output, &Index::new(&compiled.files), compiled, outputs)
+            python(output, &Index::new(&compiled.front, &compiled.files), compiled, outputs)
         }
         (program, _) => plugin::run(&named, program, output, compiled, outputs),
     }
@@ -91,9 +91,9 @@ pub(super) fn python_module(
 ) -> Result<String, Failure> {
     let mappings = paths.iter().map(|path| (String::new(), path.clone())).collect();
     let sources = Sources::new(mappings, HashMap::new());
-    let files = compile::parse(&sources, &[input.to_owned()])
-        .map_err(|error| Report::new(ErrorFormat::Gcc).failure(&error, &sources))?;
-    let index = Index::new(&files);
+    let mut report = Report::new(ErrorFormat::Gcc);
+    let (front, files) = compile::front_end(&sources, &[input.to_owned()], &mut report)?;
+    let index = Index::new(&front, &files);
     let Some(file) = index.file(input) else {
         return Err(Failure::message(format!("{input}: File not found.")));
     };

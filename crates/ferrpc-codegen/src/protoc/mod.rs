@@ -16,7 +16,6 @@ mod arguments;
 mod check;
 mod coding;
 mod compile;
-mod editions;
 mod free_numbers;
 mod generate;
 mod help;
@@ -27,8 +26,6 @@ mod report;
 mod sets;
 mod sources;
 mod text;
-mod unused;
-mod wellknown;
 
 use std::io::{Read, Write};
 
@@ -36,7 +33,8 @@ use arguments::{Arguments, Mode, Parsed};
 use output::Outputs;
 use report::{Failure, Report};
 
-pub(crate) use wellknown::FILES as WELL_KNOWN_FILES;
+pub(crate) use report::render;
+pub(crate) use sources::{NoName, Sources};
 
 /// Runs the compiler with a program's arguments, the first of which is the program's name.
 ///
@@ -71,7 +69,7 @@ pub fn main(
 ///
 /// They are found without any `--proto_path`.
 pub fn well_known_files() -> &'static [(&'static str, &'static str)] {
-    WELL_KNOWN_FILES
+    ferrpc_compiler::WELL_KNOWN_FILES
 }
 
 /// The module of a file's messages, or of its services, for loading at run time.
@@ -97,9 +95,6 @@ fn run(
     }
     let mut report = Report::new(arguments.error_format);
     let compiled = compile::compile(arguments, &mut report);
-    if let Ok(compiled) = &compiled {
-        report.warn_unused(compiled);
-    }
     // They may be the reason: a folder that is not there, say.
     stderr
         .write_all(report.warnings().as_bytes())

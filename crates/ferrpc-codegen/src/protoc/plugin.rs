@@ -8,15 +8,14 @@ use std::process::{Command, Stdio};
 use buffa::Message;
 use buffa_codegen::generated::compiler::{CodeGeneratorRequest, CodeGeneratorResponse, Version};
 use buffa_codegen::generated::descriptor::FileDescriptorProto;
+use ferrpc_compiler::EncodeOptions;
 
 use super::arguments::Output;
-use super::compile::Compiled;
+use super::compile::{Compiled, decode};
 use super::generate::refused;
 use super::output::Outputs;
 use super::report::Failure;
 use crate::descriptor::name;
-use crate::python::Index;
-use crate::retention;
 
 pub(super) fn run(
     named: &str,
@@ -25,7 +24,7 @@ pub(super) fn run(
     compiled: &Compiled,
     outputs: &mut Outputs,
 ) -> Result<(), Failure> {
-    let request = request(output, compiled).encode_to_vec();
+    let request = request(output, compiled).map_err(|why| refused(output, &why))?.encode_to_vec();
     let program = program.map_or(Path::new(named), PathBuf::as_path);
     let pieces = talk(named, program, request)
         .and_then(|answer| read(named, &answer, compiled))
@@ -71,16 +70,18 @@ fn read(named: &str, answer: &[u8], compiled: &Compiled) -> Result<Vec<Piece>, S
     Ok(pieces)
 }
 
-fn request(output: &Output, compiled: &Compiled) -> CodeGeneratorRequest {
-    let index = Index::new(&compiled.files);
-    let inputs: Vec<&str> = compiled.inputs.iter().map(String::as_str).collect();
-    let wanted = index.closure(&inputs);
-    let files = compiled.files.iter().filter(|file| wanted.contains(name(file)));
+fn request(output: &Output, compiled: &Compiled) -> Result<CodeGeneratorRequest, String> {
+    let mut options = EncodeOptions::default();
+    (options.source_info, options.json_names) = (true, true);
+    // Without options that are for sources only, which `source_file_descriptors` has.
+    let files: Result<Vec<FileDescriptorProto>, Failure> =
+        compiled.front.files().map(|name| decode(&compiled.front, name, options)).collect();
+    let proto_file = files.map_err(|failure| failure.text)?;
     let (major, minor, patch) = COMPILER;
-    CodeGeneratorRequest {
+    Ok(CodeGeneratorRequest {
         file_to_generate: compiled.inputs.clone(),
         parameter: (!output.parameter.is_empty()).then(|| output.parameter.clone()),
-        proto_file: files.map(|file| retention::strip(&index, file)).collect(),
+        proto_file,
         source_file_descriptors: compiled.input_files().cloned().collect(),
         compiler_version: buffa::MessageField::from_pointer(buffa::Inline(Version {
             major: Some(major),
@@ -90,7 +91,7 @@ fn request(output: &Output, compiled: &Compiled) -> CodeGeneratorRequest {
             ..Default::default()
         })),
         ..Default::default()
-    }
+    })
 }
 
 fn talk(named: &str, program: &Path, request: Vec<u8>) -> Result<Vec<u8>, String> {

@@ -1,15 +1,13 @@
 //! Errors and warnings as protoc prints them: `file:line:column: message`.
 
 use std::fmt::Write as _;
-use std::io;
+use std::io::{self, IsTerminal};
 use std::path::{Component, PathBuf};
 
-use miette::Diagnostic;
+use ferrpc_compiler::{Diagnostic, Place, Severity};
 
 use super::arguments::ErrorFormat;
-use super::compile::Compiled;
 use super::sources::Sources;
-use super::unused;
 
 /// Why there is no result; whole lines, ready to print.
 #[derive(Debug)]
@@ -54,13 +52,6 @@ pub(super) struct Report {
     grave: bool,
 }
 
-/// A place in a file, from 1.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Place {
-    pub(super) line: usize,
-    pub(super) column: usize,
-}
-
 impl Report {
     pub(super) fn new(format: ErrorFormat) -> Self {
         Self { format, warnings: String::new(), grave: false }
@@ -86,17 +77,36 @@ impl Report {
         self.warnings.push('\n');
     }
 
-    pub(super) fn warn_unused(&mut self, compiled: &Compiled) {
-        for (file, place, import) in unused::imports(compiled) {
-            let what = format!("Import {import} is unused.");
-            let line = self.line(&Self::shown(&compiled.sources, &file), place, true, &what);
-            self.warn(&line);
+    /// Takes warnings in, and returns the errors.
+    pub(super) fn diagnostics(&mut self, found: &[Diagnostic], sources: &Sources) -> Failure {
+        let mut errors = String::new();
+        for diagnostic in found {
+            let line = self.line(diagnostic, sources);
+            match diagnostic.severity {
+                Severity::Warning => self.warn(&line),
+                // The well-known files that are bundled say nothing of syntax.
+                Severity::Notice if sources.on_disk(&diagnostic.file).is_none() => {}
+                Severity::Notice => self.warn_mildly(&line),
+                Severity::Error => {
+                    let _ = writeln!(errors, "{line}");
+                    if io::stderr().is_terminal() {
+                        errors.push_str(&marked(diagnostic, sources));
+                    }
+                }
+            }
         }
+        Failure { text: errors }
     }
 
     /// `file:line:column: message`, or the form that Visual Studio reads.
-    fn line(&self, file: &str, place: Option<Place>, warning: bool, message: &str) -> String {
-        match (self.format, place) {
+    fn line(&self, diagnostic: &Diagnostic, sources: &Sources) -> String {
+        let file = match diagnostic.severity {
+            Severity::Notice => diagnostic.file.clone(),
+            _ => shown(sources, &diagnostic.file),
+        };
+        let message = &diagnostic.message;
+        let warning = diagnostic.severity != Severity::Error;
+        match (self.format, diagnostic.place) {
             (_, None) if warning => format!("{file}: warning: {message}"),
             (_, None) => format!("{file}: {message}"),
             (ErrorFormat::Gcc, Some(Place { line, column })) => {
@@ -109,98 +119,63 @@ impl Report {
             }
         }
     }
-
-    /// Paths on disk, which editors open; virtual names where there is none.
-    fn shown(sources: &Sources, file: &str) -> String {
-        sources.on_disk(file).map_or_else(
-            || file.to_owned(),
-            |path| {
-                let parts = path.components().filter(|part| *part != Component::CurDir);
-                parts.collect::<PathBuf>().display().to_string()
-            },
-        )
-    }
-
-    /// All faults of a file, a line each.
-    pub(super) fn failure(&self, error: &protox::Error, sources: &Sources) -> Failure {
-        if let Some((file, edition)) = sources.unsupported() {
-            let place = Place { line: edition.line, column: edition.column };
-            let file = Self::shown(sources, &file);
-            return Failure::message(self.line(&file, Some(place), false, &edition.to_string()));
-        }
-        let Some(file) = error.file() else {
-            return Failure::message(error.to_string());
-        };
-        let shown = Self::shown(sources, file);
-        // Of several labels the front end names the right one in its `Debug` form only.
-        let place = written_place(&format!("{error:?}"), file)
-            .or_else(|| place(error, error.labels().and_then(Iterator::last)));
-        let mut out = String::new();
-        if let Some(import) = missing_import(&error.to_string()) {
-            let _ = writeln!(out, "{}", self.line(import, None, false, "File not found."));
-            let message = format!("Import \"{import}\" was not found or had errors.");
-            let _ = writeln!(out, "{}", self.line(&shown, place, false, &message));
-            return Failure::message(out);
-        }
-        let _ = writeln!(out, "{}", self.line(&shown, place, false, &wording(&error.to_string())));
-        for other in error.related().into_iter().flatten() {
-            let place = self::place(error, other.labels().and_then(Iterator::last));
-            let message = wording(&other.to_string());
-            let _ = writeln!(out, "{}", self.line(&shown, place, false, &message));
-        }
-        Failure::message(out)
-    }
 }
 
-/// The place in `file:line:column: message`.
-fn written_place(text: &str, file: &str) -> Option<Place> {
-    let mut numbers = text.strip_prefix(file)?.strip_prefix(':')?.split(':');
-    let mut number = || numbers.next()?.parse().ok();
-    Some(Place { line: number()?, column: number()? })
-}
-
-fn place(error: &protox::Error, label: Option<miette::LabeledSpan>) -> Option<Place> {
-    let contents = error.source_code()?.read_span(label?.inner(), 0, 0).ok()?;
-    Some(Place { line: contents.line() + 1, column: contents.column() + 1 })
-}
-
-fn missing_import(message: &str) -> Option<&str> {
-    message.strip_prefix("import '")?.strip_suffix("' not found")
-}
-
-/// The front end's words in protoc's form: a sentence, names in double quotes.
-fn wording(message: &str) -> String {
-    if let Some(name) =
-        message.strip_prefix("name '").and_then(|rest| rest.strip_suffix("' is not defined"))
-    {
-        return format!("\"{name}\" is not defined.");
-    }
-    let resolved = message
-        .strip_prefix('\'')
-        .and_then(|rest| rest.strip_suffix("', which is not defined"))
-        .and_then(|rest| rest.split_once("' resolves to '"));
-    match resolved {
-        Some((name, full)) if name == full => return format!("\"{name}\" is not defined."),
-        Some((name, full)) => {
-            return format!("\"{name}\" resolves to \"{full}\", which is not defined.");
-        }
-        None => {}
-    }
-    if let Some((name, file)) = message
-        .strip_prefix("name '")
-        .and_then(|rest| rest.strip_suffix('\''))
-        .and_then(|rest| rest.split_once("' is already defined in file '"))
-    {
-        return format!("\"{name}\" is already defined in file \"{file}\".");
-    }
+/// All errors, each with its line and what may help: for people.
+pub(crate) fn render(found: &[Diagnostic], sources: &Sources) -> String {
+    let report = Report::new(ErrorFormat::Gcc);
     let mut out = String::new();
-    let mut characters = message.chars();
-    if let Some(first) = characters.next() {
-        out.extend(first.to_uppercase());
+    for diagnostic in found.iter().filter(|it| it.severity == Severity::Error) {
+        let _ = writeln!(out, "{}", report.line(diagnostic, sources));
+        out.push_str(&marked(diagnostic, sources));
     }
-    out.push_str(characters.as_str());
-    if !out.ends_with('.') {
-        out.push('.');
+    out.truncate(out.trim_end().len());
+    out
+}
+
+/// The line of a diagnostic with a mark below its place, and the help.
+fn marked(diagnostic: &Diagnostic, sources: &Sources) -> String {
+    let mut out = String::new();
+    if let Some(place) = diagnostic.place
+        && let Some(line) = source_line(sources, &diagnostic.file, place.line)
+    {
+        let space = " ".repeat(usize::try_from(place.column).unwrap_or(1).saturating_sub(1));
+        let _ = writeln!(out, "  {line}\n  {space}^");
+    }
+    if let Some(help) = &diagnostic.help {
+        let _ = writeln!(out, "  help: {help}");
     }
     out
 }
+
+/// A line of a file that was read, with spaces for tabs, as columns are counted.
+fn source_line(sources: &Sources, file: &str, number: u32) -> Option<String> {
+    let read = sources.read();
+    let text = &read.iter().find(|it| it.name == file)?.text;
+    let at = usize::try_from(number).ok()?.checked_sub(1)?;
+    let line = text.split(|byte| *byte == b'\n').nth(at)?;
+    let mut out = String::new();
+    for character in String::from_utf8_lossy(line).trim_end().chars() {
+        match character {
+            '\t' => out.push_str(&" ".repeat(TAB - out.len() % TAB)),
+            character if character.is_control() => out.push(' '),
+            character => out.push(character),
+        }
+    }
+    (out.len() < MAX_SHOWN).then_some(out)
+}
+
+/// Paths on disk, which editors open; virtual names where there is none.
+fn shown(sources: &Sources, file: &str) -> String {
+    sources.on_disk(file).map_or_else(
+        || file.to_owned(),
+        |path| {
+            let parts = path.components().filter(|part| *part != Component::CurDir);
+            parts.collect::<PathBuf>().display().to_string()
+        },
+    )
+}
+
+const TAB: usize = 8;
+/// A longer line says nothing.
+const MAX_SHOWN: usize = 200;

@@ -3,61 +3,57 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::io;
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use protox::file::{File, FileResolver, GoogleFileResolver};
+use ferrpc_compiler::{Source, SourceTree, WELL_KNOWN_FILES};
 
-use super::editions::{self, Edition};
-use super::wellknown;
+use super::report::describe;
 
 /// The tree of virtual files.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Sources {
+#[derive(Debug, Default)]
+pub(crate) struct Sources {
     /// Virtual prefix and place on disk, in the order they are searched.
     mappings: Vec<(String, PathBuf)>,
     /// Files of descriptor sets, encoded, by name.
-    sets: Arc<HashMap<String, Vec<u8>>>,
+    sets: HashMap<String, Vec<u8>>,
     /// What was read from disk: the virtual name, the path and the text.
-    read: Arc<Mutex<Vec<ReadFile>>>,
-    /// A file whose edition ended the compilation.
-    unsupported: Arc<Mutex<Option<(String, Edition)>>>,
+    read: Mutex<Vec<ReadFile>>,
 }
 
 /// A file that was read.
 #[derive(Clone, Debug)]
-pub(super) struct ReadFile {
-    pub(super) name: String,
-    pub(super) path: PathBuf,
-    pub(super) text: Arc<str>,
+pub(crate) struct ReadFile {
+    pub(crate) name: String,
+    pub(crate) path: PathBuf,
+    pub(crate) text: Arc<[u8]>,
 }
 
 /// Why an input has no virtual name.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum NoName {
+pub(crate) enum NoName {
     Missing,
     Outside,
     Shadowed(PathBuf),
 }
 
 impl Sources {
-    pub(super) fn new(mappings: Vec<(String, PathBuf)>, sets: HashMap<String, Vec<u8>>) -> Self {
+    pub(crate) fn new(mappings: Vec<(String, PathBuf)>, sets: HashMap<String, Vec<u8>>) -> Self {
         let mappings = mappings
             .into_iter()
             .map(|(prefix, disk)| (clean_virtual(&prefix), clean(&disk)))
             .collect();
-        Self { mappings, sets: Arc::new(sets), ..Self::default() }
+        Self { mappings, sets, ..Self::default() }
     }
 
     /// The virtual name of an input file, which is given by its path on disk or by that name.
-    pub(super) fn input_name(&self, input: &str) -> Result<String, NoName> {
+    pub(crate) fn input_name(&self, input: &str) -> Result<String, NoName> {
         let path = clean(Path::new(input));
         if !path.exists() {
             let name = clean_virtual(input);
             let known = self.on_disk(&name).is_some()
                 || self.sets.contains_key(&name)
-                || wellknown::source(&name).is_some();
+                || well_known(&name).is_some();
             return if known { Ok(name) } else { Err(NoName::Missing) };
         }
         let mut shadow = None;
@@ -79,66 +75,47 @@ impl Sources {
     }
 
     /// The path of a virtual file.
-    pub(super) fn on_disk(&self, name: &str) -> Option<PathBuf> {
+    pub(crate) fn on_disk(&self, name: &str) -> Option<PathBuf> {
         if !is_clean(name) {
             return None;
         }
         self.mappings.iter().find_map(|mapping| disk_path(mapping, name))
     }
 
-    /// Whether a file can only come from a descriptor set.
-    pub(super) fn only_in_set(&self, name: &str) -> bool {
+    /// Whether a file comes from a descriptor set.
+    pub(super) fn is_in_set(&self, name: &str) -> bool {
         self.on_disk(name).is_none() && self.sets.contains_key(name)
     }
 
     /// What was read from disk so far, in order.
-    pub(super) fn read(&self) -> Vec<ReadFile> {
+    pub(crate) fn read(&self) -> Vec<ReadFile> {
         self.read.lock().map(|read| read.clone()).unwrap_or_default()
-    }
-
-    /// The file that has an edition, if the compiler met one, and which.
-    pub(super) fn unsupported(&self) -> Option<(String, Edition)> {
-        self.unsupported.lock().ok()?.clone()
     }
 }
 
-impl FileResolver for Sources {
-    /// The compiler is given virtual names only.
-    fn resolve_path(&self, path: &Path) -> Option<String> {
-        path.to_str().map(str::to_owned)
-    }
-
-    fn open_file(&self, name: &str) -> Result<File, protox::Error> {
+impl SourceTree for Sources {
+    fn open(&self, name: &str) -> Result<Source, String> {
         if let Some(path) = self.on_disk(name) {
-            let text = fs::read(&path).map_err(protox::Error::new)?;
-            let text = String::from_utf8(text).map_err(|_| {
-                protox::Error::new(io::Error::new(
-                    io::ErrorKind::InvalidData,
-                    format!("{name}: the file is not UTF-8"),
-                ))
-            })?;
-            // A byte order mark is no part of the text.
-            let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+            let text = fs::read(&path).map_err(|error| describe(&error))?;
             if let Ok(mut read) = self.read.lock() {
-                read.push(ReadFile { name: name.to_owned(), path, text: text.into() });
+                let text = text.as_slice().into();
+                read.push(ReadFile { name: name.to_owned(), path, text });
             }
-            if let Some(edition) = editions::find(text) {
-                if let Ok(mut unsupported) = self.unsupported.lock() {
-                    *unsupported = Some((name.to_owned(), edition.clone()));
-                }
-                return Err(protox::Error::new(edition));
-            }
-            return File::from_source(name, text);
+            return Ok(Source::Text(text));
         }
         if let Some(encoded) = self.sets.get(name) {
-            return File::decode_file_descriptor_proto(encoded.as_slice())
-                .map_err(protox::Error::new);
+            return Ok(Source::Descriptor(encoded.clone()));
         }
-        match wellknown::source(name) {
-            Some(text) => File::from_source(name, text),
-            None => GoogleFileResolver::new().open_file(name),
+        match well_known(name) {
+            Some(text) => Ok(Source::Text(text.into())),
+            None => Err("File not found.".to_owned()),
         }
     }
+}
+
+/// The text of a well-known file, which is found behind all directories that are given.
+fn well_known(name: &str) -> Option<&'static str> {
+    WELL_KNOWN_FILES.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
 }
 
 fn disk_path((prefix, disk): &(String, PathBuf), name: &str) -> Option<PathBuf> {

@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use buffa::unknown_fields::UnknownFields;
-use protox::prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MapKey, ReflectMessage, Value};
+use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MapKey, ReflectMessage, Value};
 
 use super::raw;
 

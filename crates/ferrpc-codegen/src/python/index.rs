@@ -5,15 +5,15 @@ use std::collections::{BTreeSet, HashMap};
 use buffa_codegen::generated::descriptor::{
     DescriptorProto, EnumDescriptorProto, FileDescriptorProto,
 };
+use ferrpc_compiler::{Compilation, EncodeOptions};
 
 use crate::descriptor::{name, package};
-use crate::retention::Stripper;
 
 /// All files of a compilation, and what is defined in them.
 pub(crate) struct Index<'a> {
     by_name: HashMap<&'a str, &'a FileDescriptorProto>,
     types: HashMap<String, Defined<'a>>,
-    retention: Stripper<'a>,
+    front: &'a Compilation,
 }
 
 /// A message or an enum.
@@ -32,13 +32,11 @@ pub(crate) enum DefinedKind<'a> {
 }
 
 impl<'a> Index<'a> {
-    pub(crate) fn new(files: impl IntoIterator<Item = &'a FileDescriptorProto>) -> Self {
-        let files: Vec<&'a FileDescriptorProto> = files.into_iter().collect();
-        let mut index = Self {
-            by_name: HashMap::new(),
-            types: HashMap::new(),
-            retention: Stripper::new(&files),
-        };
+    pub(crate) fn new(
+        front: &'a Compilation,
+        files: impl IntoIterator<Item = &'a FileDescriptorProto>,
+    ) -> Self {
+        let mut index = Self { by_name: HashMap::new(), types: HashMap::new(), front };
         for file in files {
             index.by_name.insert(name(file), file);
             for message in &file.message_type {
@@ -51,9 +49,11 @@ impl<'a> Index<'a> {
         index
     }
 
-    /// Which options of these files are for sources only.
-    pub(crate) fn retention(&self) -> &Stripper<'a> {
-        &self.retention
+    /// A file as programs carry it along: without comments and options that are for sources only.
+    pub(crate) fn carried(&self, file: &str) -> Vec<u8> {
+        let mut options = EncodeOptions::default();
+        options.only_utf8 = true;
+        self.front.encode(file, options).unwrap_or_default()
     }
 
     pub(crate) fn file(&self, name: &str) -> Option<&'a FileDescriptorProto> {
@@ -82,21 +82,6 @@ impl<'a> Index<'a> {
             }
         }
         order
-    }
-
-    /// The given files and all that they import.
-    pub(crate) fn closure(&self, roots: &[&str]) -> BTreeSet<&'a str> {
-        let mut wanted = BTreeSet::new();
-        let mut open: Vec<&'a str> =
-            roots.iter().filter_map(|root| Some(name(self.file(root)?))).collect();
-        while let Some(next) = open.pop() {
-            if wanted.insert(next)
-                && let Some(file) = self.file(next)
-            {
-                open.extend(file.dependency.iter().map(String::as_str));
-            }
-        }
-        wanted
     }
 
     fn add_message(

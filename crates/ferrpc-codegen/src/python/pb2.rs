@@ -17,15 +17,6 @@ use super::index::{Index, public_imports};
 use super::names::{self, bytes, comment, string};
 use super::positions::{MessagePositions, Positions};
 use crate::descriptor::name;
-use crate::retention;
-
-/// The file as programs carry it along.
-fn carried(index: &Index<'_>, file: &FileDescriptorProto) -> FileDescriptorProto {
-    let mut file = retention::strip(index, file);
-    file.source_code_info = Default::default();
-    without_json_names(&mut file);
-    file
-}
 
 pub(crate) fn module(index: &Index<'_>, file: &FileDescriptorProto, relative: bool) -> String {
     let mut out = String::new();
@@ -34,8 +25,9 @@ pub(crate) fn module(index: &Index<'_>, file: &FileDescriptorProto, relative: bo
     let _ = writeln!(out, "\"\"\"Messages, enums and extensions of a .proto file.\"\"\"");
     out.push_str(HEAD);
     out.push_str(&imports(index, file, relative));
-    let carried = carried(index, file);
-    let serialised = carried.encode_to_vec();
+    let serialised = index.carried(name(file));
+    // The front end wrote it.
+    let carried = FileDescriptorProto::decode_from_slice(&serialised).unwrap_or_default();
     let _ = writeln!(
         out,
         "DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile({})\n",
@@ -235,44 +227,6 @@ fn place(of: &str, at: &Range<usize>, out: &mut String) {
 /// A descriptor in a table of another one.
 fn entry(of: &str, table: &str, name: Option<&str>) -> String {
     format!("{of}.{table}_by_name[{}]", string(name.unwrap_or_default()))
-}
-
-/// Leaves out the names that follow from the fields' own: the parser puts one into each field,
-/// protoc's generator writes those only that somebody chose.
-fn without_json_names(file: &mut FileDescriptorProto) {
-    fn fields(fields: &mut [FieldDescriptorProto]) {
-        for field in fields {
-            let usual = json_name(field.name.as_deref().unwrap_or_default());
-            if field.json_name.as_deref() == Some(usual.as_str()) {
-                field.json_name = None;
-            }
-        }
-    }
-    fn messages(list: &mut [DescriptorProto]) {
-        for message in list {
-            fields(&mut message.field);
-            fields(&mut message.extension);
-            messages(&mut message.nested_type);
-        }
-    }
-    fields(&mut file.extension);
-    messages(&mut file.message_type);
-}
-
-fn json_name(name: &str) -> String {
-    let mut out = String::with_capacity(name.len());
-    let mut upper = false;
-    for character in name.chars() {
-        match character {
-            '_' => upper = true,
-            character if upper => {
-                out.push(character.to_ascii_uppercase());
-                upper = false;
-            }
-            character => out.push(character),
-        }
-    }
-    out
 }
 
 const HEAD: &str = "\

@@ -19,7 +19,7 @@ use crate::pool::is_map_entry;
 use crate::wire;
 
 impl Linker<'_> {
-    pub(crate) fn check(&mut self, ast: &mut File, is_input: bool) {
+    pub(crate) fn check(&mut self, ast: &File) {
         self.check_file(ast);
         for (at, message) in ast.messages.iter().enumerate() {
             self.at(&[4, position(at)], |linker| linker.check_message(message));
@@ -40,9 +40,6 @@ impl Linker<'_> {
                      both options cc_generic_services and java_generic_services to false.",
                 );
             }
-        }
-        if is_input && !self.had_errors {
-            self.check_targets(ast);
         }
     }
 
@@ -187,9 +184,9 @@ pub(crate) fn nested_path(nested: &Message, at: usize) -> [i32; 2] {
 
 /// The path of a field's type below the field.
 pub(crate) fn type_path(field: &Field) -> [i32; 1] {
-    match field.type_name {
-        Some(_) => [6],
-        None => [5],
+    match (&field.type_name, field.field_type) {
+        (None, _) | (_, Some(Type::Group)) => [5],
+        (Some(_), _) => [6],
     }
 }
 

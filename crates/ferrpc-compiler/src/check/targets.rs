@@ -8,7 +8,7 @@ use crate::pool::{MessageId, Pool, is_map_entry};
 use crate::wire::{self, Record, Value};
 
 impl Linker<'_> {
-    pub(super) fn check_targets(&mut self, ast: &mut File) {
+    pub(crate) fn check_targets(&mut self, ast: &mut File) {
         for (at, message) in ast.messages.iter().enumerate() {
             self.at(&[4, position(at)], |linker| linker.reserved_numbers(message));
         }

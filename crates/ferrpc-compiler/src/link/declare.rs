@@ -3,7 +3,10 @@
 use std::collections::HashSet;
 
 use super::{Linker, position};
-use crate::ast::{Enum, ExtensionRange, Field, File, Label, Message, Range, Service, Type};
+use crate::ast::{
+    Edition, Enum, ExtensionRange, Field, File, Label, Message, Range, Service, Type,
+};
+use crate::check::type_path;
 use crate::features::Features;
 use crate::parser::{MAX_FIELD_NUMBER, MAX_NESTING};
 use crate::pool::{
@@ -120,7 +123,6 @@ impl Linker<'_> {
             message: None,
             enumeration: None,
             oneof: field.oneof,
-            proto3_optional: field.proto3_optional,
             weak: false,
             source_only: false,
             targets: 0,
@@ -137,6 +139,28 @@ impl Linker<'_> {
         }
         if field.default.is_some() && field.label == Label::Repeated {
             self.error(&[7], "Repeated fields can't have default values.");
+        }
+        self.check_default_text(field);
+        match (&field.extendee, extends) {
+            (Some(_), false) => {
+                self.error(&[2], "FieldDescriptorProto.extendee set for non-extension field.");
+            }
+            (None, true) => {
+                self.error(&[2], "FieldDescriptorProto.extendee not set for extension field.");
+            }
+            _ => {}
+        }
+        if extends && field.oneof.is_some() {
+            self.error(
+                &type_path(field),
+                "FieldDescriptorProto.oneof_index should not be set for extensions.",
+            );
+        }
+        if field.proto3_optional && self.edition != Edition::PROTO3 {
+            let text = format!(
+                "The [proto3_optional=true] option may only be set on proto3 fields, not {name}"
+            );
+            self.error(&type_path(field), text);
         }
         if field.number <= 0 {
             self.want_numbers(parent, &[3], 1);
@@ -365,14 +389,6 @@ impl Linker<'_> {
             });
         }
         self.add_symbol(&name, Symbol::Service(self.file));
-    }
-}
-
-/// The path of a field's type below the field.
-pub(super) fn type_path(field: &Field) -> [i32; 1] {
-    match field.type_name {
-        Some(_) => [6],
-        None => [5],
     }
 }
 

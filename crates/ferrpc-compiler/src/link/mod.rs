@@ -160,7 +160,7 @@ impl Linker<'_> {
             self.move_option_locations(ast);
         }
         if !self.had_errors {
-            self.check(ast, is_input);
+            self.check(ast);
         }
         if self.had_errors {
             self.map_conflicts(ast);
@@ -169,6 +169,9 @@ impl Linker<'_> {
             self.check_lifetimes(ast, is_input);
             self.check_style(ast);
             self.check_visibility(ast);
+        }
+        if is_input && !self.had_errors {
+            self.check_targets(ast);
         }
     }
 
@@ -204,7 +207,7 @@ impl Linker<'_> {
             match found {
                 Some(file) => {
                     let re_exports = !self.pool.file(file).public.is_empty();
-                    if is_input && !re_exports && !self.unused.contains(&file) {
+                    if is_input && ast.is_parsed && !re_exports && !self.unused.contains(&file) {
                         self.unused.push(file);
                     }
                 }
@@ -243,7 +246,7 @@ impl Linker<'_> {
     }
 
     pub(crate) fn import_path(&self, ast: &File, name: &str) -> Vec<i32> {
-        let at = |list: &[String]| list.iter().position(|it| it == name);
+        let at = |list: &[String]| list.iter().rposition(|it| it == name);
         match (at(&ast.dependency), at(&ast.option_dependency)) {
             (Some(at), _) => vec![3, i32::try_from(at).unwrap_or_default()],
             (None, Some(at)) => vec![15, i32::try_from(at).unwrap_or_default()],

@@ -1,8 +1,8 @@
 //! What types and extendees are, and whether numbers are unique.
 
-use super::declare::type_path;
 use super::{Linker, position};
-use crate::ast::{Field, File, Message, Method, Type};
+use crate::ast::{Field, File, Label, Message, Method, Type};
+use crate::check::type_path;
 use crate::lexer::is_identifier;
 use crate::parser::MAX_FIELD_NUMBER;
 use crate::pool::{FieldId, MessageId, Symbol};
@@ -32,6 +32,7 @@ impl Linker<'_> {
                     for part in &mut nested.fields {
                         linker.resolve_field(part);
                     }
+                    linker.check_oneofs(nested);
                 }),
                 None => self.at(&[3, position(at)], |linker| linker.resolve_message(nested)),
             }
@@ -62,6 +63,12 @@ impl Linker<'_> {
                 continue;
             };
             *count += 1;
+            if field.label != Label::Optional {
+                self.error(
+                    &[2, position(at), 1],
+                    "Fields of oneofs must themselves have label LABEL_OPTIONAL.",
+                );
+            }
             if *count > 1
                 && let Some(before) = at.checked_sub(1).and_then(|at| message.fields.get(at))
                 && before.oneof != Some(oneof)
@@ -78,9 +85,34 @@ impl Linker<'_> {
                 );
             }
         }
+        self.check_synthetic(message, &counts);
         for (at, count) in counts.into_iter().enumerate() {
             if count == 0 {
                 self.error(&[8, position(at), 1], "Oneof must have at least one field.");
+            }
+        }
+    }
+
+    /// The oneofs of proto3's `optional` fields have one field and are the last ones.
+    fn check_synthetic(&mut self, message: &Message, counts: &[usize]) {
+        let mut synthetic = vec![false; counts.len()];
+        for (at, field) in message.fields.iter().enumerate() {
+            if !field.proto3_optional {
+                continue;
+            }
+            match field.oneof {
+                Some(oneof) if counts.get(oneof) == Some(&1) => synthetic[oneof] = true,
+                _ => self.error(
+                    &[2, position(at)],
+                    "Fields with proto3_optional set must be a member of a one-field oneof",
+                ),
+            }
+        }
+        let first = synthetic.iter().position(|it| *it).unwrap_or(synthetic.len());
+        for (at, is_synthetic) in synthetic.iter().enumerate().skip(first) {
+            if !is_synthetic {
+                let text = "Synthetic oneofs must be after all other oneofs";
+                self.error(&[8, position(at)], text);
             }
         }
     }
@@ -286,7 +318,7 @@ impl Linker<'_> {
     }
 
     /// Checks the default of a file that was not parsed, whose text may be anything.
-    pub(crate) fn check_default_text(&mut self, field: &Field) {
+    pub(super) fn check_default_text(&mut self, field: &Field) {
         let (Some(default), Some(scalar)) = (&field.default, field.field_type) else { return };
         let text = String::from_utf8_lossy(default);
         let good = match scalar {

@@ -14,12 +14,13 @@ impl Parser<'_> {
                 return;
             }
         } else {
-            self.warning(
-                NOWHERE,
-                "No edition or syntax specified for the proto file: it is read as \
-                 syntax = \"proto2\"."
-                    .to_owned(),
+            let message = format!(
+                "No edition or syntax specified for the proto file: {}. Please use 'edition = \
+                 \"YYYY\";' to specify a valid edition version. (Defaulted to \"syntax = \
+                 \"proto2\";\".)",
+                self.file.name
             );
+            self.warning(NOWHERE, message);
         }
         while !self.at_end() {
             if self.statement(root).is_err() {

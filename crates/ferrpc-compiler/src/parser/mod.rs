@@ -12,6 +12,7 @@ mod reserved;
 mod service;
 
 pub(crate) use field::{MAP_ENTRY, entry_name};
+pub(crate) use file::NOWHERE;
 pub(crate) use message::MAX_FIELD_NUMBER;
 
 use crate::ast::{Edition, File};
@@ -32,6 +33,7 @@ pub(crate) fn parse(name: &str, text: &[u8]) -> (File, Vec<Fault>) {
         file: File {
             name: name.to_owned(),
             edition: Edition::PROTO2,
+            is_parsed: true,
             has_source_info: true,
             ..File::default()
         },
@@ -203,11 +205,19 @@ impl<'a> Parser<'a> {
     }
 
     fn warning(&mut self, (line, column): (u32, u32), message: String) {
-        self.lexer.faults.push(Fault { line, column, message, warning: true });
+        self.lexer.faults.push(Fault { line, column, message, help: None, warning: true });
     }
 
+    /// Notes a fault at the current token, and what the token is.
     fn fail<T>(&mut self, message: &str) -> Parsed<T> {
         self.fault(message);
+        let found = match self.at_end() {
+            true => "found the end of the file".to_owned(),
+            false => format!("found {}", text_of(self.token())),
+        };
+        if let Some(fault) = self.lexer.faults.last_mut() {
+            fault.help = Some(found);
+        }
         Err(Skip)
     }
 

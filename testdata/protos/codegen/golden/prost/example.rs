@@ -165,8 +165,8 @@ pub static TEST_SERVICE_DESCRIPTOR: ::ferrpc::ServiceDescriptor = ::ferrpc::Serv
 #[allow(warnings, deprecated, missing_docs, nonstandard_style, unreachable_pub, unused)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic, clippy::restriction)]
 pub static FILE_DESCRIPTOR_SET: &[u8] = b"\
-\n\xe2\x01\n\x12test_service.proto\x12\x07example\"A\n\x07Request\x12\x1a\n\x08request1\x18\x01\
+\n\xe4\x01\n\x12test_service.proto\x12\x07example\"A\n\x07Request\x12\x1a\n\x08request1\x18\x01\
 \x20\x01(\tR\x08request1\x12\x1a\n\x08request2\x18\x02 \x01(\tR\x08request2\"<\n\x06Result\x12\
 \x18\n\x07result1\x18\x01 \x01(\tR\x07result1\x12\x18\n\x07result2\x18\x02 \x01(\tR\x07result2\
-2:\n\x0bTestService\x12+\n\x06method\x12\x10.example.Request\x1a\x0f.example.Resultb\x06proto3\
-";
+2<\n\x0bTestService\x12-\n\x06method\x12\x10.example.Request\x1a\x0f.example.Result\"\x00b\x06\
+proto3";

@@ -1,7 +1,5 @@
-//! The well-known types' files: the descriptors that protoc has, without comments.
-//!
-//! They are found without any `--proto_path`, behind all directories that are given. The Python
-//! package has the same files in `grpc_tools/_proto`, for those who look for them there.
+//! The files of the well-known types and of the options: the descriptors that protoc has, without
+//! comments.
 
 macro_rules! bundled {
     ($name:literal) => {
@@ -9,8 +7,9 @@ macro_rules! bundled {
     };
 }
 
-/// Virtual names and texts.
-pub(crate) const FILES: &[(&str, &str)] = &[
+/// The `.proto` files that come with the language, by import path; for a
+/// [`SourceTree`](crate::SourceTree) to fall back on.
+pub const WELL_KNOWN_FILES: &[(&str, &str)] = &[
     bundled!("google/protobuf/any.proto"),
     bundled!("google/protobuf/api.proto"),
     bundled!("google/protobuf/compiler/plugin.proto"),
@@ -27,8 +26,3 @@ pub(crate) const FILES: &[(&str, &str)] = &[
     bundled!("google/protobuf/type.proto"),
     bundled!("google/protobuf/wrappers.proto"),
 ];
-
-/// The text of a well-known file.
-pub(super) fn source(name: &str) -> Option<&'static str> {
-    FILES.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
-}
