@@ -64,11 +64,6 @@ impl Transport {
     ) {
         let content_type = fields.value(b"content-type");
         let grpc = content_type.is_some_and(is_grpc);
-        let early = fields.value(b"grpc-status").is_some();
-        if !end && http_status == 200 && grpc && !early {
-            self.begin_response(now, id, fields, too_large);
-            return;
-        }
         let foreign = || foreign_status(http_status, content_type);
         if end {
             // Trailers-Only: the status counts, whatever HTTP says beside it.
@@ -83,6 +78,7 @@ impl Transport {
         }
         // A status where none belongs, before an end without trailers: proxies cut Trailers-Only in
         // two. And trailers may follow whatever HTTP says.
+        let early = fields.value(b"grpc-status").is_some();
         let early = early.then(|| self.read_status(id, fields.clone(), too_large)).flatten();
         let fallback = match early {
             Some(Ok(status)) => Some(Fallback { status, from_peer: true }),
@@ -116,47 +112,33 @@ impl Transport {
         fields: Fields,
         too_large: Option<TooLarge>,
     ) {
-        match self.read_head(id, fields, too_large) {
-            Ok((metadata, encoding)) => {
+        let encoding = match fields.value(b"grpc-encoding") {
+            None => Ok(Encoding::Identity),
+            Some(name) => match Encoding::from_name(name) {
+                Some(encoding) if self.accept.contains(encoding) => Ok(encoding),
+                _ => Err(format!("response encoding \"{}\" is not supported", Shown(name))),
+            },
+        };
+        let Some(stream) = self.calls.call(id).map(|call| call.stream) else {
+            return;
+        };
+        let http2 = &mut self.http2;
+        let grow = |size, more| http2.grow_headers(stream, size, more);
+        let (metadata, unreadable) = Metadata::from_received(fields, grow);
+        let failure = match (too_large, encoding, unreadable) {
+            (Some(too_large), ..) => received_too_large(too_large),
+            (None, Err(text), _) => Status::internal(text),
+            (None, Ok(_), Some(unreadable)) => unreadable.into(),
+            (None, Ok(encoding), None) => {
                 if let Some(call) = self.calls.call(id) {
                     call.headers_received = true;
                     call.receive_encoding = encoding;
                     self.push(Event::Headers { call: id, metadata, encoding });
                 }
+                return;
             }
-            Err(failure) => self.give_up(now, id, failure),
-        }
-    }
-
-    fn read_head(
-        &mut self,
-        id: CallId,
-        fields: Fields,
-        too_large: Option<TooLarge>,
-    ) -> Result<(Metadata, Encoding), Status> {
-        if let Some(too_large) = too_large {
-            return Err(received_too_large(too_large));
-        }
-        let encoding = match fields.value(b"grpc-encoding") {
-            None => Encoding::Identity,
-            Some(name) => match Encoding::from_name(name) {
-                Some(encoding) if self.accept.contains(encoding) => encoding,
-                _ => {
-                    let shown = Shown(name);
-                    let text = format!("response encoding \"{shown}\" is not supported");
-                    return Err(Status::internal(text));
-                }
-            },
         };
-        let (calls, http2) = (&mut self.calls, &mut self.http2);
-        let grow = |size, more| match calls.call(id) {
-            Some(call) => http2.grow_headers(call.stream, size, more),
-            None => Ok(()),
-        };
-        match Metadata::from_received(fields, grow) {
-            (metadata, None) => Ok((metadata, encoding)),
-            (_, Some(unreadable)) => Err(unreadable.into()),
-        }
+        self.give_up(now, id, failure);
     }
 
     /// Ends a call whose response cannot be read: with the failure that its headers told, or else
@@ -213,11 +195,9 @@ impl Transport {
         fields: Fields,
         too_large: Option<TooLarge>,
     ) -> Option<Result<Status, Status>> {
-        let (calls, http2) = (&mut self.calls, &mut self.http2);
-        read_status(fields, too_large, |size, more| match calls.call(id) {
-            Some(call) => http2.grow_headers(call.stream, size, more),
-            None => Ok(()),
-        })
+        let stream = self.calls.call(id)?.stream;
+        let http2 = &mut self.http2;
+        read_status(fields, too_large, |size, more| http2.grow_headers(stream, size, more))
     }
 
     /// The end: the server's status, if it fits what came before it, or one made here.
@@ -242,14 +222,14 @@ impl Transport {
         };
         let expired = call.deadline.is_some_and(|deadline| deadline <= now);
         // A GOAWAY may come before the request was handed out.
-        let left = call.epoch != self.epoch;
+        let sent = call.epoch != self.epoch;
         if let Some(Fallback { status, from_peer }) = self.take_failure(id) {
             self.finish_client(now, id, status, TransparentRetry::No, from_peer);
             return;
         }
         let (status, retry) = if is_unprocessed(by, reason) {
             let text = "the server did not process the call (it refused the stream)";
-            let retry = if left { TransparentRetry::Refused } else { TransparentRetry::NeverSent };
+            let retry = if sent { TransparentRetry::Refused } else { TransparentRetry::NeverSent };
             (Status::unavailable(text), retry)
         } else if reason == Reason::CANCEL && expired {
             (Status::new(Code::DeadlineExceeded, DEADLINE_TEXT), TransparentRetry::No)
