@@ -53,7 +53,8 @@ class Lane:
 
     def __init__(self):
         self._generation = _generation
-        self._waiting = collections.deque()
+        # Made when somebody first has to wait: most channels have no callbacks.
+        self._waiting = None
         #: The identity of the thread that runs one of them, or None.
         self.runner = None
 
@@ -63,9 +64,11 @@ class Lane:
             if self._generation != _generation:
                 # What ran at the fork runs in the parent.
                 self._generation = _generation
-                self._waiting.clear()
+                self._waiting = None
                 self.runner = None
             if self.runner is not None:
+                if self._waiting is None:
+                    self._waiting = collections.deque()
                 self._waiting.append((tag, value))
                 return
             self.runner = threading.get_ident()

@@ -1,6 +1,7 @@
 """Ray: tasks, actors, objects, the state API, a job; and a client of its client server."""
 
 import os
+import socket
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 
@@ -58,10 +59,13 @@ def main():
     del counter
     ray.shutdown()
 
-    server, address = ray_client_server.init_and_serve("127.0.0.1", 23211), "ray://127.0.0.1:23211"
-    with ray.init(address, logging_level=40):
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port = one.getsockname()[1]
+    server, _ = ray_client_server.init_and_serve("127.0.0.1", port)
+    with ray.init(f"ray://127.0.0.1:{port}", logging_level=40):
         use("client")
-    ray_client_server.shutdown_with_server(server.grpc_server)
+    ray_client_server.shutdown_with_server(server)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ use clap::Args;
 
 use crate::report::{self, Tally};
 use crate::workspace::Workspace;
-use crate::{bench, corpus, demo, gen_code, interop, layering, process, testing};
+use crate::{bench, corpus, demo, gen_code, interop, layering, process, testing, workloads};
 
 /// How to run it.
 #[derive(Args)]
@@ -51,6 +51,13 @@ const STEPS: &[Step] = &[
         name: "demo",
         run: |workspace| {
             demo::run(workspace, &demo::Options { require_all: true, ..Default::default() })
+        },
+    },
+    Step {
+        name: "workloads",
+        run: |workspace| {
+            let options = workloads::Options { quick: true, ..Default::default() };
+            workloads::run(workspace, &options)
         },
     },
     Step {

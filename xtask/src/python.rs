@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! target/peers/python-oracle   real grpcio and grpcio-tools; every test runs on it first
-//! target/peers/python-ferrpc   `pip install .` of this checkout
+//! target/peers/python-ferrpc   the wheel of this checkout
 //! ```
 
 use std::collections::hash_map::DefaultHasher;
@@ -40,6 +40,19 @@ pub(crate) fn prepare_oracle(workspace: &Workspace, progress: &Progress) -> Resu
 pub(crate) fn prepare(workspace: &Workspace, progress: &Progress) -> Result<Environments> {
     let oracle = prepare_oracle(workspace, progress)?;
     Ok(Environments { oracle, ferrpc: prepare_ferrpc(workspace, progress)? })
+}
+
+/// A wheel of ferrpc, and a mark of what is in it.
+pub(crate) struct Wheel {
+    pub(crate) path: PathBuf,
+    pub(crate) mark: String,
+}
+
+/// The wheel of this checkout, built with a profile of cargo's.
+pub(crate) fn wheel(workspace: &Workspace, progress: &Progress, profile: &str) -> Result<Wheel> {
+    let ferrpc = Environment::new(workspace, "python-ferrpc");
+    ferrpc.make("python/tests/requirements.txt", progress)?;
+    ferrpc.wheel(profile, progress)
 }
 
 /// The interpreter of the environment that holds this checkout.
@@ -210,26 +223,53 @@ impl<'a> Environment<'a> {
         stamp::done(&self.stamp("venv"), &mark)
     }
 
-    /// `pip install .`, with cargo's profile for development in place of the one for releases.
+    /// Installs the wheel of this checkout, which is built with cargo's profile for development.
     fn install_checkout(&self, progress: &Progress) -> Result<()> {
-        let mark = format!("{:016x}", sources(&self.workspace.root)?);
-        if stamp::fresh(&self.stamp("checkout"), &mark) {
+        let wheel = self.wheel(DEVELOPMENT, progress)?;
+        if stamp::fresh(&self.stamp("checkout"), &wheel.mark) {
             return Ok(());
         }
-        progress.say("pip install .");
         let _ = fs::remove_file(self.stamp("checkout"));
-        let arguments = ["install", "--force-reinstall", "--no-deps", "."];
-        self.pip(&arguments.map(OsString::from))?;
-        stamp::done(&self.stamp("checkout"), &mark)
+        let mut arguments =
+            ["install", "--force-reinstall", "--no-deps"].map(OsString::from).to_vec();
+        arguments.push(wheel.path.into());
+        self.pip(&arguments)?;
+        stamp::done(&self.stamp("checkout"), &wheel.mark)
+    }
+
+    /// `pip wheel .`
+    fn wheel(&self, profile: &str, progress: &Progress) -> Result<Wheel> {
+        let mark = stamp::mark((sources(&self.workspace.root)?, profile));
+        let folder = self.folder.join("wheels").join(profile);
+        let done = folder.with_extension("stamp");
+        if !stamp::fresh(&done, &mark) {
+            progress.say(&format!("pip wheel . (profile {profile})"));
+            if folder.exists() {
+                fs::remove_dir_all(&folder)?;
+            }
+            let mut arguments =
+                ["wheel", "--no-deps", ".", "--wheel-dir"].map(OsString::from).to_vec();
+            arguments.push(folder.clone().into());
+            self.pip_with(profile, &arguments)?;
+            stamp::done(&done, &mark)?;
+        }
+        let mut files = fs::read_dir(&folder)?.filter_map(|entry| Some(entry.ok()?.path()));
+        let path = files.find(|path| path.extension().is_some_and(|extension| extension == "whl"));
+        Ok(Wheel { path: path.context("pip wheel wrote no wheel")?, mark })
     }
 
     fn pip(&self, arguments: &[OsString]) -> Result<()> {
+        self.pip_with(DEVELOPMENT, arguments)
+    }
+
+    /// What it builds from this checkout is built with a profile of cargo's.
+    fn pip_with(&self, profile: &str, arguments: &[OsString]) -> Result<()> {
         let mut command = Command::new(self.python());
         command
             .args(["-m", "pip", "--disable-pip-version-check", "--quiet"])
             .args(arguments)
             .current_dir(&self.workspace.root)
-            .env("MATURIN_PEP517_ARGS", "--profile dev")
+            .env("MATURIN_PEP517_ARGS", format!("--profile {profile}"))
             .env("CARGO_TARGET_DIR", &self.workspace.target);
         clean(&mut command);
         let what = format!("pip {}", arguments.join(" ".as_ref()).display());
@@ -243,7 +283,7 @@ impl<'a> Environment<'a> {
 }
 
 /// A mark of everything that a wheel is made from.
-pub(crate) fn sources(root: &Path) -> Result<u64> {
+fn sources(root: &Path) -> Result<u64> {
     let mut files = Vec::new();
     for folder in ["crates", "python"] {
         gather(&root.join(folder), &mut files)?;
@@ -279,6 +319,9 @@ fn gather(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
 
 const STUBS: [&str; 4] =
     ["test_service", "grpc/testing/empty", "grpc/testing/messages", "grpc/testing/test"];
+
+/// Cargo's profile for development, which the tests are built with, too.
+pub(crate) const DEVELOPMENT: &str = "dev";
 
 /// For all tests in one environment: each has a limit of its own, which a hang below Python's
 /// reach does not keep.

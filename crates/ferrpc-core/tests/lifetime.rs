@@ -240,6 +240,38 @@ fn old_connections_end() {
     assert!(pair.server.transport.is_finished());
 }
 
+/// Row 45: a client's GOAWAY, or its idleness, does not make it older than others may be.
+#[test]
+fn nothing_that_a_client_does_first_stops_age() {
+    let config = Config {
+        max_age: Some(secs(100)),
+        max_age_grace: Some(secs(10)),
+        max_idle: Some(secs(20)),
+        ..Config::default()
+    };
+    let ways: [fn(&mut Scripted); 2] = [
+        |server| {
+            server.feed(&headers(1, false, REQUEST));
+            server.feed(&wire::go_away(0, 0, ""));
+        },
+        // Idle; its call comes behind the announcement of the end, and before that.
+        |server| {
+            server.advance(secs(20));
+            server.feed(&headers(1, false, REQUEST));
+        },
+    ];
+    for way in ways {
+        let mut server = Scripted::server(config.clone());
+        server.feed(&wire::frame(kind::SETTINGS, 1, 0, &[]));
+        way(&mut server);
+        server.end.events.retain(|event| !matches!(event, Event::Draining));
+        server.accept(Cardinality::Bidirectional);
+        server.advance(secs(121));
+        assert!(server.end.transport.is_finished());
+        assert_eq!(server.end.transport.open_calls(), 0);
+    }
+}
+
 #[test]
 fn idle_connections_end() {
     let config = Config { max_idle: Some(secs(10)), ..Config::default() };

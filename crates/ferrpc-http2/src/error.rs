@@ -111,7 +111,7 @@ impl fmt::Display for CloseCause {
                 write!(f, "the peer sent GOAWAY {reason}")
             }
             Self::PeerGoAway { reason, debug } => {
-                write!(f, "the peer sent GOAWAY {reason}: {debug}")
+                write!(f, "the peer sent GOAWAY {reason}: {}", debug.escape_debug())
             }
             Self::PeerError { reason, debug } => {
                 write!(f, "the peer broke the protocol ({reason}): {debug}")

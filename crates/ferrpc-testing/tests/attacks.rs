@@ -103,10 +103,10 @@ fn attacks() -> Vec<Attack> {
         },
         // Rapid reset (CVE-2023-44487).
         Attack {
-            flood: streams(10_000, |id| [opened(id), wire::reset(id, 8)].concat()),
+            flood: streams(100_000, |id| [opened(id), wire::reset(id, 8)].concat()),
             debug: "too_many_resets",
             counted: |counters| counters.http2.early_resets,
-            at_least: 201,
+            at_least: 10_001,
             ..idle(vec![])
         },
         // The peer makes us reset (CVE-2025-8671).

@@ -8,7 +8,9 @@ use std::thread;
 
 use bytes::Bytes;
 use caller::Caller;
-use ferrpc::server::{CallLimit, Drains, ExternalCall, ExternalReply, Routes, Server, Taken, Task};
+use ferrpc::server::{
+    CallLimit, Drains, ExternalCall, ExternalReply, Routes, Server, ServerBuilder, Taken, Task,
+};
 use ferrpc::{Cardinality, Code, Metadata, Status};
 
 type Work = Box<dyn FnOnce() + Send>;
@@ -89,9 +91,13 @@ fn answer(drains: &Arc<Drains>, mut call: ExternalCall, handler: &Arc<Handler>) 
 }
 
 async fn serve(drains: &Arc<Drains>) -> (Server, Caller) {
+    serve_with(drains, Server::builder()).await
+}
+
+async fn serve_with(drains: &Arc<Drains>, builder: ServerBuilder) -> (Server, Caller) {
     let mut routes = Routes::new("t.T");
     routes.external("/t.T/Unary", Cardinality::Unary, Arc::clone(drains.queue(0)));
-    let server = Server::builder().add_service(routes).bind("127.0.0.1:0").await.expect("binds");
+    let server = builder.add_service(routes).bind("127.0.0.1:0").await.expect("binds");
     let caller = Caller::tcp(&server).await;
     (server, caller)
 }
@@ -197,4 +203,54 @@ async fn calls_beyond_the_limit_end_at_once() {
     pump(&drains, &Executor::new(1), &(Arc::new(|_: &[u8]| {}) as Arc<Handler>));
     all_answered(&mut caller, 2).await;
     drains.stop();
+}
+
+/// A caller that takes none of its answers has no more calls handled once they fill the memory there
+/// is for them; others are served meanwhile, and it is again when there is memory.
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_of_who_takes_no_answers_are_left_waiting() {
+    for per_call in [false, true] {
+        let drains = Drains::new(1, None, per_call);
+        let (permit, permits) = mpsc::channel();
+        let permits = Mutex::new(permits);
+        let handled = Arc::new(AtomicUsize::new(0));
+        let handler = {
+            let handled = Arc::clone(&handled);
+            move |_: &[u8]| {
+                permits.lock().expect("no panic").recv().expect("the test goes on");
+                handled.fetch_add(1, Ordering::SeqCst);
+            }
+        };
+        pump(&drains, &Executor::new(1), &(Arc::new(handler) as Arc<Handler>));
+        let mut builder = Server::builder();
+        builder.limits_mut().send_memory = 300_000;
+        let (server, mut other) = serve_with(&drains, builder).await;
+        let mut greedy = Caller::without_credit(&server).await;
+        let calls: Vec<_> = (0..20).map(|_| greedy.begin("/t.T/Unary", vec![0; 100_000])).collect();
+        let answered =
+            |caller: &Caller| caller.calls.values().filter(|seen| seen.metadata.is_some()).count();
+        for count in 1..=3 {
+            permit.send(()).expect("handlers wait");
+            greedy.until(|caller| answered(caller) == count).await;
+        }
+        // The memory is used up: who comes later is next. (One call may have been taken before.)
+        let call = other.begin("/t.T/Unary", "beside");
+        other.write().await;
+        permit.send(()).expect("handlers wait");
+        permit.send(()).expect("handlers wait");
+        assert_eq!(other.finished(call).await.messages, ["beside"]);
+        assert!(handled.load(Ordering::SeqCst) <= 5);
+        let (done, rest): (Vec<_>, Vec<_>) =
+            calls.into_iter().partition(|call| greedy.calls[call].metadata.is_some());
+        assert!(rest.len() >= 16);
+        for _ in 0..20 {
+            permit.send(()).expect("handlers wait");
+        }
+        for call in done {
+            greedy.cancel(call);
+            greedy.calls.remove(&call);
+        }
+        greedy.until(|caller| answered(caller) >= 3).await;
+        drains.stop();
+    }
 }

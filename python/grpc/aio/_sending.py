@@ -53,13 +53,17 @@ class StreamRequest(Call[RequestType, ResponseType]):
         except asyncio.CancelledError:
             self.cancel()
             raise
-        except AioRpcError:
-            # Whoever waits for the call is told.
-            pass
         except Exception as error:
+            if isinstance(error, AioRpcError) and self._end is not None:
+                # Its own: whoever waits for the call is told.
+                return
             LOGGER.exception("Client request_iterator raised exception:")
             self._cause = error
             self.cancel()
+        except BaseException:
+            # Whatever it is: an upload that broke off must not look whole.
+            self.cancel()
+            raise
 
     async def write(self, request):
         if not self._writes:

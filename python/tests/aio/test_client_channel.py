@@ -217,8 +217,7 @@ def test_uvloop(target):
             assert await asyncio.gather(*[methods.echo(b"x") for _ in range(50)]) == [b"x"] * 50
             assert [message async for message in methods.chat([b"1"])] == [b"1"]
 
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(main())
+    uvloop.run(main())
 
 
 def test_the_attributes_that_packages_know(target):

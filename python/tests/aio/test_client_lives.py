@@ -24,22 +24,24 @@ def objects():
     return sum(isinstance(one, kinds) for one in every), len(every)
 
 
+async def one_of_each(methods):
+    """A call of each kind."""
+    assert await methods.echo(b"x") == b"x"
+    assert [message async for message in methods.stream(b"2")] == [b"0", b"1"]
+    assert await methods.collect([b"1", b"2"]) == b"1,2"
+    call = methods.chat()
+    await call.write(b"1")
+    assert await call.read() == b"1"
+    await call.done_writing()
+    assert await call.read() is grpc.aio.EOF
+
+
 async def exercise(methods, rounds):
     """Calls of each kind, 100 at a time."""
     for _ in range(rounds):
         await asyncio.gather(*[methods.echo(b"x") for _ in range(100)])
-
-    async def one():
-        assert [message async for message in methods.stream(b"2")] == [b"0", b"1"]
-        assert await methods.collect([b"1", b"2"]) == b"1,2"
-        call = methods.chat()
-        await call.write(b"1")
-        assert await call.read() == b"1"
-        await call.done_writing()
-        assert await call.read() is grpc.aio.EOF
-
     for _ in range(rounds):
-        await asyncio.gather(*[one() for _ in range(10)])
+        await asyncio.gather(*[one_of_each(methods) for _ in range(10)])
 
 
 def test_no_calls_or_tasks_stay_behind(target):

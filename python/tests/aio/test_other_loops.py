@@ -11,6 +11,7 @@ import pytest
 
 from .calling import LIMIT, Methods, run
 from .serving import Service, make
+from .test_client_lives import one_of_each
 
 pytestmark = pytest.mark.ferrpc_only("grpcio's servers and channels belong to the loop of their making")
 
@@ -136,22 +137,11 @@ def test_a_server_whose_loop_does_not_run():
 # -- channels --------------------------------------------------------------------------------------
 
 
-async def _call_all(methods):
-    assert await methods.echo(b"x", timeout=LIMIT) == b"x"
-    assert [message async for message in methods.stream(b"3")] == [b"0", b"1", b"2"]
-    assert await methods.collect([b"1", b"2"]) == b"1,2"
-    call = methods.chat()
-    await call.write(b"1")
-    assert await call.read() == b"1"
-    await call.done_writing()
-    assert await call.read() is grpc.aio.EOF
-
-
 def test_a_channel_is_of_every_loop(target):
     channel = grpc.aio.insecure_channel(target)
     methods = Methods(channel)
     for _ in range(3):
-        run(lambda: _call_all(methods))
+        run(lambda: one_of_each(methods))
     run(channel.close)
 
     async def after():
@@ -167,14 +157,14 @@ def test_a_channel_in_the_loops_of_several_threads(target):
 
         def work():
             for _ in range(3):
-                run(lambda: _call_all(methods))
+                run(lambda: one_of_each(methods))
             done.append(True)
 
         threads = [threading.Thread(target=work) for _ in range(4)]
         for thread in threads:
             thread.start()
         while any(thread.is_alive() for thread in threads):
-            await _call_all(methods)
+            await one_of_each(methods)
         assert len(done) == 4
         assert methods.channel._loop is asyncio.get_running_loop()
         # That of a loop which is gone leaves when the next one comes.
@@ -210,7 +200,7 @@ def test_closing_a_channel_ends_the_calls_of_other_loops(target):
     assert begun.wait(LIMIT)
 
     async def close():
-        await _call_all(methods)
+        await one_of_each(methods)
         await channel.close()
 
     run(close)
@@ -223,7 +213,7 @@ def test_a_channel_of_a_loop_that_does_not_run(target):
     try:
         channel = grpc.aio.insecure_channel(target)
         methods = Methods(channel)
-        loop.run_until_complete(_call_all(methods))
+        loop.run_until_complete(one_of_each(methods))
 
         async def begin():
             return methods.stream(b"1000", metadata=(("x-pause", "0.05"),))
@@ -231,7 +221,7 @@ def test_a_channel_of_a_loop_that_does_not_run(target):
         call = loop.run_until_complete(begin())
 
         async def elsewhere():
-            await _call_all(methods)
+            await one_of_each(methods)
             await channel.close()
 
         run(elsewhere)
@@ -248,7 +238,7 @@ def test_a_call_without_a_loop(target):
     channel = run(make_channel)
     with pytest.raises(RuntimeError, match="loop"):
         Methods(channel).echo(b"x")
-    run(lambda: _call_all(Methods(channel)))
+    run(lambda: one_of_each(Methods(channel)))
 
 
 # -- loops in loops --------------------------------------------------------------------------------

@@ -64,16 +64,23 @@ def test_requests_that_are_read_after_the_end(serve, ending):
     held.set()
 
 
-def test_variables_of_a_call_are_its_own(serve):
+def what_three_calls_saw(serve, **arguments):
+    """Each sets the variable after it has looked; they have one thread."""
+
     def behavior(request, context):
         seen = VARIABLE.get()
         VARIABLE.set("set by a call")
         return seen.encode()
 
-    pool = futures.ThreadPoolExecutor(1)
-    ends = serve({"/s/UU": behavior}, pool=pool)
-    assert [ends.uu("/s/UU") for _ in range(3)] == [b"unset"] * 3
-    pool.shutdown(wait=False)
+    with futures.ThreadPoolExecutor(1) as pool:
+        ends = serve({"/s/UU": behavior}, pool=pool, **arguments)
+        seen = [ends.uu("/s/UU") for _ in range(3)]
+        ends.server.stop(None)
+    return seen
+
+
+def test_variables_of_a_call_are_its_own(serve):
+    assert what_three_calls_saw(serve) == [b"unset"] * 3
 
 
 @pytest.mark.ferrpc_only("grpcio's calls see nothing of their thread")
@@ -86,15 +93,8 @@ def test_variables_of_a_thread_are_seen_by_its_calls(serve):
 
 @pytest.mark.ferrpc_only("an option of ferrpc's")
 def test_variables_that_are_kept(serve):
-    def behavior(request, context):
-        seen = VARIABLE.get()
-        VARIABLE.set("kept")
-        return seen.encode()
-
-    pool = futures.ThreadPoolExecutor(1)
-    ends = serve({"/s/UU": behavior}, pool=pool, options=[("ferrpc.keep_context", 1)])
-    assert [ends.uu("/s/UU") for _ in range(3)] == [b"unset", b"kept", b"kept"]
-    pool.shutdown(wait=False)
+    seen = what_three_calls_saw(serve, options=[("ferrpc.keep_context", 1)])
+    assert seen == [b"unset", b"set by a call", b"set by a call"]
 
 
 def test_iterators_of_requests_see_the_variables_of_their_caller(serve):

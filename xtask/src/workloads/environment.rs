@@ -1,5 +1,5 @@
 //! The twin environments of a case: the same packages in both, grpcio in one and ferrpc in the
-//! other. What both share lies in `target/workloads`: uv with its cache, and our wheel.
+//! other. What all share lies in `target/workloads`: uv with its cache.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -11,6 +11,7 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 
 use super::case::{Case, Suite};
+use crate::python::Wheel;
 use crate::report::Progress;
 use crate::workspace::Workspace;
 use crate::{debian, process, python, stamp};
@@ -41,12 +42,6 @@ pub(crate) struct Workshop<'a> {
     folder: PathBuf,
     base: OsString,
     python_version: String,
-}
-
-/// Our wheel, and a mark of what is in it.
-pub(crate) struct Wheel {
-    path: PathBuf,
-    mark: String,
 }
 
 /// A case whose environments are there.
@@ -115,34 +110,6 @@ impl<'a> Workshop<'a> {
     /// `Python 3.11.7`.
     pub(crate) fn python_version(&self) -> &str {
         &self.python_version
-    }
-
-    /// The wheel of this checkout, built with a profile of cargo's.
-    pub(crate) fn build_wheel(&self, profile: &str) -> Result<Wheel> {
-        let folder = self.folder.join("wheel").join(profile);
-        let mark = stamp::mark((python::sources(&self.workspace.root)?, profile));
-        let done = folder.with_extension("stamp");
-        if !stamp::fresh(&done, &mark) {
-            self.progress.say(&format!("ferrpc's wheel, profile {profile}"));
-            if folder.exists() {
-                fs::remove_dir_all(&folder)?;
-            }
-            let mut command = self.uv("build");
-            command.args(["--wheel", "--out-dir"]).arg(&folder).arg(&self.workspace.root);
-            command.env("MATURIN_PEP517_ARGS", format!("--profile {profile}"));
-            command.env("CARGO_TARGET_DIR", &self.workspace.target);
-            process::output(&mut command, "uv build", process::BUILD)?;
-            stamp::done(&done, &mark)?;
-        }
-        let mut files = fs::read_dir(&folder)?.filter_map(|entry| Some(entry.ok()?.path()));
-        let path = files.find(|path| path.extension().is_some_and(|extension| extension == "whl"));
-        Ok(Wheel { path: path.context("uv build wrote no wheel")?, mark })
-    }
-
-    /// A wheel that was built elsewhere.
-    pub(crate) fn given_wheel(path: &Path) -> Result<Wheel> {
-        let bytes = fs::read(path).with_context(|| path.display().to_string())?;
-        Ok(Wheel { path: path.to_owned(), mark: stamp::mark(bytes) })
     }
 
     /// Pins every package of a case: requirements.txt from requirements.in.

@@ -16,17 +16,19 @@ mod records;
 mod runner;
 mod verdict;
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use self::case::Case;
-use self::environment::{Prepared, Twin, Wheel, Workshop};
+use self::environment::{Prepared, Twin, Workshop};
 use self::records::{Record, Records};
-use crate::bench;
+use crate::python::Wheel;
 use crate::report::{Progress, Tally};
 use crate::workspace::Workspace;
+use crate::{bench, python, stamp};
 
 /// What to run.
 #[derive(Args, Default)]
@@ -36,28 +38,28 @@ pub(crate) struct Options {
     pub(crate) quick: bool,
     /// Only these cases, by name.
     #[arg(long, value_delimiter = ',', value_name = "CASE")]
-    only: Vec<String>,
+    pub(crate) only: Vec<String>,
     /// Names the cases and runs none.
     #[arg(long)]
-    list: bool,
+    pub(crate) list: bool,
     /// Makes the environments and runs none.
     #[arg(long)]
-    prepare: bool,
+    pub(crate) prepare: bool,
     /// Pins the packages of the cases anew (requirements.txt), and runs none.
     #[arg(long)]
-    lock: bool,
+    pub(crate) lock: bool,
     /// A case whose packages cannot be had is skipped aloud; else it has failed.
     #[arg(long)]
-    skip_missing: bool,
+    pub(crate) skip_missing: bool,
     /// Tests this wheel, not one of this checkout.
     #[arg(long, value_name = "FILE")]
-    wheel: Option<PathBuf>,
+    pub(crate) wheel: Option<PathBuf>,
     /// The profile of cargo's that the wheel is built with. [default: dev]
     #[arg(long, value_name = "PROFILE", conflicts_with = "wheel")]
-    profile: Option<String>,
+    pub(crate) profile: Option<String>,
     /// Writes the last results of all cases, of earlier runs too, into docs/workloads.md.
     #[arg(long)]
-    write: bool,
+    pub(crate) write: bool,
 }
 
 /// Runs the cases; each is one check.
@@ -93,10 +95,10 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<Tally> {
         return Ok(tally);
     }
     let (wheel, commit) = match &options.wheel {
-        Some(path) => (Workshop::given_wheel(path)?, "a wheel".to_owned()),
+        Some(path) => (given(path)?, "a wheel".to_owned()),
         None => {
-            let profile = options.profile.as_deref().unwrap_or(DEFAULT_PROFILE);
-            (workshop.build_wheel(profile)?, bench::commit(workspace))
+            let profile = options.profile.as_deref().unwrap_or(python::DEVELOPMENT);
+            (python::wheel(workspace, &progress, profile)?, bench::commit(workspace))
         }
     };
     descendants::adopt()?;
@@ -139,6 +141,12 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<Tally> {
         records.only(&ran).print();
     }
     Ok(tally)
+}
+
+/// A wheel that was built elsewhere.
+fn given(path: &Path) -> Result<Wheel> {
+    let bytes = fs::read(path).with_context(|| path.display().to_string())?;
+    Ok(Wheel { path: path.canonicalize()?, mark: stamp::mark(bytes) })
 }
 
 /// The environments, or why there are none.
@@ -201,5 +209,3 @@ fn tell(name: &str, record: &Record) {
 const RESULTS: &str = "workloads/results.json";
 /// As many lines of one kind as still show the others.
 const MOST: usize = 12;
-/// As CI builds everything.
-const DEFAULT_PROFILE: &str = "dev";

@@ -100,6 +100,13 @@ impl Held {
         }
     }
 
+    /// The first of a line waits for nothing any more.
+    fn pass_over(&mut self, first: CallId) {
+        for line in [&mut self.wanted, &mut self.idle] {
+            line.pop_front_if(|id| *id == first);
+        }
+    }
+
     /// A call holds nothing any more, and waits for nothing.
     pub(super) fn forget(&mut self, call: &Call) {
         self.total -= call.held();
@@ -226,7 +233,6 @@ impl Transport {
     pub(super) fn feed_starved(&mut self, now: Time) {
         while let Some(id) = self.held.first() {
             let pressure = self.held.is_too_much();
-            let mut line = Starved::No;
             if let Some(call) = self.calls.call(id) {
                 let at_head = call.unconsumed == 0;
                 let owed = if at_head { std::mem::take(&mut call.withheld) } else { 0 };
@@ -240,13 +246,11 @@ impl Transport {
                     }
                     return self.http2.release(stream, owed);
                 }
-                line = std::mem::replace(&mut call.starved, Starved::No);
+                call.starved = Starved::No;
                 self.held.lent -= std::mem::take(&mut call.lent);
                 self.http2.release(stream, owed);
             }
-            if let Some(line) = self.held.line(line) {
-                line.pop_front();
-            }
+            self.held.pass_over(id);
         }
         self.held.turn = None;
     }

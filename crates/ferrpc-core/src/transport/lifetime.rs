@@ -73,7 +73,10 @@ impl Transport {
         }
         let of_age = self.lifetime.max_age_at.is_some_and(|at| at <= now);
         let grace = if of_age { self.lifetime.grace } else { None };
-        self.lifetime.max_age_at = None;
+        // Who was sent away for being idle, and calls nevertheless, still has an age.
+        if of_age {
+            self.lifetime.max_age_at = None;
+        }
         self.lifetime.max_idle = None;
         self.http2.shutdown(now, grace);
     }

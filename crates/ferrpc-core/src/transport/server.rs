@@ -138,6 +138,12 @@ impl Transport {
         may
     }
 
+    /// Server: whether the answers that the peer does not take fill the memory there is for them.
+    /// If so, [`Event::MayStart`] follows.
+    pub fn is_short_of_memory(&mut self) -> bool {
+        self.http2.awaits_memory()
+    }
+
     /// Server: refuses a call, at any time before [`finish`](Self::finish).
     pub fn reject(&mut self, now: Time, id: CallId, status: &Status) {
         self.finish(now, id, status);

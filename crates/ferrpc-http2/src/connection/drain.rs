@@ -57,18 +57,21 @@ impl Drain {
 impl Connection {
     /// Begins a graceful end: streams that are open may finish until `grace` has passed.
     pub fn shutdown(&mut self, now: Time, grace: Option<Duration>) {
-        let until = grace.map(|grace| now + grace);
+        let mut until = grace.map(|grace| now + grace);
         if self.closed.is_some() {
             return;
         }
+        let first = !self.is_draining();
         match &mut self.drain {
             Drain::No => {}
+            // A client's GOAWAY promises nothing: it may go on opening streams. So a server's own
+            // end comes all the same.
+            Drain::Peer { grace, .. } if self.role == Role::Server => {
+                until = earlier(*grace, until);
+            }
             Drain::Announced { grace, .. } | Drain::Final { grace } | Drain::Peer { grace, .. } => {
                 // A second call can only shorten the time.
-                *grace = match (*grace, until) {
-                    (Some(old), Some(new)) => Some(old.min(new)),
-                    (old, new) => old.or(new),
-                };
+                *grace = earlier(*grace, until);
                 return;
             }
         }
@@ -86,7 +89,9 @@ impl Connection {
                 self.drain = Drain::Final { grace: until };
             }
         }
-        self.events.push_back(Event::Draining);
+        if first {
+            self.events.push_back(Event::Draining);
+        }
         self.close_if_drained();
     }
 
@@ -151,6 +156,10 @@ impl Connection {
             Drain::No | Drain::Announced { .. } => {}
         }
     }
+}
+
+fn earlier(one: Option<Time>, other: Option<Time>) -> Option<Time> {
+    one.into_iter().chain(other).min()
 }
 
 /// "All streams": the last id of a GOAWAY that only announces.

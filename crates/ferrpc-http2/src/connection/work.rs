@@ -44,6 +44,15 @@ impl Connection {
         false
     }
 
+    /// Whether what waits for credit fills its memory; if so, [`Event::MayStart`] follows.
+    pub fn awaits_memory(&mut self) -> bool {
+        let short = self.is_short_of_memory();
+        if short {
+            self.start_waits = StartWaits::Memory;
+        }
+        short
+    }
+
     /// Says that requests that wait may be tried again.
     pub(super) fn offer_start(&mut self) {
         self.timers.start = None;

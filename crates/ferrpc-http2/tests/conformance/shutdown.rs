@@ -117,6 +117,28 @@ fn grace_ends_what_is_left() {
     assert_eq!(go_aways(&server.frames()).last(), Some(&(1, 0)));
 }
 
+/// Row 45: what a client says first does not hold a server's end up.
+#[test]
+fn a_client_that_says_go_away_first() {
+    for (code, again) in [(0, false), (0, true), (2, false)] {
+        let mut server = Subject::server(config());
+        server.feed(&wire::headers(1, false, wire::REQUEST));
+        assert_eq!(server.feed(&wire::go_away(0, code, "")), [Seen::Draining]);
+        assert_eq!(server.feed(&wire::headers(3, false, wire::REQUEST)).len(), 1);
+        server.connection.shutdown(server.now, Some(Duration::from_secs(30)));
+        if again {
+            server.feed(&wire::go_away(0, 0, ""));
+        }
+        assert_eq!(go_aways(&server.frames()), [(0x7fff_ffff, 0)]);
+        assert_eq!(server.feed(&wire::headers(5, false, wire::REQUEST)).len(), 1);
+        assert_eq!(server.advance(Duration::from_secs(5)), []);
+        assert_eq!(go_aways(&server.frames()), [(5, 0)]);
+        assert_eq!(server.feed(&wire::headers(7, false, wire::REQUEST)), []);
+        assert_eq!(server.connection.open_streams(), 3);
+        assert_eq!(server.advance(Duration::from_secs(25)), [Seen::Closed]);
+    }
+}
+
 #[test]
 fn shutdown_before_the_handshake() {
     let mut server = Subject::new(ferrpc_http2::Role::Server, Config::default());

@@ -198,3 +198,26 @@ fn window_updates_that_are_paid_for() {
     assert_eq!(server.error(), None);
     assert_eq!(server.connection.counters().window_updates, 200_001);
 }
+
+/// The same on streams that are given up meanwhile: what was under way is no offence.
+#[test]
+fn window_updates_for_streams_that_were_given_up() {
+    let mut server = Subject::server(Config::default());
+    server.feed(&wire::settings(&[(4, 1 << 24)]));
+    server.feed(&wire::window_update(0, 1 << 24));
+    for n in 0..20 {
+        let id = 2 * n + 1;
+        server.feed(&wire::headers(id, true, wire::REQUEST));
+        server.headers(id, &[(":status", "200")], false);
+        for _ in 0..500 {
+            server.data(id, &[0; 1000], false);
+            server.frames();
+        }
+        server.connection.reset(server.key(id), Reason::CANCEL);
+        for _ in 0..500 {
+            server.feed(&wire::window_update(id, 1000));
+            server.feed(&wire::window_update(0, 1000));
+        }
+    }
+    assert_eq!(server.error(), None);
+}

@@ -301,7 +301,8 @@ impl Connection {
                     let cause = cause.to_string();
                     let keys: Vec<usize> = state.slots.iter().map(|(key, _)| key).collect();
                     for key in keys {
-                        let status = Status::new(Code::Unavailable, cause.clone());
+                        let text = format!("the connection was lost: {cause}");
+                        let status = Status::new(Code::Unavailable, text);
                         let (origin, retry) = (Origin::Local, TransparentRetry::No);
                         state.end(key, Ended { status, origin, retry });
                     }

@@ -207,10 +207,12 @@ impl Connection {
                 state.buffer = buffer;
                 return;
             }
-            // From here on nobody does.
-            state.reading = true;
-            received = state.unlocked(|_| read(readiness, true));
-            state.reading = false;
+            if readiness.readable {
+                // From here on nobody does.
+                state.reading = true;
+                received = state.unlocked(|_| read(readiness, true));
+                state.reading = false;
+            }
         } else {
             state.told_caller &= !readiness.kicked;
         }

@@ -71,15 +71,14 @@ impl ConnectError {
     /// No address led to a server, for the reasons that each gave.
     pub(crate) fn failed(target: &Target, failures: &[(String, Failure)]) -> Self {
         let error = Self::failed_text(target, failures);
-        let last = failures.last().map(|(address, failure)| {
-            let text = match failure {
-                Failure::Refused(refusal) => {
-                    refusal.system.clone().unwrap_or_else(|| refusal.what.clone())
-                }
-                failure => failure.what(),
-            };
-            (address.as_str().into(), text.into())
-        });
+        let last = match failures.last() {
+            Some((address, Failure::Refused(refusal))) => {
+                let text = refusal.system.as_deref().unwrap_or(&refusal.what);
+                Some((address.as_str().into(), text.into()))
+            }
+            // What was wrong there needs the whole text.
+            _ => None,
+        };
         Self { last, ..error }
     }
 

@@ -16,7 +16,7 @@ use std::io;
 use std::net::ToSocketAddrs;
 use std::sync::Arc;
 #[cfg(unix)]
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -143,7 +143,8 @@ impl Route {
         self.judge(&head.text(), destination).map(|()| stream)
     }
 
-    /// The same by a thread that blocks, no longer than `timeout` at each step.
+    /// The same by a thread that blocks, no longer than `timeout` in all (looking the proxy's name
+    /// up is the system's business).
     #[cfg(unix)]
     pub(crate) fn connect_blocking(
         &self,
@@ -151,23 +152,32 @@ impl Route {
         timeout: Duration,
     ) -> Result<std::net::TcpStream, Refusal> {
         use std::io::{Read, Write};
-        let timeout = timeout.max(Duration::from_millis(1));
+        let until = Instant::now() + timeout;
+        let left = || match until.saturating_duration_since(Instant::now()) {
+            Duration::ZERO => Err(io::Error::from(io::ErrorKind::TimedOut)),
+            left => Ok(left),
+        };
         let found = self.address.to_socket_addrs().map_err(|error| self.unreachable(&error))?;
         let mut outcome = Err(io::ErrorKind::AddrNotAvailable.into());
         for address in found {
-            outcome = std::net::TcpStream::connect_timeout(&address, timeout);
+            outcome = left().and_then(|left| std::net::TcpStream::connect_timeout(&address, left));
             if outcome.is_ok() {
                 break;
             }
         }
         let mut stream = outcome.map_err(|error| self.unreachable(&error))?;
-        let broken = |error: io::Error| self.broken(&error);
+        // A read that took too long says that it would block.
+        let broken = |error: io::Error| match error.kind() {
+            io::ErrorKind::WouldBlock => self.broken(&io::ErrorKind::TimedOut.into()),
+            _ => self.broken(&error),
+        };
         stream.set_nodelay(true).map_err(broken)?;
-        stream.set_read_timeout(Some(timeout)).map_err(broken)?;
+        stream.set_write_timeout(Some(left().map_err(broken)?)).map_err(broken)?;
         stream.write_all(self.request(destination).as_bytes()).map_err(broken)?;
         let mut head = Head::default();
         let mut bytes = [0; PIECE];
         while !head.complete {
+            stream.set_read_timeout(Some(left().map_err(broken)?)).map_err(broken)?;
             let count = stream.peek(&mut bytes).map_err(broken)?;
             let taken = head.add(&bytes[..count]).map_err(|problem| self.no_answer(problem))?;
             stream.read_exact(&mut bytes[..taken]).map_err(broken)?;
@@ -353,6 +363,33 @@ const NO_PROXY: &str = "is it an HTTP proxy?";
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A proxy that never falls silent, and never comes to an end: the time is for all of it.
+    #[cfg(unix)]
+    #[test]
+    fn an_answer_in_drops_is_given_up() {
+        use std::io::Write;
+
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback");
+        let url = format!("http://{}", listener.local_addr().expect("bound"));
+        let proxy = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().expect("a caller");
+            // Ten seconds, if nobody hangs up; each time is shorter than what is left at first.
+            for _ in 0..200 {
+                if stream.write_all(b"H").is_err() {
+                    break;
+                }
+                std::thread::sleep(Duration::from_millis(50));
+            }
+        });
+        let target: Target = "dns:server.invalid:7".parse().expect("a name");
+        let route = Proxy::http(url).route(&target).expect("a URL").expect("a way");
+        let refusal = route
+            .connect_blocking("server.invalid:7", Duration::from_millis(300))
+            .expect_err("it never ends");
+        assert!(refusal.what.contains("broke off: timed out"), "{}", refusal.what);
+        proxy.join().expect("no panic");
+    }
 
     #[test]
     fn urls() {

@@ -187,9 +187,13 @@ impl ServerBuilder {
         self
     }
 
-    /// Calls that a caller may have open at one time on a connection. By default 1000.
+    /// Calls that a caller may have open at one time on a connection, and begin at once
+    /// ([`Limits::starts`]). By default 1000.
     pub const fn max_concurrent_streams(mut self, streams: u32) -> Self {
         self.http2.limits.max_concurrent_streams = streams;
+        if self.http2.limits.starts.burst < streams {
+            self.http2.limits.starts.burst = streams;
+        }
         self
     }
 

@@ -251,6 +251,14 @@ impl Connection {
         self.fixed.load.pass_on();
     }
 
+    /// There may be memory for answers again: calls go on that were not begun for that reason.
+    fn go_on(&self, ctx: &mut Context<'_>) {
+        if self.fixed.load.is_paused() && !ctx.transport.is_short_of_memory() {
+            self.fixed.load.pause(false);
+            self.external.iter().for_each(|(queue, _)| queue.unpark());
+        }
+    }
+
     // -- a call ends ------------------------------------------------------------------------------
 
     /// The handler is done.
@@ -415,6 +423,10 @@ impl Connection {
     // -- everything else --------------------------------------------------------------------------
 
     fn lose_calls(&mut self) {
+        // What is parked is to be found cancelled.
+        if self.fixed.load.pause(false) {
+            self.external.iter().for_each(|(queue, _)| queue.unpark());
+        }
         for call in self.slots.calls() {
             self.on_cancelled(call, CancelledBy::ConnectionLost);
         }
@@ -462,7 +474,10 @@ impl Role for Connection {
             }
             Event::Cancelled { call, by } => self.on_cancelled(call, by),
             Event::Http { call, fields } => self.on_http(ctx, call, &fields),
-            Event::MayStart => self.admit_waiting(ctx),
+            Event::MayStart => {
+                self.go_on(ctx);
+                self.admit_waiting(ctx);
+            }
             Event::Withheld { call } => self.on_withheld(ctx, call),
             // The transport closes by itself once the calls are done. The rest are a client's.
             _ => {}
@@ -479,6 +494,9 @@ impl Role for Connection {
                     let cell = std::mem::replace(work, Work::Empty).into_cell();
                     self.elsewhere -= 1;
                     self.complete(ctx, call, outcome, cell);
+                    if ctx.transport.is_short_of_memory() {
+                        self.fixed.load.pause(true);
+                    }
                 }
             }
             Command::Admit => self.admit_waiting(ctx),

@@ -35,7 +35,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Wake, Waker};
 use std::time::{Duration, Instant};
 
-use super::external::{CallLimit, DeferredReply, ExternalCall, ExternalQueue};
+use super::call_limit::CallLimit;
+use super::external::{DeferredReply, ExternalCall, ExternalQueue};
 
 /// The lanes of a server: a queue each, for the calls of one executor.
 pub struct Drains {
@@ -363,9 +364,10 @@ impl Drains {
 
     /// Keeps a reply for the next [`flush`](Self::flush), which is not far.
     pub fn reply(&self, reply: DeferredReply) {
+        let large = reply.bytes() >= LARGE_REPLY;
         let mut replies = self.replies();
         replies.push(reply);
-        if replies.len() >= MOST_REPLIES {
+        if large || replies.len() >= MOST_REPLIES {
             let all = std::mem::take(&mut *replies);
             drop(replies);
             ExternalQueue::send_replies(all);
@@ -426,6 +428,9 @@ const TICK: Duration = Duration::from_micros(500);
 
 /// Ticks without anything to do after which the pump sleeps.
 const QUIET_TICKS: u32 = 20;
+
+/// A reply of this size does not wait for others: it is memory that its connection does not know of.
+const LARGE_REPLY: usize = 64 << 10;
 
 /// Replies that are gathered at most.
 const MOST_REPLIES: usize = 64;

@@ -6,8 +6,6 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
@@ -16,6 +14,7 @@ use ferrpc_core::transport::{CallId, Cardinality, HELD_REQUEST, Message};
 use tokio::time::Instant;
 
 use super::call::{Replies, Reply, ServerCall};
+use super::call_limit::{Admission, CallLimit};
 use super::connection::Command;
 use super::load::Running;
 use crate::transport::cell::{Cell, Outgoing, Room};
@@ -34,6 +33,8 @@ pub struct ExternalQueue {
 #[derive(Debug)]
 struct State {
     calls: VecDeque<ExternalCall>,
+    /// Calls whose connections are paused: they are not handed out, and count as if they had been.
+    parked: VecDeque<ExternalCall>,
     /// Calls cancelled since those in the queue were last looked for.
     cancelled: usize,
     /// Calls that were put in, ever.
@@ -42,19 +43,6 @@ struct State {
     popped: u64,
     closed: bool,
 }
-
-/// How many calls of one or more queues may be open: waiting, or taken and not yet replied to.
-/// Those beyond it end at once, whoever is busy.
-#[derive(Debug)]
-pub struct CallLimit {
-    limit: usize,
-    refusal: Status,
-    open: AtomicUsize,
-}
-
-/// A call's place in a [`CallLimit`], given back when it is dropped.
-#[derive(Debug)]
-struct Admission(Arc<CallLimit>);
 
 /// A call out of an [`ExternalQueue`]. Dropped without a reply, it ends with status UNKNOWN.
 pub struct ExternalCall {
@@ -76,6 +64,18 @@ pub struct ExternalCall {
 pub struct DeferredReply {
     command: Command,
     mailbox: Arc<Mailbox<Command>>,
+}
+
+impl DeferredReply {
+    /// Bytes of its message.
+    pub(super) fn bytes(&self) -> usize {
+        match &self.command {
+            Command::Done { outcome: Ok(Reply { message: Some(message), .. }), .. } => {
+                message.payload.len()
+            }
+            _ => 0,
+        }
+    }
 }
 
 /// What became of a message that was sent.
@@ -101,8 +101,14 @@ impl ExternalQueue {
         limit: Option<Arc<CallLimit>>,
         notify: impl Fn() + Send + Sync + 'static,
     ) -> Arc<Self> {
-        let state =
-            State { calls: VecDeque::new(), cancelled: 0, pushed: 0, popped: 0, closed: false };
+        let state = State {
+            calls: VecDeque::new(),
+            parked: VecDeque::new(),
+            cancelled: 0,
+            pushed: 0,
+            popped: 0,
+            closed: false,
+        };
         Arc::new(Self { state: Mutex::new(state), limit, notify: Box::new(notify) })
     }
 
@@ -117,6 +123,8 @@ impl ExternalQueue {
             state.popped += 1;
             if call.is_cancelled() {
                 dead.push(call);
+            } else if call.is_paused() {
+                state.parked.push_back(call);
             } else {
                 into.push(call);
                 taken += 1;
@@ -133,6 +141,10 @@ impl ExternalQueue {
             let mut state = self.lock();
             let call = state.calls.pop_front()?;
             state.popped += 1;
+            if call.is_paused() {
+                state.parked.push_back(call);
+                continue;
+            }
             drop(state);
             if !call.is_cancelled() {
                 return Some(call);
@@ -154,8 +166,31 @@ impl ExternalQueue {
             std::mem::take(&mut state.calls).into_iter().partition(ExternalCall::is_cancelled);
         state.calls = calls;
         state.popped += dead.len() as u64;
+        let (parked_dead, parked): (VecDeque<_>, _) =
+            std::mem::take(&mut state.parked).into_iter().partition(ExternalCall::is_cancelled);
+        state.parked = parked;
         drop(state);
-        forget(dead);
+        forget(dead.into_iter().chain(parked_dead));
+    }
+
+    /// A connection is not paused any more: its calls have their turn, before those that came later.
+    pub(crate) fn unpark(&self) {
+        let mut state = self.lock();
+        let parked = std::mem::take(&mut state.parked);
+        let before = state.pushed;
+        for call in parked.into_iter().rev() {
+            if call.is_paused() {
+                state.parked.push_front(call);
+            } else {
+                state.pushed += 1;
+                state.calls.push_front(call);
+            }
+        }
+        let notify = state.pushed > before;
+        drop(state);
+        if notify {
+            (self.notify)();
+        }
     }
 
     /// How many calls were put in and how many went out, ever.
@@ -178,18 +213,14 @@ impl ExternalQueue {
     pub fn close(&self) {
         let mut state = self.lock();
         state.closed = true;
-        let calls = std::mem::take(&mut state.calls);
-        state.popped += calls.len() as u64;
+        let calls = state.take_all();
         drop(state);
         refuse(calls);
     }
 
     /// Ends what waits with `status`; what comes later is welcome.
     pub fn refuse_waiting(&self, status: &Status) {
-        let mut state = self.lock();
-        let calls = std::mem::take(&mut state.calls);
-        state.popped += calls.len() as u64;
-        drop(state);
+        let calls = self.lock().take_all();
         for call in calls {
             call.reply(ExternalReply::Status(status.clone()));
         }
@@ -260,6 +291,14 @@ impl ExternalQueue {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn take_all(&mut self) -> impl Iterator<Item = ExternalCall> + use<> {
+        let calls = std::mem::take(&mut self.calls);
+        self.popped += calls.len() as u64;
+        std::mem::take(&mut self.parked).into_iter().chain(calls)
     }
 }
 
@@ -385,6 +424,11 @@ impl ExternalCall {
         self.cell.is_over()
     }
 
+    /// Whether the caller takes so little of what it is sent that nothing more should be begun.
+    fn is_paused(&self) -> bool {
+        self.running.as_ref().is_some_and(Running::is_paused)
+    }
+
     /// Sends the initial metadata now, and says how messages are compressed: `None` means as the
     /// server has it. Without it, empty metadata goes with the first message.
     pub fn send_metadata(&mut self, metadata: Metadata, compression: Option<Encoding>) -> Sent {
@@ -467,30 +511,6 @@ impl ExternalCall {
         }
         let limit = self.call.settings.limits.max_receive;
         self.call.head.encoding.decompress(&message.payload, limit)
-    }
-}
-
-impl CallLimit {
-    /// At most `limit` calls; more end with `refusal`.
-    pub fn new(limit: usize, refusal: Status) -> Arc<Self> {
-        Arc::new(Self { limit, refusal, open: AtomicUsize::new(0) })
-    }
-
-    /// Calls that are open now.
-    pub fn open(&self) -> usize {
-        self.open.load(SeqCst)
-    }
-
-    fn admit(self: &Arc<Self>) -> Option<Admission> {
-        let more = |open: usize| (open < self.limit).then_some(open + 1);
-        self.open.fetch_update(SeqCst, SeqCst, more).ok()?;
-        Some(Admission(Arc::clone(self)))
-    }
-}
-
-impl Drop for Admission {
-    fn drop(&mut self) {
-        self.0.open.fetch_sub(1, SeqCst);
     }
 }
 

@@ -34,6 +34,8 @@ pub(crate) struct Load {
     waiting: AtomicUsize,
     /// Calls wait: tell the connection when there is room.
     wants_room: AtomicBool,
+    /// What the peer does not take of its answers is too much: nothing more is to be begun for it.
+    paused: AtomicBool,
     mailbox: Arc<Mailbox<Command>>,
     server: Arc<ServerLoad>,
 }
@@ -108,6 +110,7 @@ impl Load {
             running: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
             wants_room: AtomicBool::new(false),
+            paused: AtomicBool::new(false),
             mailbox,
             server,
         })
@@ -141,6 +144,15 @@ impl Load {
         Ok(Waiting { load: Arc::clone(self) })
     }
 
+    /// Nothing more is to be begun, or again; whether it was paused before.
+    pub(crate) fn pause(&self, paused: bool) -> bool {
+        self.paused.swap(paused, SeqCst)
+    }
+
+    pub(crate) fn is_paused(&self) -> bool {
+        self.paused.load(SeqCst)
+    }
+
     /// Calls that wait.
     pub(crate) fn waiting(&self) -> usize {
         self.waiting.load(SeqCst)
@@ -170,6 +182,13 @@ impl Load {
         if self.has_room() {
             let _ = self.mailbox.send(Command::Admit);
         }
+    }
+}
+
+impl Running {
+    /// Whether the connection is paused.
+    pub(crate) fn is_paused(&self) -> bool {
+        self.load.is_paused()
     }
 }
 

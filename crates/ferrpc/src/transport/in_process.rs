@@ -90,3 +90,24 @@ impl<T> fmt::Debug for StreamIo<T> {
 
 /// What each direction of a pipe holds: as much as a socket's buffers, roughly.
 const PIPE_BYTES: usize = 256 << 10;
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn sockets_send_small_frames_at_once_and_are_asked_for_input() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
+        let address = listener.local_addr().expect("bound");
+        let io = StreamIo::new(TcpStream::connect(address).await.expect("it listens"), "peer");
+        assert!(io.stream.nodelay().expect("a socket"));
+        assert!(!io.has_input());
+        drop(listener.accept().await.expect("a connection"));
+        // Its end arrives at once, or nearly.
+        while !io.has_input() {
+            tokio::task::yield_now().await;
+        }
+    }
+}

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ferrpc::{Cardinality, Encoding, Metadata, Status};
-use ferrpc_core::http2::{CloseCause, Transmit};
+use ferrpc_core::http2::{self, CloseCause, Transmit};
 use ferrpc_core::transport::{CallId, CallLimits, Config, Event, Message, SendState, StartCall};
 use ferrpc_core::{Time, Transport};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
@@ -49,9 +49,21 @@ impl Caller {
     }
 
     pub(crate) fn new(stream: impl Stream + 'static) -> Self {
+        Self::with(stream, Config::default())
+    }
+
+    /// One that gives no credit: what it is sent waits at the server.
+    pub(crate) async fn without_credit(server: &ferrpc::server::Server) -> Self {
+        let address = server.local_addr().expect("bound");
+        let stream = TcpStream::connect(address).await.expect("connects");
+        let http2 = http2::Config { window: http2::Window::Fixed(0), ..Default::default() };
+        Self::with(stream, Config { http2, ..Config::default() })
+    }
+
+    fn with(stream: impl Stream + 'static, config: Config) -> Self {
         Self {
             stream: Box::new(stream),
-            transport: Transport::client(Config::default(), Time::ZERO),
+            transport: Transport::client(config, Time::ZERO),
             origin: Instant::now(),
             calls: HashMap::new(),
             draining: false,
