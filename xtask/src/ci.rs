@@ -8,7 +8,7 @@ use clap::Args;
 
 use crate::report::{self, Tally};
 use crate::workspace::Workspace;
-use crate::{bench, demo, gen_code, interop, layering, process, testing, workloads};
+use crate::{bench, corpus, demo, gen_code, interop, layering, process, testing, workloads};
 
 /// How to run it.
 #[derive(Args)]
@@ -41,6 +41,10 @@ const STEPS: &[Step] = &[
         run: |workspace| gen_code::run(workspace, &gen_code::Options { check: true }),
     },
     Step { name: "test", run: |workspace| testing::run(workspace, &testing::Options::default()) },
+    Step {
+        name: "corpus",
+        run: |workspace| corpus::run(workspace, &corpus::Options { quick: true }),
+    },
     // The one release build here, of two small crates: instructions of a debug build say nothing.
     Step { name: "counts", run: |workspace| bench::check(workspace) },
     Step {

@@ -22,7 +22,8 @@ const ROOMS: &[Room] = &[
     Room { name: "ferrpc-http2", imports: &[] },
     Room { name: "ferrpc-core", imports: &["ferrpc-http2"] },
     Room { name: "ferrpc", imports: &["ferrpc-http2", "ferrpc-core"] },
-    Room { name: "ferrpc-codegen", imports: &[] },
+    Room { name: "ferrpc-compiler", imports: &[] },
+    Room { name: "ferrpc-codegen", imports: &["ferrpc-compiler"] },
     Room { name: "ferrpc-services", imports: &["ferrpc-core", "ferrpc", "ferrpc-codegen"] },
     Room {
         name: "ferrpc-cli",

@@ -5,6 +5,7 @@
 //! test       every test of the workspace, in Rust and in Python           testing, python
 //! interop    gRPC's interop cases with real peers, both ways; h2spec      interop, proxies, h2spec
 //! workloads  real packages and their test suites, on grpcio and on ferrpc workloads
+//! corpus     public .proto files by protoc and by ferrpc-compiler         corpus, python
 //! gen        the generated code that is committed                         gen
 //! ci         all that a change has to pass                                ci, layering
 //! bench      speed and memory beside everyone else; instruction counts    bench
@@ -16,6 +17,7 @@
 
 mod bench;
 mod ci;
+mod corpus;
 mod debian;
 mod demo;
 mod gen_code;
@@ -59,6 +61,8 @@ enum Task {
     Interop(interop::Options),
     /// Real packages and their test suites, on grpcio and on ferrpc.
     Workloads(workloads::Options),
+    /// Public .proto files by protoc and by ferrpc-compiler.
+    Corpus(corpus::Options),
     /// Renews the generated code that is committed.
     Gen(gen_code::Options),
     /// All that a change has to pass.
@@ -88,6 +92,7 @@ fn run(task: &Task) -> Result<Tally> {
         Task::Test(options) => testing::run(&workspace, options),
         Task::Interop(options) => interop::run(&workspace, options),
         Task::Workloads(options) => workloads::run(&workspace, options),
+        Task::Corpus(options) => corpus::run(&workspace, options),
         Task::Gen(options) => gen_code::run(&workspace, options),
         Task::Ci(options) => ci::run(&workspace, options),
         Task::Bench(options) => bench::run(&workspace, options),

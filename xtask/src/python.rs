@@ -29,11 +29,17 @@ pub(crate) struct Environments {
     pub(crate) ferrpc: PathBuf,
 }
 
-/// Makes what is not there, or not as it should be.
-pub(crate) fn prepare(workspace: &Workspace, progress: &Progress) -> Result<Environments> {
+/// The environment with real grpcio and grpcio-tools alone.
+pub(crate) fn prepare_oracle(workspace: &Workspace, progress: &Progress) -> Result<PathBuf> {
     let oracle = Environment::new(workspace, "python-oracle");
     oracle.make("python/tests/requirements-oracle.txt", progress)?;
-    Ok(Environments { oracle: oracle.python(), ferrpc: prepare_ferrpc(workspace, progress)? })
+    Ok(oracle.python())
+}
+
+/// Makes what is not there, or not as it should be.
+pub(crate) fn prepare(workspace: &Workspace, progress: &Progress) -> Result<Environments> {
+    let oracle = prepare_oracle(workspace, progress)?;
+    Ok(Environments { oracle, ferrpc: prepare_ferrpc(workspace, progress)? })
 }
 
 /// A wheel of ferrpc, and a mark of what is in it.

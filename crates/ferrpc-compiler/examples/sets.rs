@@ -27,6 +27,12 @@ fn main() -> io::Result<()> {
         let tree = Directories(directories.split(':').map(PathBuf::from).collect());
         let names: Vec<&str> = names.split(',').collect();
         let (text, set) = match compile(&tree, &names) {
+            // As protoc does without --experimental_editions.
+            Ok((compilation, warnings))
+                if names.iter().any(|name| compilation.edition(name) == Some(UNSTABLE)) =>
+            {
+                (warnings, None)
+            }
             Ok((compilation, warnings)) => {
                 let mut options = EncodeOptions::default();
                 options.source_info = true;
@@ -57,3 +63,5 @@ fn main() -> io::Result<()> {
     }
     Ok(())
 }
+
+const UNSTABLE: i32 = 9999;

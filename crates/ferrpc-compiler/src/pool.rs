@@ -1,6 +1,6 @@
 //! All files that are linked, and what their names and numbers stand for.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use foldhash::fast::FixedState;
@@ -319,12 +319,11 @@ impl Pool {
     }
 
     /// A file and all that its importers see with it.
-    pub(crate) fn public_closure(&self, file: FileId, into: &mut Vec<FileId>) {
+    pub(crate) fn public_closure(&self, file: FileId, into: &mut HashSet<FileId>) {
         let mut open = vec![file];
         while let Some(file) = open.pop() {
-            if !into.contains(&file) {
-                into.push(file);
-                open.extend(self.file(file).public.iter().rev());
+            if into.insert(file) {
+                open.extend(&self.file(file).public);
             }
         }
     }

@@ -145,15 +145,54 @@ def test_a_folder_that_is_not_there_is_named_before_the_error(compiler, official
         assert said.startswith("nosuch: warning: directory does not exist.\na.proto: File does")
 
 
-@pytest.mark.ferrpc_only("grpcio-tools compiles editions")
-def test_an_edition_is_refused_with_its_place(compiler, folder):
-    (folder / "e.proto").write_text('// First.\nedition = "2023";\nmessage A {}\n')
-    (folder / "f.proto").write_text('syntax = "proto3";\nimport "e.proto";\n')
-    for file in ("e.proto", "f.proto"):
-        done = compiler.run("-I.", "--python_out=out", "a.proto", file, cwd=folder)
-        assert done.returncode == 1
-        assert done.stderr.decode().startswith('e.proto:2:1: Edition "2023" is not supported')
-        assert os.listdir(folder / "out") == []
+EDITIONS = {
+    "e.proto": """// First.
+edition = "2023";
+package e;
+option features.field_presence = IMPLICIT;
+message A { int32 a = 1 [features.field_presence = LEGACY_REQUIRED]; A b = 2; }
+enum E { option features.enum_type = CLOSED; ONE = 1; }
+""",
+    "f.proto": """edition = "2024";
+package f;
+import "e.proto";
+// Seen by others.
+export message F { e.A a = 1 [features.message_encoding = DELIMITED]; repeated e.E es = 2; }
+local message G {}
+""",
+    "p.proto": """syntax = "proto3";
+import "f.proto";
+message P { f.F f = 1; }
+""",
+}
+
+
+def test_editions_are_compiled(compiler, official, folder):
+    for name, text in EDITIONS.items():
+        (folder / name).write_text(text)
+    sets = []
+    for one in (compiler, official):
+        said = one.make(
+            "-I.", "--include_source_info", "-oset", "--python_out=out", "--pyi_out=out", *EDITIONS, cwd=folder
+        )
+        assert said == ""
+        sets.append((folder / "set").read_bytes())
+        assert (folder / "out" / "f_pb2.pyi").is_file()
+    assert sets[0] == sets[1]
+
+
+def test_what_an_edition_hides_is_refused(compiler, official, folder):
+    (folder / "f.proto").write_text(EDITIONS["f.proto"])
+    (folder / "e.proto").write_text(EDITIONS["e.proto"])
+    (folder / "g.proto").write_text(
+        'edition = "2023";\nimport "f.proto";\nmessage H { f.G g = 1; optional int32 o = 2; }\n'
+    )
+    ours, theirs = both(compiler, official, folder, "-I.", "--python_out=out", "g.proto")
+    assert ours == theirs
+    (folder / "g.proto").write_text('edition = "2023";\nimport "f.proto";\nmessage H { f.G g = 1; }\n')
+    ours, theirs = both(compiler, official, folder, "-I.", "--python_out=out", "g.proto")
+    assert ours == theirs
+    assert "not visible" in ours[2]
 
 
 def test_unused_imports_are_warned_of(compiler, official, folder):

@@ -219,20 +219,23 @@ impl Linker<'_> {
                 false => dependencies.push(found),
             }
         }
+        let lists = [("public", &ast.public_dependency), ("weak", &ast.weak_dependency)];
+        for (what, list) in lists {
+            let inside = |at: &i32| usize::try_from(*at).is_ok_and(|at| at < dependencies.len());
+            if !list.iter().all(inside) {
+                self.error(&[], format!("Invalid {what} dependency index."));
+            }
+        }
         let public = ast.public_dependency.iter();
         let public: Vec<FileId> =
             public.filter_map(|at| *dependencies.get(usize::try_from(*at).ok()?)?).collect();
         self.unused.retain(|file| !public.contains(file));
-        let mut visible = Vec::new();
         for file in dependencies.iter().flatten() {
-            self.pool.public_closure(*file, &mut visible);
+            self.pool.public_closure(*file, &mut self.visible);
         }
-        self.visible = visible.into_iter().collect();
-        let mut option_visible = Vec::new();
         for file in option_dependencies.iter().flatten() {
-            self.pool.public_closure(*file, &mut option_visible);
+            self.pool.public_closure(*file, &mut self.option_visible);
         }
-        self.option_visible = option_visible.into_iter().collect();
         let node = &mut self.pool.files[self.file.0 as usize];
         node.dependencies = dependencies;
         node.option_dependencies = option_dependencies;

@@ -1,0 +1,138 @@
+//! Whatever is in a file, the compiler comes to an end, soon, and says something.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+
+use ferrpc_compiler::{Diagnostic, EncodeOptions, compile};
+
+fn refused(text: &str) -> Vec<Diagnostic> {
+    compile(&HashMap::from([("a.proto", text)]), &["a.proto"]).expect_err("it is wrong")
+}
+
+/// Numbers that are the same in each run: xorshift64*.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        let number = self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33;
+        usize::try_from(number).expect("has 31 bits") % bound
+    }
+}
+
+#[test]
+fn mutated_files_end_with_a_verdict() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../testdata/protos/language/cases.txt");
+    let text = std::fs::read(path).expect("is there");
+    let well_known = ferrpc_compiler::WELL_KNOWN_FILES;
+    let mut random = Random(0x5eed);
+    for _ in 0..1500 {
+        let at = random.below(text.len() - 600);
+        let mut file =
+            b"syntax = \"proto2\";\nimport \"google/protobuf/descriptor.proto\";\n".to_vec();
+        file.extend_from_slice(&text[at..at + random.below(600)]);
+        for _ in 0..random.below(5) {
+            let at = random.below(file.len());
+            match random.below(3) {
+                0 => file[at] = text[random.below(text.len())],
+                1 => drop(file.remove(at)),
+                _ => file.insert(at, u8::try_from(random.below(256)).expect("is a byte")),
+            }
+        }
+        let mut tree: HashMap<&str, Vec<u8>> =
+            well_known.iter().map(|(name, text)| (*name, text.as_bytes().to_vec())).collect();
+        tree.insert("a.proto", file);
+        match compile(&tree, &["a.proto"]) {
+            Ok((compilation, _)) => {
+                assert!(compilation.encode("a.proto", EncodeOptions::default()).is_some());
+            }
+            Err(found) => assert!(!found.is_empty()),
+        }
+    }
+}
+
+#[test]
+fn ten_thousand_of_the_same_fault() {
+    let mut text = "syntax = \"proto3\"; message A {\n".to_owned();
+    for at in 0..10_000 {
+        let _ = writeln!(text, "Nosuch{at} f = 1;");
+    }
+    text.push('}');
+    assert_eq!(refused(&text).len(), 10_000);
+    let mut text = "syntax = \"proto3\"; message A {\n".to_owned();
+    for at in 0..10_000 {
+        let _ = writeln!(text, "int32 f{at} = 1;");
+    }
+    text.push('}');
+    assert_eq!(refused(&text).len(), 9_999);
+}
+
+#[test]
+fn ranges_that_all_overlap() {
+    let text = format!("syntax = \"proto3\"; message A {{ reserved 1{}; }}", ", 1".repeat(3_000));
+    assert!(refused(&text).len() <= 10_001);
+}
+
+#[test]
+fn comments_that_do_not_nest() {
+    let text = format!("{}*/ message A {{ }}", "/*".repeat(100_000));
+    assert!(!refused(&text).is_empty());
+}
+
+#[test]
+fn nesting_without_end() {
+    for (open, close) in [("message A {", "}"), ("option (a).b = {", "}"), ("oneof o {", "}")] {
+        let text = format!("syntax = \"proto3\";{}{}", open.repeat(50_000), close.repeat(50_000));
+        assert!(!refused(&text).is_empty(), "{open}");
+    }
+    let groups = "optional group G = 1 {".repeat(50_000);
+    assert!(!refused(&format!("syntax = \"proto2\"; message A {{ {groups}")).is_empty());
+    for open in ["m {", "m: [", "m: [{ m <", "x: [", "x { y: ["] {
+        let text = format!(
+            "syntax = \"proto2\"; import \"google/protobuf/descriptor.proto\";\n\
+             message M {{ repeated M m = 1; reserved \"x\"; }}\n\
+             extend google.protobuf.FileOptions {{ optional M m = 50000; }}\n\
+             option (m) = {{ {} }};",
+            open.repeat(20_000)
+        );
+        let descriptor = ferrpc_compiler::WELL_KNOWN_FILES
+            .iter()
+            .find(|(name, _)| *name == "google/protobuf/descriptor.proto")
+            .expect("is well known");
+        let tree = HashMap::from([("a.proto", text.as_str()), *descriptor]);
+        assert!(compile(&tree, &["a.proto"]).is_err(), "{open}");
+    }
+}
+
+#[test]
+fn a_long_chain_of_imports_and_a_diamond() {
+    let mut files = HashMap::new();
+    for at in 0..1_000 {
+        let text = match at {
+            999 => "syntax = \"proto3\"; message Last {}".to_owned(),
+            _ => format!(
+                "syntax = \"proto3\"; import public \"f{}.proto\"; message M{at} {{}}",
+                at + 1
+            ),
+        };
+        files.insert(format!("f{at}.proto"), text);
+    }
+    let mut tree: HashMap<&str, &str> =
+        files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+    let own = "syntax = \"proto3\"; import \"f0.proto\"; message A { Last last = 1; }";
+    tree.insert("a.proto", own);
+    let (compilation, _) = compile(&tree, &["a.proto"]).expect("is valid");
+    assert_eq!(compilation.files().count(), 1_001);
+}
+
+#[test]
+fn names_that_are_nearly_right_are_suggested() {
+    let found = refused("syntax = \"proto3\"; message Request {} message A { Reqest r = 1; }");
+    assert_eq!(found[0].help.as_deref(), Some("did you mean Request?"));
+    let found = refused("syntax = \"proto3\"; option java_pakage = \"x\";");
+    assert_eq!(found[0].help.as_deref(), Some("did you mean java_package?"));
+    let found = refused("syntax = \"proto3\";\nmessage A {\n  int32 a 1;\n}");
+    assert_eq!(found[0].help.as_deref(), Some("found 1"));
+}
