@@ -43,7 +43,8 @@ fn no_interface(name: &str) -> io::Error {
 }
 
 /// What a look-up of a host found, completed: `localhost` is both loopback addresses, whatever the
-/// system's tables say (RFC 6761, 6.3).
+/// system's tables say (RFC 6761, 6.3). `::1` comes first where the tables lack it, as RFC 6724 sorts
+/// the two, and as grpcio tries them.
 pub(crate) fn completed(
     host: &str,
     port: u16,
@@ -55,11 +56,11 @@ pub(crate) fn completed(
         return found;
     }
     let mut found = found.unwrap_or_default();
-    for address in [Ipv6Addr::LOCALHOST.into(), Ipv4Addr::LOCALHOST.into()] {
-        let address = SocketAddr::new(address, port);
-        if !found.iter().any(|known| known.is_ipv4() == address.is_ipv4()) {
-            found.push(address);
-        }
+    if !found.iter().any(SocketAddr::is_ipv6) {
+        found.insert(0, (Ipv6Addr::LOCALHOST, port).into());
+    }
+    if !found.iter().any(SocketAddr::is_ipv4) {
+        found.push((Ipv4Addr::LOCALHOST, port).into());
     }
     Ok(found)
 }
@@ -115,7 +116,7 @@ mod tests {
             let found = completed(host, 1, Ok(list(found))).expect("found");
             assert_eq!(found, list(expected), "{host}");
         };
-        check("localhost", &["127.0.0.1:1"], &["127.0.0.1:1", "[::1]:1"]);
+        check("localhost", &["127.0.0.1:1"], &["[::1]:1", "127.0.0.1:1"]);
         check("Localhost.", &["[::1]:1"], &["[::1]:1", "127.0.0.1:1"]);
         check("a.localhost", &["[::1]:1", "127.0.0.2:1"], &["[::1]:1", "127.0.0.2:1"]);
         check("local", &["10.0.0.1:1"], &["10.0.0.1:1"]);
