@@ -23,14 +23,16 @@ impl Metadata {
         mut fields: Fields,
         grow: impl FnOnce(usize, usize) -> Result<(), E>,
     ) -> (Self, Option<Unreadable<E>>) {
-        if !fields.iter().any(|field| is_legal_key(field.name) && !is_reserved(field.name)) {
+        // Most names are gRPC's own, and that is found out soonest.
+        let ours = |name: &[u8]| is_reserved(name) || !is_legal_key(name);
+        if fields.iter().all(|field| ours(field.name)) {
             return (Self::new(), None);
         }
         let mut rewrite = false;
         let mut growth = 0usize;
         let mut unreadable = None;
         fields.retain(|field| {
-            if !is_legal_key(field.name) || is_reserved(field.name) {
+            if ours(field.name) {
                 return false;
             }
             match Kind::of(field.name) {

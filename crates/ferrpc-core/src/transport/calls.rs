@@ -52,6 +52,13 @@ pub(super) struct Call {
     pub(super) unread: bool,
 }
 
+/// What is still needed of a call that has ended.
+pub(super) struct Ended {
+    pub(super) stream: StreamKey,
+    pub(super) kind: Kind,
+    pub(super) started: bool,
+}
+
 /// The end of a response that has no trailers.
 #[derive(Debug)]
 pub(super) struct Fallback {
@@ -159,19 +166,11 @@ impl Calls {
         Some(CallId { slot: token, stream: slot.stream })
     }
 
-    /// Ends a call without a report.
-    pub(super) fn remove(&mut self, id: CallId) -> Option<Call> {
-        let call = self.take(id)?;
-        self.release_slot(id);
-        Some(call)
-    }
-
-    /// Ends a call whose end is going to be reported; [`release_slot`](Self::release_slot) follows.
-    pub(super) fn take(&mut self, id: CallId) -> Option<Call> {
-        self.call(id)?;
-        let call = self.slots[id.slot as usize].call.take();
+    /// Ends an open call, which is dropped where it lies. [`release_slot`](Self::release_slot)
+    /// follows, once its end was reported if it is to be.
+    pub(super) fn end(&mut self, id: CallId) {
+        self.slots[id.slot as usize].call = None;
         self.open -= 1;
-        call
     }
 
     pub(super) fn release_slot(&mut self, id: CallId) {

@@ -86,6 +86,11 @@ impl Held {
         self.turn.map(|(_, ends)| ends)
     }
 
+    /// Whether there may be somebody to give credit, or a turn to end.
+    fn somebody_starves(&self) -> bool {
+        !self.wanted.is_empty() || !self.idle.is_empty() || self.turn.is_some()
+    }
+
     /// The call whose turn it is, if there may be one.
     fn first(&self) -> Option<CallId> {
         let idle = || self.idle.front().filter(|_| self.whole <= self.limit);
@@ -230,7 +235,15 @@ impl Transport {
 
     /// Lets calls go on that got no credit because too much was held: all of them once there is
     /// room, else the first, until the message at its head is whole.
+    #[inline]
     pub(super) fn feed_starved(&mut self, now: Time) {
+        if self.held.somebody_starves() {
+            self.feed_first(now);
+        }
+    }
+
+    #[cold]
+    fn feed_first(&mut self, now: Time) {
         while let Some(id) = self.held.first() {
             let pressure = self.held.is_too_much();
             if let Some(call) = self.calls.call(id) {

@@ -6,7 +6,7 @@ use ferrpc_http2::{HeadersKind, Reason, ResetBy, Role, Time};
 use crate::framing::{FrameError, PREFIX};
 use crate::{Code, Encoding, Status};
 
-use super::calls::Kind;
+use super::calls::{Ended, Kind};
 use super::{CallId, Event, Message, Transport};
 
 impl Transport {
@@ -198,28 +198,26 @@ impl Transport {
     }
 
     /// Takes a call out of every account; its end is reported by the caller of this.
-    pub(super) fn take_call(&mut self, now: Time, id: CallId) -> Option<super::calls::Call> {
-        let call = self.calls.take(id)?;
-        self.settle(now, &call);
-        Some(call)
-    }
-
-    /// The same for a call whose end is not reported.
-    pub(super) fn remove_call(&mut self, now: Time, id: CallId) -> Option<super::calls::Call> {
-        let call = self.calls.remove(id)?;
-        self.settle(now, &call);
-        Some(call)
-    }
-
-    fn settle(&mut self, now: Time, call: &super::calls::Call) {
-        // Its stream may live on until what it sent is out; its slot is another call's then.
-        self.http2.bind(call.stream, NO_CALL);
+    pub(super) fn take_call(&mut self, now: Time, id: CallId) -> Option<Ended> {
+        let call = self.calls.call(id)?;
+        let ended = Ended { stream: call.stream, kind: call.kind, started: call.started };
         self.held.forget(call);
+        self.calls.end(id);
+        // Its stream may live on until what it sent is out; its slot is another call's then.
+        self.http2.bind(ended.stream, NO_CALL);
         if self.calls.open() == 0 {
             self.deadlines.clear();
             self.lifetime.call_ended(now);
         }
         self.feed_starved(now);
+        Some(ended)
+    }
+
+    /// The same for a call whose end is not reported.
+    pub(super) fn remove_call(&mut self, now: Time, id: CallId) -> Option<Ended> {
+        let ended = self.take_call(now, id)?;
+        self.calls.release_slot(id);
+        Some(ended)
     }
 
     /// Whether the messages so far make a complete response; if not, what the status becomes.

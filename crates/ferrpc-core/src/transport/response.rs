@@ -164,7 +164,7 @@ pub(super) fn read_status(
 /// by commas, a failure counts rather than OK.
 fn combined(before: Option<Code>, value: &[u8]) -> Code {
     match before {
-        None if !value.contains(&b',') => Code::from_wire(value.trim_ascii()),
+        None if value.len() == 1 || !value.contains(&b',') => Code::from_wire(value.trim_ascii()),
         None | Some(Code::Ok) => value
             .split(|byte| *byte == b',')
             .map(|value| Code::from_wire(value.trim_ascii()))

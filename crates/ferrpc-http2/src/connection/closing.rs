@@ -1,10 +1,15 @@
 //! Streams that are not open, and how streams end.
 
 use crate::frame::{self, Fault, FrameHead, flag};
-use crate::stream::Stream;
 use crate::{Reason, Role, StreamKey, Time};
 
 use super::{Connection, Event, ResetBy};
+
+/// What is still told of a stream that is gone.
+pub(super) struct Removed {
+    pub(super) token: u32,
+    pub(super) headers_sent: bool,
+}
 
 impl Connection {
     /// Whether no frame has opened the stream yet.
@@ -125,14 +130,16 @@ impl Connection {
     }
 
     /// Takes a stream out of the store and out of every account.
-    pub(super) fn remove(&mut self, key: StreamKey) -> Option<Stream> {
-        let stream = self.streams.remove(key)?;
-        self.stray_frames = (self.stray_frames + STRAYS_PER_STREAM).min(MAX_STRAYS);
+    pub(super) fn remove(&mut self, key: StreamKey) -> Option<Removed> {
+        let stream = self.streams.stream(key)?;
+        let removed = Removed { token: stream.token, headers_sent: stream.headers_sent };
         self.queued -= stream.queue.bytes;
         self.sendable -= stream.sendable();
         self.held_headers -= stream.held_headers;
         self.loaned -= stream.loan;
-        let by_peer = (stream.id % 2 == 1) == (self.role == Role::Server);
+        self.streams.remove(key);
+        self.stray_frames = (self.stray_frames + STRAYS_PER_STREAM).min(MAX_STRAYS);
+        let by_peer = (key.id % 2 == 1) == (self.role == Role::Server);
         if by_peer {
             self.peer_streams -= 1;
         } else {
@@ -141,7 +148,7 @@ impl Connection {
         self.forget_closed();
         self.unblock();
         self.close_if_drained();
-        Some(stream)
+        Some(removed)
     }
 
     /// Says that streams can be opened, if somebody waits for that and it is so.

@@ -196,7 +196,10 @@ impl Connection {
             return None;
         }
         if end {
-            self.end_receive(key);
+            stream.receive_open = false;
+            if stream.is_closed() {
+                self.remove(key);
+            }
         }
         Some(Event::Data { token, payload, end })
     }

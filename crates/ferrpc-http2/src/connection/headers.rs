@@ -154,11 +154,11 @@ impl Connection {
         if list.size > self.config.limits.soft_header_list() || list.too_large.is_some() {
             self.judge_size(&mut list, end);
         }
-        if let Some(key) = self.streams.find(id) {
-            return self.more_headers(now, key, list, end, block);
-        }
         if !self.is_idle(id) {
-            return self.headers_on_closed(now, id);
+            return match self.streams.find(id) {
+                Some(key) => self.more_headers(now, key, list, end, block),
+                None => self.headers_on_closed(now, id),
+            };
         }
         if self.role == Role::Client {
             return Err(Fault::protocol("HEADERS on a stream that was not opened"));

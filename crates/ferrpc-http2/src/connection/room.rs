@@ -84,11 +84,16 @@ impl Connection {
     }
 
     /// Tells streams that waited for the connection that there is room.
+    #[inline]
     pub(super) fn unblock(&mut self) {
         let nobody = self.crowd.is_empty() && self.short.is_empty();
-        if nobody && self.start_waits == StartWaits::No {
-            return;
+        if !nobody || self.start_waits != StartWaits::No {
+            self.unblock_waiting();
         }
+    }
+
+    #[cold]
+    fn unblock_waiting(&mut self) {
         let limits = &self.config.limits;
         while !self.crowd.is_empty() && self.sendable + self.out.len() < limits.send_buffer / 2 {
             let Some(stream) = self.crowd.pop_front().and_then(|key| self.streams.stream_mut(key))

@@ -77,20 +77,33 @@ impl Connection {
             return;
         }
         let length = head.len() + payload.len();
-        if self.join_frame(key, head, &payload, end) {
-            return;
+        let empty = stream.queue.chunks.is_empty();
+        let covered = length <= stream.send_window.available()
+            && length <= self.send_window.available()
+            && self.out.len() < DIRECT_LIMIT;
+        // A small message joins the DATA frame that was begun last, if that is of the same stream
+        // and nothing was put behind it: many of them cost one frame.
+        if let Some(open) = &mut self.open_frame
+            && open.stream == key
+            && open.end == self.out.end()
+            && empty
+            && covered
+            && !end
+            && payload.len() < JOIN_LIMIT
+        {
+            let whole = open.end - open.start - FrameHead::SIZE + length;
+            if whole <= self.remote.max_frame {
+                stream.send_window.consume(length);
+                self.send_window.consume(length);
+                self.out.extend_frame(open.start, whole, [head, &payload]);
+                open.end = self.out.end();
+                return;
+            }
         }
-        let Some(stream) = self.streams.stream_mut(key) else {
-            return;
-        };
         // What needs no credit need not wait for those who do.
-        let fits = length == 0
-            || self.ready.is_empty()
-                && length <= stream.send_window.available()
-                && length <= self.send_window.available()
-                && length <= self.remote.max_frame
-                && self.out.len() < DIRECT_LIMIT;
-        if stream.queue.is_empty() && fits {
+        let fits =
+            length == 0 || covered && self.ready.is_empty() && length <= self.remote.max_frame;
+        if empty && fits {
             stream.send_window.consume(length);
             self.send_window.consume(length);
             let data = frame::data::head(key.id, length, end);
@@ -118,35 +131,6 @@ impl Connection {
         }
         self.mark_ready(key);
         self.arm_stall_check(now);
-    }
-
-    /// Adds a small message to the DATA frame that was begun last, if that is of the same stream
-    /// and nothing was put behind it: many small messages cost one frame.
-    fn join_frame(&mut self, key: StreamKey, head: &[u8], payload: &Bytes, end: bool) -> bool {
-        let length = head.len() + payload.len();
-        let Some(open) = self.open_frame.filter(|open| open.stream == key) else {
-            return false;
-        };
-        let Some(stream) = self.streams.stream_mut(key) else {
-            return false;
-        };
-        let whole = open.end - open.start - FrameHead::SIZE + length;
-        let fits = !end
-            && open.end == self.out.end()
-            && stream.queue.is_empty()
-            && payload.len() < JOIN_LIMIT
-            && whole <= self.remote.max_frame
-            && length <= stream.send_window.available()
-            && length <= self.send_window.available()
-            && self.out.len() < DIRECT_LIMIT;
-        if !fits {
-            return false;
-        }
-        stream.send_window.consume(length);
-        self.send_window.consume(length);
-        self.out.extend_frame(open.start, whole, [head, payload]);
-        self.open_frame = Some(OpenFrame { end: self.out.end(), ..open });
-        true
     }
 
     /// Ends our half with a trailer section, after the data that waits.

@@ -55,18 +55,20 @@ impl Store {
         self.slots.get_mut(key.slot as usize)?.as_mut().filter(|stream| stream.id == key.id)
     }
 
-    pub(crate) fn remove(&mut self, key: StreamKey) -> Option<Stream> {
-        let slot = self.slots.get_mut(key.slot as usize)?;
+    /// Drops a stream where it lies: a copy of it would be a part of what a call costs.
+    pub(crate) fn remove(&mut self, key: StreamKey) {
+        let Some(slot) = self.slots.get_mut(key.slot as usize) else {
+            return;
+        };
         if slot.as_ref().is_none_or(|stream| stream.id != key.id) {
-            return None;
+            return;
         }
-        let stream = slot.take();
+        *slot = None;
         self.by_id.remove(&key.id);
         if self.last == Some(key) {
             self.last = None;
         }
         self.free.push(key.slot);
-        stream
     }
 
     /// Gives back the memory of a burst of streams, if all are closed.
