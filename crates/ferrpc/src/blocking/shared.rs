@@ -539,7 +539,9 @@ mod tests {
     use std::net::TcpListener;
     use std::time::Instant;
 
-    use crate::blocking::Channel;
+    use ferrpc_core::transport::Cardinality;
+
+    use crate::blocking::{Channel, RawMethod, RawOptions};
     use crate::client::Keepalive;
 
     use super::*;
@@ -581,6 +583,34 @@ mod tests {
         }
         server.join().expect("it served");
         shared.lock().keepalive
+    }
+
+    /// What one of two threads has seen of a side's news is no news to the other, which looks at
+    /// events.
+    #[test]
+    fn an_end_from_this_side_is_an_event() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
+        let target = listener.local_addr().expect("bound").to_string();
+        let channel = Channel::builder(target).build_blocking().expect("a target");
+        let server = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().expect("a connection");
+            stream.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).expect("it takes it");
+            let _ = std::io::copy(&mut stream, &mut std::io::sink());
+        });
+        let shared = channel.shared();
+        while shared.connectivity(true) != ConnectivityState::Ready {
+            thread::sleep(Duration::from_millis(1));
+        }
+        let method = RawMethod::new("/t/m", Cardinality::ServerStreaming);
+        let call = channel.start_raw(&method, RawOptions::default()).expect("it begins");
+        let connection = shared.lock().current.clone().expect("it is ready");
+        // Only what is done here happens.
+        let before = connection.look().events;
+        assert!(call.cancel(Status::new(Code::Cancelled, "")));
+        assert!(connection.look().events > before);
+        drop((call, connection));
+        channel.close();
+        server.join().expect("it served");
     }
 
     #[test]
