@@ -3,7 +3,10 @@
 
 use std::mem;
 use std::ops::{Deref, DerefMut};
-use std::sync::{Condvar, MutexGuard, PoisonError};
+use std::sync::MutexGuard;
+#[cfg(unix)]
+use std::sync::{Condvar, PoisonError};
+#[cfg(unix)]
 use std::time::Duration;
 
 use ferrpc_core::channel::ConnectivityState;
