@@ -113,6 +113,9 @@ pub struct PingPolicy {
     pub max_strikes: u32,
 }
 
+/// Bytes, of which a half and three quarters are some, too.
+const LEAST_ROOM: usize = 4;
+
 impl Limits {
     /// Payload of a DATA frame from which on it is worth its head: what a message is framed with
     /// in gRPC is as long.
@@ -129,6 +132,16 @@ impl Limits {
     /// WINDOW_UPDATE frames that each frame sent pays for: its stream's and the connection's, cut
     /// in halves.
     pub(crate) const WINDOW_UPDATES_PER_FRAME: u32 = 4;
+
+    /// What is sent needs some room, however little: who waits for it goes on once a part of it is
+    /// free, and of nothing there is no part.
+    pub(crate) fn make_room(&mut self) {
+        for limit in
+            [&mut self.send_buffer_per_stream, &mut self.send_buffer, &mut self.send_memory]
+        {
+            *limit = (*limit).max(LEAST_ROOM);
+        }
+    }
 
     /// The size up to which a header list is never refused.
     pub(crate) fn soft_header_list(&self) -> usize {

@@ -261,7 +261,8 @@ struct RecentResets {
 
 impl Connection {
     /// A new connection. Its preface and SETTINGS are ready to be transmitted.
-    pub fn new(role: Role, config: Config, now: Time) -> Self {
+    pub fn new(role: Role, mut config: Config, now: Time) -> Self {
+        config.limits.make_room();
         let limits = &config.limits;
         let sizer = WindowSizer::new(config.window);
         let mut connection = Self {

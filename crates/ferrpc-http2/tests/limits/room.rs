@@ -264,6 +264,36 @@ fn starts_do_not_wait_for_ever() {
         server.frames();
     }
     assert!(seen.contains(&Seen::MayStart), "{seen:?}");
-    assert_eq!(server.connection.counters().stalled_streams, 5);
+    // A quarter of the memory, and no more of them than that takes.
+    assert_eq!(server.connection.counters().stalled_streams, 4);
     assert!(server.connection.may_start(server.now));
+}
+
+/// Limits of next to nothing slow a stream down, and do not stop it.
+#[test]
+fn the_smallest_limits_stop_nobody() {
+    for (name, limit) in ["send_buffer_per_stream", "send_buffer", "send_memory"]
+        .into_iter()
+        .flat_map(|name| (0..6).map(move |limit| (name, limit)))
+    {
+        let mut config = Config::default();
+        assert!(config.limits.set(name, limit));
+        let mut server = subject(Role::Server, config, 0);
+        ids(2).for_each(|id| open(&mut server, Role::Server, id));
+        let mut sent = [0; 2];
+        for _ in 0..20 {
+            for (id, sent) in ids(2).zip(&mut sent) {
+                if is_writable(&mut server, id) {
+                    server.data(id, &[0; 1000], false);
+                    *sent += 1;
+                }
+                server.feed(&wire::window_update(id, 1000));
+            }
+            server.frames();
+            // Whoever is not writable is told when it is.
+            server.events();
+        }
+        assert!(sent.iter().all(|sent| *sent > 5), "{name} {limit}: {sent:?}");
+        server.connection.assert_accounts();
+    }
 }

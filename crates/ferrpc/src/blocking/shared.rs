@@ -15,7 +15,7 @@
 //! have no thread of their own, and for watchers; it lives as long as there is a time to wait for.
 
 use std::ops::Deref;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::thread;
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ use super::outside::Driver;
 use super::raw::Origin;
 use crate::client::{Config, ConnectError, Pacing, seed, warn_of_pings};
 use crate::resolver::Target;
-use crate::trace;
+use crate::trace::{self, Changes, Locked, Noting};
 use crate::transport::clock;
 
 /// The connection of a channel, and how there comes to be one.
@@ -63,6 +63,7 @@ struct State {
     wanted: bool,
     /// What watchers were told last.
     told: ConnectivityState,
+    changes: Changes,
     /// The thread that keeps time runs.
     timer: bool,
     closed: bool,
@@ -146,6 +147,7 @@ impl Shared {
             last_watcher: 0,
             wanted: false,
             told: ConnectivityState::Idle,
+            changes: Changes::new(),
             timer: false,
             closed: false,
             driver: None,
@@ -286,10 +288,6 @@ impl Shared {
                 Some(connection)
             }
             Err(failure) => {
-                tracing::debug!(
-                    target: trace::CONNECTIVITY, channel = %self.target, error = %failure,
-                    "no connection"
-                );
                 let retry_at = state.backoff.fail(clock::now());
                 state.failure = Some((failure, retry_at));
                 state.failures += 1;
@@ -303,6 +301,11 @@ impl Shared {
         self.tell(&mut state);
         self.resume(state);
         Wake::all(wakes);
+        if let Some(error) = &failed {
+            tracing::debug!(
+                target: trace::CONNECTIVITY, channel = %self.target, %error, "no connection"
+            );
+        }
         if let Some(driver) = driver {
             driver.waker.wake_by_ref();
         }
@@ -334,7 +337,7 @@ impl Shared {
     }
 
     /// All who wait for a connection look again.
-    fn resume(&self, mut state: MutexGuard<'_, State>) {
+    fn resume(&self, mut state: Locked<'_, State>) {
         let pending = std::mem::take(&mut state.pending);
         drop(state);
         self.changed.notify_all();
@@ -378,8 +381,7 @@ impl Shared {
                         self.resume(state);
                         self.lock()
                     } else {
-                        let wait = self.changed.wait_timeout(state, due.since(now));
-                        wait.unwrap_or_else(PoisonError::into_inner).0
+                        state.wait(&self.changed, due.since(now)).unwrap_or_else(|| self.lock())
                     }
                 }
                 _ => break,
@@ -445,7 +447,7 @@ impl Shared {
         let now = state.connectivity();
         let before = std::mem::replace(&mut state.told, now);
         if before != now {
-            tracing::debug!(target: trace::CONNECTIVITY, channel = %self.target, ?before, ?now);
+            state.changes.push((before, now));
             state.watchers.iter().for_each(|(_, watcher)| watcher(now));
         }
     }
@@ -489,9 +491,15 @@ impl Shared {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> Locked<'_, State> {
         // No code of users runs under the lock, so that its state is whole even after a panic.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        Locked::new(&self.target, self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Noting for State {
+    fn changes(&mut self) -> &mut Changes {
+        &mut self.changes
     }
 }
 
@@ -531,7 +539,9 @@ mod tests {
     use std::net::TcpListener;
     use std::time::Instant;
 
-    use crate::blocking::Channel;
+    use ferrpc_core::transport::Cardinality;
+
+    use crate::blocking::{Channel, RawMethod, RawOptions};
     use crate::client::Keepalive;
 
     use super::*;
@@ -573,6 +583,34 @@ mod tests {
         }
         server.join().expect("it served");
         shared.lock().keepalive
+    }
+
+    /// What one of two threads has seen of a side's news is no news to the other, which looks at
+    /// events.
+    #[test]
+    fn an_end_from_this_side_is_an_event() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
+        let target = listener.local_addr().expect("bound").to_string();
+        let channel = Channel::builder(target).build_blocking().expect("a target");
+        let server = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().expect("a connection");
+            stream.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).expect("it takes it");
+            let _ = std::io::copy(&mut stream, &mut std::io::sink());
+        });
+        let shared = channel.shared();
+        while shared.connectivity(true) != ConnectivityState::Ready {
+            thread::sleep(Duration::from_millis(1));
+        }
+        let method = RawMethod::new("/t/m", Cardinality::ServerStreaming);
+        let call = channel.start_raw(&method, RawOptions::default()).expect("it begins");
+        let connection = shared.lock().current.clone().expect("it is ready");
+        // Only what is done here happens.
+        let before = connection.look().events;
+        assert!(call.cancel(Status::new(Code::Cancelled, "")));
+        assert!(connection.look().events > before);
+        drop((call, connection));
+        channel.close();
+        server.join().expect("it served");
     }
 
     #[test]

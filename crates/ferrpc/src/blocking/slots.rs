@@ -390,6 +390,9 @@ impl State {
             self.by_call[call.slot()] = None;
         }
         slot.queued = false;
+        // An event, whoever ends it: of two threads that wait for a side, one may have looked at
+        // the news before the other.
+        self.events += 1;
         if slot.call.is_committed() {
             ended.retry = TransparentRetry::No;
         }

@@ -16,7 +16,7 @@
 
 mod attempt;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ use super::role::Command;
 use crate::credentials::SecurityLevel;
 use crate::observers::Observers;
 use crate::resolver::Target;
-use crate::trace;
+use crate::trace::{self, Changes, Locked, Noting};
 use crate::transport::clock;
 use crate::transport::mailbox::Mailbox;
 
@@ -58,6 +58,7 @@ pub(super) struct Published {
 
 struct State {
     connectivity: ConnectivityState,
+    changes: Changes,
     connection: Option<Connection>,
     /// Why the last attempt failed, until one succeeds.
     failure: Option<ConnectError>,
@@ -116,6 +117,7 @@ impl Subchannel {
         let connectivity = ConnectivityState::Idle;
         let state = State {
             connectivity,
+            changes: Changes::new(),
             connection: None,
             failure: None,
             failures: 0,
@@ -279,12 +281,16 @@ impl Subchannel {
         self.connection_lost(id);
         let mut state = self.lock();
         state.old.retain(|old| old.id != id);
-        if complains_of_pings(cause) {
+        let complains = complains_of_pings(cause);
+        if complains {
             state.keepalive = state.keepalive.map(|interval| interval.saturating_mul(2));
-            warn_of_pings(&self.target, state.keepalive);
         }
+        let interval = state.keepalive;
         let attempt = state.take_attempt(id);
         drop(state);
+        if complains {
+            warn_of_pings(&self.target, interval);
+        }
         if let Some(attempt) = attempt {
             let _ = attempt.outcome.send(Err(cause.to_string()));
         }
@@ -316,9 +322,7 @@ impl Subchannel {
         }
         if state.connectivity != connectivity {
             let before = state.connectivity;
-            tracing::debug!(
-                target: trace::CONNECTIVITY, channel = %self.target, ?before, now = ?connectivity
-            );
+            state.changes.push((before, connectivity));
         }
         state.connectivity = connectivity;
         let new = Published { state: connectivity, failures: state.failures };
@@ -329,9 +333,15 @@ impl Subchannel {
         });
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> Locked<'_, State> {
         // No code of users runs under the lock, so that its state is whole even after a panic.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        Locked::new(&self.target, self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Noting for State {
+    fn changes(&mut self) -> &mut Changes {
+        &mut self.changes
     }
 }
 
@@ -424,15 +434,15 @@ impl Subchannel {
             Err(_) if state.connection.is_some() => return None,
             Err(failure) => failure,
         };
-        tracing::debug!(
-            target: trace::CONNECTIVITY, channel = %self.target, error = %failure, "no connection"
-        );
         let late = std::mem::take(&mut state.attempts);
         let retry_at = state.backoff.fail(clock::now());
         state.failure = Some(failure.clone());
         state.failures += 1;
         self.publish(&mut state, ConnectivityState::TransientFailure);
         drop(state);
+        tracing::debug!(
+            target: trace::CONNECTIVITY, channel = %self.target, error = %failure, "no connection"
+        );
         late.into_iter().for_each(Attempt::give_up);
         self.config.observers.tell(|observer| observer.connect_failed(&self.target, &failure));
         Some(retry_at)
