@@ -196,7 +196,7 @@ fn compare(
     };
     let script = workspace.root.join("crates/ferrpc-compiler/examples/sets.py");
     feed(Command::new(python).arg(script), &folder.join("jobs"), &jobs(&theirs))?;
-    let program = workspace.built("examples/sets");
+    let program = workspace.built("debug/examples/sets");
     feed(&mut Command::new(program), &folder.join("jobs"), &jobs(&ours))?;
     let mut counts = Counts { same: 0, refused: 0, wrong: Vec::new() };
     for (at, file) in files.iter().enumerate() {
@@ -218,7 +218,7 @@ fn feed(command: &mut Command, path: &Path, jobs: &str) -> Result<()> {
     fs::write(path, jobs)?;
     python::clean(command);
     command.stdin(Stdio::from(File::open(path)?)).stdout(Stdio::null());
-    let mut child = command.spawn().context("cannot be started")?;
+    let mut child = command.spawn().with_context(|| format!("{:?}", command.get_program()))?;
     match process::wait(&mut child, 30 * process::MINUTE)? {
         Some(status) if status.success() => Ok(()),
         status => bail!("a compiler ended with {status:?}"),
