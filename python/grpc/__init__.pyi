@@ -1,5 +1,6 @@
-# The types of the public API. Interfaces are generic over requests and responses here; when the
-# program runs they take no parameters, so write `"grpc.Future[Reply]"` in quotes.
+# The types of the public API. What passes with types-grpcio passes with these, and some more. Interfaces
+# are generic over requests and responses here; when the program runs they take no parameters, so write
+# `"grpc.Future[Reply]"` in quotes.
 
 import abc
 import enum
@@ -7,21 +8,24 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from types import ModuleType, TracebackType
-from typing import Any, Generic, NoReturn, Protocol, TypeVar, runtime_checkable
+from typing import Any, Generic, NamedTuple, NoReturn, Protocol, TypeVar, runtime_checkable
 
 from typing_extensions import Self, TypeAlias
+
+from . import aio as aio
 
 __version__: str
 
 _T = TypeVar("_T")
-_Request = TypeVar("_Request")
-_Response = TypeVar("_Response")
+_TRequest = TypeVar("_TRequest")
+_TResponse = TypeVar("_TResponse")
 _Value = TypeVar("_Value", covariant=True)
 
-_MetadataValue: TypeAlias = str | bytes
-_Metadata: TypeAlias = tuple[tuple[str, _MetadataValue], ...]
-_MetadataArgument: TypeAlias = Iterable[tuple[str, _MetadataValue]]
-_Options: TypeAlias = Sequence[tuple[str, Any]]
+_Metadata: TypeAlias = tuple[tuple[str, str | bytes], ...]
+# Any iterable of pairs. Programs that implement these interfaces say less, each its own.
+_MetadataArgument: TypeAlias = Any
+_OptionKeyValue: TypeAlias = tuple[str, Any]
+_Options: TypeAlias = Sequence[_OptionKeyValue]
 _Serializer: TypeAlias = Callable[[_T], bytes]
 _Deserializer: TypeAlias = Callable[[bytes], _T]
 
@@ -68,13 +72,17 @@ class LocalConnectionType(enum.Enum):
 
 # Exceptions
 
+class _Metadatum(NamedTuple):
+    key: str
+    value: Any
+
 class RpcError(Exception):
     # What a call raises is a Call too; these spare users the cast.
     def code(self) -> StatusCode: ...
-    def details(self) -> str | None: ...
-    def initial_metadata(self) -> _Metadata: ...
-    def trailing_metadata(self) -> _Metadata: ...
-    def debug_error_string(self) -> str: ...
+    def details(self) -> str | Any: ...  # None where programs make one without
+    def initial_metadata(self) -> Any: ...
+    def trailing_metadata(self) -> tuple[_Metadatum, ...]: ...
+    def debug_error_string(self) -> Any: ...
 
 class FutureTimeoutError(Exception): ...
 class FutureCancelledError(Exception): ...
@@ -93,21 +101,21 @@ class Future(abc.ABC, Generic[_Value]):
     @abc.abstractmethod
     def result(self, timeout: float | None = None) -> _Value: ...
     @abc.abstractmethod
-    def exception(self, timeout: float | None = None) -> BaseException | None: ...
+    def exception(self, timeout: float | None = None) -> Exception | None: ...
     @abc.abstractmethod
-    def traceback(self, timeout: float | None = None) -> TracebackType | None: ...
+    def traceback(self, timeout: float | None = None) -> Any: ...
     @abc.abstractmethod
-    def add_done_callback(self, fn: Callable[[Self], object]) -> None: ...
+    def add_done_callback(self, fn: Callable[[Future[_Value]], None]) -> None: ...
 
 class RpcContext(abc.ABC):
     @abc.abstractmethod
     def is_active(self) -> bool: ...
     @abc.abstractmethod
-    def time_remaining(self) -> float | None: ...
+    def time_remaining(self) -> float | Any: ...  # None without a deadline
     @abc.abstractmethod
     def cancel(self) -> Any: ...
     @abc.abstractmethod
-    def add_callback(self, callback: Callable[[], object]) -> bool: ...
+    def add_callback(self, callback: Callable[[], None]) -> bool: ...
 
 # The client side
 
@@ -121,7 +129,9 @@ class Call(RpcContext):
     @abc.abstractmethod
     def details(self) -> str: ...
 
-class _CallFuture(Call, Future[_Value], metaclass=abc.ABCMeta): ...
+class _CallFuture(Call, Future[_Value], metaclass=abc.ABCMeta):
+    @abc.abstractmethod
+    def add_done_callback(self, fn: Callable[[Self], object]) -> None: ...
 
 class _CallIterator(Call, Generic[_Value], metaclass=abc.ABCMeta):
     def __iter__(self) -> Iterator[_Value]: ...
@@ -130,174 +140,173 @@ class _CallIterator(Call, Generic[_Value], metaclass=abc.ABCMeta):
 class ClientCallDetails(abc.ABC):
     method: str
     timeout: float | None
-    metadata: _MetadataArgument | None
+    metadata: _Metadata | None
     credentials: CallCredentials | None
     wait_for_ready: bool | None
     compression: Compression | None
 
-class UnaryUnaryClientInterceptor(abc.ABC, Generic[_Request, _Response]):
+# Interceptors that programs write are generic by their methods, or are for messages of one type, or of
+# any: all of them pass.
+
+class UnaryUnaryClientInterceptor(abc.ABC):
     @abc.abstractmethod
     def intercept_unary_unary(
         self,
-        continuation: Callable[[ClientCallDetails, _Request], _CallFuture[_Response]],
+        continuation: Callable[[ClientCallDetails, Any], Any],
         client_call_details: ClientCallDetails,
-        request: _Request,
+        request: Any,
     ) -> Any: ...
 
-class UnaryStreamClientInterceptor(abc.ABC, Generic[_Request, _Response]):
+class UnaryStreamClientInterceptor(abc.ABC):
     @abc.abstractmethod
     def intercept_unary_stream(
         self,
-        continuation: Callable[[ClientCallDetails, _Request], _CallIterator[_Response]],
+        continuation: Callable[[ClientCallDetails, Any], Any],
         client_call_details: ClientCallDetails,
-        request: _Request,
+        request: Any,
     ) -> Any: ...
 
-class StreamUnaryClientInterceptor(abc.ABC, Generic[_Request, _Response]):
+class StreamUnaryClientInterceptor(abc.ABC):
     @abc.abstractmethod
     def intercept_stream_unary(
         self,
-        continuation: Callable[[ClientCallDetails, Iterator[_Request]], _CallFuture[_Response]],
+        continuation: Callable[[ClientCallDetails, Any], Any],
         client_call_details: ClientCallDetails,
-        request_iterator: Iterator[_Request],
+        request_iterator: Any,
     ) -> Any: ...
 
-class StreamStreamClientInterceptor(abc.ABC, Generic[_Request, _Response]):
+class StreamStreamClientInterceptor(abc.ABC):
     @abc.abstractmethod
     def intercept_stream_stream(
         self,
-        continuation: Callable[[ClientCallDetails, Iterator[_Request]], _CallIterator[_Response]],
+        continuation: Callable[[ClientCallDetails, Any], Any],
         client_call_details: ClientCallDetails,
-        request_iterator: Iterator[_Request],
+        request_iterator: Any,
     ) -> Any: ...
 
-class UnaryUnaryMultiCallable(abc.ABC, Generic[_Request, _Response]):
+class UnaryUnaryMultiCallable(abc.ABC, Generic[_TRequest, _TResponse]):
     @abc.abstractmethod
     def __call__(
         self,
-        request: _Request,
+        request: _TRequest,
         timeout: float | None = None,
-        metadata: _MetadataArgument | None = None,
+        metadata: _MetadataArgument = None,
         credentials: CallCredentials | None = None,
         wait_for_ready: bool | None = None,
         compression: Compression | None = None,
-    ) -> _Response: ...
+    ) -> _TResponse: ...
     @abc.abstractmethod
     def with_call(
         self,
-        request: _Request,
+        request: _TRequest,
         timeout: float | None = None,
-        metadata: _MetadataArgument | None = None,
+        metadata: _MetadataArgument = None,
         credentials: CallCredentials | None = None,
         wait_for_ready: bool | None = None,
         compression: Compression | None = None,
-    ) -> tuple[_Response, Call]: ...
+    ) -> tuple[_TResponse, Call]: ...
     @abc.abstractmethod
     def future(
         self,
-        request: _Request,
+        request: _TRequest,
         timeout: float | None = None,
-        metadata: _MetadataArgument | None = None,
+        metadata: _MetadataArgument = None,
         credentials: CallCredentials | None = None,
         wait_for_ready: bool | None = None,
         compression: Compression | None = None,
-    ) -> _CallFuture[_Response]: ...
+    ) -> _CallFuture[_TResponse]: ...
 
-class UnaryStreamMultiCallable(abc.ABC, Generic[_Request, _Response]):
+class UnaryStreamMultiCallable(abc.ABC, Generic[_TRequest, _TResponse]):
     @abc.abstractmethod
     def __call__(
         self,
-        request: _Request,
+        request: _TRequest,
         timeout: float | None = None,
-        metadata: _MetadataArgument | None = None,
+        metadata: _MetadataArgument = None,
         credentials: CallCredentials | None = None,
         wait_for_ready: bool | None = None,
         compression: Compression | None = None,
-    ) -> _CallIterator[_Response]: ...
+    ) -> _CallIterator[_TResponse]: ...
 
-class StreamUnaryMultiCallable(abc.ABC, Generic[_Request, _Response]):
+class StreamUnaryMultiCallable(abc.ABC, Generic[_TRequest, _TResponse]):
     @abc.abstractmethod
     def __call__(
         self,
-        request_iterator: Iterator[_Request],
+        request_iterator: Iterator[_TRequest],
         timeout: float | None = None,
-        metadata: _MetadataArgument | None = None,
+        metadata: _MetadataArgument = None,
         credentials: CallCredentials | None = None,
         wait_for_ready: bool | None = None,
         compression: Compression | None = None,
-    ) -> _Response: ...
+    ) -> _TResponse: ...
     @abc.abstractmethod
     def with_call(
         self,
-        request_iterator: Iterator[_Request],
+        request_iterator: Iterator[_TRequest],
         timeout: float | None = None,
-        metadata: _MetadataArgument | None = None,
+        metadata: _MetadataArgument = None,
         credentials: CallCredentials | None = None,
         wait_for_ready: bool | None = None,
         compression: Compression | None = None,
-    ) -> tuple[_Response, Call]: ...
+    ) -> tuple[_TResponse, Call]: ...
     @abc.abstractmethod
     def future(
         self,
-        request_iterator: Iterator[_Request],
+        request_iterator: Iterator[_TRequest],
         timeout: float | None = None,
-        metadata: _MetadataArgument | None = None,
+        metadata: _MetadataArgument = None,
         credentials: CallCredentials | None = None,
         wait_for_ready: bool | None = None,
         compression: Compression | None = None,
-    ) -> _CallFuture[_Response]: ...
+    ) -> _CallFuture[_TResponse]: ...
 
-class StreamStreamMultiCallable(abc.ABC, Generic[_Request, _Response]):
+class StreamStreamMultiCallable(abc.ABC, Generic[_TRequest, _TResponse]):
     @abc.abstractmethod
     def __call__(
         self,
-        request_iterator: Iterator[_Request],
+        request_iterator: Iterator[_TRequest],
         timeout: float | None = None,
-        metadata: _MetadataArgument | None = None,
+        metadata: _MetadataArgument = None,
         credentials: CallCredentials | None = None,
         wait_for_ready: bool | None = None,
         compression: Compression | None = None,
-    ) -> _CallIterator[_Response]: ...
+    ) -> _CallIterator[_TResponse]: ...
 
 class Channel(abc.ABC):
     @abc.abstractmethod
     def subscribe(
-        self, callback: Callable[[ChannelConnectivity], object], try_to_connect: bool = False
+        self, callback: Callable[[ChannelConnectivity], None], try_to_connect: bool = False
     ) -> None: ...
     @abc.abstractmethod
-    def unsubscribe(self, callback: Callable[[ChannelConnectivity], object]) -> None: ...
+    def unsubscribe(self, callback: Callable[[ChannelConnectivity], None]) -> None: ...
     @abc.abstractmethod
     def unary_unary(
         self,
         method: str,
-        request_serializer: _Serializer[_Request] | None = None,
-        response_deserializer: _Deserializer[_Response] | None = None,
-        _registered_method: bool | None = False,
-    ) -> UnaryUnaryMultiCallable[_Request, _Response]: ...
+        request_serializer: _Serializer[_TRequest] | None = None,
+        response_deserializer: _Deserializer[_TResponse] | None = None,
+    ) -> UnaryUnaryMultiCallable[_TRequest, _TResponse]: ...
     @abc.abstractmethod
     def unary_stream(
         self,
         method: str,
-        request_serializer: _Serializer[_Request] | None = None,
-        response_deserializer: _Deserializer[_Response] | None = None,
-        _registered_method: bool | None = False,
-    ) -> UnaryStreamMultiCallable[_Request, _Response]: ...
+        request_serializer: _Serializer[_TRequest] | None = None,
+        response_deserializer: _Deserializer[_TResponse] | None = None,
+    ) -> UnaryStreamMultiCallable[_TRequest, _TResponse]: ...
     @abc.abstractmethod
     def stream_unary(
         self,
         method: str,
-        request_serializer: _Serializer[_Request] | None = None,
-        response_deserializer: _Deserializer[_Response] | None = None,
-        _registered_method: bool | None = False,
-    ) -> StreamUnaryMultiCallable[_Request, _Response]: ...
+        request_serializer: _Serializer[_TRequest] | None = None,
+        response_deserializer: _Deserializer[_TResponse] | None = None,
+    ) -> StreamUnaryMultiCallable[_TRequest, _TResponse]: ...
     @abc.abstractmethod
     def stream_stream(
         self,
         method: str,
-        request_serializer: _Serializer[_Request] | None = None,
-        response_deserializer: _Deserializer[_Response] | None = None,
-        _registered_method: bool | None = False,
-    ) -> StreamStreamMultiCallable[_Request, _Response]: ...
+        request_serializer: _Serializer[_TRequest] | None = None,
+        response_deserializer: _Deserializer[_TResponse] | None = None,
+    ) -> StreamStreamMultiCallable[_TRequest, _TResponse]: ...
     @abc.abstractmethod
     def close(self) -> None: ...
     def __enter__(self) -> Self: ...
@@ -308,11 +317,11 @@ class Channel(abc.ABC):
         exc_tb: TracebackType | None,
     ) -> bool | None: ...
 
-_ClientInterceptor: TypeAlias = (
-    UnaryUnaryClientInterceptor[Any, Any]
-    | UnaryStreamClientInterceptor[Any, Any]
-    | StreamUnaryClientInterceptor[Any, Any]
-    | StreamStreamClientInterceptor[Any, Any]
+_Interceptor: TypeAlias = (
+    UnaryUnaryClientInterceptor
+    | UnaryStreamClientInterceptor
+    | StreamUnaryClientInterceptor
+    | StreamStreamClientInterceptor
 )
 
 def insecure_channel(
@@ -324,7 +333,7 @@ def secure_channel(
     options: _Options | None = None,
     compression: Compression | None = None,
 ) -> Channel: ...
-def intercept_channel(channel: Channel, *interceptors: _ClientInterceptor) -> Channel: ...
+def intercept_channel(channel: Channel, *interceptors: _Interceptor) -> Channel: ...
 def channel_ready_future(channel: Channel) -> Future[None]: ...
 
 # The server side
@@ -332,7 +341,7 @@ def channel_ready_future(channel: Channel) -> Future[None]: ...
 class Status(abc.ABC):
     code: StatusCode
     details: str
-    trailing_metadata: _MetadataArgument | None
+    trailing_metadata: _MetadataArgument
 
 class ServicerContext(RpcContext):
     @abc.abstractmethod
@@ -344,13 +353,13 @@ class ServicerContext(RpcContext):
     @abc.abstractmethod
     def peer_identity_key(self) -> str | None: ...
     @abc.abstractmethod
-    def auth_context(self) -> Mapping[str, Iterable[bytes]]: ...
+    def auth_context(self) -> Mapping[str, Any]: ...  # lists of bytes
     def set_compression(self, compression: Compression) -> None: ...
     @abc.abstractmethod
     def send_initial_metadata(self, initial_metadata: _MetadataArgument) -> None: ...
     @abc.abstractmethod
     def set_trailing_metadata(self, trailing_metadata: _MetadataArgument) -> None: ...
-    def trailing_metadata(self) -> _MetadataArgument | None: ...
+    def trailing_metadata(self) -> _MetadataArgument: ...
     @abc.abstractmethod
     def abort(self, code: StatusCode, details: str) -> NoReturn: ...
     @abc.abstractmethod
@@ -359,19 +368,19 @@ class ServicerContext(RpcContext):
     def set_code(self, code: StatusCode) -> None: ...
     @abc.abstractmethod
     def set_details(self, details: str) -> None: ...
-    def code(self) -> StatusCode | None: ...
-    def details(self) -> bytes | None: ...
+    def code(self) -> Any: ...  # a StatusCode, None before it is set
+    def details(self) -> Any: ...  # bytes, None before they are set
     def disable_next_message_compression(self) -> None: ...
 
-class RpcMethodHandler(abc.ABC, Generic[_Request, _Response]):
+class RpcMethodHandler(abc.ABC, Generic[_TRequest, _TResponse]):
     request_streaming: bool
     response_streaming: bool
-    request_deserializer: _Deserializer[_Request] | None
-    response_serializer: _Serializer[_Response] | None
-    unary_unary: Callable[[_Request, ServicerContext], _Response] | None
-    unary_stream: Callable[[_Request, ServicerContext], Iterator[_Response]] | None
-    stream_unary: Callable[[Iterator[_Request], ServicerContext], _Response] | None
-    stream_stream: Callable[[Iterator[_Request], ServicerContext], Iterator[_Response]] | None
+    request_deserializer: _Deserializer[_TRequest] | None
+    response_serializer: _Serializer[_TResponse] | None
+    unary_unary: Callable[[_TRequest, ServicerContext], _TResponse] | None
+    unary_stream: Callable[[_TRequest, ServicerContext], Iterator[_TResponse]] | None
+    stream_unary: Callable[[Iterator[_TRequest], ServicerContext], _TResponse] | None
+    stream_stream: Callable[[Iterator[_TRequest], ServicerContext], Iterator[_TResponse]] | None
 
 @runtime_checkable
 class HandlerCallDetails(Protocol):
@@ -423,26 +432,30 @@ def server(
     compression: Compression | None = None,
     xds: bool = False,
 ) -> Server: ...
+
+# A function, a coroutine function, a generator: of one request or of many, and a context of either API.
+_Behaviour: TypeAlias = Callable[..., Any]
+
 def unary_unary_rpc_method_handler(
-    behavior: Callable[[_Request, ServicerContext], _Response],
-    request_deserializer: _Deserializer[_Request] | None = None,
-    response_serializer: _Serializer[_Response] | None = None,
-) -> RpcMethodHandler[_Request, _Response]: ...
+    behavior: _Behaviour,
+    request_deserializer: _Deserializer[_TRequest] | None = None,
+    response_serializer: _Serializer[_TResponse] | None = None,
+) -> RpcMethodHandler[_TRequest, _TResponse]: ...
 def unary_stream_rpc_method_handler(
-    behavior: Callable[[_Request, ServicerContext], Iterator[_Response]],
-    request_deserializer: _Deserializer[_Request] | None = None,
-    response_serializer: _Serializer[_Response] | None = None,
-) -> RpcMethodHandler[_Request, _Response]: ...
+    behavior: _Behaviour,
+    request_deserializer: _Deserializer[_TRequest] | None = None,
+    response_serializer: _Serializer[_TResponse] | None = None,
+) -> RpcMethodHandler[_TRequest, _TResponse]: ...
 def stream_unary_rpc_method_handler(
-    behavior: Callable[[Iterator[_Request], ServicerContext], _Response],
-    request_deserializer: _Deserializer[_Request] | None = None,
-    response_serializer: _Serializer[_Response] | None = None,
-) -> RpcMethodHandler[_Request, _Response]: ...
+    behavior: _Behaviour,
+    request_deserializer: _Deserializer[_TRequest] | None = None,
+    response_serializer: _Serializer[_TResponse] | None = None,
+) -> RpcMethodHandler[_TRequest, _TResponse]: ...
 def stream_stream_rpc_method_handler(
-    behavior: Callable[[Iterator[_Request], ServicerContext], Iterator[_Response]],
-    request_deserializer: _Deserializer[_Request] | None = None,
-    response_serializer: _Serializer[_Response] | None = None,
-) -> RpcMethodHandler[_Request, _Response]: ...
+    behavior: _Behaviour,
+    request_deserializer: _Deserializer[_TRequest] | None = None,
+    response_serializer: _Serializer[_TResponse] | None = None,
+) -> RpcMethodHandler[_TRequest, _TResponse]: ...
 def method_handlers_generic_handler(
     service: str, method_handlers: Mapping[str, RpcMethodHandler[Any, Any]]
 ) -> GenericRpcHandler: ...
@@ -473,7 +486,7 @@ class AuthMetadataPlugin(abc.ABC):
         self, context: AuthMetadataContext, callback: AuthMetadataPluginCallback
     ) -> None: ...
 
-_KeyAndChain: TypeAlias = tuple[bytes, bytes]
+_CertificateChainPair: TypeAlias = tuple[bytes, bytes]
 
 def ssl_channel_credentials(
     root_certificates: bytes | None = None,
@@ -503,12 +516,12 @@ def metadata_call_credentials(
 def access_token_call_credentials(access_token: str) -> CallCredentials: ...
 def composite_call_credentials(*call_credentials: CallCredentials) -> CallCredentials: ...
 def ssl_server_credentials(
-    private_key_certificate_chain_pairs: Sequence[_KeyAndChain],
+    private_key_certificate_chain_pairs: Sequence[_CertificateChainPair],
     root_certificates: bytes | None = None,
     require_client_auth: bool = False,
 ) -> ServerCredentials: ...
 def ssl_server_certificate_configuration(
-    private_key_certificate_chain_pairs: Sequence[_KeyAndChain],
+    private_key_certificate_chain_pairs: Sequence[_CertificateChainPair],
     root_certificates: bytes | None = None,
 ) -> ServerCertificateConfiguration: ...
 def dynamic_ssl_server_credentials(

@@ -19,7 +19,7 @@ def known(parts):
     """The metadata of call credentials that need not be asked; None if one of them must be."""
     metadata = []
     for part in parts:
-        pairs = part.metadata_plugin.known
+        pairs = part._metadata_plugin.known
         if pairs is None or not _ferrpc.is_legal_metadata(pairs):
             return None
         metadata.extend(pairs)
@@ -70,7 +70,7 @@ class _Asking:
         self._metadata = []
 
     def ask_next(self):
-        self._parts.popleft().metadata_plugin(*self._call, self._answer)
+        self._parts.popleft()._metadata_plugin(*self._call, self._answer)
 
     def _answer(self, metadata, ok, error):
         if not ok:

@@ -28,7 +28,7 @@ def context(authority, method):
 def wait(multi_callable, credentials, metadata, timeout):
     """The metadata of a blocking call and what is left of its time; or how it ended before it
     began."""
-    channel = multi_callable._channel
+    channel = multi_callable._python_channel
     own = None if credentials is None else credentials._credentials
     if not channel._is_secure:
         return End(_UNAUTHENTICATED, _INSECURE)
@@ -52,12 +52,12 @@ def wait(multi_callable, credentials, metadata, timeout):
 def start(multi_callable, credentials, request, timeout, metadata, arguments):
     """A call that does not wait: the engine's, one that is to begin, or an end. `arguments` are the
     rest of what the engine's `start` takes."""
-    channel = multi_callable._channel
+    channel = multi_callable._python_channel
     own = None if credentials is None else credentials._credentials
     if not channel._is_secure:
         return End(_UNAUTHENTICATED, _INSECURE)
     parts = _parts(channel, own)
-    engine, method = multi_callable._engine, multi_callable._engine_method
+    engine, method = multi_callable._channel, multi_callable._engine_method
     known = _asking.known(parts)
     if known is not None:
         return engine.start(method, request, timeout, _joined(metadata, known), *arguments)
@@ -85,7 +85,7 @@ def _parts(channel, own):
 
 
 def _context(multi_callable):
-    return context(multi_callable._engine.authority, multi_callable._method)
+    return context(multi_callable._channel.authority, multi_callable._method)
 
 
 def _joined(metadata, said):

@@ -16,7 +16,9 @@ from grpc import (
     _forks,
     _sending,
 )
+from grpc._call_state import _RPCState
 from grpc._ended import End, _InactiveRpcError
+from grpc._grpcio_metadata import __version__
 from grpc._rendezvous import (
     _INTERNAL,
     _MultiThreadedRendezvous,
@@ -29,6 +31,7 @@ __all__ = (
     "Channel",
     "_InactiveRpcError",
     "_MultiThreadedRendezvous",
+    "_RPCState",
     "_Rendezvous",
     "_SingleThreadedRendezvous",
 )
@@ -39,6 +42,8 @@ _LOGGER = logging.getLogger(__name__)
 new_engine = _ferrpc.ClientChannel
 
 _EMPTY_FLAGS = 0
+
+_USER_AGENT = f"grpc-python/{__version__}"
 
 _SERIALIZING = _sending.SERIALIZING
 _UNREADABLE = End(_INTERNAL, "Exception deserializing response!")
@@ -51,22 +56,28 @@ class _MultiCallable:
     # google-api-core, which have a `_target` of their own: so these stay out of it.
     __slots__ = (
         "_channel",
-        "_engine",
         "_engine_method",
         "_method",
+        "_python_channel",
         "_request_serializer",
         "_response_deserializer",
         "_target",
     )
 
     def __init__(self, channel, method, request_serializer, response_deserializer, streams):
-        self._channel = channel
-        self._engine = channel._channel
+        # Tools ask it for `target()`.
+        self._channel = channel._channel
+        self._python_channel = channel
         self._method = _common.encode(method)
         self._target = _common.encode(channel._target)
         self._request_serializer = request_serializer
         self._response_deserializer = response_deserializer
         self._engine_method = _ferrpc.ClientMethod(_common.decode(method), *streams)
+
+    @property
+    def _registered_call_handle(self):
+        # In grpcio a number of a method that is registered with its core.
+        return None
 
     def _serialized(self, request):
         """The request's bytes, or the end of a call that has none."""
@@ -74,7 +85,7 @@ class _MultiCallable:
         return End(_INTERNAL, _SERIALIZING) if serialized is None else serialized
 
     def _check_open(self):
-        if self._channel._closed:
+        if self._python_channel._closed:
             raise ValueError("Cannot invoke RPC: Channel closed!")
 
     def _start(
@@ -90,8 +101,8 @@ class _MultiCallable:
         """The engine's call and the deadline; or how the call ended before it began. A call that is
         `watched` gets on without a thread that waits for it."""
         deadline = None if timeout is None else time.time() + timeout
-        if credentials is None and not self._channel._call_credentials:
-            call = self._engine.start(
+        if credentials is None and not self._python_channel._call_credentials:
+            call = self._channel.start(
                 self._engine_method,
                 request,
                 timeout,
@@ -113,7 +124,7 @@ class _MultiCallable:
         if type(call) is End or type(call) is _ferrpc.CallEnd:
             return kind(None, call, deserializer, deadline)
         rendezvous = kind(call, None, deserializer, deadline)
-        rendezvous._lane = self._channel._calls
+        rendezvous._lane = self._python_channel._calls
         return rendezvous
 
     def _requests(self, rendezvous, request_iterator):
@@ -165,19 +176,19 @@ class _UnaryUnaryMultiCallable(_MultiCallable, grpc.UnaryUnaryMultiCallable):
     def _unary(
         self, request, timeout, metadata, credentials, wait_for_ready, compression, whole
     ):
-        if self._channel._closed:
+        if self._python_channel._closed:
             raise ValueError("Cannot invoke RPC on closed channel!")
         serializer = self._request_serializer
         if serializer is not None:
             request = _common.written(request, serializer)
         if request is None:
             raise _InactiveRpcError(End(_INTERNAL, _SERIALIZING)) from _common.cause()
-        if credentials is not None or self._channel._call_credentials:
+        if credentials is not None or self._python_channel._call_credentials:
             answer = _authorization.wait(self, credentials, metadata, timeout)
             if type(answer) is End:
                 raise _InactiveRpcError(answer)
             metadata, timeout = answer
-        return self._engine.unary(
+        return self._channel.unary(
             self._engine_method, request, timeout, metadata, wait_for_ready, compression, whole
         )
 
@@ -270,7 +281,7 @@ class _StreamUnaryMultiCallable(_MultiCallable, grpc.StreamUnaryMultiCallable):
         wait_for_ready=None,
         compression=None,
     ):
-        if self._channel._closed:
+        if self._python_channel._closed:
             raise ValueError("Cannot invoke RPC on closed channel!")
         arguments = (timeout, metadata, credentials, wait_for_ready, compression)
         call = self._begun(request_iterator, arguments)
@@ -327,6 +338,21 @@ class _StreamStreamMultiCallable(_MultiCallable, grpc.StreamStreamMultiCallable)
         return call
 
 
+class _ChannelConnectivityState:
+    """What subscribers were told last: `connectivity`, None before anybody was."""
+
+    def __init__(self, channel):
+        self.channel = channel
+        self.connectivity = None
+
+
+class _ChannelCallState:
+    """The engine's half of a channel, where programs look for it: `channel`."""
+
+    def __init__(self, channel):
+        self.channel = channel
+
+
 class Channel(grpc.Channel):
     """A channel to a target. Threads may share it; it connects when a call or a subscriber asks."""
 
@@ -339,11 +365,14 @@ class Channel(grpc.Channel):
         self._single_threaded = (
             read.single_threaded or "GRPC_SINGLE_THREADED_UNARY_STREAM" in os.environ
         )
-        # Programs ask it for `check_connectivity_state`.
+        # Programs ask it for `check_connectivity_state` and `target`.
         self._channel = new_engine(self._target, read.user_agent, read.engine)
         self._closed = False
         self._lock = threading.Lock()
         self._subscriptions = []
+        # Programs read these, and `_closed`.
+        self._connectivity_state = _ChannelConnectivityState(self._channel)
+        self._call_state = _ChannelCallState(self._channel)
         # Callbacks of its calls run one after the other, and so do those of its connectivity.
         self._calls = _completions.Lane()
         self._states = _completions.Lane()
@@ -358,8 +387,9 @@ class Channel(grpc.Channel):
     def _watch(self, callback, connect):
         # It runs in the context that its subscriber has now.
         context = contextvars.copy_context()
+        seen = self._connectivity_state
         tag = _completions.register(
-            lambda state: context.copy().run(_deliver, callback, state), self._states
+            lambda state: context.copy().run(_deliver, callback, state, seen), self._states
         )
         watcher = self._channel.watch(tag, connect)
         self._subscriptions.append((callback, tag, watcher))
@@ -421,6 +451,19 @@ class Channel(grpc.Channel):
             self._channel.unwatch(watcher)
         self._channel.close()
 
+    def _close(self):
+        self.close()
+
+    def _unsubscribe_all(self):
+        with self._lock:
+            subscriptions = list(self._subscriptions)
+        for callback, _, _ in subscriptions:
+            self.unsubscribe(callback)
+
+    @property
+    def _single_threaded_unary_stream(self):
+        return self._single_threaded
+
     def __enter__(self):
         return self
 
@@ -442,8 +485,9 @@ def __getattr__(name):
     raise AttributeError(f"module 'grpc._channel' has no attribute {name!r}")
 
 
-def _deliver(callback, state):
+def _deliver(callback, number, seen):
+    seen.connectivity = state = _common.CONNECTIVITY_BY_NUMBER[number]
     try:
-        callback(_common.CONNECTIVITY_BY_NUMBER[state])
+        callback(state)
     except Exception:
         _LOGGER.exception("Exception calling channel subscription callback!")

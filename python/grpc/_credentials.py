@@ -2,7 +2,7 @@
 engine is given of it.
 
 The public objects carry one of these as `_credentials`. The classes have the names that grpcio's
-have in `grpc._cython.cygrpc`, where other packages look for them. None of them shows its secrets.
+have in `grpc._cython.cygrpc`, where other packages look for them, and some of their fields. None of them shows its secrets.
 """
 
 
@@ -27,15 +27,15 @@ class InsecureChannelCredentials(ChannelCredentials):
 class SSLChannelCredentials(ChannelCredentials):
     """TLS. Each field is PEM in bytes or None; None for roots are those of the system."""
 
-    __slots__ = ("certificate_chain", "pem_root_certificates", "private_key")
+    __slots__ = ("_certificate_chain", "_pem_root_certificates", "_private_key")
 
     def __init__(self, pem_root_certificates, private_key, certificate_chain):
         for pem in (pem_root_certificates, private_key, certificate_chain):
             if pem is not None and not isinstance(pem, bytes):
                 raise TypeError(f"expected certificate to be bytes, got {type(pem)}")
-        self.pem_root_certificates = pem_root_certificates
-        self.private_key = private_key
-        self.certificate_chain = certificate_chain
+        self._pem_root_certificates = pem_root_certificates
+        self._private_key = private_key
+        self._certificate_chain = certificate_chain
 
 
 class SSLCustomSignerChannelCredentials(SSLChannelCredentials):
@@ -69,11 +69,11 @@ class FileChannelCredentials(ChannelCredentials):
 class CompositeChannelCredentials(ChannelCredentials):
     """A channel's credentials and those of each of its calls."""
 
-    __slots__ = ("call_credentialses", "channel_credentials")
+    __slots__ = ("_call_credentialses", "_channel_credentials")
 
     def __init__(self, call_credentialses, channel_credentials):
-        self.call_credentialses = tuple(call_credentialses)
-        self.channel_credentials = channel_credentials
+        self._call_credentialses = tuple(call_credentialses)
+        self._channel_credentials = channel_credentials
 
 
 class ALTSChannelCredentials(ChannelCredentials):
@@ -113,20 +113,20 @@ class MetadataPluginCallCredentials(CallCredentials):
     """Metadata asked of a plugin for each call: `metadata_plugin(service_url, method_name,
     callback)`, and the name that errors call it."""
 
-    __slots__ = ("metadata_plugin", "name")
+    __slots__ = ("_metadata_plugin", "_name")
 
     def __init__(self, metadata_plugin, name):
-        self.metadata_plugin = metadata_plugin
-        self.name = name
+        self._metadata_plugin = metadata_plugin
+        self._name = name
 
 
 class CompositeCallCredentials(CallCredentials):
     """Several, whose metadata is put together in order."""
 
-    __slots__ = ("call_credentialses",)
+    __slots__ = ("_call_credentialses",)
 
     def __init__(self, call_credentialses):
-        self.call_credentialses = tuple(call_credentialses)
+        self._call_credentialses = tuple(call_credentialses)
 
 
 class ServerCertificateConfig(_Secrets):
@@ -215,9 +215,9 @@ class Secured:
         if isinstance(credentials, SSLCustomSignerChannelCredentials):
             return _signed(credentials, session_cache)
         pem = (
-            credentials.pem_root_certificates,
-            credentials.private_key,
-            credentials.certificate_chain,
+            credentials._pem_root_certificates,
+            credentials._private_key,
+            credentials._certificate_chain,
         )
         if session_cache is None:
             return Engine.tls(*pem, None)
@@ -230,9 +230,9 @@ def _signed(credentials, session_cache):
     if session_cache is None:
         return _signing.engine(credentials, None)
     key = (
-        credentials.pem_root_certificates,
+        credentials._pem_root_certificates,
         credentials.private_key_sign_fn,
-        credentials.certificate_chain,
+        credentials._certificate_chain,
     )
     return session_cache.shared(key, lambda capacity: _signing.engine(credentials, capacity))
 
@@ -243,9 +243,9 @@ def for_channel(credentials):
     call_credentials = ()
     while True:
         if isinstance(credentials, CompositeChannelCredentials):
-            mine = [leaf for each in credentials.call_credentialses for leaf in for_call(each)]
+            mine = [leaf for each in credentials._call_credentialses for leaf in for_call(each)]
             call_credentials = (*mine, *call_credentials)
-            credentials = credentials.channel_credentials
+            credentials = credentials._channel_credentials
         elif isinstance(credentials, ComputeEngineChannelCredentials):
             call_credentials = (*for_call(credentials.call_credentials), *call_credentials)
             credentials = SSLChannelCredentials(None, None, None)
@@ -268,7 +268,7 @@ def for_channel(credentials):
 def for_call(credentials):
     """The plugins behind call credentials, in order."""
     if isinstance(credentials, CompositeCallCredentials):
-        return tuple(leaf for each in credentials.call_credentialses for leaf in for_call(each))
+        return tuple(leaf for each in credentials._call_credentialses for leaf in for_call(each))
     return (credentials,)
 
 

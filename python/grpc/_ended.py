@@ -8,6 +8,7 @@ import sys
 
 import grpc
 from grpc import _common
+from grpc._call_state import StatedEnd, of_error
 from grpc._enums import StatusCode
 
 _BY_NUMBER = _common.STATUS_CODE_BY_NUMBER
@@ -33,7 +34,8 @@ class End:
     @classmethod
     def copy(cls, end, initial_metadata):
         """One that can be pickled."""
-        return cls(end.code, end.details, tuple(end.trailing_metadata()), tuple(initial_metadata))
+        trailing_metadata = tuple(end.trailing_metadata() or ())
+        return cls(end.code, end.details, trailing_metadata, tuple(initial_metadata or ()))
 
     def initial_metadata(self):
         return self._initial_metadata
@@ -45,6 +47,8 @@ class End:
 def _debug_error_string(end, cancelled=False):
     if cancelled:
         return None
+    if type(end) is StatedEnd:
+        return end.debug_error_string
     if end.code == 0:
         return ""
     return f"{_BY_NUMBER.get(end.code, StatusCode.UNKNOWN).name}:{end.details}"
@@ -55,11 +59,18 @@ class _InactiveRpcError(grpc.RpcError, grpc.Call, grpc.Future):
 
     __module__ = "grpc._channel"
 
-    def __init__(self, end):
-        self._end = end
-        self._code = _BY_NUMBER.get(end.code, StatusCode.UNKNOWN)
-        self._details = end.details
-        self._debug_error_string = _debug_error_string(end)
+    def __init__(self, state):
+        """`state` is how the engine's call ended; or a state of a program's own, an `_RPCState` or
+        whatever is like one."""
+        if type(state.code) is int:
+            self._end = state
+            self._code = _BY_NUMBER.get(state.code, StatusCode.UNKNOWN)
+            self._debug_error_string = _debug_error_string(state)
+        else:
+            self._end = StatedEnd(state)
+            self._code = state.code
+            self._debug_error_string = state.debug_error_string
+        self._details = state.details
 
     def __reduce__(self):
         end = End.copy(self._end, self._end.initial_metadata())
@@ -80,6 +91,10 @@ class _InactiveRpcError(grpc.RpcError, grpc.Call, grpc.Future):
 
     def debug_error_string(self):
         return self._debug_error_string
+
+    @property
+    def _state(self):
+        return of_error(self)
 
     def _repr(self):
         name = type(self).__name__

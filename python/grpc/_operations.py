@@ -13,6 +13,7 @@ import threading
 import weakref
 
 from grpc import _common
+from grpc._call_state import _RPCState
 from grpc._enums import StatusCode
 
 
@@ -41,7 +42,7 @@ class BatchOperationEvent:
         self.batch_operations = batch_operations
 
 
-class State:
+class State(_RPCState):
     """How far a call has come: `response` is the message read last, `code` None until all are."""
 
     def __init__(self, rendezvous):
@@ -51,6 +52,7 @@ class State:
         self._rendezvous = weakref.ref(rendezvous)
         self.condition = threading.Condition()
         self.due = set()
+        self.callbacks = []
         self.fork_epoch = cygrpc.get_fork_epoch()
         self.response = rendezvous._response
 
@@ -77,6 +79,16 @@ class State:
     def trailing_metadata(self):
         end = self._end()
         return None if end is None else end.trailing_metadata()
+
+    @property
+    def initial_metadata(self):
+        end = self._end()
+        return None if end is None else self._rendezvous().initial_metadata()
+
+    @property
+    def debug_error_string(self):
+        end = self._end()
+        return None if end is None else self._rendezvous().debug_error_string()
 
     @property
     def cancelled(self):

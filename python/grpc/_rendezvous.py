@@ -14,6 +14,7 @@ import time
 
 import grpc
 from grpc import _common, _completions
+from grpc._call_state import StatedEnd, _RPCState
 from grpc._ended import (
     _BY_NUMBER,
     _WITH_DEBUG,
@@ -47,6 +48,7 @@ class _Rendezvous(grpc.RpcError, grpc.RpcContext):
     """A call that runs: its iterator, its `grpc.Call`, its future, and the exception it raises.
 
     `call` is the engine's (None if it ended before it began), `end` how it ended if that is known.
+    Programs make one of an `_RPCState`, for what they test.
     """
 
     __module__ = "grpc._channel"
@@ -71,6 +73,9 @@ class _Rendezvous(grpc.RpcError, grpc.RpcContext):
     _seen_over = None
 
     def __init__(self, call, end, deserializer, deadline, response=None):
+        if isinstance(call, _RPCState):
+            self._looked_at = call
+            call, end = None, StatedEnd(call)
         self._engine_call = call
         self._end = end
         self._response_deserializer = deserializer
@@ -301,6 +306,9 @@ class _Rendezvous(grpc.RpcError, grpc.RpcContext):
             return message
         self._over_with(message)
         return None
+
+    def _is_complete(self):
+        return self._state.code is not None
 
     def _final(self):
         """How it ended, if there is nothing left to read."""

@@ -60,6 +60,16 @@ class _Serving:
         self.keeps_context = bool(dict(options).get(KEEP_CONTEXT))
         self.is_xds = False
 
+    # Where programs look for them.
+
+    @property
+    def server(self):
+        return self.engine
+
+    @property
+    def thread_pool(self):
+        return self.pools[0]
+
     # -- handlers -------------------------------------------------------------------------------
 
     def known_methods(self):
@@ -308,6 +318,10 @@ class _Server(grpc.Server):
         self._state = _Serving(thread_pool, interceptors, numbers, maximum_concurrent_rpcs)
         self._state.generic_handlers.extend(generic_handlers)
         self._state.is_xds = bool(xds)
+
+    @property
+    def _cy_server(self):
+        return self._state.engine
 
     def add_generic_rpc_handlers(self, generic_rpc_handlers):
         generic_rpc_handlers = tuple(generic_rpc_handlers)

@@ -22,8 +22,8 @@ def engine(credentials, sessions):
     """The engine's credentials for `_credentials.SSLCustomSignerChannelCredentials`."""
     signer = _Signer(credentials.private_key_sign_fn)
     return _ferrpc.ChannelCredentials.signed(
-        credentials.pem_root_certificates,
-        credentials.certificate_chain or b"",
+        credentials._pem_root_certificates,
+        credentials._certificate_chain or b"",
         signer.signatures,
         sessions,
     )

@@ -2,6 +2,7 @@
 
 import collections
 import logging
+import sys
 import threading
 import time
 
@@ -136,17 +137,21 @@ def first_version_is_lower(version1, version2):
     """Whether the first of two versions, `1.85.1` or `1.86.0.dev0`, is the lower one.
 
     Generated files refuse to be imported when it says so of `grpc.__version__` and the version of
-    their generator. It never says so of the version of this package: a file of a newer generator
-    mostly needs nothing new, and where it does, the name that is missing tells what.
+    their generator. To them it never does: a file of a newer generator mostly needs nothing new,
+    and where it does, the name that is missing tells what.
     """
-    if version1 == _API_VERSION:
+    if version1 == _API_VERSION and "GRPC_GENERATED_VERSION" in sys._getframe(1).f_globals:
         return False
     try:
-        return _numbers(version1) < _numbers(version2)
+        first, second = _numbers(version1), _numbers(version2)
     except ValueError:
         # A development build calls itself by a word; it is taken for the newest.
         return False
+    # As in grpcio, 1.2.3.dev0 comes behind 1.2.3.
+    return first[:3] < second[:3] or (first == second[:3] and len(second) > len(first))
 
 
 def _numbers(version):
-    return [int(part) for part in version.split(".")[:3]]
+    """The numbers of a version; a fourth part counts as 0, whatever it says."""
+    parts = version.split(".")
+    return [int(part) for part in parts[:3]] + [0] * (len(parts) > 3)

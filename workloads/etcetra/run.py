@@ -21,19 +21,25 @@ async def main(port):
         many = await asyncio.gather(*(session.get(f"p/{number:02}") for number in range(20)))
         say("20 at once", many)
 
-    ready = asyncio.Event()
+    started = asyncio.Event()
     seen = []
 
     async def watch():
         async with client.connect() as session:
-            async for event in session.watch_prefix("w/", ready_event=ready):
+            async for event in session.watch_prefix("w/"):
+                if event.key == "w/start":
+                    started.set()
+                    continue
                 seen.append((event.event.name, event.key, event.value))
                 if len(seen) == 4:
                     break
 
     watcher = asyncio.create_task(watch())
-    await asyncio.wait_for(ready.wait(), PATIENCE)
     async with client.connect() as session:
+        # What is put before etcd knows of the watch is not seen.
+        while not started.is_set():
+            await session.put("w/start", "")
+            await asyncio.sleep(0.02)
         for number in range(3):
             await session.put(f"w/{number}", str(number))
         await session.delete("w/0")

@@ -196,7 +196,7 @@ fn what_never_left_may_go_again() {
         });
         ends.collect::<Vec<_>>()
     };
-    use TransparentRetry::{NeverSent, No};
+    use TransparentRetry::{NeverSent, No, Refused};
     let mut pair = Pair::new();
     pair.start("/a/b", Cardinality::Unary);
     pair.client.transport.start_call(pair.now, &Pair::call()).expect("starts");
@@ -209,6 +209,13 @@ fn what_never_left_may_go_again() {
     pair.client.transport.start_call(pair.now, &Pair::call()).expect("starts");
     pair.cut();
     assert_eq!(retries(&mut pair.client), [No, NeverSent]);
+    // The server says goodbye before it is handed out.
+    let mut pair = Pair::new();
+    pair.client.transport.start_call(pair.now, &Pair::call()).expect("starts");
+    let _ = pair.client.output(pair.now);
+    pair.client.transport.start_call(pair.now, &Pair::call()).expect("starts");
+    pair.client.feed(pair.now, &wire::go_away(0, 0, ""));
+    assert_eq!(retries(&mut pair.client), [Refused, NeverSent]);
 }
 
 #[test]

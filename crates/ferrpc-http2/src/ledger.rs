@@ -50,7 +50,7 @@ impl Bucket {
     }
 
     fn refill(&mut self, now: Time) {
-        let nanos = u64::try_from(now.since(self.refilled).as_nanos()).unwrap_or(u64::MAX);
+        let nanos = now.as_nanos().saturating_sub(self.refilled.as_nanos());
         let gained = (nanos / 1000).saturating_mul(u64::from(self.budget.per_second)) / 1000;
         if gained > 0 {
             self.milli =

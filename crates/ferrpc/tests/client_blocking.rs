@@ -82,6 +82,14 @@ fn unary() {
     assert_eq!((status.code(), status.message()), (Code::NotFound, "no such thing"));
     let status = channel.unary(&DENY, request("")).expect_err("it fails");
     assert_eq!(status.code(), Code::PermissionDenied);
+    let long = "x".repeat(40_000);
+    let status = channel.unary(&FAIL, request(&long)).expect_err("it fails");
+    assert_eq!(status.code(), Code::NotFound);
+    assert!(status.message().contains("this status was shortened"), "{status}");
+    let mut ask = request("");
+    ask.metadata_mut().append("large", &long).expect("legal");
+    let status = channel.unary(&ECHO, ask).expect_err("the server does not take it");
+    assert_eq!(status.code(), Code::ResourceExhausted);
     assert_eq!((channel.state(), host.connections()), (ConnectivityState::Ready, 1));
 }
 

@@ -61,6 +61,18 @@ async fn all_kinds(channel: &Channel, peer: &str) {
     let status = channel.unary(&FAIL, request("gone")).await.expect_err("it fails");
     assert_eq!((status.code(), status.message()), (Code::NotFound, "gone"));
 
+    // More than the client takes: the code arrives, and what there is room for.
+    let long = "x".repeat(40_000);
+    let status = channel.unary(&FAIL, request(&long)).await.expect_err("it fails");
+    assert_eq!(status.code(), Code::NotFound);
+    assert!(status.message().starts_with(&long[..15_000]), "{status}");
+    assert!(status.message().contains("this status was shortened"), "{status}");
+    let mut ask = request("");
+    ask.metadata_mut().append("large", &long).expect("legal");
+    let status = channel.unary(&ECHO, ask).await.expect_err("the server does not take it");
+    assert_eq!(status.code(), Code::ResourceExhausted);
+    assert!(status.message().contains("vs. 16384"), "{status}");
+
     let mut ask = request("");
     ask.set_timeout(Duration::from_millis(30));
     let status = channel.unary(&HANG, ask).await.expect_err("it hangs");

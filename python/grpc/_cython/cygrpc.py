@@ -254,8 +254,12 @@ def dump_xds_configs():
 
 #: Names that stand elsewhere, where they are imported at their first use: module and name there.
 _ELSEWHERE = {
+    "AioChannel": ("grpc._ferrpc", "AioChannel"),
+    "Channel": ("grpc._ferrpc", "ClientChannel"),
     "PrivateKeySignatureAlgorithm": ("grpc.experimental", "PrivateKeySignatureAlgorithm"),
     "SSLSessionCacheLRU": ("grpc.experimental.session_cache", "_Lru"),
+    # Agents ask for the type of what handlers know as `_rpc_event`.
+    "RequestCallEvent": ("grpc._ferrpc", "Call"),
     "_HandlerCallDetails": ("grpc._server", "_HandlerCallDetails"),
     # Annotations name it.
     "_ServicerContext": ("grpc.aio._context", "_ServicerContext"),

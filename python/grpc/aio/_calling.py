@@ -5,8 +5,9 @@ for something of it waits for a future of the loop's, which an event of the engi
 
     LoopCall (engine) -- queue: ended, received, room --> Call._event --> futures
 
-The loop holds a call that somebody waits for, and one that goes on by itself: it has all its requests
-or an iterator of them, and nobody has begun to read. Any other call that is dropped is cancelled.
+The loop holds a call that somebody waits for, and one that goes on by itself: it has all its
+requests or an iterator of them, and nobody has begun to read. Any other call that is dropped is
+cancelled.
 """
 
 import asyncio

@@ -44,7 +44,9 @@ class _BaseMultiCallable:
     _intercepted = None
 
     def __init__(self, channel, method, request_serializer, response_deserializer, interceptors):
-        self._channel = channel
+        # Tools ask it for `target`.
+        self._channel = channel._channel
+        self._python_channel = channel
         self._method = _common.encode(method)
         self._request_serializer = request_serializer
         self._response_deserializer = response_deserializer
@@ -52,9 +54,18 @@ class _BaseMultiCallable:
         self._interceptors = interceptors
         self._engine_method = _ferrpc.ClientMethod(_common.decode(method), *self._streams)
 
+    @property
+    def _loop(self):
+        return self._python_channel._loop
+
+    @property
+    def _registered_call_handle(self):
+        # In grpcio a number of a method that is registered with its core.
+        return None
+
     def _begin(self, request, timeout, metadata, credentials, wait_for_ready, compression):
         """A call; through the interceptors, if there are any."""
-        channel = self._channel
+        channel = self._python_channel
         interceptors = getattr(channel, self._interceptors)
         if not interceptors:
             self._check_open()
@@ -77,12 +88,12 @@ class _BaseMultiCallable:
         )
 
     def _check_open(self):
-        if self._channel._closed:
+        if self._python_channel._closed:
             raise UsageError("Channel is closed.")
 
     def _start(self, request, timeout, metadata, wait_for_ready, compression, maker):
         call = self._call(
-            self._channel,
+            self._python_channel,
             request,
             self._streams,
             timeout,
@@ -97,7 +108,7 @@ class _BaseMultiCallable:
 
     def _parts(self, credentials):
         """The call credentials of a call, the channel's and its own."""
-        channel = self._channel
+        channel = self._python_channel
         if not channel._is_secure:
             # What they say would go over the wire for all to read.
             raise UsageError("Call credentials are only valid on secure channels")
@@ -121,7 +132,7 @@ class _BaseMultiCallable:
                 # The loop is closed, and the call with it.
                 pass
 
-        authority = self._channel._drivers.first.authority
+        authority = self._channel.authority
         _asking.ask(parts, *_authorization.context(authority, method), done)
         try:
             said, text = await asyncio.wait_for(answered, timeout)
@@ -140,14 +151,14 @@ class _BaseMultiCallable:
         method = _common.encode(details.method)
         if method != self._method:
             maker = type(self)(
-                self._channel,
+                self._python_channel,
                 method,
                 self._request_serializer,
                 self._response_deserializer,
                 self._interceptors,
             )
         timeout, metadata = details.timeout, details.metadata
-        if details.credentials is not None or self._channel._call_credentials:
+        if details.credentials is not None or self._python_channel._call_credentials:
             parts = self._parts(details.credentials)
             said = _asking.known(parts)
             if said is None:
@@ -250,6 +261,8 @@ class Channel(_base_channel.Channel):
         self._target = _common.decode(_common.encode(target))
         user_agent = read.user_agent.replace("grpc-python/", "grpc-python-asyncio/", 1)
         self._drivers = Drivers((self._target, user_agent, read.engine))
+        # Tools ask it for `target`.
+        self._channel = self._drivers.first
         #: In the running loop.
         self._driven = self._drivers.of_this_loop
         self._closed = False

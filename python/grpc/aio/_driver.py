@@ -67,8 +67,8 @@ class Driver:
                 waiter.set_result(None)
 
     def may_run_inside(self):
-        """The loop may be run by what is called next, in one of its callbacks. `nest_asyncio` allows
-        that, and marks the loop. A handle cannot run inside of itself, so there have to be others."""
+        """What is called next, in one of the loop's callbacks, may run the loop. `nest_asyncio`
+        allows that, and marks the loop. A handle cannot run inside of itself: others are needed."""
         if getattr(self.loop, "_nest_patched", False):
             self.events.read_anew()
             for connection in self._connections:

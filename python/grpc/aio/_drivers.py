@@ -1,6 +1,6 @@
 """A channel in the event loops that use it.
 
-    Channel --- Drivers --+-- Driver of one loop --- grpc._ferrpc.ClientChannel, a connection
+    Channel --- Drivers --+-- Driver of one loop --- grpc._ferrpc.AioChannel, a connection
                           +-- Driver of another --- one more
 
 A loop cannot send for another, which may be blocked, stopped or in a thread of its own. So each has
@@ -21,7 +21,7 @@ class Drivers:
     def __init__(self, made_of):
         self._made_of = made_of
         #: The engine's channel for the first loop.
-        self.first = _ferrpc.ClientChannel(*made_of)
+        self.first = _ferrpc.AioChannel(*made_of)
         self._made_in = asyncio._get_running_loop()
         self._last = None
         self._all = []
@@ -60,7 +60,7 @@ class Drivers:
                     break
             else:
                 is_first = self._last is None
-                channel = self.first if is_first else _ferrpc.ClientChannel(*self._made_of)
+                channel = self.first if is_first else _ferrpc.AioChannel(*self._made_of)
                 driver = Driver(channel, loop)
                 self._all.append(driver)
             self._last = driver

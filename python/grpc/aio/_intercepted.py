@@ -57,7 +57,7 @@ class InterceptedCall:
             credentials,
             wait_for_ready,
         )
-        loop = maker._channel._driven().loop
+        loop = maker._python_channel._driven().loop
         self._task = loop.create_task(self._run(0, details, self._requests(request)))
         self._task.add_done_callback(self._made)
 

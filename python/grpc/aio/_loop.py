@@ -94,8 +94,8 @@ class Events:
         self._at_close.discard(callback)
 
     def afterwards(self, callback):
-        """Calls `callback()` once: behind the entries that are being handled, in the loop's next turn
-        at the latest. To be called in the loop."""
+        """Calls `callback()` once: behind the entries that are being handled, in the loop's next
+        turn at the latest. To be called in the loop."""
         if not self._afterwards:
             self._loop().call_soon(self._run_afterwards)
         self._afterwards.append(callback)
@@ -111,8 +111,8 @@ class Events:
             loop.call_soon_threadsafe(self.drain, False)
 
     def drain(self, rung, by_loop=True):
-        """Takes what there is. To be called in the loop, and only with `by_loop` by the loop itself:
-        it may run inside of a callback of these, and then has to get on."""
+        """Takes what there is. To be called in the loop; with `by_loop` by the loop itself, which
+        may run inside of one of these callbacks and then has to get on."""
         loop = self._loop()
         within = self._draining
         if (within and not by_loop) or self.closed or loop is None:

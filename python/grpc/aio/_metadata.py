@@ -12,11 +12,12 @@ from collections.abc import (
     Sequence,
     ValuesView,
 )
-from typing import Any, Optional, Union
+from typing import Any, Optional, TypeVar, Union, overload
 
 MetadataKey = str
 MetadataValue = Union[str, bytes]
 MetadatumType = tuple[str, Union[str, bytes]]
+_Default = TypeVar("_Default")
 MetadataType = Union["Metadata", Sequence[MetadatumType]]
 
 
@@ -87,9 +88,13 @@ class Metadata(Collection):  # type: ignore[type-arg]
     def items(self) -> ItemsView[MetadataKey, list[MetadataValue]]:
         return ItemsView(self._metadata)
 
-    def get(
-        self, key: MetadataKey, default: Optional[MetadataValue] = None
-    ) -> Optional[MetadataValue]:
+    @overload
+    def get(self, key: MetadataKey, default: None = None) -> Optional[MetadataValue]: ...
+
+    @overload
+    def get(self, key: MetadataKey, default: _Default) -> Union[MetadataValue, _Default]: ...
+
+    def get(self, key: MetadataKey, default: Any = None) -> Any:
         """The first of the key's values, or `default`."""
         try:
             return self[key]

@@ -37,7 +37,8 @@ class UnaryResponse(Call[RequestType, ResponseType]):
         return taken
 
     def _known_initial(self):
-        return self._engine.initial_metadata() if self._end is None else self._end.initial_metadata()
+        known = self._engine if self._end is None else self._end
+        return known.initial_metadata()
 
     def __await__(self):
         while self._end is None:

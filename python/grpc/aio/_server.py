@@ -150,7 +150,7 @@ class _Serving:
                 pass
 
     def shutdown(self, grace):
-        """Ends the server within so many seconds; at once, if it has not been started. In its loop."""
+        """Ends the server within so many seconds; at once, if it was not started. In its loop."""
         end = time.monotonic() + (grace or 0)
         if self.stage != _SETTLING:
             self.stage = _STOPPING
@@ -191,7 +191,8 @@ class _Serving:
             self._settle()
 
     def _settle(self):
-        """All calls are over: the server has stopped once their handlers are too, or its grace is."""
+        """All calls are over. The server has stopped once their handlers are over too, or its
+        grace is."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -13,7 +13,7 @@ from .calling import LIMIT, Methods, run
 from .serving import Service, make
 from .test_client_lives import one_of_each
 
-pytestmark = pytest.mark.ferrpc_only("grpcio's servers and channels belong to the loop of their making")
+pytestmark = pytest.mark.ferrpc_only("grpcio's belong to the loop of their making")
 
 
 async def _hello(request, context):

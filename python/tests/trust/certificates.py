@@ -43,6 +43,53 @@ class Authority:
         return private, _pem(certificate)
 
 
+    def issue_version_1(self, common_name):
+        """Such a pair whose certificate is of X.509's version 1 and for this name."""
+        private, chain = self.issue(common_name=common_name)
+        return private, self._as_version_1(chain)
+
+    def certify_version_1(self, name):
+        """Another authority, and its certificate of version 1 by this one."""
+        other = Authority(name)
+        builder = _builder(other._name, self._name, other._key.public_key(), -DAY, 30 * DAY)
+        return other, self._as_version_1(_pem(builder.sign(self._key, hashes.SHA256())))
+
+    def _as_version_1(self, pem):
+        """The certificate of the same content without its version and its extensions."""
+        fields = _elements(_content(x509.load_pem_x509_certificate(pem).tbs_certificate_bytes))
+        plain = [field for field in fields if field[0] not in (0xA0, 0xA3)]
+        signed = _element(0x30, *plain)
+        signature = self._key.sign(signed, ec.ECDSA(hashes.SHA256()))
+        # The algorithm stands behind the serial number.
+        der = _element(0x30, signed, plain[1], _element(0x03, b"\0" + signature))
+        return _pem(x509.load_der_x509_certificate(der))
+
+
+def _content(der):
+    """What is in an element of DER."""
+    digits = max(der[1] - 0x80, 0)
+    return der[2 + digits :]
+
+
+def _elements(der):
+    """The elements that follow each other."""
+    elements = []
+    while der:
+        digits = max(der[1] - 0x80, 0)
+        length = int.from_bytes(der[2 : 2 + digits], "big") if digits else der[1]
+        end = 2 + digits + length
+        elements.append(der[:end])
+        der = der[end:]
+    return elements
+
+
+def _element(tag, *parts):
+    content = b"".join(parts)
+    length = len(content)
+    digits = length.to_bytes((length.bit_length() + 7) // 8, "big") if length > 0x7F else b""
+    return bytes([tag, 0x80 | len(digits) if digits else length]) + digits + content
+
+
 def _builder(subject, issuer, public_key, since, until):
     now = datetime.datetime.now(datetime.timezone.utc)
     builder = x509.CertificateBuilder().subject_name(subject).issuer_name(issuer)

@@ -30,9 +30,7 @@ def encode(value: object) -> bytes:
     return str(value).encode()
 
 
-class Logging(
-    grpc.UnaryUnaryClientInterceptor[int, str], grpc.UnaryStreamClientInterceptor[int, str]
-):
+class Logging(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor):
     def intercept_unary_unary(
         self,
         continuation: Callable[[grpc.ClientCallDetails, int], Any],

@@ -8,12 +8,12 @@ import pytest
 
 HERE = pathlib.Path(__file__).parent
 
-pytestmark = [
-    pytest.mark.ferrpc_only("grpcio has no types of its own"),
-    pytest.mark.timeout(300),
-]
+pytestmark = pytest.mark.timeout(300)
+
+OWN = pytest.mark.ferrpc_only("grpcio has no types of its own")
 
 
+@OWN
 def test_stubs_say_what_is_there(run, tmp_path):
     done = run(
         [sys.executable, "-m", "mypy.stubtest", "grpc", "ferrpc"]
@@ -34,11 +34,20 @@ def mypy(run, tmp_path, name):
     )
 
 
+@pytest.mark.parametrize("name", ["both.py", "both_aio.py"])
+def test_a_program_that_passes_with_types_grpcio(run, tmp_path, name):
+    # With grpcio it is types-grpcio that is asked.
+    done = mypy(run, tmp_path, name)
+    assert (done.stdout, done.returncode) == ("", 0), done.stderr
+
+
+@OWN
 def test_a_good_program_passes(run, tmp_path):
     done = mypy(run, tmp_path, "good.py")
     assert (done.stdout, done.returncode) == ("", 0), done.stderr
 
 
+@OWN
 def test_mistakes_are_found(run, tmp_path):
     done = mypy(run, tmp_path, "bad.py")
     found = {

@@ -221,13 +221,16 @@ impl Transport {
             return;
         };
         let expired = call.deadline.is_some_and(|deadline| deadline <= now);
+        // A GOAWAY may come before the request was handed out.
+        let sent = call.epoch != self.epoch;
         if let Some(Fallback { status, from_peer }) = self.take_failure(id) {
             self.finish_client(now, id, status, TransparentRetry::No, from_peer);
             return;
         }
         let (status, retry) = if is_unprocessed(by, reason) {
             let text = "the server did not process the call (it refused the stream)";
-            (Status::unavailable(text), TransparentRetry::Refused)
+            let retry = if sent { TransparentRetry::Refused } else { TransparentRetry::NeverSent };
+            (Status::unavailable(text), retry)
         } else if reason == Reason::CANCEL && expired {
             (Status::new(Code::DeadlineExceeded, DEADLINE_TEXT), TransparentRetry::No)
         } else {

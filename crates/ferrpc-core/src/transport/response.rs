@@ -126,13 +126,17 @@ pub(super) fn read_status(
     too_large: Option<TooLarge>,
     grow: impl FnOnce(usize, usize) -> Result<(), TooLarge>,
 ) -> Option<Result<Status, Status>> {
-    let code = code_in(&fields)?;
-    let message = fields
-        .values(b"grpc-message")
-        .find(|message| !message.is_empty())
-        .map(percent::decode)
-        .unwrap_or_default()
-        .into_owned();
+    let mut code = None;
+    let mut message = Cow::Borrowed("");
+    for field in fields.iter() {
+        match field.name {
+            b"grpc-status" => code = Some(combined(code, field.value)),
+            b"grpc-message" if message.is_empty() => message = percent::decode(field.value),
+            _ => {}
+        }
+    }
+    let code = code?;
+    let message = message.into_owned();
     let (metadata, unreadable) = Metadata::from_received(fields, grow);
     let missing = match (too_large, unreadable) {
         (None, None) => None,
@@ -148,21 +152,25 @@ pub(super) fn read_status(
             format!("{message}{space}(parts of this status are missing: {missing})")
         }
     };
+    let status = Status::new(code, message);
+    if metadata.is_empty() {
+        return Some(Ok(status));
+    }
     let details = metadata.fields().value(DETAILS).and_then(binary::decode).unwrap_or_default();
-    Some(Ok(Status::new(code, message).with_details(details).with_metadata(metadata)))
+    Some(Ok(status.with_details(details).with_metadata(metadata)))
 }
 
-/// The code in a header list. Where proxies have left several, or joined them by commas, a failure
-/// counts rather than OK.
-fn code_in(fields: &Fields) -> Option<Code> {
-    let mut codes = fields.values(b"grpc-status").flat_map(|value| {
-        value.split(|byte| *byte == b',').map(|value| Code::from_wire(value.trim_ascii()))
-    });
-    let first = codes.next()?;
-    if first == Code::Ok {
-        codes.find(|code| *code != Code::Ok).or(Some(first))
-    } else {
-        Some(first)
+/// The code of one value, and of those before it. Where proxies have left several, or joined them
+/// by commas, a failure counts rather than OK.
+fn combined(before: Option<Code>, value: &[u8]) -> Code {
+    match before {
+        None if !value.contains(&b',') => Code::from_wire(value.trim_ascii()),
+        None | Some(Code::Ok) => value
+            .split(|byte| *byte == b',')
+            .map(|value| Code::from_wire(value.trim_ascii()))
+            .find(|code| *code != Code::Ok)
+            .unwrap_or(Code::Ok),
+        Some(failure) => failure,
     }
 }
 

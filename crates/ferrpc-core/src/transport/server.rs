@@ -11,7 +11,7 @@ use crate::{Encoding, Metadata, Status};
 use super::calls::{Call, Kind};
 use super::request::{self, Request};
 use super::response::received_too_large;
-use super::{CallId, CallLimits, CancelledBy, Cardinality, Event, Message, Transport};
+use super::{CallId, CallLimits, CancelledBy, Cardinality, Event, Message, RequestHead, Transport};
 
 impl Transport {
     /// A request's headers came; whether it is a call to be accepted.
@@ -41,7 +41,15 @@ impl Transport {
                 request::read(fields, self.accept, self.any_path, grow)
             }
         };
-        match self.charge_copies(stream, request) {
+        if let Request::Call(head) = &request
+            && let Err(too_large) = self.charge_texts(stream, head)
+        {
+            self.counters.calls_started += 1;
+            let id = self.insert(call);
+            self.finish(now, id, &received_too_large(too_large));
+            return false;
+        }
+        match request {
             Request::Call(mut head) => {
                 if mark != 0 && !repeated {
                     self.requests.keep(mark, &head);
@@ -87,16 +95,9 @@ impl Transport {
     }
 
     /// A request has copies of the texts it is found by: long ones count.
-    fn charge_copies(&mut self, stream: StreamKey, request: Request) -> Request {
-        if let Request::Call(head) = &request {
-            let texts = head.path.len() + head.authority.as_ref().map_or(0, |text| text.len());
-            if texts > FREE_TEXTS
-                && let Err(too_large) = self.http2.grow_headers(stream, 0, texts)
-            {
-                return Request::Refused(received_too_large(too_large));
-            }
-        }
-        request
+    fn charge_texts(&mut self, stream: StreamKey, head: &RequestHead) -> Result<(), TooLarge> {
+        let texts = head.path.len() + head.authority.as_ref().map_or(0, |text| text.len());
+        if texts > FREE_TEXTS { self.http2.grow_headers(stream, 0, texts) } else { Ok(()) }
     }
 
     fn insert(&mut self, call: Call) -> CallId {

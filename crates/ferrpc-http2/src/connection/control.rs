@@ -205,7 +205,9 @@ impl Connection {
         if !sound {
             return Err(Fault::Stream(id, Reason::FLOW_CONTROL_ERROR));
         }
-        self.credit_came(key);
+        if !stream.queue.is_empty() || stream.waits == Waits::Memory {
+            self.credit_came(key);
+        }
         self.charge_window_update(now)
     }
 

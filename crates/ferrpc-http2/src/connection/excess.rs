@@ -14,26 +14,26 @@ pub enum TooLarge {
     /// [`max_header_list_size`](crate::Limits::max_header_list_size).
     Hard {
         /// The list's size in bytes, 32 added for each field.
-        size: usize,
+        size: u32,
         /// The limit.
-        limit: usize,
+        limit: u32,
     },
     /// [`soft_header_list_size`](crate::Limits::soft_header_list_size), and chance was against it.
     Soft {
         /// The list's size in bytes, 32 added for each field.
-        size: usize,
+        size: u32,
         /// The limit.
-        limit: usize,
+        limit: u32,
     },
     /// [`max_header_fields`](crate::Limits::max_header_fields).
     Fields {
         /// The limit.
-        limit: usize,
+        limit: u32,
     },
     /// [`max_held_headers`](crate::Limits::max_held_headers): too many others are held.
     Held {
         /// The limit in bytes.
-        limit: usize,
+        limit: u32,
     },
 }
 
@@ -73,6 +73,7 @@ impl Chance {
 impl Connection {
     /// Judges a list's size. One that ends a response is refused above the hard limit only: it
     /// brings the status, and nothing is won by losing that.
+    #[cold]
     pub(super) fn judge_size(&mut self, list: &mut Decoded, end: bool) {
         let limits = &self.config.limits;
         let hard = limits.max_header_list_size as usize;
@@ -83,25 +84,22 @@ impl Connection {
             && !ends_response
             && self.chance.below(hard - soft) < size - soft
         {
-            list.too_large = Some(TooLarge::Soft { size, limit: soft });
+            let (size, limit) = (saturated(size), saturated(soft));
+            list.too_large = Some(TooLarge::Soft { size, limit });
         }
         if list.too_large.is_some() {
             self.counters.header_lists_too_large += 1;
         }
     }
 
-    /// Takes `bytes` of memory for a header list into account, until its stream ends.
-    pub(super) fn hold_headers(&mut self, key: StreamKey, bytes: usize) -> Result<(), TooLarge> {
-        let limit = self.config.limits.max_held_headers;
-        if bytes > limit.saturating_sub(self.held_headers) {
-            self.counters.header_lists_too_large += 1;
-            return Err(TooLarge::Held { limit });
+    /// Whether `bytes` more may be held for header lists.
+    #[inline]
+    pub(super) fn check_held(&mut self, bytes: usize) -> Result<(), TooLarge> {
+        if bytes <= self.config.limits.max_held_headers.saturating_sub(self.held_headers) {
+            return Ok(());
         }
-        if let Some(stream) = self.streams.stream_mut(key) {
-            stream.held_headers += bytes;
-            self.held_headers += bytes;
-        }
-        Ok(())
+        self.counters.header_lists_too_large += 1;
+        Err(TooLarge::Held { limit: saturated(self.config.limits.max_held_headers) })
     }
 
     /// Asks whether a header list that was received may be made larger by `bytes`, its size being
@@ -113,14 +111,24 @@ impl Connection {
         size: usize,
         bytes: usize,
     ) -> Result<(), TooLarge> {
-        let limit = self.config.limits.max_header_list_size as usize;
-        let size = size.saturating_add(bytes);
+        let limit = self.config.limits.max_header_list_size;
+        let size = saturated(size.saturating_add(bytes));
         if size > limit {
             self.counters.header_lists_too_large += 1;
             return Err(TooLarge::Hard { size, limit });
         }
-        self.hold_headers(key, bytes)
+        self.check_held(bytes)?;
+        if let Some(stream) = self.streams.stream_mut(key) {
+            stream.held_headers += bytes;
+            self.held_headers += bytes;
+        }
+        Ok(())
     }
+}
+
+/// A number of bytes for people.
+pub(super) fn saturated(bytes: usize) -> u32 {
+    u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

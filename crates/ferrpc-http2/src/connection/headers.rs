@@ -9,6 +9,7 @@ use crate::validate::{self, Facts};
 use crate::{Fields, Limits, Reason, Role, StreamKey, Time};
 
 use super::drain::Drain;
+use super::excess::saturated;
 use super::memo::{Known, Section};
 use super::{Connection, Event, HeadersKind, TooLarge};
 
@@ -38,9 +39,9 @@ impl Decoded {
         let size = list.size();
         let too_large = list.is_overflow().then(|| {
             if list.has_too_many() {
-                TooLarge::Fields { limit: limits.max_header_fields as usize }
+                TooLarge::Fields { limit: limits.max_header_fields }
             } else {
-                TooLarge::Hard { size, limit: limits.max_header_list_size as usize }
+                TooLarge::Hard { size: saturated(size), limit: limits.max_header_list_size }
             }
         });
         Self { too_large, size, fields: list.into_fields(), known: None }
@@ -201,13 +202,18 @@ impl Connection {
         if end && facts.content_length.is_some_and(|length| length > 0) {
             return Err(Fault::Stream(id, Reason::PROTOCOL_ERROR));
         }
-        let key = self.insert(id);
-        if too_large.is_none() {
-            too_large = self.hold_headers(key, fields.held_bytes()).err();
+        let held = if too_large.is_none() { fields.held_bytes() } else { 0 };
+        if let Err(exceeded) = self.check_held(held) {
+            too_large = Some(exceeded);
         }
+        let key = self.insert(id);
         let stream = self.streams.stream_mut(key).expect("just inserted");
         stream.headers_received = true;
         stream.content_left = facts.content_length;
+        if too_large.is_none() {
+            stream.held_headers = held;
+            self.held_headers += held;
+        }
         self.peer_streams += 1;
         if end {
             self.end_receive(key);
@@ -237,6 +243,11 @@ impl Connection {
         let section = if response { Section::Response } else { Section::Trailers };
         let (facts, _) = self.check(&list, section, block, id)?;
         let Decoded { fields, mut too_large, .. } = list;
+        let keeps = response && !end && too_large.is_none();
+        let held = if keeps { fields.held_bytes() } else { 0 };
+        if let Err(exceeded) = self.check_held(held) {
+            too_large = Some(exceeded);
+        }
         let stream = self.streams.stream_mut(key).expect("found by the caller");
         let kind = if response {
             if facts.status < 200 {
@@ -249,8 +260,9 @@ impl Connection {
             }
             stream.headers_received = true;
             stream.content_left = if end { None } else { facts.content_length };
-            if !end && too_large.is_none() {
-                too_large = self.hold_headers(key, fields.held_bytes()).err();
+            if too_large.is_none() {
+                stream.held_headers += held;
+                self.held_headers += held;
             }
             HeadersKind::Response(facts.status)
         } else {

@@ -19,13 +19,13 @@
 //!   told in the order in which they began to wait.
 //! - Streams with something to send and credit take turns, a frame each: between two frames of one
 //!   stream each other one sends a frame.
-//! - A stream is reset for making no progress only while `queued` is above `send_memory`, once its
+//! - A stream is reset for making no progress only once `queued` has reached `send_memory` and its
 //!   oldest byte has waited for `stream_stall`, the one that waits longest first, and no more of
-//!   them than it takes to be below again.
+//!   them than it takes for a quarter to be free. (From there on requests are begun again.)
 
 use crate::frame;
 use crate::stream::{Stream, Waits};
-use crate::{Reason, StreamKey, Time};
+use crate::{Limits, Reason, StreamKey, Time};
 
 use super::work::StartWaits;
 use super::{Connection, Event, ResetBy};
@@ -40,6 +40,9 @@ impl Connection {
         if stream.queue.bytes >= limits.send_buffer_per_stream {
             stream.waits = Waits::Queue;
             return false;
+        }
+        if self.sendable + self.out.len() < limits.send_buffer && self.queued < limits.send_memory {
+            return true;
         }
         let line = if stream.has_spare_credit() {
             if self.sendable + self.out.len() < limits.send_buffer {
@@ -82,6 +85,10 @@ impl Connection {
 
     /// Tells streams that waited for the connection that there is room.
     pub(super) fn unblock(&mut self) {
+        let nobody = self.crowd.is_empty() && self.short.is_empty();
+        if nobody && self.start_waits == StartWaits::No {
+            return;
+        }
         let limits = &self.config.limits;
         while !self.crowd.is_empty() && self.sendable + self.out.len() < limits.send_buffer / 2 {
             let Some(stream) = self.crowd.pop_front().and_then(|key| self.streams.stream_mut(key))
@@ -94,7 +101,7 @@ impl Connection {
                 self.events.push_back(Event::Writable { token: stream.token });
             }
         }
-        if self.queued >= limits.send_memory / 4 * 3 {
+        if self.queued >= Self::enough_memory(limits) {
             return;
         }
         if self.start_waits == StartWaits::Memory {
@@ -117,6 +124,9 @@ impl Connection {
     /// shut none of these moves, and streams may come and go meanwhile.
     pub(super) fn forget_closed(&mut self) {
         let most = 2 * self.streams.len() + 16;
+        if self.ready.len() + self.crowd.len() + self.short.len() <= most {
+            return;
+        }
         for keys in [&mut self.ready, &mut self.crowd, &mut self.short] {
             if keys.len() > most {
                 keys.retain(|key| self.streams.stream(*key).is_some());
@@ -124,9 +134,20 @@ impl Connection {
         }
     }
 
+    /// Below this whoever waited for memory goes on.
+    const fn enough_memory(limits: &Limits) -> usize {
+        limits.send_memory / 4 * 3
+    }
+
+    /// Whether stalled streams are to give their memory back: there is none, or requests wait for
+    /// it.
+    fn is_memory_wanted(&self) -> bool {
+        self.is_short_of_memory() || self.start_waits == StartWaits::Memory
+    }
+
     /// Looks for stalled streams soon, if there is too much that waits.
     pub(super) fn arm_stall_check(&mut self, now: Time) {
-        if self.timers.stall_check.is_none() && self.is_short_of_memory() {
+        if self.timers.stall_check.is_none() && self.is_memory_wanted() {
             self.timers.stall_check = Some(now + self.config.limits.stream_stall / 4);
         }
     }
@@ -135,7 +156,7 @@ impl Connection {
     /// sent long ago give theirs back.
     pub(super) fn reset_stalled(&mut self, now: Time) {
         self.timers.stall_check = None;
-        if !self.is_short_of_memory() {
+        if !self.is_memory_wanted() {
             return;
         }
         let patience = self.config.limits.stream_stall;
@@ -145,7 +166,7 @@ impl Connection {
             .keys(|stream| stream.queue.bytes > 0 && now.since(waits_since(stream)) >= patience);
         stalled.sort_by_key(|key| self.streams.stream(*key).map(waits_since));
         for key in stalled {
-            if !self.is_short_of_memory() {
+            if self.queued < Self::enough_memory(&self.config.limits) {
                 break;
             }
             self.counters.stalled_streams += 1;

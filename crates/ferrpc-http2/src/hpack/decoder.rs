@@ -105,16 +105,17 @@ impl Decoder {
                 input = rest;
                 continue;
             }
-            match Representation::parse(input, self.max_string)? {
-                Parsed::Complete(representation, length) => {
+            match Representation::parse(input, self.max_string) {
+                Ok(Parsed::Complete(representation, length)) => {
                     self.apply(representation, list)?;
                     input = &input[length..];
                 }
-                Parsed::Long(long) => {
-                    self.pass_over(&long, list);
-                    input = self.go_on(&input[long.start..], list)?;
+                Err(Stop::Long) => {
+                    let start = self.pass_over(input, list)?;
+                    input = self.go_on(&input[start..], list)?;
                 }
-                Parsed::Missing(_) => {
+                Err(Stop::Error(error)) => return Err(error),
+                Ok(Parsed::Missing(_)) => {
                     self.partial.extend_from_slice(input);
                     break;
                 }
@@ -154,19 +155,20 @@ impl Decoder {
     ) -> Result<&'a [u8], DecodeError> {
         let mut partial = std::mem::take(&mut self.partial);
         loop {
-            match Representation::parse(&partial, self.max_string)? {
-                Parsed::Complete(representation, _) => {
+            match Representation::parse(&partial, self.max_string) {
+                Ok(Parsed::Complete(representation, _)) => {
                     self.apply(representation, list)?;
                     partial.clear();
                     break;
                 }
                 // Its length was the last that was missing: none of its bytes was taken.
-                Parsed::Long(long) => {
-                    self.pass_over(&long, list);
+                Err(Stop::Long) => {
+                    self.pass_over(&partial, list)?;
                     return Ok(input);
                 }
-                Parsed::Missing(_) if input.is_empty() => break,
-                Parsed::Missing(missing) => {
+                Err(Stop::Error(error)) => return Err(error),
+                Ok(Parsed::Missing(_)) if input.is_empty() => break,
+                Ok(Parsed::Missing(missing)) => {
                     let (taken, rest) = input.split_at(missing.min(input.len()));
                     partial.extend_from_slice(taken);
                     input = rest;
@@ -177,19 +179,34 @@ impl Decoder {
         Ok(input)
     }
 
-    /// A literal has a string that is not read: it counts, and has the effect on the table that
-    /// any entry has which is larger than it (4.4).
-    fn pass_over(&mut self, long: &Long, list: &mut HeaderList) {
+    /// `input` begins with a literal that has a string too long to be read: it counts, and has the
+    /// effect on the table that any entry has which is larger than it (4.4). Gives where the string
+    /// begins.
+    #[cold]
+    fn pass_over(&mut self, input: &[u8], list: &mut HeaderList) -> Result<usize, DecodeError> {
+        let prefix = if input[0] & 0x40 != 0 { 6 } else { 4 };
+        let integer = |at: usize, prefix| integer::decode(&input[at..], prefix).transpose();
+        let lost = Err(DecodeError::Truncated);
+        let (index, mut start) = integer(0, prefix).unwrap_or(lost)?;
+        let (mut length, head) = integer(start, 7).unwrap_or(lost)?;
+        start += head;
+        let is_name = index == 0 && length as usize > self.max_string;
+        if index == 0 && !is_name {
+            start += length as usize;
+            let (value, head) = integer(start, 7).unwrap_or(lost)?;
+            (length, start) = (value, start + head);
+        }
         self.in_fields = true;
-        if long.indexing == Indexing::Incremental {
+        if prefix == 6 {
             self.table.clear();
         }
-        list.count_unread(long.length);
-        self.skip = long.length;
-        if long.is_name {
+        list.count_unread(length as usize);
+        self.skip = length as usize;
+        if is_name {
             // What is left, the value, is then that of a field without a name.
             self.partial.extend_from_slice(&[0, 0]);
         }
+        Ok(start)
     }
 
     fn end_block(&mut self) -> Result<(), DecodeError> {
@@ -330,26 +347,27 @@ struct Text<'a> {
 enum Parsed<T> {
     /// The thing, and the bytes it takes.
     Complete(T, usize),
-    /// A literal with a string that is too long to be read.
-    Long(Long),
     /// How many more bytes it takes at least; not 0.
     Missing(usize),
 }
 
-/// A string that is not read.
-struct Long {
-    indexing: Indexing,
-    /// Whether it is the name; then the value follows.
-    is_name: bool,
-    /// Where it begins, and its length.
-    start: usize,
-    length: usize,
+/// Why there is nothing to apply.
+enum Stop {
+    Error(DecodeError),
+    /// A string is too long to be read.
+    Long,
+}
+
+impl From<DecodeError> for Stop {
+    fn from(error: DecodeError) -> Self {
+        Self::Error(error)
+    }
 }
 
 impl<'a> Representation<'a> {
     /// Parses the first representation of `input`. Costs the same for strings of any length.
     #[inline]
-    fn parse(input: &'a [u8], max_string: usize) -> Result<Parsed<Self>, DecodeError> {
+    fn parse(input: &'a [u8], max_string: usize) -> Result<Parsed<Self>, Stop> {
         let (indexing, prefix) = match input.first() {
             None => return Ok(Parsed::Missing(1)),
             Some(0x80..) => return Ok(single(integer::decode(input, 7)?, Self::Indexed)),
@@ -362,23 +380,20 @@ impl<'a> Representation<'a> {
             return Ok(Parsed::Missing(1));
         };
         let mut name = Text { huffman: false, raw: &[] };
-        let long = |is_name, start, length| Parsed::Long(Long { indexing, is_name, start, length });
         if index == 0 {
             match Text::parse(&input[length..], max_string)? {
-                Piece::Whole(text, taken) => {
+                Parsed::Complete(text, taken) => {
                     name = text;
                     length += taken;
                 }
-                Piece::Long(head, size) => return Ok(long(true, length + head, size)),
-                Piece::Missing(missing) => return Ok(Parsed::Missing(missing)),
+                Parsed::Missing(missing) => return Ok(Parsed::Missing(missing)),
             }
         }
         Ok(match Text::parse(&input[length..], max_string)? {
-            Piece::Whole(value, taken) => {
+            Parsed::Complete(value, taken) => {
                 Parsed::Complete(Self::Literal { indexing, index, name, value }, length + taken)
             }
-            Piece::Long(head, size) => long(false, length + head, size),
-            Piece::Missing(missing) => Parsed::Missing(missing),
+            Parsed::Missing(missing) => Parsed::Missing(missing),
         })
     }
 }
@@ -393,30 +408,20 @@ fn single<'a>(
     }
 }
 
-/// A string literal, as far as it is there.
-enum Piece<'a> {
-    /// The string, and the bytes it takes.
-    Whole(Text<'a>, usize),
-    /// Where a string begins that is too long to be read, and its length.
-    Long(usize, usize),
-    /// How many more bytes it takes at least.
-    Missing(usize),
-}
-
 impl<'a> Text<'a> {
     #[inline]
-    fn parse(input: &'a [u8], max: usize) -> Result<Piece<'a>, DecodeError> {
+    fn parse(input: &'a [u8], max: usize) -> Result<Parsed<Self>, Stop> {
         let Some((length, start)) = integer::decode(input, 7)? else {
-            return Ok(Piece::Missing(1));
+            return Ok(Parsed::Missing(1));
         };
         let length = length as usize;
         if length > max {
-            return Ok(Piece::Long(start, length));
+            return Err(Stop::Long);
         }
         let end = start + length;
         Ok(match input.get(start..end) {
-            Some(raw) => Piece::Whole(Self { huffman: input[0] & 0x80 != 0, raw }, end),
-            None => Piece::Missing(end - input.len()),
+            Some(raw) => Parsed::Complete(Self { huffman: input[0] & 0x80 != 0, raw }, end),
+            None => Parsed::Missing(end - input.len()),
         })
     }
 }

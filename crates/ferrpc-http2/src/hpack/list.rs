@@ -27,17 +27,18 @@ pub struct HeaderList {
     limits: ListLimits,
     size: usize,
     count: usize,
-    /// Of the fields that were left out.
-    left_out: Excess,
-    /// What essential fields took beyond the limits.
-    spare_used: usize,
+    /// What exceeded the limits; apart, since most lists have none and lists are moved.
+    excess: Option<Box<Excess>>,
     essential: &'static [&'static str],
 }
 
 #[derive(Debug, Default)]
 struct Excess {
+    /// Of the fields that were left out.
     size: usize,
     count: usize,
+    /// What essential fields took beyond the limits.
+    spare_used: usize,
 }
 
 impl HeaderList {
@@ -50,15 +51,7 @@ impl HeaderList {
             USUAL_FIELDS.min(limits.max_fields),
             USUAL_BYTES.min(limits.max_size),
         );
-        Self {
-            fields,
-            limits,
-            size: 0,
-            count: 0,
-            left_out: Excess::default(),
-            spare_used: 0,
-            essential: &[],
-        }
+        Self { fields, limits, size: 0, count: 0, excess: None, essential: &[] }
     }
 
     /// The same list, in which fields of these names, if they are short, are stored even when it is
@@ -114,17 +107,18 @@ impl HeaderList {
     #[cold]
     fn has_room(&mut self, bytes: &[u8], name_len: usize) -> bool {
         let size = bytes.len().saturating_add(FIELD_OVERHEAD);
-        let elsewhere = self.left_out.size.saturating_add(self.spare_used);
+        let excess = self.excess.get_or_insert_default();
+        let elsewhere = excess.size.saturating_add(excess.spare_used);
         let stored = self.size.saturating_sub(elsewhere);
-        let count = self.count - self.left_out.count;
+        let count = self.count - excess.count;
         if name_len > 0 && stored <= self.limits.max_size && count <= self.limits.max_fields {
             return true;
         }
-        if self.spare_used + size <= Self::SPARE
+        if excess.spare_used + size <= Self::SPARE
             && let Some(name) = bytes.get(..name_len)
             && self.essential.iter().any(|essential| essential.as_bytes() == name)
         {
-            self.spare_used += size;
+            excess.spare_used += size;
             return true;
         }
         self.leave_out(size);
@@ -132,8 +126,9 @@ impl HeaderList {
     }
 
     fn leave_out(&mut self, size: usize) {
-        self.left_out.size = self.left_out.size.saturating_add(size);
-        self.left_out.count += 1;
+        let excess = self.excess.get_or_insert_default();
+        excess.size = excess.size.saturating_add(size);
+        excess.count += 1;
     }
 }
 

@@ -94,7 +94,8 @@ impl Stream {
 
     /// Bytes of its queue that the stream's credit lets out.
     pub(crate) fn sendable(&self) -> usize {
-        self.queue.bytes.min(self.send_window.available())
+        // Mostly there is none.
+        if self.queue.bytes == 0 { 0 } else { self.queue.bytes.min(self.send_window.available()) }
     }
 
     /// Whether its credit is more than its queue: what is added does not wait for the peer.

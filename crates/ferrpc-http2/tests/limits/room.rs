@@ -217,16 +217,22 @@ fn starts() {
     server.connection.assert_accounts();
 }
 
-/// While answers that are not read take all memory, no request is begun that would add to it.
-#[test]
-fn starts_wait_for_memory() {
+/// A server whose answers, on so many streams, fill a memory of a MiB and are not read.
+fn with_full_memory(streams: u32) -> Subject {
     let mut config = Config::default();
     config.limits.send_memory = 1 << 20;
     let mut server = subject(Role::Server, config, 0);
-    for id in ids(20) {
+    for id in ids(streams) {
         open(&mut server, Role::Server, id);
         fill(&mut server, id);
     }
+    server
+}
+
+/// While answers that are not read take all memory, no request is begun that would add to it.
+#[test]
+fn starts_wait_for_memory() {
+    let mut server = with_full_memory(20);
     assert!(!server.connection.may_start(server.now));
     assert_eq!(server.advance(Duration::from_secs(14)), []);
     assert!(server.connection.wants_read(), "credit comes by reading");
@@ -236,5 +242,28 @@ fn starts_wait_for_memory() {
     server.frames();
     let offered = |events: Vec<Seen>| events.contains(&Seen::MayStart);
     assert!(offered(server.events()));
+    assert!(server.connection.may_start(server.now));
+}
+
+/// A peer that takes a byte of each answer now and then, below what resets the first: those that
+/// wait for memory are not forgotten.
+#[test]
+fn starts_do_not_wait_for_ever() {
+    let mut server = with_full_memory(16);
+    assert!(!server.connection.may_start(server.now));
+    // Just below the limit, and there it stays.
+    server.feed(&wire::window_update(1, 100));
+    server.frames();
+    assert!(server.connection.accounts().queued < 1 << 20);
+    let mut seen = Vec::new();
+    for _ in 0..8 {
+        seen.extend(server.advance(Duration::from_secs(15)));
+        ids(16).for_each(|id| {
+            server.feed(&wire::window_update(id, 1));
+        });
+        server.frames();
+    }
+    assert!(seen.contains(&Seen::MayStart), "{seen:?}");
+    assert_eq!(server.connection.counters().stalled_streams, 5);
     assert!(server.connection.may_start(server.now));
 }

@@ -1,5 +1,6 @@
 //! A channel as Python holds it.
 
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -40,8 +41,31 @@ impl Method {
     }
 }
 
+/// A channel of an event loop's. In grpcio it has another class, whose `target` is an attribute.
+#[pyclass(frozen, extends = Channel, name = "AioChannel", module = "grpc._ferrpc")]
+pub(crate) struct AioChannel;
+
+#[pymethods]
+impl AioChannel {
+    #[new]
+    fn new(
+        target: String,
+        user_agent: String,
+        options: &Bound<'_, PyDict>,
+    ) -> PyResult<PyClassInitializer<Self>> {
+        let channel = Channel::new(target, user_agent, options)?;
+        Ok(PyClassInitializer::from(channel).add_subclass(Self))
+    }
+
+    /// The target as it was given.
+    #[getter]
+    fn target<'py>(slf: &Bound<'py, Self>) -> Bound<'py, PyBytes> {
+        PyBytes::new(slf.py(), slf.as_super().get().settings.target.as_bytes())
+    }
+}
+
 /// A channel. It is made anew in the child of a fork, when it is used there.
-#[pyclass(frozen, name = "ClientChannel", module = "grpc._ferrpc")]
+#[pyclass(frozen, subclass, name = "ClientChannel", module = "grpc._ferrpc")]
 pub(crate) struct Channel {
     settings: Settings,
     /// Locked by threads that are attached, for a moment: at a fork it is free.
@@ -207,6 +231,16 @@ impl Channel {
             let target: Result<Target, _> = settings.target.parse();
             target.map_or_else(|_| String::new(), |target| target.authority())
         })
+    }
+
+    /// The target as a URI, for tools that name the peer of a call: `dns:///host:port`.
+    fn target(&self) -> Cow<'_, [u8]> {
+        let target = self.settings.target.as_str();
+        let scheme = target.split_once(':').map_or("", |(scheme, _)| scheme);
+        if SCHEMES.iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
+            return Cow::Borrowed(target.as_bytes());
+        }
+        Cow::Owned(format!("dns:///{target}").into_bytes())
     }
 
     /// The number of the connectivity state; begins to connect if asked to.
@@ -477,6 +511,20 @@ pub(crate) const fn number(state: ConnectivityState) -> u32 {
         ConnectivityState::Shutdown => 4,
     }
 }
+
+/// Schemes of targets, this engine's and those of grpcio.
+const SCHEMES: &[&str] = &[
+    "dns",
+    "ipv4",
+    "ipv6",
+    "unix",
+    "unix-abstract",
+    "xds",
+    "google-c2p",
+    "http",
+    "https",
+    "inproc",
+];
 
 /// Those of [`Settings::set_limit`] that are not the engine's [`Limits`].
 const LIMITS: [&str; 3] = ["max_held_messages", "max_window", "window"];

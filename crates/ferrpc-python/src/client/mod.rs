@@ -27,6 +27,7 @@ pub(crate) use fork::Local;
 /// Registers this module's items.
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<channel::Channel>()?;
+    module.add_class::<channel::AioChannel>()?;
     module.add_class::<channel::Method>()?;
     module.add_class::<call::Call>()?;
     module.add_class::<ended::Ended>()?;

@@ -211,8 +211,9 @@ impl Call {
         loop {
             let until = match &state.attempt {
                 Attempt::On { connection, key } => {
-                    connection.enter(*key);
                     let found = (Arc::clone(connection), *key);
+                    let later = connection.enter(*key);
+                    state.later.extend(later);
                     self.unlock(state);
                     return Found::Done(found);
                 }

@@ -34,6 +34,12 @@ impl Connection {
             {
                 break;
             }
+            if state.closed.is_some() && state.writing {
+                // Whoever writes tells when it has: to ask again and again would keep the lock
+                // from it.
+                state.wait_for(&self.guard, None);
+                continue;
+            }
             let wanted = state.watched > 0;
             match looks.next(state.role, wanted, state.idle_since, clock::now()) {
                 Next::Lead => {

@@ -148,7 +148,8 @@ impl Connection {
         self.fire_timers(state);
         self.flush(state, true);
         let news = of.is_some_and(|(key, side)| state.slots[key].has_news(side));
-        if news || state.events != events || state.role != me || state.closed.is_some() {
+        let over = state.closed.is_some() && !state.blocked;
+        if news || over || state.events != events || state.role != me {
             return;
         }
         let until = state.next_timer().into_iter().chain(limit).min();
@@ -367,6 +368,8 @@ impl Connection {
         }
         if state.transport.is_finished() && state.transmit.is_empty() {
             self.socket.shut_down();
+        }
+        if state.closed.is_some() || state.transport.is_finished() {
             self.guard.notify_one();
         }
     }

@@ -21,7 +21,8 @@ use super::connection::{Connection, Role, State, Wake};
 use super::slots::Side;
 
 /// A connection's state, locked. Dropped, it does what there is to do, and wakes who is to be
-/// woken: no other lock may be held that those take.
+/// woken: no other lock may be held that those take. Whoever holds a call's lock, or the channel's,
+/// [releases](Self::release) it, and tells them later.
 pub(super) struct Locked<'a> {
     connection: &'a Connection,
     /// None only while [`Locked::unlocked`] runs.

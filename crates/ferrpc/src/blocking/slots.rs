@@ -141,9 +141,13 @@ impl Connection {
         slot.ended.clone().filter(|_| slot.received.is_empty())
     }
 
-    /// Announces a wait for an attempt that was begun and not abandoned.
-    pub(super) fn enter(&self, key: usize) {
-        self.lock().slots[key].users += 1;
+    /// Announces a wait for an attempt that was begun and not abandoned, which comes next. The
+    /// caller tells those who are to know, without locks of its own.
+    #[must_use]
+    pub(super) fn enter(&self, key: usize) -> Vec<Wake> {
+        let mut state = self.lock();
+        state.slots[key].users += 1;
+        state.release_to_wait()
     }
 
     /// The guard works for this attempt from now on.

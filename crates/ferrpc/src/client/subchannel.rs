@@ -14,30 +14,29 @@
 //! the connection go on failing at once, until an attempt succeeds. A task exists only while there
 //! is something to connect.
 
-use std::future::poll_fn;
+mod attempt;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
-use ferrpc_core::channel::{Backoff, ConnectivityState, Dialing};
+use ferrpc_core::channel::{Backoff, ConnectivityState};
 use ferrpc_core::http2::CloseCause;
-use ferrpc_core::{Status, Time, Transport};
-use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::{JoinHandle, JoinSet};
+use ferrpc_core::{Status, Time};
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
 
 use super::builder::Config;
-use super::connector::{self, Place};
-use super::error::{ConnectError, Failure};
+use super::error::ConnectError;
 use super::observer::Observer;
 use super::pacing::Pacing;
 use super::pings::{complains_of_pings, warn_of_pings};
-use super::role::{ClientRole, Command};
+use super::role::Command;
 use crate::credentials::SecurityLevel;
 use crate::observers::Observers;
 use crate::resolver::Target;
 use crate::trace;
 use crate::transport::clock;
-use crate::transport::driver::Driver;
 use crate::transport::mailbox::Mailbox;
 
 /// One target's connection and its states.
@@ -307,89 +306,6 @@ impl Subchannel {
         Some(ConnectTask { subchannel: Arc::clone(self), id })
     }
 
-    /// One attempt to connect, of which there is one at a time: by all addresses that the target has,
-    /// until the SETTINGS of the first server come.
-    async fn attempt(self: &Arc<Self>) -> Result<(), ConnectError> {
-        let places = connector::places(&self.target, &self.config).await?;
-        let mut plan = Dialing::new(places.len());
-        let (tells, mut connected) = mpsc::unbounded_channel();
-        // With it go those that are too late.
-        let mut tries = JoinSet::new();
-        let mut failures = Vec::new();
-        loop {
-            while let Some(at) = plan.poll_start(clock::now()) {
-                let (subchannel, place, tells) =
-                    (Arc::clone(self), places[at].clone(), tells.clone());
-                tries.spawn(async move { subchannel.try_place(&place, || told(&tells)).await });
-            }
-            if plan.has_failed() {
-                return Err(ConnectError::failed(&self.target, &failures));
-            }
-            let event = poll_fn(|cx| match tries.poll_join_next(cx) {
-                Poll::Ready(ended) => Poll::Ready(Some(ended)),
-                Poll::Pending => connected.poll_recv(cx).map(|_| None),
-            });
-            let event = match plan.poll_timeout() {
-                None => Ok(event.await),
-                Some(at) => tokio::time::timeout_at(clock::to_instant(at), event).await,
-            };
-            match event {
-                // It is time for the next one.
-                Err(_) => {}
-                Ok(None) => plan.handle_connected(clock::now()),
-                Ok(Some(Some(Ok(Ok(Ok(())))))) => return Ok(()),
-                Ok(Some(Some(Ok(Ok(Err(failure)))))) => {
-                    failures.push(failure);
-                    plan.handle_failed(clock::now());
-                }
-                Ok(Some(Some(Ok(Err(error))))) => return Err(error),
-                // A task ends without a result only when the runtime shuts down.
-                Ok(Some(Some(Err(_)) | None)) => plan.handle_failed(clock::now()),
-            }
-        }
-    }
-
-    /// Tries one place, up to the server's SETTINGS. The inner error is the place's, the outer one
-    /// the channel's.
-    async fn try_place(
-        self: &Arc<Self>,
-        place: &Place,
-        connected: impl FnOnce() + Send,
-    ) -> Result<Result<(), (String, Failure)>, ConnectError> {
-        let name = place.name(&self.target, &self.config);
-        tracing::debug!(
-            target: trace::CONNECTIVITY, channel = %self.target, address = name, "connecting"
-        );
-        let (io, fault) = match place.connect(&self.target, &self.config, connected).await {
-            Ok(secured) => secured,
-            Err(refusal) => return Ok(Err((name, Failure::Refused(refusal)))),
-        };
-        let (outcome, finished) = oneshot::channel();
-        let mailbox = Mailbox::new();
-        let (id, mut config) = {
-            let mut state = self.lock();
-            let id = state.next_id;
-            state.next_id += 1;
-            if state.connectivity == ConnectivityState::Shutdown {
-                return Err(ConnectError::closed());
-            }
-            state.attempts.push(Attempt { id, outcome, mailbox: Arc::clone(&mailbox) });
-            let mut config = self.config.transport.clone();
-            config.http2.keepalive.interval = state.keepalive;
-            (id, config)
-        };
-        config.seed = seed();
-        let role = ClientRole::new(id, Arc::downgrade(self), Arc::clone(&mailbox));
-        let transport = Transport::client(config, clock::now());
-        let _guard = CloseUnlessReady { subchannel: self, id };
-        tokio::spawn(Driver::new(io, transport, role, mailbox));
-        match finished.await {
-            Ok(Ok(())) => Ok(Ok(())),
-            Ok(Err(cause)) => Ok(Err((name, Failure::handshake(cause, fault.as_deref())))),
-            Err(_) => Err(ConnectError::runtime(&self.target)),
-        }
-    }
-
     /// Publishes a state; TRANSIENT_FAILURE stays while a connection is being made.
     fn publish(&self, state: &mut State, connectivity: ConnectivityState) {
         use ConnectivityState::{Connecting, Shutdown, TransientFailure};
@@ -538,11 +454,6 @@ impl Drop for CloseUnlessReady<'_> {
             attempt.give_up();
         }
     }
-}
-
-/// A place is connected. If nobody listens any more, another one was first.
-fn told(tells: &mpsc::UnboundedSender<()>) {
-    let _ = tells.send(());
 }
 
 enum Race<T> {

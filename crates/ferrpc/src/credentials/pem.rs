@@ -42,11 +42,14 @@ impl Identity {
         let key = PrivateKeyDer::from_pem_slice(key.as_ref()).map_err(|error| {
             CredentialsError::new(format!("the private key is no PEM of a private key: {error}"))
         })?;
-        let key = CertifiedKey::from_der(chain, key, &tls::crypto()).map_err(|error| {
+        let mut readable = chain.clone();
+        readable[0] = tls::readable(&chain[0]).into_owned();
+        let mut key = CertifiedKey::from_der(readable, key, &tls::crypto()).map_err(|error| {
             CredentialsError::new(format!(
                 "the private key and the certificate cannot be used together: {error}"
             ))
         })?;
+        key.cert = chain;
         Ok(Self { key: Arc::new(key), elsewhere: false })
     }
 

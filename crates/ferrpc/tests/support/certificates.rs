@@ -4,12 +4,15 @@
 use ferrpc::credentials::{Identity, Roots};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    SanType, SignatureAlgorithm, date_time_ymd,
+    SanType, SignatureAlgorithm, SigningKey, date_time_ymd,
 };
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 
 /// Somebody who issues certificates.
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
+    key: String,
     pub pem: String,
 }
 
@@ -21,12 +24,46 @@ pub struct Issued {
 
 impl Authority {
     pub fn new(name: &str) -> Self {
+        Self::with(name, |_| {})
+    }
+
+    pub fn with(name: &str, change: impl FnOnce(&mut CertificateParams)) -> Self {
         let key = KeyPair::generate().expect("randomness");
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        change(&mut params);
         let pem = params.self_signed(&key).expect("signed").pem();
-        Self { issuer: Issuer::new(params, key), pem }
+        Self { key: key.serialize_pem(), issuer: Issuer::new(params, key), pem }
+    }
+
+    /// Somebody whom this one has certified as an issuer.
+    pub fn certify(&self, name: &str) -> Self {
+        let key = KeyPair::generate().expect("randomness");
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let pem = params.signed_by(&key, &self.issuer).expect("signed").pem();
+        Self { key: key.serialize_pem(), issuer: Issuer::new(params, key), pem }
+    }
+
+    /// The certificate of the same content in X.509's version 1, which has no extensions. It begins
+    /// with `head` and ends with `tail`, which are empty in one that is right.
+    pub fn version_1(&self, issued: &Issued, head: &[u8], tail: &[u8]) -> Issued {
+        let key = KeyPair::from_pem(&self.key).expect("a key");
+        let certificate = CertificateDer::from_pem_slice(issued.pem.as_bytes()).expect("PEM");
+        let content = element(&certificate).content;
+        let signed = element(content);
+        let algorithm = element(signed.rest);
+        // Without the version before them and the extensions behind.
+        let fields = element(signed.content).rest;
+        let fields = &fields[..fields.len() - extensions(fields).len()];
+        let plain = tagged(0x30, &[fields]);
+        let signature = key.sign(&plain).expect("signed");
+        let shown = tagged(0x30, &[head, fields, tail]);
+        let signature = tagged(0x03, &[&[0], &signature]);
+        let der = tagged(0x30, &[&shown, algorithm.whole, &signature]);
+        Issued { pem: pem(&der), key: issued.key.clone() }
     }
 
     pub fn roots(&self) -> Roots {
@@ -102,7 +139,66 @@ pub fn self_signed(ca: bool) -> Issued {
     Issued { pem, key: key.serialize_pem() }
 }
 
+/// The first element of some DER, what is in it and what follows.
+struct Element<'a> {
+    whole: &'a [u8],
+    content: &'a [u8],
+    rest: &'a [u8],
+}
+
+fn element(der: &[u8]) -> Element<'_> {
+    let digits = usize::from(der[1]).saturating_sub(0x80);
+    let length = match digits {
+        0 => usize::from(der[1]),
+        _ => der[2..2 + digits].iter().fold(0, |sum, digit| (sum << 8) | usize::from(*digit)),
+    };
+    let (whole, rest) = der.split_at(2 + digits + length);
+    Element { whole, content: &whole[2 + digits..], rest }
+}
+
+/// The extensions at the end of a certificate's fields.
+fn extensions(mut fields: &[u8]) -> &[u8] {
+    while fields.first().is_some_and(|tag| *tag != 0xa3) {
+        fields = element(fields).rest;
+    }
+    fields
+}
+
+fn tagged(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
+    let content = parts.concat();
+    let [high, low] = u16::try_from(content.len()).expect("short").to_be_bytes();
+    let length = match content.len() {
+        0..0x80 => vec![low],
+        0x80..0x100 => vec![0x81, low],
+        _ => vec![0x82, high, low],
+    };
+    [vec![tag], length, content].concat()
+}
+
+fn pem(der: &[u8]) -> String {
+    let lines = base64(der);
+    format!("-----BEGIN CERTIFICATE-----\n{lines}\n-----END CERTIFICATE-----\n")
+}
+
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut out = String::new();
+    for chunk in bytes.chunks(3) {
+        let word = (0..3).fold(0, |word, at| (word << 8) | u32::from(*chunk.get(at).unwrap_or(&0)));
+        for at in 0..4 {
+            let digit = DIGITS[(word >> (18 - 6 * at)) as usize & 63];
+            out.push(if at > chunk.len() { '=' } else { digit.into() });
+        }
+    }
+    out
+}
+
 impl Issued {
+    /// The same with the certificate of its issuer behind its own.
+    pub fn behind(&self, issuer: &str) -> Self {
+        Self { pem: format!("{}{issuer}", self.pem), key: self.key.clone() }
+    }
+
     pub fn identity(&self) -> Identity {
         Identity::from_pem(&self.pem, &self.key).expect("they belong together")
     }

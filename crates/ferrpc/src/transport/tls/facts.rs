@@ -173,6 +173,28 @@ pub(super) fn common_name(certificate: &CertificateDer<'_>) -> Option<String> {
     }
 }
 
+/// Whether one of those who may have issued a certificate may not issue for any name: an intermediate,
+/// or a root with the name of somebody's issuer.
+pub(super) fn is_constrained(
+    certificate: &CertificateDer<'_>,
+    intermediates: &[CertificateDer<'_>],
+    roots: &[CertificateDer<'_>],
+) -> bool {
+    let read = |der: &CertificateDer<'_>| {
+        let (_, parsed) = X509Certificate::from_der(der).ok()?;
+        let constrained = !matches!(parsed.name_constraints(), Ok(None));
+        let [issuer, subject] =
+            [parsed.issuer(), parsed.subject()].map(|name| name.as_raw().to_vec());
+        Some((constrained, issuer, subject))
+    };
+    let chain = std::iter::once(certificate).chain(intermediates).filter_map(read);
+    let (constrained, issuers): (Vec<_>, Vec<_>) =
+        chain.map(|(constrained, issuer, _)| (constrained, issuer)).unzip();
+    let mut roots = roots.iter().filter_map(read);
+    constrained.contains(&true)
+        || roots.any(|(constrained, _, subject)| constrained && issuers.contains(&subject))
+}
+
 /// From when to when a certificate is valid, in seconds since 1970.
 pub(super) fn validity(certificate: &CertificateDer<'_>) -> Option<(i64, i64)> {
     let (_, parsed) = X509Certificate::from_der(certificate).ok()?;

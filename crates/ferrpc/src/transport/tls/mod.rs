@@ -17,6 +17,7 @@ mod session;
 mod signing;
 mod turns;
 mod verify;
+mod version_1;
 
 use std::sync::{Arc, OnceLock};
 
@@ -29,6 +30,7 @@ pub(crate) use signing::elsewhere;
 pub(crate) use signing::{Limit, within};
 pub(crate) use turns::Steps;
 pub(crate) use verify::{client_verifier, is_for_name, server_verifier};
+pub(crate) use version_1::readable;
 
 /// The one protocol that gRPC is spoken over.
 pub(crate) const ALPN_HTTP2: &[u8] = b"h2";

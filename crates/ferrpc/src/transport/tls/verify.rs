@@ -1,13 +1,14 @@
-//! Who is trusted: rustls' verifiers, with two additions.
+//! Who is trusted: rustls' verifiers, with three additions.
 //!
 //! A certificate that is itself among the trusted roots is accepted for what it is (its dates and
 //! its names are checked): self-signed certificates are used so, and gRPC's other implementations
-//! take them. And what was refused is noted for the error's text.
+//! take them. End entities may be of X.509's version 1 (`version_1`). And what was refused is noted for the error's text.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{ParsedCertificate, VerifierBuilderError, WebPkiClientVerifier};
@@ -16,7 +17,7 @@ use rustls::{
     SignatureScheme,
 };
 
-use super::{crypto, explain, facts};
+use super::{crypto, explain, facts, version_1};
 
 /// Verifies servers by these roots; with `common_names`, one whose certificate has no alternative
 /// names may have its name there.
@@ -25,7 +26,7 @@ pub(crate) fn server_verifier(
     common_names: bool,
 ) -> Result<Arc<dyn ServerCertVerifier>, VerifierBuilderError> {
     let inner =
-        WebPkiServerVerifier::builder_with_provider(Arc::new(store(roots)), crypto()).build()?;
+        WebPkiServerVerifier::builder_with_provider(Arc::new(store(roots)), provider()).build()?;
     Ok(Arc::new(Servers { inner, roots: roots.into(), common_names }))
 }
 
@@ -34,15 +35,33 @@ pub(crate) fn client_verifier(
     roots: &[CertificateDer<'static>],
     required: bool,
 ) -> Result<Arc<dyn ClientCertVerifier>, VerifierBuilderError> {
-    let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(store(roots)), crypto());
+    let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(store(roots)), provider());
     let builder = if required { builder } else { builder.allow_unauthenticated() };
     Ok(Arc::new(Clients { inner: builder.build()?, roots: roots.into() }))
 }
 
-/// Whether a certificate is for this host.
+/// Whether a certificate is for this host, by its alternative names, or its common name if it has none.
 pub(crate) fn is_for_name(certificate: &CertificateDer<'_>, name: &ServerName<'_>) -> bool {
-    ParsedCertificate::try_from(certificate)
-        .is_ok_and(|parsed| rustls::client::verify_server_name(&parsed, name).is_ok())
+    is_commonly_for(certificate, name)
+        || ParsedCertificate::try_from(&version_1::readable(certificate))
+            .is_ok_and(|parsed| rustls::client::verify_server_name(&parsed, name).is_ok())
+}
+
+fn is_commonly_for(certificate: &CertificateDer<'_>, name: &ServerName<'_>) -> bool {
+    matches!(name, ServerName::DnsName(_))
+        && facts::common_name(certificate).is_some_and(|own| fits(&own, &name.to_str()))
+}
+
+/// The cryptography by which chains are checked.
+fn provider() -> Arc<CryptoProvider> {
+    static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
+    let provider = PROVIDER.get_or_init(|| {
+        let mut provider = (*crypto()).clone();
+        provider.signature_verification_algorithms =
+            version_1::comparing(provider.signature_verification_algorithms);
+        Arc::new(provider)
+    });
+    Arc::clone(provider)
 }
 
 /// Whether a common name is this host's: the same, or "*." in place of its first label.
@@ -74,18 +93,20 @@ struct Servers {
 }
 
 impl Servers {
-    /// Names are looked at last: all else was in order.
+    /// Names are looked at last: all else was in order. An issuer that may not issue for any name
+    /// is asked for alternative names: rustls does not hold common ones against its constraints.
     fn has_common_name(
         &self,
         error: &Error,
         certificate: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
         name: &ServerName<'_>,
     ) -> bool {
         use CertificateError::{NotValidForName, NotValidForNameContext};
         matches!(error, Error::InvalidCertificate(NotValidForName | NotValidForNameContext { .. }))
             && self.common_names
-            && matches!(name, ServerName::DnsName(_))
-            && facts::common_name(certificate).is_some_and(|own| fits(&own, &name.to_str()))
+            && is_commonly_for(certificate, name)
+            && !facts::is_constrained(certificate, intermediates, &self.roots)
     }
 }
 
@@ -98,14 +119,15 @@ impl ServerCertVerifier for Servers {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
+        let readable = version_1::readable(end_entity);
         let verified = match self.roots.iter().any(|root| root == end_entity) {
             true => valid_now(end_entity, now).and_then(|()| {
-                let parsed = ParsedCertificate::try_from(end_entity)?;
+                let parsed = ParsedCertificate::try_from(&readable)?;
                 rustls::client::verify_server_name(&parsed, server_name)?;
                 Ok(ServerCertVerified::assertion())
             }),
             false => self.inner.verify_server_cert(
-                end_entity,
+                &readable,
                 intermediates,
                 server_name,
                 ocsp_response,
@@ -113,7 +135,7 @@ impl ServerCertVerifier for Servers {
             ),
         };
         match verified {
-            Err(error) if self.has_common_name(&error, end_entity, server_name) => {
+            Err(error) if self.has_common_name(&error, end_entity, intermediates, server_name) => {
                 Ok(ServerCertVerified::assertion())
             }
             verified => verified.inspect_err(|_| explain::refused(end_entity, self.roots.len())),
@@ -126,7 +148,7 @@ impl ServerCertVerifier for Servers {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.inner.verify_tls12_signature(message, cert, dss)
+        self.inner.verify_tls12_signature(message, &version_1::readable(cert), dss)
     }
 
     fn verify_tls13_signature(
@@ -135,7 +157,7 @@ impl ServerCertVerifier for Servers {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.inner.verify_tls13_signature(message, cert, dss)
+        self.inner.verify_tls13_signature(message, &version_1::readable(cert), dss)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -170,7 +192,10 @@ impl ClientCertVerifier for Clients {
     ) -> Result<ClientCertVerified, Error> {
         let verified = match self.roots.iter().any(|root| root == end_entity) {
             true => valid_now(end_entity, now).map(|()| ClientCertVerified::assertion()),
-            false => self.inner.verify_client_cert(end_entity, intermediates, now),
+            false => {
+                let readable = version_1::readable(end_entity);
+                self.inner.verify_client_cert(&readable, intermediates, now)
+            }
         };
         verified.inspect_err(|_| explain::refused(end_entity, self.roots.len()))
     }
@@ -181,7 +206,7 @@ impl ClientCertVerifier for Clients {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.inner.verify_tls12_signature(message, cert, dss)
+        self.inner.verify_tls12_signature(message, &version_1::readable(cert), dss)
     }
 
     fn verify_tls13_signature(
@@ -190,7 +215,7 @@ impl ClientCertVerifier for Clients {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.inner.verify_tls13_signature(message, cert, dss)
+        self.inner.verify_tls13_signature(message, &version_1::readable(cert), dss)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

@@ -1,0 +1,109 @@
+//! One attempt of a subchannel to connect: by which addresses, and which of them is first.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::Poll;
+
+use ferrpc_core::Transport;
+use ferrpc_core::channel::{ConnectivityState, Dialing};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+
+use super::{Attempt, CloseUnlessReady, Subchannel, seed};
+use crate::client::connector::{self, Place};
+use crate::client::error::{ConnectError, Failure};
+use crate::client::role::ClientRole;
+use crate::trace;
+use crate::transport::clock;
+use crate::transport::driver::Driver;
+use crate::transport::mailbox::Mailbox;
+
+impl Subchannel {
+    /// One attempt to connect, of which there is one at a time: by all addresses that the target has,
+    /// until the SETTINGS of the first server come.
+    pub(super) async fn attempt(self: &Arc<Self>) -> Result<(), ConnectError> {
+        let places = connector::places(&self.target, &self.config).await?;
+        let mut plan = Dialing::new(places.len());
+        let (tells, mut connected) = mpsc::unbounded_channel();
+        // With it go those that are too late.
+        let mut tries = JoinSet::new();
+        let mut failures = Vec::new();
+        loop {
+            while let Some(at) = plan.poll_start(clock::now()) {
+                let (subchannel, place, tells) =
+                    (Arc::clone(self), places[at].clone(), tells.clone());
+                tries.spawn(async move { subchannel.try_place(&place, || told(&tells)).await });
+            }
+            if plan.has_failed() {
+                return Err(ConnectError::failed(&self.target, &failures));
+            }
+            let event = poll_fn(|cx| match tries.poll_join_next(cx) {
+                Poll::Ready(ended) => Poll::Ready(Some(ended)),
+                Poll::Pending => connected.poll_recv(cx).map(|_| None),
+            });
+            let event = match plan.poll_timeout() {
+                None => Ok(event.await),
+                Some(at) => tokio::time::timeout_at(clock::to_instant(at), event).await,
+            };
+            match event {
+                // It is time for the next one.
+                Err(_) => {}
+                Ok(None) => plan.handle_connected(clock::now()),
+                Ok(Some(Some(Ok(Ok(Ok(())))))) => return Ok(()),
+                Ok(Some(Some(Ok(Ok(Err(failure)))))) => {
+                    failures.push(failure);
+                    plan.handle_failed(clock::now());
+                }
+                Ok(Some(Some(Ok(Err(error))))) => return Err(error),
+                // A task ends without a result only when the runtime shuts down.
+                Ok(Some(Some(Err(_)) | None)) => plan.handle_failed(clock::now()),
+            }
+        }
+    }
+
+    /// Tries one place, up to the server's SETTINGS. The inner error is the place's, the outer one
+    /// the channel's.
+    async fn try_place(
+        self: &Arc<Self>,
+        place: &Place,
+        connected: impl FnOnce() + Send,
+    ) -> Result<Result<(), (String, Failure)>, ConnectError> {
+        let name = place.name(&self.target, &self.config);
+        tracing::debug!(
+            target: trace::CONNECTIVITY, channel = %self.target, address = name, "connecting"
+        );
+        let (io, fault) = match place.connect(&self.target, &self.config, connected).await {
+            Ok(secured) => secured,
+            Err(refusal) => return Ok(Err((name, Failure::Refused(refusal)))),
+        };
+        let (outcome, finished) = oneshot::channel();
+        let mailbox = Mailbox::new();
+        let (id, mut config) = {
+            let mut state = self.lock();
+            let id = state.next_id;
+            state.next_id += 1;
+            if state.connectivity == ConnectivityState::Shutdown {
+                return Err(ConnectError::closed());
+            }
+            state.attempts.push(Attempt { id, outcome, mailbox: Arc::clone(&mailbox) });
+            let mut config = self.config.transport.clone();
+            config.http2.keepalive.interval = state.keepalive;
+            (id, config)
+        };
+        config.seed = seed();
+        let role = ClientRole::new(id, Arc::downgrade(self), Arc::clone(&mailbox));
+        let transport = Transport::client(config, clock::now());
+        let _guard = CloseUnlessReady { subchannel: self, id };
+        tokio::spawn(Driver::new(io, transport, role, mailbox));
+        match finished.await {
+            Ok(Ok(())) => Ok(Ok(())),
+            Ok(Err(cause)) => Ok(Err((name, Failure::handshake(cause, fault.as_deref())))),
+            Err(_) => Err(ConnectError::runtime(&self.target)),
+        }
+    }
+}
+
+/// A place is connected. If nobody listens any more, another one was first.
+fn told(tells: &mpsc::UnboundedSender<()>) {
+    let _ = tells.send(());
+}
