@@ -202,7 +202,8 @@ fn who_does_not_read_stops_nobody_and_is_not_given_up() {
 /// A message that is waited for is completed, although what nobody reads is more than the limit.
 #[test]
 fn a_large_message_beside_many_that_are_not_read() {
-    let mut mixture = Mixture::new(1, 100, 200_000);
+    const LIMIT: usize = 200_000;
+    let mut mixture = Mixture::new(1, 100, LIMIT);
     for (stream, sides) in &mut mixture.calls {
         for side in sides {
             side.pace = if *stream == 199 { Pace::Live } else { Pace::Paused };
@@ -214,7 +215,7 @@ fn a_large_message_beside_many_that_are_not_read() {
     // Of whole messages alone more than the limit.
     let unread = mixture.calls.values().flat_map(|sides| &sides[1].received);
     let unread: usize = unread.map(|message| message.payload.len()).sum();
-    assert!(unread > 400_000, "{unread}");
+    assert!(unread > LIMIT, "{unread}");
     mixture.run(|pace| pace == Pace::Live);
 }
 
