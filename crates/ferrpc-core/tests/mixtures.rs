@@ -132,7 +132,10 @@ impl Mixture {
             while let Some(event) = self.end(n).event() {
                 match event {
                     Event::Message { call, message } => {
-                        self.side(n, call).received.push_back(message);
+                        let side = self.side(n, call);
+                        side.received.push_back(message);
+                        // It is asked for each message.
+                        side.asked = false;
                     }
                     Event::Writable { call } => self.side(n, call).full = false,
                     Event::Withheld { call } => self.side(n, call).asked = true,
@@ -217,6 +220,61 @@ fn a_large_message_beside_many_that_are_not_read() {
     let unread: usize = unread.map(|message| message.payload.len()).sum();
     assert!(unread > LIMIT, "{unread}");
     mixture.run(|pace| pace == Pace::Live);
+}
+
+/// A message that began under pressure, and that the window holds to its end, is not the last that
+/// is asked for: nor is the one after it, which the window does not hold, forgotten.
+#[test]
+fn each_message_is_asked_for() {
+    for limit in [100_000, 300_000] {
+        let http2 =
+            ferrpc_http2::Config { window: Window::Fixed(WINDOW as u32), ..Default::default() };
+        let config = Config { http2, max_held_messages: limit, ..Config::default() };
+        let mut pair = Pair::with(config.clone(), config);
+        let start = |pair: &mut Pair| {
+            let client = pair.start("/test.Test/Call", Cardinality::Bidirectional);
+            (client, pair.accept(Cardinality::Bidirectional).0)
+        };
+        let send = |pair: &mut Pair, call, size| {
+            let message = Message::plain(vec![0; size]);
+            assert_ne!(
+                pair.server.transport.send_message(pair.now, call, message),
+                SendState::Gone
+            );
+            pair.drive();
+        };
+        // What nobody reads is as much as may be held.
+        for _ in 0..limit / 50_000 {
+            let (_, server) = start(&mut pair);
+            send(&mut pair, server, 50_000);
+        }
+        let (client, server) = start(&mut pair);
+        let events = |pair: &mut Pair| {
+            let (mut whole, mut asked) = (Vec::new(), false);
+            while let Some(event) = pair.client.event() {
+                match event {
+                    Event::Message { call, message } if call == client => whole.push(message),
+                    Event::Withheld { call } if call == client => asked = true,
+                    _ => {}
+                }
+            }
+            (whole.len(), asked)
+        };
+        send(&mut pair, server, 60_000);
+        assert_eq!(events(&mut pair), (1, true), "its window holds it");
+        for _ in 0..3 {
+            // The next one begins, and stops where the window ends. Its consumer waits for it.
+            pair.client.transport.release(pair.now, client, 1, 60_000);
+            send(&mut pair, server, LARGEST);
+            assert_eq!(events(&mut pair), (0, true));
+            pair.client.transport.want(pair.now, client);
+            pair.drive();
+            assert_eq!(events(&mut pair), (1, false));
+            pair.client.transport.release(pair.now, client, 1, LARGEST);
+            send(&mut pair, server, 60_000);
+            assert_eq!(events(&mut pair).0, 1);
+        }
+    }
 }
 
 /// Peers that begin a message and go silent lose their turns to the next one, and their calls once

@@ -15,6 +15,8 @@
 //! ```
 //!
 //! # Invariants
+//! - A call with a whole message that was not consumed does not starve. Consumers wait for one
+//!   message at a time, and are asked for each.
 //! - Under pressure one call at a time gets credit for more than its window: one whose consumer
 //!   waits (`Wanted`) if there is any, else, as long as whole messages are within the limit, the
 //!   one that has starved longest. Consumers that do not read hold what they hold, and keep nobody
@@ -145,6 +147,8 @@ impl Transport {
             call.withheld += bytes;
             if call.unconsumed == 0 {
                 self.starve(id);
+            } else {
+                self.sate(id);
             }
         }
         self.feed_starved(now);
@@ -229,6 +233,20 @@ impl Transport {
                 call.starved = Starved::Idle;
                 self.held.idle.push_back(id);
                 self.push(Event::Withheld { call: id });
+            }
+        }
+    }
+
+    /// The message at a call's head is whole, be it that its window held all of it: whether it
+    /// starves is found out, and reported, anew once that was consumed.
+    fn sate(&mut self, id: CallId) {
+        if let Some(call) = self.calls.call(id) {
+            self.held.lent -= std::mem::take(&mut call.lent);
+            let starved = std::mem::replace(&mut call.starved, Starved::No);
+            if let Some(line) = self.held.line(starved)
+                && let Some(at) = line.iter().position(|other| *other == id)
+            {
+                line.remove(at);
             }
         }
     }

@@ -179,6 +179,8 @@ impl World {
                 assert!(!side.remote_done);
                 side.received += 1;
                 side.unreleased.push_back(message.payload.len());
+                // It is asked for each message.
+                side.asked = false;
             }
             Event::Messages { call, run } => {
                 for message in run {
