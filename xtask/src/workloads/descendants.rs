@@ -84,7 +84,7 @@ mod system {
             assert!(found.contains(&Pid::from_raw(pid)), "{found:?}");
             // Other tests have programs, too.
             let sleeper = found.iter().find(|found| {
-                fs::read(format!("/proc/{found}/cmdline")).is_ok_and(|it| it == b"sleep\0654\0")
+                fs::read(format!("/proc/{found}/cmdline")).is_ok_and(|it| it == b"sleep\x00654\x00")
             });
             let sleeper = *sleeper.expect("a grandchild");
             kill(sleeper, Signal::SIGKILL).expect("it runs");
