@@ -99,14 +99,14 @@ def restore(tag, handler, lane=None):
         if _threads:
             return
         _threads.append(None)
-        registered, _stops_at_exit = _stops_at_exit, True
     try:
         _threads[0] = start(_run)
     except BaseException:
         _threads.clear()
         forget(tag)
         raise
-    if not registered:
+    if not _stops_at_exit:
+        _stops_at_exit = True
         atexit.register(_stop)
 
 

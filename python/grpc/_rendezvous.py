@@ -205,8 +205,9 @@ class _Rendezvous(grpc.RpcError, grpc.RpcContext):
             elif self._known() is not None:
                 return False
             else:
-                self._callbacks = [callback]
+                # There may be no thread for it: then it is not waited for either.
                 self._tag = _completions.register(self._ended, self._lane)
+                self._callbacks = [callback]
                 self._engine_call.on_end(self._tag)
         return True
 

@@ -70,15 +70,14 @@ class Drivers:
         """Ends the calls of all loops, those of the running one at once."""
         running = asyncio._get_running_loop()
         for driver in self._all:
-            if driver.loop is running:
-                driver.end()
-                continue
             try:
-                driver.loop.call_soon_threadsafe(driver.end)
+                if driver.loop is running or not driver.loop.is_running():
+                    # One that does not run may never do so again.
+                    driver.end()
+                else:
+                    driver.loop.call_soon_threadsafe(driver.end)
             except RuntimeError:
                 # It is closed, and its calls are over.
-                pass
-            if not driver.loop.is_running():
                 driver.channel.close()
         if all(driver.channel is not self.first for driver in self._all):
             self.first.close()
@@ -86,12 +85,17 @@ class Drivers:
     def forget(self):
         """Leaves the connections to the engine, in any thread: nobody calls any more."""
         for driver in self._all:
-            if not driver.events.closed:
-                try:
+            if driver.events.closed:
+                continue
+            try:
+                if driver.loop.is_running():
                     driver.loop.call_soon_threadsafe(driver.close)
-                except RuntimeError:
-                    # The loop was closed this moment.
-                    pass
+                else:
+                    # It may never run again, and would be kept with its sockets.
+                    driver.close()
+            except RuntimeError:
+                # The loop was closed this moment.
+                pass
 
 
 def _set_loop():

@@ -1,7 +1,11 @@
 """Calls that nobody holds: they go on to their ends, if they have all that they need for that."""
 
 import asyncio
+import contextlib
 import gc
+import warnings
+import weakref
+from concurrent import futures
 
 import grpc
 import grpc.aio
@@ -190,3 +194,42 @@ def test_a_call_that_cannot_come_to_its_end_is_cancelled(kind, arguments):
                 assert seen.ends == ["cancelled"]
 
     run(main)
+
+
+def test_a_channel_keeps_no_loop_that_does_not_run():
+    """Dropped behind a loop that has stopped, and that nobody closes."""
+    loops = []
+    with serving_apart() as target:
+        for _ in range(5):
+            loop = asyncio.new_event_loop()
+            loops.append(weakref.ref(loop))
+            channel = loop.run_until_complete(_used_channel(target))
+            del channel, loop
+        with warnings.catch_warnings():
+            # That they are not closed.
+            warnings.simplefilter("ignore", ResourceWarning)
+            for _ in range(3):
+                gc.collect()
+    # grpcio remembers the last.
+    assert sum(loop() is not None for loop in loops) <= 1
+
+
+async def _used_channel(target):
+    channel = grpc.aio.insecure_channel(target)
+    assert await channel.unary_unary("/t/echo")(b"a", timeout=10) == b"a"
+    return channel
+
+
+@contextlib.contextmanager
+def serving_apart():
+    """The address of a server in threads of its own."""
+    handler = grpc.unary_unary_rpc_method_handler(lambda request, _: request)
+    server = grpc.server(futures.ThreadPoolExecutor(1))
+    handlers = grpc.method_handlers_generic_handler("t", {"echo": handler})
+    server.add_generic_rpc_handlers((handlers,))
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        yield f"127.0.0.1:{port}"
+    finally:
+        server.stop(None).wait()

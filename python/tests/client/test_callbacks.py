@@ -315,3 +315,32 @@ def test_threads_are_few(target):
         target,
     )
     assert (done.stdout, done.stderr) == ("few\n", "")
+
+
+@pytest.mark.ferrpc_only("grpcio starts a thread for each channel")
+def test_a_callback_that_gets_no_thread_is_not_waited_for(target):
+    done = run(
+        """
+        import sys, threading, time, grpc
+        echo = grpc.insecure_channel(sys.argv[1]).unary_unary("/test.Client/Echo")
+        start = threading.Thread.start
+        def fail(thread):
+            raise RuntimeError("can't start new thread")
+        call = echo.future(b"a", metadata=[("x-sleep", "0.2")])
+        threading.Thread.start = fail
+        try:
+            call.add_done_callback(print)
+        except RuntimeError as error:
+            print(error)
+        threading.Thread.start = start
+        assert call.result() == b"a"
+        print("waits for callbacks:", call._callbacks is not None)
+        over = threading.Event()
+        call = echo.future(b"b", metadata=[("x-sleep", "0.2")])
+        call.add_done_callback(lambda call: over.set())
+        print("called:", over.wait(20))
+        """,
+        target,
+    )
+    said = "can't start new thread\nwaits for callbacks: False\ncalled: True\n"
+    assert (done.stdout, done.stderr) == (said, "")

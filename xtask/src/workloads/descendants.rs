@@ -73,7 +73,7 @@ mod system {
         #[test]
         fn a_grandchild_is_a_descendant() {
             let mut child =
-                Command::new("sh").args(["-c", "sleep 600 & wait"]).spawn().expect("sh is there");
+                Command::new("sh").args(["-c", "sleep 654 & wait"]).spawn().expect("sh is there");
             let pid = i32::try_from(child.id()).expect("a pid");
             let until = Instant::now() + PATIENCE;
             // The shell, and what it started.
@@ -82,8 +82,9 @@ mod system {
             }
             let found = descendants().expect("/proc is there");
             assert!(found.contains(&Pid::from_raw(pid)), "{found:?}");
+            // Other tests have programs, too.
             let sleeper = found.iter().find(|found| {
-                fs::read_to_string(format!("/proc/{found}/comm")).is_ok_and(|s| s == "sleep\n")
+                fs::read(format!("/proc/{found}/cmdline")).is_ok_and(|it| it == b"sleep\x00654\x00")
             });
             let sleeper = *sleeper.expect("a grandchild");
             kill(sleeper, Signal::SIGKILL).expect("it runs");

@@ -52,6 +52,11 @@ impl Failure {
         }
     }
 
+    /// Whether there was a connection, and the fault is in what was said on it.
+    const fn has_peer(&self) -> bool {
+        !matches!(self, Self::Refused(Refusal { system: Some(_), .. }))
+    }
+
     const fn hint(&self) -> &'static str {
         match self {
             Self::Refused(refusal) => refusal.hint,
@@ -97,11 +102,14 @@ impl ConnectError {
                 format!("{} {}; {}", place(target, address), failure.what(), failure.hint())
             }
             [(_, first), ..] => {
+                // Who answered, if only to refuse, is nearer to what is wanted.
+                let answered = failures.iter().find(|(_, failure)| failure.has_peer());
+                let telling = answered.map_or(first, |(_, failure)| failure);
                 let list: Vec<_> = failures
                     .iter()
                     .map(|(address, failure)| format!("{address}: {}", failure.what()))
                     .collect();
-                let (list, hint) = (list.join(", "), first.hint());
+                let (list, hint) = (list.join(", "), telling.hint());
                 format!("failed to connect to {target} ({list}); {hint}")
             }
         })
@@ -220,6 +228,18 @@ impl From<ConnectError> for Status {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_hint_is_that_of_the_address_that_answered() {
+        let target: Target = "localhost:1".parse().expect("a target");
+        let silent = ("[::1]:1".to_owned(), Failure::Refused(explain(&refused())));
+        let cause = "bytes that are none".to_owned();
+        let answered = ("127.0.0.1:1".to_owned(), Failure::NoHttp2 { cause });
+        for failures in [[silent.clone(), answered.clone()], [answered, silent]] {
+            let text = ConnectError::failed(&target, &failures).to_string();
+            assert!(text.ends_with("; is it a gRPC server, and does it expect TLS?"), "{text}");
+        }
+    }
 
     fn refused() -> io::Error {
         io::ErrorKind::ConnectionRefused.into()
