@@ -151,8 +151,10 @@ def test_an_asyncio_server_with_streams_that_are_read_in_turn(aio_rows):
 
 
 @pytest.mark.parametrize("how", ["cancelled", "timed out", "waited for"])
-def test_hundreds_of_calls_that_are_given_up(aio_rows, how):
-    """Together, while they are young, ten times: a stream beside them goes on."""
+def test_hundreds_of_calls_that_are_given_up(aio_rows, how, on_ferrpc):
+    """Together, while they are young, ten times: a stream beside them goes on. (On a busy machine
+    grpcio is not always up to ten.)"""
+    rounds = 10 if on_ferrpc else 2
 
     async def given_up(channel):
         slow = channel.unary_unary("/t/Slow")
@@ -171,7 +173,7 @@ def test_hundreds_of_calls_that_are_given_up(aio_rows, how):
 
     async def work(channel):
         ticks = channel.unary_stream("/t/Ticks")(b"")
-        for _ in range(10):
+        for _ in range(rounds):
             await given_up(channel)
             assert await ticks.read() == b"tick"
         ticks.cancel()
