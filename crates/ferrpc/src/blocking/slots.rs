@@ -166,9 +166,15 @@ impl Connection {
     /// No more messages of an attempt that was not abandoned.
     pub(super) fn half_close(&self, key: usize) -> Vec<Wake> {
         let mut state = self.lock();
-        if state.slots[key].ended.is_none() {
-            state.slots[key].call.half_close();
-            state.send(key);
+        let slot = &mut state.slots[key];
+        match &slot.ended {
+            None => {
+                slot.call.half_close();
+                state.send(key);
+            }
+            // The next attempt, which nobody has begun yet, takes it along.
+            Some(ended) if ended.retry != TransparentRetry::No => slot.call.half_close(),
+            Some(_) => {}
         }
         state.release()
     }
