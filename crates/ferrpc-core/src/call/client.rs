@@ -91,8 +91,8 @@ impl ClientCall {
 
     // -- what the application sends ----------------------------------------------------------------
 
-    /// Takes a message, or several, to be sent. Whoever pushes waits while [`unsent`](Self::unsent) is above a
-    /// watermark of its choice.
+    /// Takes a message, or several, to be sent. Whoever pushes waits while [`unsent`](Self::unsent)
+    /// is above a watermark of its choice.
     pub fn push(&mut self, messages: impl Into<Messages>) {
         debug_assert!(!self.half_closed, "no messages follow a half-close");
         let messages = messages.into();

@@ -197,9 +197,10 @@ impl ChannelBuilder {
         self
     }
 
-    /// The size from which on a response's metadata, unless it comes with the status, may be refused with RESOURCE_EXHAUSTED, though it
-    /// is within [`max_metadata_size`](Self::max_metadata_size): the larger it is, the more often.
-    /// `None`, the default: it is not.
+    /// The size from which on a response's metadata, unless it comes with the status, may be
+    /// refused with RESOURCE_EXHAUSTED, though it is within
+    /// [`max_metadata_size`](Self::max_metadata_size): the larger it is, the more often. `None`,
+    /// the default: it is not.
     pub const fn soft_metadata_size(mut self, bytes: Option<u32>) -> Self {
         self.config.transport.http2.limits.soft_header_list_size = bytes;
         self
