@@ -74,19 +74,21 @@ mod system {
         fn a_grandchild_is_a_descendant() {
             let mut child =
                 Command::new("sh").args(["-c", "sleep 654 & wait"]).spawn().expect("sh is there");
-            let pid = i32::try_from(child.id()).expect("a pid");
-            let until = Instant::now() + PATIENCE;
-            // The shell, and what it started.
-            while descendants().expect("/proc is there").len() < 2 && Instant::now() < until {
-                std::thread::sleep(Duration::from_millis(5));
-            }
-            let found = descendants().expect("/proc is there");
-            assert!(found.contains(&Pid::from_raw(pid)), "{found:?}");
-            // Other tests have programs, too.
-            let sleeper = found.iter().find(|found| {
+            let pid = Pid::from_raw(i32::try_from(child.id()).expect("a pid"));
+            // Other tests have programs, too; and a fork has its parent's line until it is `sleep`.
+            let is_sleeper = |found: &Pid| {
                 fs::read(format!("/proc/{found}/cmdline")).is_ok_and(|it| it == b"sleep\x00654\x00")
-            });
-            let sleeper = *sleeper.expect("a grandchild");
+            };
+            let until = Instant::now() + PATIENCE;
+            let sleeper = loop {
+                let found = descendants().expect("/proc is there");
+                if let Some(sleeper) = found.iter().copied().find(is_sleeper) {
+                    assert!(found.contains(&pid), "{found:?}");
+                    break sleeper;
+                }
+                assert!(Instant::now() < until, "no grandchild among {found:?}");
+                std::thread::sleep(Duration::from_millis(5));
+            };
             kill(sleeper, Signal::SIGKILL).expect("it runs");
             child.wait().expect("its end is ours to see");
         }
