@@ -3,7 +3,7 @@
 use ferrpc_http2::{Config, Reason, Role, Window};
 use ferrpc_testing::wire::{self, Frame, Seen, Subject, kind};
 
-use crate::{Expect, HALF_CLOSED, OPEN, check, config};
+use super::{Expect, HALF_CLOSED, OPEN, check, config};
 
 /// Increments of WINDOW_UPDATE on a stream, added up.
 fn credit(frames: &[Frame], stream: u32) -> u64 {

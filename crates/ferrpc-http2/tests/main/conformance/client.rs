@@ -3,7 +3,7 @@
 use ferrpc_http2::{HeadersKind, OpenError, Reason, ResetBy, Role};
 use ferrpc_testing::wire::{self, Seen, Subject, flag, kind};
 
-use crate::config;
+use super::config;
 
 const OK: &[(&str, &str)] = &[(":status", "200")];
 

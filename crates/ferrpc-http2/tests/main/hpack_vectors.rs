@@ -5,8 +5,8 @@
 use ferrpc_http2::hpack::{DecodeError, Decoder, Encoder, HeaderList, ListLimits};
 use ferrpc_http2::{Field, Fields};
 
-const APPENDIX_C: &str = include_str!("../../../testdata/hpack/rfc7541_appendix_c.txt");
-const HUFFMAN_CODE: &str = include_str!("../../../testdata/hpack/huffman_code.txt");
+const APPENDIX_C: &str = include_str!("../../../../testdata/hpack/rfc7541_appendix_c.txt");
+const HUFFMAN_CODE: &str = include_str!("../../../../testdata/hpack/huffman_code.txt");
 
 #[test]
 fn examples_of_appendix_c() {

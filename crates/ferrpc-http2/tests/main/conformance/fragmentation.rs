@@ -4,7 +4,7 @@ use ferrpc_http2::Role;
 use ferrpc_testing::wire::{self, Frame, Seen, Subject, flag, kind};
 use proptest::prelude::*;
 
-use crate::config;
+use super::config;
 
 /// A client's side of a conversation with a bit of everything that leaves a server alive.
 fn client_script() -> Vec<u8> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use ferrpc_http2::{Config, Reason, Role};
 use ferrpc_testing::wire::{self, Seen, Subject, flag, frame, kind};
 
-use crate::{CALM, assert_ended};
+use super::{CALM, assert_ended};
 
 /// Row 9: 32 entries, not 33; duplicates and unknown ones count.
 #[test]

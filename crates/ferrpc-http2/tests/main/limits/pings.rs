@@ -5,7 +5,7 @@ use std::time::Duration;
 use ferrpc_http2::{Config, PingPolicy};
 use ferrpc_testing::wire::{self, Seen, Subject};
 
-use crate::{CALM, assert_ended};
+use super::{CALM, assert_ended};
 
 const MINUTE: Duration = Duration::from_secs(60);
 

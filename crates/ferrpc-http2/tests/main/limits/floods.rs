@@ -6,7 +6,7 @@ use std::time::Duration;
 use ferrpc_http2::{Budget, Config, Counters, Limits, Reason, Role};
 use ferrpc_testing::wire::{self, Seen, Subject, flag, kind};
 
-use crate::{CALM, assert_ended};
+use super::{CALM, assert_ended};
 
 /// Three streams that a flood is let loose on: 1 is open, 3 was answered and half closed, 5 closed.
 fn prepared(role: Role, config: Config) -> Subject {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use ferrpc_http2::{CloseCause, Config, Keepalive, Reason, ResetBy, Role};
 use ferrpc_testing::wire::{self, Frame, Seen, Subject, flag, kind};
 
-use crate::{CALM, assert_ended};
+use super::{CALM, assert_ended};
 
 const MS: Duration = Duration::from_millis(1);
 

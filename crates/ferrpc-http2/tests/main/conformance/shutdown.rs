@@ -5,7 +5,7 @@ use std::time::Duration;
 use ferrpc_http2::{CloseCause, Config, OpenError, Reason, ResetBy};
 use ferrpc_testing::wire::{self, Frame, Seen, Subject, flag, kind};
 
-use crate::config;
+use super::config;
 
 /// GOAWAYs among frames: last id and code.
 fn go_aways(frames: &[Frame]) -> Vec<(u32, u32)> {

@@ -3,7 +3,7 @@
 use ferrpc_http2::{Config, Reason};
 use ferrpc_testing::wire::{self, Seen, Subject, flag, frame, kind};
 
-use crate::{CALM, assert_ended};
+use super::{CALM, assert_ended};
 
 /// `:method: POST`, `:scheme: http`, `:path: /`, from the static table.
 const INDEXED_REQUEST: [u8; 3] = [0x83, 0x86, 0x84];

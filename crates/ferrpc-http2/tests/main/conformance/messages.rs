@@ -4,8 +4,8 @@
 use ferrpc_http2::Reason;
 use ferrpc_testing::wire::{self, Seen, Subject};
 
-use crate::Expect::{Fine, Stream};
-use crate::{IDLE, OPEN, check, config};
+use super::Expect::{Fine, Stream};
+use super::{IDLE, OPEN, check, config};
 
 const METHOD: (&str, &str) = (":method", "POST");
 const SCHEME: (&str, &str) = (":scheme", "http");

@@ -3,8 +3,8 @@
 use ferrpc_http2::{Config, Reason, Role};
 use ferrpc_testing::wire::{self, Seen, Subject, flag, frame, kind};
 
-use crate::Expect::{Connection, Fine, Stream};
-use crate::{CLOSED, HALF_CLOSED, IDLE, OPEN, RESET_BY_PEER, RESET_BY_US, check, config};
+use super::Expect::{Connection, Fine, Stream};
+use super::{CLOSED, HALF_CLOSED, IDLE, OPEN, RESET_BY_PEER, RESET_BY_US, check, config};
 
 const PROTOCOL: Reason = Reason::PROTOCOL_ERROR;
 const SIZE: Reason = Reason::FRAME_SIZE_ERROR;

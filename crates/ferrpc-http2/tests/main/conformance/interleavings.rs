@@ -10,7 +10,7 @@ use ferrpc_http2::{Config, Reason, Role, Window};
 use ferrpc_testing::wire::{self, Seen, Subject, flag, frame, kind};
 use proptest::prelude::*;
 
-use crate::config;
+use super::config;
 
 /// What happens next; `stream` picks one of few, so that things meet.
 #[derive(Clone, Debug)]
