@@ -84,7 +84,7 @@ fn gzip_members_are_joined() {
 
 #[test]
 fn vectors_of_other_implementations() {
-    for line in include_str!("../../../testdata/grpc/compressed.txt").lines() {
+    for line in include_str!("../../../../testdata/grpc/compressed.txt").lines() {
         let mut words = line.split_whitespace();
         let (Some(name), Some(wire), Some(expected)) = (words.next(), words.next(), words.next())
         else {

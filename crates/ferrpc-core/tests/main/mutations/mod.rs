@@ -2,8 +2,8 @@
 //! cut, made up or overwritten. Whatever comes, nothing panics, memory stays within what came, and
 //! the connection goes on or ends with a GOAWAY that says why.
 //!
-//! `FERRPC_MUTATIONS=700000 cargo test -p ferrpc-core --test mutations` runs so many seeds that are
-//! not among the usual ones.
+//! `FERRPC_MUTATIONS=700000 cargo test -p ferrpc-core --test main mutations` runs so many seeds that
+//! are not among the usual ones.
 
 mod breaking;
 mod subject;
