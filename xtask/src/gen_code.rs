@@ -1,14 +1,16 @@
-//! `cargo xtask gen`: generated code that is committed, renewed or compared.
+//! `cargo xtask gen`: generated code that is committed, and the code map, renewed or compared.
 //!
 //! `interop/grpc-go/gen` is not among it: what makes it needs programs of Go's and Python's
 //! (`interop/grpc-go/README.md`).
+
+use std::fs;
 
 use anyhow::Result;
 use clap::Args;
 
 use crate::report::{Progress, Tally};
 use crate::workspace::Workspace;
-use crate::{process, testing};
+use crate::{code_map, process, testing};
 
 /// What to do.
 #[derive(Args, Default)]
@@ -29,10 +31,10 @@ const GENERATED: &[Generated] = &[Generated {
     test: &["test", "--all-features", "-p", "ferrpc-codegen", "--test", "main", "golden::"],
 }];
 
-/// Renews or compares; each folder is one check.
+/// Renews or compares; each folder is one check, and so is the code map.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<Tally> {
+    let mut tally = Tally::of(map(workspace, options)?);
     let progress = Progress::new();
-    let mut tally = Tally::default();
     for Generated { what, test } in GENERATED {
         progress.say(what);
         let mut command = workspace.cargo(test);
@@ -54,4 +56,20 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<Tally> {
         }
     }
     Ok(tally)
+}
+
+/// The code map; whether it is as it should be now.
+fn map(workspace: &Workspace, options: &Options) -> Result<bool> {
+    let path = workspace.root.join(code_map::MAP);
+    let wanted = code_map::map(workspace)?;
+    let good = fs::read_to_string(&path).is_ok_and(|found| found == wanted);
+    if good {
+        println!("{} is up to date", code_map::MAP);
+    } else if options.check {
+        println!("{} is not as the files are: `cargo xtask gen` renews it", code_map::MAP);
+    } else {
+        fs::write(&path, wanted)?;
+        println!("{} is renewed", code_map::MAP);
+    }
+    Ok(good || !options.check)
 }

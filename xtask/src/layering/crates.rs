@@ -1,12 +1,12 @@
-//! The locks on the rooms: who may import whom, and what the pure crates must not know.
+//! Which crate may import which, and what the pure ones must not know.
 
 use std::collections::BTreeSet;
 use std::fs;
 
 use anyhow::{Context, Result};
 
+use super::Rule;
 use crate::process;
-use crate::report::Tally;
 use crate::workspace::Workspace;
 
 /// A crate of the workspace, and which of its others it may import (not counting
@@ -69,28 +69,20 @@ const DISALLOWED: &[&str] = &[
     "std::sync::Mutex",
 ];
 
-/// Checks all of it; each rule on each crate is one check.
-pub(crate) fn run(workspace: &Workspace) -> Result<Tally> {
-    let mut tally = Tally::default();
-    let mut note = |rule: &str, broken: Vec<String>| {
-        for line in &broken {
-            println!("layering: {rule}: {line}");
-        }
-        tally.count(broken.is_empty());
-    };
+/// The imports of each crate; the tree of dependencies and the clippy.toml of each pure one.
+pub(super) fn rules(workspace: &Workspace) -> Result<Vec<Rule>> {
+    let mut rules = Vec::new();
     for (name, imports) in imports(workspace)? {
-        note("imports", forbidden(&name, &imports));
+        rules.push(Rule { name: "imports", broken: forbidden(&name, &imports) });
     }
     for (name, folder) in PURE {
-        note("dependency tree", impure(&tree(workspace, name)?, name));
+        let broken = impure(&tree(workspace, name)?, name);
+        rules.push(Rule { name: "dependency tree", broken });
         let path = workspace.root.join(folder).join("clippy.toml");
         let locks = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-        note("clippy.toml", missing_locks(&locks, folder));
+        rules.push(Rule { name: "clippy.toml", broken: missing_locks(&locks, folder) });
     }
-    if tally.failed == 0 {
-        println!("layering: the rooms are as they should be");
-    }
-    Ok(tally)
+    Ok(rules)
 }
 
 /// The imports of each crate of the workspace among its others, dev-dependencies left out.
@@ -109,7 +101,7 @@ fn imports(workspace: &Workspace) -> Result<Vec<(String, Vec<String>)>> {
 
 fn forbidden(name: &str, imports: &[String]) -> Vec<String> {
     let Some(room) = ROOMS.iter().find(|room| room.name == name) else {
-        return vec![format!("{name} has no line in xtask/src/layering.rs")];
+        return vec![format!("{name} has no line in xtask/src/layering/crates.rs")];
     };
     let broken = imports.iter().filter(|import| !room.imports.contains(&import.as_str()));
     broken
