@@ -11,8 +11,11 @@ use crate::report::Tally;
 use crate::workspace::Workspace;
 
 /// Sets that users have beside one feature alone.
-const TOGETHER: &[(&str, &[&str])] =
-    &[("ferrpc", &["prost", "tls-ring"]), ("ferrpc", &["buffa", "tls", "tls-ring"])];
+const TOGETHER: &[(&str, &[&str])] = &[("ferrpc", &["prost", "tls-ring"])];
+
+/// Built apart by another step: the wheel is `ferrpc` with its default features and no others. Alone,
+/// `tls` would build the C of aws-lc once more.
+const ELSEWHERE: &[(&str, &str)] = &[("ferrpc", "tls")];
 
 /// Builds all sets without linking, by clippy; each is one check.
 pub(crate) fn run(workspace: &Workspace) -> Result<Tally> {
@@ -38,13 +41,17 @@ pub(crate) fn run(workspace: &Workspace) -> Result<Tally> {
     Ok(tally)
 }
 
-/// No feature, and each alone.
+/// No feature, and each alone, of a crate that is published. `_name` is only switched on by others.
 fn sets(package: &Value) -> Vec<(String, String)> {
-    let Some(features) = package["features"].as_object() else { return Vec::new() };
     let name = package["name"].as_str().unwrap_or_default();
-    let own = features.keys().map(String::as_str).filter(|feature| *feature != "default");
-    let own: Vec<_> = own.collect();
-    if own.is_empty() {
+    let published = package["publish"].is_null();
+    let features = package["features"].as_object().into_iter().flatten();
+    let alone = |feature: &str| {
+        feature != "default" && !feature.starts_with('_') && !ELSEWHERE.contains(&(name, feature))
+    };
+    let own: Vec<_> =
+        features.map(|(feature, _)| feature.as_str()).filter(|it| alone(it)).collect();
+    if own.is_empty() || !published {
         return Vec::new();
     }
     let sets = [""].into_iter().chain(own);
@@ -68,12 +75,15 @@ mod tests {
 
     #[test]
     fn each_feature_alone() {
-        let package = serde_json::json!({
-            "name": "ferrpc",
-            "features": { "default": ["tls"], "tls": [], "prost": [] },
-        });
-        let names: Vec<_> = sets(&package).into_iter().map(|(_, features)| features).collect();
-        assert_eq!(names, ["", "prost", "tls"]);
+        let package = |publish| {
+            let features = serde_json::json!({
+                "default": ["tls"], "tls": ["_rustls"], "tls-ring": [], "prost": [], "_rustls": []
+            });
+            serde_json::json!({ "name": "ferrpc", "publish": publish, "features": features })
+        };
+        let names = |package| sets(&package).into_iter().map(|(_, features)| features);
+        assert!(names(package(Value::Null)).eq(["", "prost", "tls-ring"]));
+        assert!(names(package(serde_json::json!([]))).eq([""; 0]));
         let none = serde_json::json!({ "name": "xtask", "features": { "default": [] } });
         assert_eq!(sets(&none), []);
     }

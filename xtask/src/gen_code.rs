@@ -1,4 +1,4 @@
-//! `cargo xtask gen`: generated code that is committed, and the code map, renewed or compared.
+//! `cargo xtask gen`: generated code that is committed, and pages of the docs, renewed or compared.
 //!
 //! `interop/grpc-go/gen` is not among it: what makes it needs programs of Go's and Python's
 //! (`interop/grpc-go/README.md`).
@@ -10,7 +10,7 @@ use clap::Args;
 
 use crate::report::{Progress, Tally};
 use crate::workspace::Workspace;
-use crate::{code_map, process, testing};
+use crate::{code_map, front_page, process, testing};
 
 /// What to do.
 #[derive(Args, Default)]
@@ -31,9 +31,16 @@ const GENERATED: &[Generated] = &[Generated {
     test: &["test", "--all-features", "-p", "ferrpc-codegen", "--test", "main", "golden::"],
 }];
 
-/// Renews or compares; each folder is one check, and so is the code map.
+/// Renews or compares; each folder and each page is one check.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<Tally> {
-    let mut tally = Tally::of(map(workspace, options)?);
+    let mut tally = Tally::default();
+    let pages = [
+        (code_map::MAP, code_map::map(workspace)?),
+        (front_page::README, front_page::readme(workspace)?),
+    ];
+    for (name, wanted) in pages {
+        tally.count(page(workspace, options, name, &wanted)?);
+    }
     let progress = Progress::new();
     for Generated { what, test } in GENERATED {
         progress.say(what);
@@ -58,18 +65,17 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<Tally> {
     Ok(tally)
 }
 
-/// The code map; whether it is as it should be now.
-fn map(workspace: &Workspace, options: &Options) -> Result<bool> {
-    let path = workspace.root.join(code_map::MAP);
-    let wanted = code_map::map(workspace)?;
+/// A page of the documentation; whether it is as it should be now.
+fn page(workspace: &Workspace, options: &Options, name: &str, wanted: &str) -> Result<bool> {
+    let path = workspace.root.join(name);
     let good = fs::read_to_string(&path).is_ok_and(|found| found == wanted);
     if good {
-        println!("{} is up to date", code_map::MAP);
+        println!("{name} is up to date");
     } else if options.check {
-        println!("{} is not as the files are: `cargo xtask gen` renews it", code_map::MAP);
+        println!("{name} is not as it should be: `cargo xtask gen` renews it");
     } else {
         fs::write(&path, wanted)?;
-        println!("{} is renewed", code_map::MAP);
+        println!("{name} is renewed");
     }
     Ok(good || !options.check)
 }

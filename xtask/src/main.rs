@@ -6,7 +6,7 @@
 //! interop    gRPC's interop cases with real peers, both ways; h2spec      interop, proxies, h2spec
 //! workloads  real packages and their test suites, on grpcio and on ferrpc workloads
 //! corpus     public .proto files by protoc and by ferrpc-compiler         corpus, python
-//! gen        the generated code that is committed; the code map           gen_code, code_map
+//! gen        the generated code that is committed; pages of the docs      gen_code, code_map, front_page
 //! ci         all that a change has to pass                                ci and what it calls
 //! bench      speed and memory beside everyone else; instruction counts    bench
 //! ```
@@ -23,6 +23,7 @@ mod corpus;
 mod debian;
 mod demo;
 mod features;
+mod front_page;
 mod gen_code;
 mod h2spec;
 mod interop;

@@ -89,12 +89,19 @@ pub(crate) fn test(workspace: &Workspace, rest: &[String], soak: bool) -> Result
         let progress = Progress::new();
         prepare(workspace, &progress)?
     };
-    let mut tally = Tally::default();
-    for (name, python) in [("grpcio", &environments.oracle), ("ferrpc", &environments.ferrpc)] {
-        println!("\n-- the Python tests on {name}");
-        tally += pytest(workspace, name, python, &environments.oracle, rest, soak)?;
+    let sides = [("grpcio", &environments.oracle), ("ferrpc", &environments.ferrpc)];
+    let run = |(name, python): (&str, &PathBuf)| {
+        pytest(workspace, name, python, &environments.oracle, rest, soak)
+    };
+    if !rest.is_empty() {
+        return sides.into_iter().map(run).sum();
     }
-    Ok(tally)
+    // Most of what a test does is to wait: both sides take little longer than one.
+    println!("\n-- the Python tests on grpcio and on ferrpc, side by side");
+    thread::scope(|scope| {
+        let sides = sides.map(|side| scope.spawn(move || run(side)));
+        sides.into_iter().map(|side| side.join().expect("it does not panic")).sum()
+    })
 }
 
 /// The tests in one environment. That pytest fails without a test that did is an error.
@@ -128,13 +135,14 @@ fn pytest(
         command.spawn().with_context(|| format!("cannot start {}", python.display()))?;
     let stdout = child.stdout.take().context("stdout is a pipe")?;
     let (sender, summary) = mpsc::channel();
+    let label = format!("{name} | ");
     thread::spawn(move || {
         let mut last = None;
         for line in BufReader::new(stdout).lines().map_while(Result::ok) {
             if line.starts_with("tally on ") {
                 last = Some(line.clone());
             }
-            println!("{line}");
+            println!("{label}{line}");
         }
         let _ = sender.send(last);
     });

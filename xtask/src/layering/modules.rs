@@ -17,6 +17,8 @@ const ALONE: &[(&str, &str)] = &[
     ("ferrpc", "events"),
     // What `tracing` knows of its subscribers is the process's.
     ("ferrpc", "spans"),
+    // It measures the memory of the process.
+    ("ferrpc-testing", "floods"),
 ];
 
 /// Files without a declaration, and test programs beside `tests/main`.

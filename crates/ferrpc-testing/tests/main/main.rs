@@ -2,6 +2,5 @@
 //! `cargo test -p ferrpc-testing --test main NAME` runs the tests whose path has NAME in it.
 
 mod attacks;
-mod floods;
 mod generated;
 mod interop;
