@@ -9,6 +9,7 @@ What the loop holds is the `_Serving`, so that the server ends when its user for
 
 import asyncio
 import contextvars
+import functools
 import time
 import weakref
 from collections.abc import Sequence
@@ -28,6 +29,7 @@ from grpc.aio import _loop
 from grpc.aio._context import _ServicerContext
 from grpc.aio._handling import Plan, handle
 from grpc.aio._interceptor import ServerInterceptor
+from grpc.aio._starting import Batch
 from grpc.aio._typing import ChannelArgumentType
 
 # What the engine says of a server.
@@ -225,26 +227,29 @@ class _Serving:
         if more:
             self.events.queue.push(self.tag, _ARRIVED)
         calls.reverse()
-        loop = self._loop()
         begun = []
+        batch = Batch(self._loop())
+        # The replies of first steps leave together.
+        self._beginning += 1
+        then = functools.partial(self._have_begun, begun)
         try:
-            while calls:
-                call = calls.pop()
-                context = _ServicerContext(call, self)
-                # In a context of its own, which Python 3.10 can say in this way alone.
-                task = self._context.copy().run(loop.create_task, handle(self, call, context))
-                task.set_name(f"HandleExceptions[{call.path}]")
-                begun.append((task, context))
-        finally:
-            if begun:
-                # Behind their first steps, in which most of them end.
-                self._beginning += 1
-                loop.call_soon(self._have_begun, begun)
-            # Whatever has been raised: the others are not lost in silence.
+            with batch:
+                while calls:
+                    call = calls.pop()
+                    context = _ServicerContext(call, self)
+                    name = f"HandleExceptions[{call.path}]"
+                    task = batch.task(handle(self, call, context), self._context, name)
+                    begun.append((task, context))
+        except BaseException:
+            # The others are not lost in silence.
             for call in calls:
                 call.finish(2, "The server's event loop was interrupted", None)
+            batch.begin_later(then)
+            raise
+        batch.begin(then)
 
     def _have_begun(self, begun):
+        """Behind their first steps, in which most of them end."""
         self._beginning -= 1
         for task, context in begun:
             if not task.done():
