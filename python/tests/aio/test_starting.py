@@ -8,6 +8,8 @@ import pytest
 
 pytestmark = pytest.mark.ferrpc_only("grpcio's tasks begin by the loop's queue")
 
+_NONE = type(None)
+
 _var = contextvars.ContextVar("var", default=None)
 
 
@@ -147,8 +149,9 @@ def test_a_loop_that_is_ended_by_a_first_step_goes_on_with_the_others():
     loop = asyncio.new_event_loop()
     try:
         with pytest.raises(SystemExit):
-            loop.run_until_complete(_made(map(step, range(4)), lambda _: seen.append("then")))
+            loop.run_until_complete(_made(map(step, range(4)), seen.extend))
         loop.run_until_complete(asyncio.sleep(0))
-        assert seen == [0, 1, 2, 3, "then"]
+        assert seen[:4] == [0, 1, 2, 3]
+        assert [type(task.exception()) for task in seen[4:]] == [_NONE, SystemExit, _NONE, _NONE]
     finally:
         loop.close()
