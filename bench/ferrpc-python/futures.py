@@ -12,7 +12,7 @@ import time
 
 sys.path.insert(1, str(pathlib.Path(__file__).parents[1] / "grpcio"))
 
-from client import Stopwatch, Stubs, check_small, grpc, small_request  # noqa: E402
+from client import Stopwatch, Stubs, check_small, grpc, small_request
 
 
 def load(stubs, calls, in_flight):

@@ -1,5 +1,5 @@
-"""Asks `example.TestService` once, with asyncio, and prints the two results. Plain grpcio code; runs
-on grpcio and on ferrpc.
+"""Asks `example.TestService` once, with asyncio, and prints the two results. Plain grpcio code;
+runs on grpcio and on ferrpc.
 
     python test_service_client_aio.py --connect 127.0.0.1:50051
 """

@@ -1,5 +1,5 @@
-"""Serves `example.TestService` in an event loop; see `test_service_server.py`, its twin with threads.
-Plain grpcio code; runs on grpcio and on ferrpc.
+"""Serves `example.TestService` in an event loop; see `test_service_server.py`, its twin with
+threads. Plain grpcio code; runs on grpcio and on ferrpc.
 
     python test_service_server_aio.py --listen 127.0.0.1:50051
 """

@@ -98,7 +98,9 @@ def main():
         parser.error(str(error))
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
-    server = grpc.server(futures.ThreadPoolExecutor(max_workers=16), options=SERVER_OPTIONS + lifetime.options(flags))
+    server = grpc.server(
+        futures.ThreadPoolExecutor(max_workers=16), options=SERVER_OPTIONS + lifetime.options(flags)
+    )
     test_pb2_grpc.add_TestServiceServicer_to_server(Test(), server)
     example_pb2_grpc.add_TestServiceServicer_to_server(Example(), server)
     try:

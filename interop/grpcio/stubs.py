@@ -8,10 +8,9 @@ import grpc
 # package, which has no such part.
 grpc.__path__ = pkgutil.extend_path(grpc.__path__, "grpc")
 
-from grpc.testing import empty_pb2, messages_pb2, test_pb2, test_pb2_grpc  # noqa: E402
-
 import test_service_pb2 as example_pb2  # noqa: E402
 import test_service_pb2_grpc as example_pb2_grpc  # noqa: E402
+from grpc.testing import empty_pb2, messages_pb2, test_pb2, test_pb2_grpc  # noqa: E402
 
 __all__ = [
     "empty_pb2",

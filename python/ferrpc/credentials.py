@@ -4,9 +4,9 @@
     server.add_secure_port("[::]:443", credentials)
 
 The files are PEM. They are looked at when a handshake begins, at most once in `interval` seconds;
-nothing runs meanwhile. Connections that are open stay as they are. A change that cannot be used, for
-instance because only one of two files was replaced yet, leaves the last files in use and is looked at
-again with the next handshake that is due.
+nothing runs meanwhile. Connections that are open stay as they are. A change that cannot be used,
+for instance because only one of two files was replaced yet, leaves the last files in use and is
+looked at again with the next handshake that is due.
 """
 
 from __future__ import annotations
@@ -30,8 +30,9 @@ def ssl_channel_credentials(
 ) -> grpc.ChannelCredentials:
     """`grpc.ChannelCredentials` for TLS, from the names of files.
 
-    The arguments are those of `grpc.ssl_channel_credentials`, each a path; without roots those of the
-    system are trusted. `interval` is in seconds. Raises ValueError if the files cannot be used now.
+    The arguments are those of `grpc.ssl_channel_credentials`, each a path; without roots those of
+    the system are trusted. `interval` is in seconds. Raises ValueError if the files cannot be used
+    now.
     """
     from grpc import _credentials, _ferrpc
 

@@ -1,6 +1,6 @@
-# The types of the public API. What passes with types-grpcio passes with these, and some more. Interfaces
-# are generic over requests and responses here; when the program runs they take no parameters, so write
-# `"grpc.Future[Reply]"` in quotes.
+# The types of the public API. What passes with types-grpcio passes with these, and some more.
+# Interfaces are generic over requests and responses here; when the program runs they take no
+# parameters, so write `"grpc.Future[Reply]"` in quotes.
 
 import abc
 import enum
@@ -8,9 +8,18 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from types import ModuleType, TracebackType
-from typing import Any, Generic, NamedTuple, NoReturn, Protocol, TypeVar, runtime_checkable
+from typing import (
+    Any,
+    Generic,
+    NamedTuple,
+    NoReturn,
+    Protocol,
+    TypeAlias,
+    TypeVar,
+    runtime_checkable,
+)
 
-from typing_extensions import Self, TypeAlias
+from typing_extensions import Self
 
 from . import aio as aio
 
@@ -145,8 +154,8 @@ class ClientCallDetails(abc.ABC):
     wait_for_ready: bool | None
     compression: Compression | None
 
-# Interceptors that programs write are generic by their methods, or are for messages of one type, or of
-# any: all of them pass.
+# Interceptors that programs write are generic by their methods, or are for messages of one type, or
+# of any: all of them pass.
 
 class UnaryUnaryClientInterceptor(abc.ABC):
     @abc.abstractmethod
@@ -433,7 +442,8 @@ def server(
     xds: bool = False,
 ) -> Server: ...
 
-# A function, a coroutine function, a generator: of one request or of many, and a context of either API.
+# A function, a coroutine function, a generator: of one request or of many, and a context of either
+# API.
 _Behaviour: TypeAlias = Callable[..., Any]
 
 def unary_unary_rpc_method_handler(

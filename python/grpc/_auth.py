@@ -19,7 +19,8 @@ class AccessTokenAuthMetadataPlugin(grpc.AuthMetadataPlugin):
 
 
 class GoogleCallCredentials(grpc.AuthMetadataPlugin):
-    """Asks credentials which have `get_access_token()`, in a thread of its own as that may block."""
+    """Asks credentials which have `get_access_token()`, in a thread of its own as that may
+    block."""
 
     def __init__(self, credentials):
         import inspect

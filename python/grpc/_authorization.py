@@ -1,15 +1,15 @@
 """Call credentials of a synchronous call: those of its channel and its own, asked before it begins.
 
 A blocking call waits for them in its own thread. Others return at once, as they would without:
-they are a `grpc._deferred.DeferredCall` until the answers are there. Nothing is asked, and no thread
-started, where all that is to be said is known: access tokens.
+they are a `grpc._deferred.DeferredCall` until the answers are there. Nothing is asked, and no
+thread started, where all that is to be said is known: access tokens.
 """
 
 import time
 
 from grpc import _asking, _common, _credentials, _ferrpc
-from grpc._enums import StatusCode
 from grpc._ended import End
+from grpc._enums import StatusCode
 
 _UNAUTHENTICATED = StatusCode.UNAUTHENTICATED.value[0]
 _UNAVAILABLE = StatusCode.UNAVAILABLE.value[0]

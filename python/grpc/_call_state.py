@@ -1,7 +1,8 @@
-"""The state of a call as programs know it from grpcio (`grpc._channel._RPCState`): they read it from
-calls and errors, and make errors of it in their tests.
+"""The state of a call as programs know it from grpcio (`grpc._channel._RPCState`): they read it
+from calls and errors, and make errors of it in their tests.
 
-    grpc._channel._InactiveRpcError(grpc._channel._RPCState((), (), (), StatusCode.NOT_FOUND, "none"))
+    state = grpc._channel._RPCState((), (), (), StatusCode.NOT_FOUND, "none")
+    grpc._channel._InactiveRpcError(state)
 """
 
 import threading

@@ -48,8 +48,8 @@ ACTING = _READ.union(_ENGINE)
 
 class Options:
     """The options of one channel, read. `engine` is what the engine is given, `user_agent` the
-    header of that name, `single_threaded` whether streams of responses use no other thread. For secure
-    channels: `server_name` is what a server must prove to be (None: as the target says),
+    header of that name, `single_threaded` whether streams of responses use no other thread. For
+    secure channels: `server_name` is what a server must prove to be (None: as the target says),
     `session_cache` where its TLS sessions are kept (None: with the channel)."""
 
     def __init__(self, options, compression):

@@ -2,7 +2,8 @@
 engine is given of it.
 
 The public objects carry one of these as `_credentials`. The classes have the names that grpcio's
-have in `grpc._cython.cygrpc`, where other packages look for them, and some of their fields. None of them shows its secrets.
+have in `grpc._cython.cygrpc`, where other packages look for them, and some of their fields. None of
+them shows its secrets.
 """
 
 
@@ -86,7 +87,8 @@ class ALTSChannelCredentials(ChannelCredentials):
 
 
 class XDSChannelCredentials(ChannelCredentials):
-    """Those that a control plane names; for targets that no control plane resolves, the fallback."""
+    """Those that a control plane names; for targets that no control plane resolves, the
+    fallback."""
 
     __slots__ = ("fallback_credentials",)
 
@@ -95,7 +97,8 @@ class XDSChannelCredentials(ChannelCredentials):
 
 
 class ComputeEngineChannelCredentials(ChannelCredentials):
-    """Those of Google's services: TLS with the usual roots, and `call_credentials` for each call."""
+    """Those of Google's services: TLS with the usual roots, and `call_credentials` for each
+    call."""
 
     __slots__ = ("call_credentials",)
 
@@ -153,9 +156,9 @@ class ServerCredentials(_Secrets):
 
     For `ssl`, `certificate_config` is what it begins with, `fetcher` None or a function without
     arguments asked before each handshake for a `grpc.ServerCertificateConfiguration` (None: as it
-    was), `require_client_auth` a bool. For `local`, `local_kind` is a `grpc.LocalConnectionType`. For
-    `files`, `make_engine` makes the engine's credentials for one port. For `xds`, `fallback` are
-    those of a server that no control plane configures.
+    was), `require_client_auth` a bool. For `local`, `local_kind` is a `grpc.LocalConnectionType`.
+    For `files`, `make_engine` makes the engine's credentials for one port. For `xds`, `fallback`
+    are those of a server that no control plane configures.
     """
 
     __slots__ = (

@@ -75,8 +75,8 @@ def xds_channel_credentials(fallback_credentials=None):
 
 
 def metadata_call_credentials(metadata_plugin, name=None):
-    """`CallCredentials` from an `AuthMetadataPlugin`, or any function like it; `name` is what errors
-    call it."""
+    """`CallCredentials` from an `AuthMetadataPlugin`, or any function like it; `name` is what
+    errors call it."""
     from grpc import _plugin_wrapping
 
     return _plugin_wrapping.metadata_plugin_call_credentials(metadata_plugin, name)

@@ -81,13 +81,14 @@ class DeferredCall:
 
     def _over(self):
         """How it ended; its deadline is looked at."""
-        if self._end is None and self._until is not None and self._until <= time.monotonic():
-            if self._call is None:
-                self._settle(End(*LATE))
+        waits = self._end is None and self._call is None and self._until is not None
+        if waits and self._until <= time.monotonic():
+            self._settle(End(*LATE))
         return self._end
 
     def _begun(self, timeout=None):
-        """Waits: the engine's call and None, or None and the end; twice None when the time is over."""
+        """Waits: the engine's call and None, or None and the end; twice None when the time is
+        over."""
         until = None if timeout is None else time.monotonic() + timeout
         with self._changed:
             while self._call is None and self._over() is None:

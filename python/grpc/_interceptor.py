@@ -161,7 +161,7 @@ class _Intercepted:
     def _forward(self, details, old):
         """The next multicallable and its keyword arguments, from the details that an interceptor
         passes on; what they lack is as it was."""
-        given = [getattr(details, name, value) for name, value in zip(_FIELDS, old)]
+        given = [getattr(details, name, value) for name, value in zip(_FIELDS, old, strict=True)]
         method = given[0]
         if method != self._method:
             # An interceptor redirects this call.
@@ -170,7 +170,7 @@ class _Intercepted:
             following = self._next
             if following is None:
                 following = self._next = self._thunk(method)
-        return following, dict(zip(_FIELDS[1:], given[1:]))
+        return following, dict(zip(_FIELDS[1:], given[1:], strict=True))
 
 
 class _UnaryResponse(_Intercepted):

@@ -1,5 +1,6 @@
 """The seam of grpcio's own observability packages. Nothing here asks such a plugin; what can be had
-instead is OpenTelemetry's instrumentation (`opentelemetry-instrumentation-grpc`), or interceptors."""
+instead is OpenTelemetry's instrumentation (`opentelemetry-instrumentation-grpc`), or
+interceptors."""
 
 import abc
 

@@ -55,7 +55,7 @@ class _AuthMetadataPluginCallback(grpc.AuthMetadataPluginCallback):
         with self._state.lock:
             if self._state.exception is not None:
                 raise RuntimeError(
-                    'AuthMetadataPluginCallback raised exception "%s"!' % self._state.exception
+                    f'AuthMetadataPluginCallback raised exception "{self._state.exception}"!'
                 )
             if self._state.called:
                 raise RuntimeError("AuthMetadataPluginCallback invoked more than once!")

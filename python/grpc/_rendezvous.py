@@ -29,7 +29,8 @@ _LOGGER = logging.getLogger("grpc._channel")
 _CANCELLED = StatusCode.CANCELLED.value[0]
 _INTERNAL = StatusCode.INTERNAL.value[0]
 
-#: Seconds that an answer waits for callbacks to begin: those of the channel's other calls come first.
+#: Seconds that an answer waits for callbacks to begin: those of the channel's other calls come
+#: first.
 _UNTIL_BEGUN = 1
 
 #: Seconds that it then waits for them to be over.
@@ -137,7 +138,7 @@ class _Rendezvous(grpc.RpcError, grpc.RpcContext):
         """Waits for the callbacks of a call that is over, as grpcio does, but for those that wait
         themselves. Never for long: they may wait for this thread."""
         with self._lock:
-            if self._callbacks is None and self._teller is None or self._is_let_off():
+            if (self._callbacks is None and self._teller is None) or self._is_let_off():
                 return
             if self._callbacks is not None and (self._is_overdue() or self._known() is None):
                 return

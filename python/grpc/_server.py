@@ -14,8 +14,7 @@ import logging
 import types
 
 import grpc
-from grpc import _common
-from grpc import _ferrpc
+from grpc import _common, _ferrpc
 from grpc._servicer_context import (
     _CANCELLED,
     _CLOSED,
@@ -35,9 +34,9 @@ from grpc._servicer_context import (
 __all__ = (
     "_CANCELLED",
     "_CLOSED",
+    "_OPEN",
     "_Context",
     "_HandlerCallDetails",
-    "_OPEN",
     "_RPCState",
     "_identity_key",
     "create_server",

@@ -10,9 +10,7 @@ import threading
 import time
 
 import grpc
-from grpc import _common
-from grpc import _completions
-from grpc import _ferrpc
+from grpc import _common, _completions, _ferrpc
 
 _LOGGER = logging.getLogger("grpc._server")
 

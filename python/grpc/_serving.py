@@ -20,13 +20,7 @@ import time
 import weakref
 
 import grpc
-from grpc import _common
-from grpc import _completions
-from grpc import _credentials
-from grpc import _ferrpc
-from grpc import _missing_options
-from grpc import _server
-from grpc import _utilities
+from grpc import _common, _completions, _credentials, _ferrpc, _missing_options, _server, _utilities
 
 _LOGGER = logging.getLogger("grpc._server")
 

@@ -1,7 +1,7 @@
 """Signatures by private keys that are elsewhere: functions of users that TLS handshakes ask.
 
-The engine tells of a question among the completions; the function runs on a thread of those that may
-block, for it may be a hardware module's or a service's.
+The engine tells of a question among the completions; the function runs on a thread of those that
+may block, for it may be a hardware module's or a service's.
 """
 
 import logging

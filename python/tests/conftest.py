@@ -1,5 +1,5 @@
-"""What all Python tests share. Every test runs on real grpcio first, the oracle, and then on ferrpc;
-`cargo xtask test` does both. What makes sense on one of them alone says so with its reason:
+"""What all Python tests share. Every test runs on real grpcio first, the oracle, and then on
+ferrpc; `cargo xtask test` does both. What makes sense on one of them alone says so with its reason:
 
     @pytest.mark.ferrpc_only("grpcio hangs here")
 """
@@ -65,8 +65,8 @@ def pytest_terminal_summary(terminalreporter):
 
 @pytest.hookimpl(wrapper=True)
 def pytest_timeout_set_timer(settings):
-    """A test that swallows its alarm hears it again: what asyncio.run does on its way out may wait as
-    the test did."""
+    """A test that swallows its alarm hears it again: what asyncio.run does on its way out may wait
+    as the test did."""
     result = yield
     signal.setitimer(signal.ITIMER_REAL, settings.timeout, 10)
     return result
@@ -91,7 +91,9 @@ def oracle_python():
         return sys.executable
     python = os.environ.get("FERRPC_ORACLE_PYTHON")
     if not python:
-        pytest.fail("FERRPC_ORACLE_PYTHON names no interpreter with grpcio ('cargo xtask test' does)")
+        pytest.fail(
+            "FERRPC_ORACLE_PYTHON names no interpreter with grpcio ('cargo xtask test' does)"
+        )
     return python
 
 

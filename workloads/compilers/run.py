@@ -146,7 +146,10 @@ def main():
 
     sys.path.insert(0, "protos")
     grpc_tools.command.build_package_protos("protos", strict_mode=True)
-    say("build_package_protos", sorted(path.name for path in pathlib.Path("protos").rglob("*_pb2*.py")))
+    say(
+        "build_package_protos",
+        sorted(path.name for path in pathlib.Path("protos").rglob("*_pb2*.py")),
+    )
     messages, services = grpc.protos_and_services("library/v1/library.proto")
     say("protos_and_services", messages.Shelf.DESCRIPTOR.full_name, services.LibraryStub.__name__)
     say("main", protoc.main(["protoc", "-Iprotos", "--python_out=out", "none.proto"]) != 0)

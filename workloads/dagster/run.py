@@ -6,9 +6,9 @@ import socket
 import subprocess
 import sys
 
+from dagster._core.errors import DagsterUserCodeUnreachableError
 from dagster._grpc.client import DagsterGrpcClient
 from dagster._serdes import deserialize_value
-from dagster._core.errors import DagsterUserCodeUnreachableError
 from workload import attempt, say, until
 
 _CODE = '''

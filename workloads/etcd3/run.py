@@ -24,7 +24,9 @@ def watches(client):
     client.put("c", "1")
     say("callback", heard.wait(PATIENCE))
     client.cancel_watch(watch)
-    attempt("watch once", lambda: client.watch_once("never", timeout=1), etcd3.exceptions.WatchTimedOut)
+    attempt(
+        "watch once", lambda: client.watch_once("never", timeout=1), etcd3.exceptions.WatchTimedOut
+    )
 
 
 def leases(client):
@@ -77,7 +79,9 @@ def main():
             client.snapshot(file)
             say("snapshot", file.tell() > 10_000)
         say("members", len(list(client.members)), client.status().version)
-        attempt("too large", lambda: client.put("big", "x" * 2_000_000), etcd3.exceptions.Etcd3Exception)
+        attempt(
+            "too large", lambda: client.put("big", "x" * 2_000_000), etcd3.exceptions.Etcd3Exception
+        )
     with etcd3.client(port=1, timeout=5) as nobody:
         attempt("nobody", lambda: nobody.get("a"), etcd3.exceptions.Etcd3Exception)
 

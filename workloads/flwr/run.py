@@ -6,9 +6,9 @@ import socket
 
 os.environ["FLWR_TELEMETRY_ENABLED"] = "0"
 
-import flwr  # noqa: E402
-import numpy  # noqa: E402
-from workload import say  # noqa: E402
+import flwr
+import numpy
+from workload import say
 
 
 class _Client(flwr.client.NumPyClient):

@@ -10,7 +10,8 @@ import threading
 
 import grpc
 from google.cloud import firestore, pubsub_v1
-from google.cloud.firestore_v1.types import document, firestore as firestore_types, write
+from google.cloud.firestore_v1.types import document, write
+from google.cloud.firestore_v1.types import firestore as firestore_types
 from google.protobuf import empty_pb2
 from google.pubsub_v1 import types
 from workload import PATIENCE, attempt, say, serving, until

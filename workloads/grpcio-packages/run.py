@@ -101,7 +101,7 @@ def testing():
     say("testing", _SERVING.Name(response.status), trailing, code, repr(details))
     channel = grpc_testing.channel([descriptor], time)
     future = health_pb2_grpc.HealthStub(channel).Check.future(health_pb2.HealthCheckRequest())
-    _, request, answer = channel.take_unary_unary(method)
+    _, _, answer = channel.take_unary_unary(method)
     answer.send_initial_metadata(())
     served = health_pb2.HealthCheckResponse(status=1)
     answer.terminate(served, (), grpc.StatusCode.OK, "")

@@ -42,7 +42,7 @@ def run(worker, preload, used, address):
     line = [sys.executable, "-m", "gunicorn", "app", "--worker-class", worker, "--workers", "2"]
     line += ["--bind", "127.0.0.1:0", "--log-level", "info", "--graceful-timeout", "20"]
     line += ["--threads", "4"] * (worker == "gthread") + ["--preload"] * preload
-    log = open(folder / "log", "wb")
+    log = open(folder / "log", "wb")  # noqa: SIM115 (for as long as it runs)
     running = subprocess.Popen(line, cwd=folder, env=environment, stderr=log)
     try:
         said = folder / "log"

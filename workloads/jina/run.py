@@ -5,9 +5,9 @@ import os
 os.environ["JINA_OPTOUT_TELEMETRY"] = "1"
 os.environ["JINA_LOG_LEVEL"] = "CRITICAL"
 
-from docarray import BaseDoc, DocList  # noqa: E402
-from jina import Executor, Flow, requests  # noqa: E402
-from workload import say  # noqa: E402
+from docarray import BaseDoc, DocList
+from jina import Executor, Flow, requests
+from workload import say
 
 
 class Number(BaseDoc):

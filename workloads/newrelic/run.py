@@ -7,7 +7,7 @@ os.environ["NEW_RELIC_LOG_LEVEL"] = "critical"
 os.environ["NEW_RELIC_APP_NAME"] = "workload"
 os.environ["NEW_RELIC_LICENSE_KEY"] = "0" * 40
 
-import newrelic.agent  # noqa: E402
+import newrelic.agent
 
 newrelic.agent.initialize()
 

@@ -83,7 +83,9 @@ def exports():
     say("metrics", sorted(collector.metrics))
 
     logs = LoggerProvider()
-    processor: LogRecordProcessor = BatchLogRecordProcessor(OTLPLogExporter(endpoint, insecure=True))
+    processor: LogRecordProcessor = BatchLogRecordProcessor(
+        OTLPLogExporter(endpoint, insecure=True)
+    )
     logs.add_log_record_processor(processor)
     logger = logs.get_logger("workload")
     for number in range(100):

@@ -5,11 +5,11 @@ import socket
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 
-import ray  # noqa: E402
-import ray.util.client.server.server as ray_client_server  # noqa: E402
-from ray.job_submission import JobStatus, JobSubmissionClient  # noqa: E402
-from ray.util.state import list_actors, list_nodes, list_tasks  # noqa: E402
-from workload import say, until  # noqa: E402
+import ray
+import ray.util.client.server.server as ray_client_server
+from ray.job_submission import JobStatus, JobSubmissionClient
+from ray.util.state import list_actors, list_nodes, list_tasks
+from workload import say, until
 
 
 @ray.remote

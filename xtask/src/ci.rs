@@ -8,7 +8,10 @@ use clap::Args;
 
 use crate::report::{self, Tally};
 use crate::workspace::Workspace;
-use crate::{bench, corpus, demo, gen_code, interop, layering, process, testing, workloads};
+use crate::{
+    bench, code_map, corpus, demo, features, gen_code, interop, layering, links, linters, process,
+    testing, workloads,
+};
 
 /// How to run it.
 #[derive(Args)]
@@ -23,38 +26,99 @@ pub(crate) struct Options {
 
 struct Step {
     name: &'static str,
+    /// What to type or to read when it fails.
+    mend: &'static str,
     run: fn(&Workspace) -> Result<Tally>,
 }
 
 /// What is quickest to fail comes first.
 const STEPS: &[Step] = &[
-    Step { name: "fmt", run: |workspace| cargo(workspace, &["fmt", "--all", "--check"], None) },
-    Step { name: "lock", run: |workspace| cargo(workspace, LOCK, None) },
-    Step { name: "layering", run: layering::run },
-    Step { name: "clippy", run: |workspace| cargo(workspace, CLIPPY, None) },
+    Step {
+        name: "fmt",
+        mend: "cargo fmt --all",
+        run: |workspace| cargo(workspace, &["fmt", "--all", "--check"], None),
+    },
+    Step {
+        name: "lock",
+        mend: "cargo fetch, and commit Cargo.lock",
+        run: |workspace| cargo(workspace, LOCK, None),
+    },
+    Step {
+        name: "layering",
+        mend: "move what is used to where it may be seen; xtask/src/layering has the rules",
+        run: layering::run,
+    },
+    Step {
+        name: "links",
+        mend: "put the links right; they are relative to their file",
+        run: links::run,
+    },
+    Step {
+        name: "map",
+        mend: "name the files in ARCHITECTURE.md as they are now",
+        run: code_map::check,
+    },
+    Step {
+        name: "spelling",
+        mend: "target/linters/bin/typos --write-changes; words that are right go into typos.toml",
+        run: linters::typos,
+    },
+    Step {
+        name: "ruff",
+        mend: "target/linters/bin/ruff check --fix; pyproject.toml has the rules",
+        run: linters::ruff,
+    },
+    Step {
+        name: "deny",
+        mend: "target/linters/bin/cargo-deny check says more; deny.toml has the rules",
+        run: linters::deny,
+    },
+    Step {
+        name: "clippy",
+        mend: "cargo clippy --workspace --all-targets --all-features",
+        run: |workspace| cargo(workspace, CLIPPY, None),
+    },
+    Step {
+        name: "features",
+        mend: "the command above; what needs a feature says so by #[cfg(feature = \"...\")]",
+        run: features::run,
+    },
     Step {
         name: "docs",
+        mend: "RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --workspace --all-features",
         run: |workspace| cargo(workspace, DOCS, Some(("RUSTDOCFLAGS", "-D warnings"))),
     },
     Step {
         name: "gen",
+        mend: "cargo xtask gen, and read the difference",
         run: |workspace| gen_code::run(workspace, &gen_code::Options { check: true }),
     },
-    Step { name: "test", run: |workspace| testing::run(workspace, &testing::Options::default()) },
+    Step {
+        name: "test",
+        mend: "cargo xtask test; CONTRIBUTING.md says how to run one",
+        run: |workspace| testing::run(workspace, &testing::Options::default()),
+    },
     Step {
         name: "corpus",
+        mend: "cargo xtask corpus --quick",
         run: |workspace| corpus::run(workspace, &corpus::Options { quick: true }),
     },
     // The one release build here, of two small crates: instructions of a debug build say nothing.
-    Step { name: "counts", run: |workspace| bench::check(workspace) },
+    Step {
+        name: "counts",
+        mend: "cargo xtask bench --check; --bless where more instructions are meant",
+        run: |workspace| bench::check(workspace),
+    },
     Step {
         name: "demo",
+        mend: "cargo xtask demo --require-all",
         run: |workspace| {
             demo::run(workspace, &demo::Options { require_all: true, ..Default::default() })
         },
     },
     Step {
         name: "workloads",
+        mend: "cargo xtask workloads --quick; --only names one",
         run: |workspace| {
             let options = workloads::Options { quick: true, ..Default::default() };
             workloads::run(workspace, &options)
@@ -62,6 +126,7 @@ const STEPS: &[Step] = &[
     },
     Step {
         name: "interop",
+        mend: "cargo xtask interop --reduced --require-all",
         run: |workspace| {
             let options =
                 interop::Options { reduced: true, require_all: true, ..Default::default() };
@@ -106,6 +171,10 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<Tally> {
         });
         let time = report::elapsed(start.elapsed());
         println!("== {}: {tally}, {time}", step.name);
+        if tally.failed > 0 {
+            println!("== by itself: cargo xtask ci --only {}", step.name);
+            println!("== to mend it: {}", step.mend);
+        }
         total += tally;
         table.add_row([step.name.into(), report::cell(tally, tally.failed == 0), time.into()]);
         if tally.failed > 0 && !options.keep_going {

@@ -6,25 +6,30 @@
 //! interop    gRPC's interop cases with real peers, both ways; h2spec      interop, proxies, h2spec
 //! workloads  real packages and their test suites, on grpcio and on ferrpc workloads
 //! corpus     public .proto files by protoc and by ferrpc-compiler         corpus, python
-//! gen        the generated code that is committed                         gen
-//! ci         all that a change has to pass                                ci, layering
+//! gen        the generated code that is committed; the code map           gen_code, code_map
+//! ci         all that a change has to pass                                ci and what it calls
 //! bench      speed and memory beside everyone else; instruction counts    bench
 //! ```
 //!
 //! What they share: `workspace` knows the folders, `process` runs programs with time limits,
 //! `peers` builds the real peers of `interop/`, `debian` finds programs of Debian, `stamp` remembers
-//! what is done, `report` counts and prints.
+//! what is done, `report` counts and prints. Only `ci` calls `layering` (who sees whom), `features`
+//! (each alone), `linters` (programs of PyPI) and `links` (in Markdown).
 
 mod bench;
 mod ci;
+mod code_map;
 mod corpus;
 mod debian;
 mod demo;
+mod features;
 mod gen_code;
 mod h2spec;
 mod interop;
 mod layering;
 mod lifetime;
+mod links;
+mod linters;
 mod peers;
 mod process;
 mod proxies;
@@ -63,7 +68,7 @@ enum Task {
     Workloads(workloads::Options),
     /// Public .proto files by protoc and by ferrpc-compiler.
     Corpus(corpus::Options),
-    /// Renews the generated code that is committed.
+    /// Renews the generated code and the code map that are committed.
     Gen(gen_code::Options),
     /// All that a change has to pass.
     Ci(ci::Options),

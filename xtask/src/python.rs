@@ -171,6 +171,11 @@ pub(crate) fn clean(command: &mut Command) {
     }
 }
 
+/// The interpreter that environments are made by.
+pub(crate) fn base() -> OsString {
+    env::var_os("PYTHON").unwrap_or_else(|| "python3".into())
+}
+
 struct Environment<'a> {
     workspace: &'a Workspace,
     folder: PathBuf,
@@ -187,7 +192,7 @@ impl<'a> Environment<'a> {
 
     /// A virtual environment with what a file of requirements names.
     fn make(&self, requirements: &str, progress: &Progress) -> Result<()> {
-        let base = env::var_os("PYTHON").unwrap_or_else(|| "python3".into());
+        let base = base();
         let version = process::output(
             Command::new(&base).arg("--version"),
             "Python (PYTHON names another)",

@@ -72,7 +72,7 @@ fn rust(workspace: &Workspace, options: &Options) -> Result<Tally> {
 }
 
 /// Reads `test result: ok. 3 passed; 0 failed; 1 ignored; ...`: the tally and the ignored.
-fn summary(line: &str) -> Option<(Tally, usize)> {
+pub(crate) fn summary(line: &str) -> Option<(Tally, usize)> {
     let (_, counts) = line.strip_prefix("test result: ")?.split_once(". ")?;
     let count = |what: &str| -> Option<usize> {
         let part = counts.split("; ").find(|part| part.ends_with(what))?;

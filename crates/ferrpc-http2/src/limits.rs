@@ -1,7 +1,7 @@
 //! Budgets for everything that a peer controls.
 //!
 //! Each knob has a counter in [`Counters`](crate::Counters), a debug text that the peer sees in
-//! GOAWAY (or a stated milder reaction), and a test in `tests/limits/` that exceeds it. The
+//! GOAWAY (or a stated milder reaction), and a test in `tests/main/limits/` that exceeds it. The
 //! defaults never hurt an honest peer: what costs tokens is paid back by streams that complete.
 
 use std::time::Duration;

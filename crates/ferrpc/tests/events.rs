@@ -1,5 +1,6 @@
 //! Events of `tracing`. Alone in its process: subscribers are global, and this one is everybody's.
 
+#[path = "main/support/mod.rs"]
 mod support;
 
 use std::sync::OnceLock;

@@ -247,8 +247,8 @@ channelz_get_socket = _no_channelz
 
 
 def dump_xds_configs():
-    """What `grpcio-csds` asks for: a serialised `ClientStatusResponse`, empty without an xDS client,
-    of which there is none."""
+    """What `grpcio-csds` asks for: a serialised `ClientStatusResponse`, empty without an xDS
+    client, of which there is none."""
     return b""
 
 

@@ -1,5 +1,5 @@
-# The types of the asyncio API. What passes with types-grpcio passes with these, and some more; as in
-# `grpc`, interfaces that programs implement say Any where theirs may differ.
+# The types of the asyncio API. What passes with types-grpcio passes with these, and some more; as
+# in `grpc`, interfaces that programs implement say Any where theirs may differ.
 
 import abc
 from collections.abc import (
@@ -13,9 +13,9 @@ from collections.abc import (
 )
 from concurrent.futures import Executor
 from types import TracebackType
-from typing import Any, Final, Generic, NoReturn, TypeVar
+from typing import Any, Final, Generic, NoReturn, TypeAlias, TypeVar
 
-from typing_extensions import Self, TypeAlias
+from typing_extensions import Self
 
 import grpc
 from grpc._cython.cygrpc import _EOF
@@ -233,8 +233,8 @@ def secure_channel(
 
 # Interceptors
 
-# When the program runs it is a named tuple too, and a `grpc.ClientCallDetails`. What is known of it here
-# lets programs put it behind a named tuple of their own.
+# When the program runs it is a named tuple too, and a `grpc.ClientCallDetails`. What is known of it
+# here lets programs put it behind a named tuple of their own.
 class ClientCallDetails(abc.ABC):
     def __new__(
         _cls,

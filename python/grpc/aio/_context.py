@@ -5,8 +5,7 @@ import logging
 from collections.abc import Iterable
 
 import grpc
-from grpc import _ferrpc
-from grpc import _server
+from grpc import _ferrpc, _server
 from grpc._cython import cygrpc
 
 _LOGGER = logging.getLogger("grpc._cython.cygrpc")

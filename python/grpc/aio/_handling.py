@@ -153,7 +153,7 @@ def _kind(behavior):
     if inspect.isfunction(behavior) or inspect.ismethod(behavior):
         return _PLAIN
     # An object that is called.
-    called = getattr(behavior, "__call__", None)
+    called = getattr(behavior, "__call__", None)  # noqa: B004 (it is looked at, not called)
     if inspect.isasyncgenfunction(called):
         return _GENERATOR
     return _COROUTINE if inspect.iscoroutinefunction(called) else _PLAIN

@@ -17,15 +17,9 @@ from concurrent.futures import Executor
 from typing import Optional
 
 import grpc
-from grpc import _common
-from grpc import _credentials
-from grpc import _ferrpc
-from grpc import _server
-from grpc import _serving
-from grpc import _utilities
+from grpc import _common, _credentials, _ferrpc, _server, _serving, _utilities
 from grpc._cython import cygrpc
-from grpc.aio import _base_server
-from grpc.aio import _loop
+from grpc.aio import _base_server, _loop
 from grpc.aio._context import _ServicerContext
 from grpc.aio._handling import Plan, handle
 from grpc.aio._interceptor import ServerInterceptor

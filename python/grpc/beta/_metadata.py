@@ -6,7 +6,9 @@ from grpc._metadatum import _Metadatum
 
 def beta(metadata):
     """Metadata as beta programs see it."""
-    return tuple(_Metadatum(_common.encode(key), _common.encode(value)) for key, value in metadata or ())
+    return tuple(
+        _Metadatum(_common.encode(key), _common.encode(value)) for key, value in metadata or ()
+    )
 
 
 def unbeta(metadata):

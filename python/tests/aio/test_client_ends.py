@@ -65,7 +65,7 @@ def test_a_call_runs_until_its_responses_were_read(target, channel, begun, fails
 
 def test_a_loop_over_done_reads_everything(target, channel, begun):
     async def main(methods):
-        call, ended = await begun(methods)
+        call, _ = await begun(methods)
         read = []
         while not call.done() and (message := await call.read()) is not grpc.aio.EOF:
             read.append(message)
@@ -156,7 +156,7 @@ def test_closing_a_channel_cancels_what_was_not_read(target, begun):
 @pytest.mark.ferrpc_only("grpcio's tasks hold their calls")
 def test_a_call_that_waits_for_its_reader_is_not_held(target, begun):
     async def main(methods):
-        call, ended = await begun(methods, timeout=20)
+        call, _ = await begun(methods, timeout=20)
         gone = weakref.ref(call)
         del call
         gc.collect()

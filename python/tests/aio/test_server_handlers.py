@@ -90,8 +90,7 @@ def _plain_join(requests, context):
 
 
 def _plain_each(requests, context):
-    for request in requests:
-        yield request
+    yield from requests
 
 
 async def _given(extra, request, context):
@@ -272,8 +271,8 @@ ENDS = [
         _is_a_generator,
         (
             Code.UNKNOWN,
-            "Unexpected <class 'TypeError'>: object async_generator can't be used in 'await' "
-            "expression",
+            ("Unexpected <class 'TypeError'>: object async_generator can't be used in 'await' "
+             "expression"),
         ),
     ),
     ("/s/US", _stream_raises, (Code.UNKNOWN, BOOM)),

@@ -122,7 +122,7 @@ def test_no_object_stays_of_a_cancelled_call():
         for number in range(count):
             request = b"%d" % number
             call = ends.channel.unary_unary("/s/UU").future(request, timeout=LIMIT)
-            await eventually(lambda: request in waiting)
+            await eventually(lambda request=request: request in waiting)
             call.cancel()
             await eventually(lambda: not waiting)
 

@@ -321,7 +321,7 @@ def test_what_handlers_release_when_they_are_cancelled_is_released_by_a_stop(gra
             released.append(True)
 
     async def main():
-        async with _begun(handler) as (ends, call):
+        async with _begun(handler) as (ends, _):
             await ends.server.stop(grace)
             assert released == [True]
 

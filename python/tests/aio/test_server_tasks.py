@@ -83,7 +83,7 @@ def test_the_callbacks_of_a_task_are_called_when_its_handler_has_ended(step):
         async with serving({"/s/UU": handler}) as ends:
             for number in range(3):
                 await ends.uu("/s/UU", b"%d" % number)
-                await eventually(lambda: len(ended) == number + 1)
+                await eventually(lambda number=number: len(ended) == number + 1)
             assert ended == [b"0", b"1", b"2"]
 
     run(main)
@@ -156,7 +156,7 @@ def test_task_groups_and_timeouts(step):
             async with asyncio.TaskGroup() as group:
                 group.create_task(_raise())
                 await asyncio.sleep(LIMIT)
-        except ExceptionGroup as group:
+        except ExceptionGroup as group:  # noqa: F821 (Python 3.11)
             return str(group.exceptions[0]).encode()
 
     async def main():

@@ -35,7 +35,9 @@ def test_the_doctor_finds_shared_files(run, tmp_path):
     done = run([sys.executable, "-m", "ferrpc", "doctor"], PYTHONPATH=str(tmp_path))
     assert done.returncode == 1
     assert "grpcio 1.85.1 is installed too" in done.stdout
-    assert f"problem: grpcio and ferrpc share {folder}: 'pip uninstall ferrpc grpcio'" in done.stdout
+    assert (
+        f"problem: grpcio and ferrpc share {folder}: 'pip uninstall ferrpc grpcio'" in done.stdout
+    )
 
 
 def test_shared_files_are_reported_at_import(run, tmp_path):

@@ -165,7 +165,7 @@ def test_missing_methods(service):
     with pytest.raises(face.LocalError, match="Method not found!"):
         service.stub.Missing(b"", LIMIT)
     with pytest.raises(AttributeError, match='has no attribute "Unheard"'):
-        service.stub.Unheard
+        _ = service.stub.Unheard
 
 
 def test_deadlines(service):

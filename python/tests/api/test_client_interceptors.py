@@ -236,7 +236,7 @@ def test_errors_of_the_channel_are_returned_to_the_interceptor():
     for error, kind in ((Error(), Error), (KeyError("k"), _FailureOutcome)):
         seen = []
 
-        def function(continuation, details, request):
+        def function(continuation, details, request, seen=seen):
             seen.append(continuation(details, request))
             return seen[-1]
 

@@ -154,7 +154,9 @@ def test_experimental_functions_warn_once():
         return 1
 
     novelty.__name__ = "novelty"
-    with pytest.warns(grpc.experimental.ExperimentalApiWarning, match="'novelty' is an experimental"):
+    with pytest.warns(
+        grpc.experimental.ExperimentalApiWarning, match="'novelty' is an experimental"
+    ):
         assert novelty() == 1
     import warnings
 
@@ -188,7 +190,10 @@ def test_names_of_the_extension_module():
     assert (cygrpc.CompressionAlgorithm.gzip, cygrpc.CompressionLevel.high) == (2, 3)
     assert cygrpc.ChannelArgKey.ssl_target_name_override == b"grpc.ssl_target_name_override"
     assert not cygrpc.EOF and repr(cygrpc.EOF) == "<grpc.aio.EOF>"
-    assert cygrpc._Metadatum("k", "v") == ("k", "v") and cygrpc._Metadatum._fields == ("key", "value")
+    assert cygrpc._Metadatum("k", "v") == ("k", "v") and cygrpc._Metadatum._fields == (
+        "key",
+        "value",
+    )
     assert issubclass(cygrpc.AbortError, cygrpc.BaseError)
     assert issubclass(cygrpc.ExecuteBatchError, cygrpc.InternalError)
     assert cygrpc._ServicerContext.__name__ == "_ServicerContext"

@@ -19,7 +19,9 @@ class Handlers(grpc.GenericRpcHandler):
                 lambda request, context: iter([request] * 3)
             )
         if kind == "stream_unary":
-            return grpc.stream_unary_rpc_method_handler(lambda requests, context: b"".join(requests))
+            return grpc.stream_unary_rpc_method_handler(
+                lambda requests, context: b"".join(requests)
+            )
         if kind == "stream_stream":
             return grpc.stream_stream_rpc_method_handler(lambda requests, context: requests)
         if kind == "failing":

@@ -61,7 +61,10 @@ def test_other_enumerations():
     }
     assert issubclass(grpc.Compression, enum.IntEnum)
     assert list(grpc.Compression) == [0, 1, 2]
-    assert {kind.name: kind.value for kind in grpc.LocalConnectionType} == {"UDS": 0, "LOCAL_TCP": 1}
+    assert {kind.name: kind.value for kind in grpc.LocalConnectionType} == {
+        "UDS": 0,
+        "LOCAL_TCP": 1,
+    }
 
 
 @pytest.mark.parametrize(
@@ -120,7 +123,9 @@ grpc.aio, grpc._common, grpc._cython.cygrpc
 
 
 def test_importing_is_silent_and_starts_nothing():
-    done = subprocess.run([sys.executable, "-W", "error", "-c", CHILD], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", CHILD], capture_output=True, text=True
+    )
     assert (done.stdout, done.stderr, done.returncode) == ("['NullHandler']\n", "", 0)
 
 

@@ -1,5 +1,5 @@
-"""The names of `grpc` that some 180 packages of PyPI import or read, agents and libraries; they lie in
-`used_names.txt`, one a line."""
+"""The names of `grpc` that some 180 packages of PyPI import or read, agents and libraries; they lie
+in `used_names.txt`, one a line."""
 
 import importlib
 import pathlib

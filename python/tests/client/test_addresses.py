@@ -80,7 +80,8 @@ def test_localhost_is_both(serve, call):
 
 @pytest.mark.usefixtures("has_ipv6")
 @pytest.mark.parametrize(
-    "target", ["[::1%lo]:{}", "ipv6:[::1%25lo]:{}", "dns:///[::1%25lo]:{}", "ipv6:%5B::1%25lo%5D:{}"]
+    "target",
+    ["[::1%lo]:{}", "ipv6:[::1%25lo]:{}", "dns:///[::1%25lo]:{}", "ipv6:%5B::1%25lo%5D:{}"],
 )
 def test_zones(serve, call, target):
     if "lo" not in dict(map(reversed, socket.if_nameindex())):

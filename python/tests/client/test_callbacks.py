@@ -130,7 +130,9 @@ def test_a_callback_that_waits_delays_no_other_channel(connect):
     held, begun, told = threading.Event(), threading.Event(), threading.Event()
     slow = connect(options=[("slow", 1)])
     try:
-        slow.echo.future(b"", metadata=LATER).add_done_callback(lambda call: (begun.set(), held.wait(LIMIT)))
+        slow.echo.future(b"", metadata=LATER).add_done_callback(
+            lambda call: (begun.set(), held.wait(LIMIT))
+        )
         assert begun.wait(LIMIT)
         other = connect(options=[("other", 1)])
         grpc.channel_ready_future(other.channel).result(timeout=LIMIT / 2)
@@ -168,7 +170,9 @@ def test_many_channels_may_wait_in_callbacks(connect):
         met.release()
 
     for number in range(count):
-        connect(options=[("number", number)]).echo.future(b"", metadata=LATER).add_done_callback(wait)
+        connect(options=[("number", number)]).echo.future(b"", metadata=LATER).add_done_callback(
+            wait
+        )
     for _ in range(count):
         assert met.acquire(timeout=LIMIT)
 

@@ -8,7 +8,6 @@ import textwrap
 import pytest
 
 
-
 def run(script, target, environment=None):
     kept = {
         name: value

@@ -200,7 +200,8 @@ def test_targets_that_lead_nowhere(target):
 
 
 @pytest.mark.parametrize(
-    ("options", "kind"), [(5, TypeError), ("ab", ValueError), ([5], TypeError), ([("a",)], ValueError)]
+    ("options", "kind"),
+    [(5, TypeError), ("ab", ValueError), ([5], TypeError), ([("a",)], ValueError)],
 )
 def test_options_that_are_none(options, kind):
     with pytest.raises(kind):

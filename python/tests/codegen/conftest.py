@@ -71,7 +71,7 @@ def corpus(repository):
     }
     google = importlib.util.find_spec("google.rpc")
     assert google is not None, "googleapis-common-protos is not installed"
-    root = pathlib.Path(list(google.submodule_search_locations)[0]).parents[1]
+    root = pathlib.Path(next(iter(google.submodule_search_locations))).parents[1]
     names = ("api", "cloud", "logging", "longrunning", "rpc", "type")
     listed = [it for name in names for it in files_below(root / "google" / name, root)]
     found["googleapis"] = (root, listed)

@@ -11,8 +11,8 @@ import types
 
 sys.path.insert(0, sys.argv[1])
 
-from google.protobuf import descriptor, descriptor_pb2  # noqa: E402
-from google.protobuf.internal import enum_type_wrapper  # noqa: E402
+from google.protobuf import descriptor, descriptor_pb2
+from google.protobuf.internal import enum_type_wrapper
 
 
 class Channel:

@@ -61,8 +61,8 @@ def both(compiler, official, folder, *arguments, **more):
         "--experimental_allow_proto3_optional --experimental_editions=1 --python_out=out a.proto",
         "--disallow_services --python_out=out a.proto",
         "--disallow_services --python_out=out a.proto service.proto",
-        "--direct_dependencies=x --direct_dependencies_violation_msg=no_%s_%s! "
-        "--python_out=out service.proto",
+        ("--direct_dependencies=x --direct_dependencies_violation_msg=no_%s_%s! "
+         "--python_out=out service.proto"),
         "--direct_dependencies_violation_msg=no --python_out=out service.proto",
         "--option_dependencies=x --option_dependencies_violation_msg=no --python_out=out a.proto",
         "--option_dependencies=a --option_dependencies=b --python_out=out a.proto",
@@ -87,7 +87,9 @@ def test_what_is_said(compiler, official, folder, arguments):
 )
 def test_errors_have_their_place(compiler, official, folder, text, place):
     (folder / "e.proto").write_text(text)
-    for status, _, said in both(compiler, official, folder, "-I.", "--python_out=out", "a.proto", "e.proto"):
+    for status, _, said in both(
+        compiler, official, folder, "-I.", "--python_out=out", "a.proto", "e.proto"
+    ):
         assert status == 1
         assert place in said
         assert os.listdir(folder / "out") == []
@@ -173,7 +175,13 @@ def test_editions_are_compiled(compiler, official, folder):
     sets = []
     for one in (compiler, official):
         said = one.make(
-            "-I.", "--include_source_info", "-oset", "--python_out=out", "--pyi_out=out", *EDITIONS, cwd=folder
+            "-I.",
+            "--include_source_info",
+            "-oset",
+            "--python_out=out",
+            "--pyi_out=out",
+            *EDITIONS,
+            cwd=folder,
         )
         assert said == ""
         sets.append((folder / "set").read_bytes())
@@ -189,7 +197,9 @@ def test_what_an_edition_hides_is_refused(compiler, official, folder):
     )
     ours, theirs = both(compiler, official, folder, "-I.", "--python_out=out", "g.proto")
     assert ours == theirs
-    (folder / "g.proto").write_text('edition = "2023";\nimport "f.proto";\nmessage H { f.G g = 1; }\n')
+    (folder / "g.proto").write_text(
+        'edition = "2023";\nimport "f.proto";\nmessage H { f.G g = 1; }\n'
+    )
     ours, theirs = both(compiler, official, folder, "-I.", "--python_out=out", "g.proto")
     assert ours == theirs
     assert "not visible" in ours[2]
@@ -228,7 +238,9 @@ def test_options_use_the_file_that_defines_them(compiler, official, folder, stat
 
 def test_files_without_syntax(compiler, official, folder):
     (folder / "b.proto").write_text("message B { optional int32 a = 1; }\n")
-    (folder / "c.proto").write_text('syntax = "proto3";\nimport "b.proto";\nmessage C { B b = 1; }\n')
+    (folder / "c.proto").write_text(
+        'syntax = "proto3";\nimport "b.proto";\nmessage C { B b = 1; }\n'
+    )
     for status, _, said in both(
         compiler, official, folder, "-I.", "--fatal_warnings", "--python_out=out", "c.proto"
     ):
@@ -328,7 +340,7 @@ left: "l"
 
 
 def test_text_of_all_kinds_of_fields(compiler, official, corpus):
-    folder, files = corpus["edges"]
+    folder, _ = corpus["edges"]
     ours, theirs = both(
         compiler, official, folder,
         "-I.", "--encode=old.Old", "--deterministic_output", "old.proto", stdin=TEXT,
@@ -431,7 +443,12 @@ def test_plugins_on_the_path(compiler, folder, plugin):
 
 def test_plugins_insert_into_our_files(compiler, folder, plugin):
     compiler.make(
-        "-I.", "--python_out=out", f"--plugin={plugin}", "--test_out=insert:out", "a.proto", cwd=folder
+        "-I.",
+        "--python_out=out",
+        f"--plugin={plugin}",
+        "--test_out=insert:out",
+        "a.proto",
+        cwd=folder,
     )
     text = (folder / "out/a_pb2.py").read_text()
     assert "INSERTED = 1\n# @@protoc_insertion_point(module_scope)\n" in text
@@ -441,7 +458,8 @@ def test_plugins_that_fail(compiler, official, folder, plugin):
     for parameter in ("fail", "error"):
         ours, theirs = both(
             compiler, official, folder,
-            "-I.", "--python_out=out", f"--plugin={plugin}", f"--test_out={parameter}:out", "a.proto",
+            "-I.", "--python_out=out", f"--plugin={plugin}", f"--test_out={parameter}:out",
+            "a.proto",
         )  # fmt: skip
         assert ours == theirs
         assert ours[0] == 1

@@ -102,7 +102,9 @@ def test_relative_imports(compiler, corpus, oracle_python, tmp_path):
         *files,
         cwd=folder,
     )
-    names = [f"some.package.{it}" for suffix in ("_pb2", "_pb2_grpc") for it in modules(files, suffix)]
+    names = [
+        f"some.package.{it}" for suffix in ("_pb2", "_pb2_grpc") for it in modules(files, suffix)
+    ]
     found = dump(oracle_python, tmp_path, names, "python")
     assert found["some.package.kinds_pb2"]["names"]["Empty"] == [
         "class",

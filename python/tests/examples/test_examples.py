@@ -1,5 +1,5 @@
-"""The example programs, each as it is: on the gRPC that is tested, and beside real grpcio. What they
-print must be equal."""
+"""The example programs, each as it is: on the gRPC that is tested, and beside real grpcio. What
+they print must be equal."""
 
 import contextlib
 import os
@@ -48,7 +48,9 @@ def ask(run, python, repository, stubs, *arguments, client="test_service_client.
 
 
 @pytest.mark.parametrize("caller", ["py", "rust", "nobody"])
-def test_both_ends_and_real_grpcio_say_the_same(run, repository, stubs, official_stubs, oracle_python, caller):
+def test_both_ends_and_real_grpcio_say_the_same(
+    run, repository, stubs, official_stubs, oracle_python, caller
+):
     ends = [(sys.executable, stubs), (oracle_python, official_stubs)]
     answers = set()
     for served_by, served_with in ends:

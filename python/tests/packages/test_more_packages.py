@@ -127,7 +127,8 @@ with sentry_sdk.start_transaction(name="outer") as outer:
         channel.unary_unary("/test.S/Refuse")(b"", timeout=25)
     except grpc.RpcError as error:
         print(error.code().name)
-    print(sorted(span.description for span in outer._span_recorder.spans if span.op == "grpc.client"))
+    spans = [span for span in outer._span_recorder.spans if span.op == "grpc.client"]
+    print(sorted(span.description for span in spans))
 """
 
 
@@ -136,6 +137,6 @@ def test_sentry(serve, run):
     done = run([sys.executable, "-c", SENTRY, serve.target])
     assert done.stdout.splitlines() == [
         "NOT_FOUND",
-        "['unary stream call to /test.S/Spell', 'unary unary call to /test.S/Echo',"
-        " 'unary unary call to /test.S/Refuse']",
+        ("['unary stream call to /test.S/Spell', 'unary unary call to /test.S/Echo',"
+         " 'unary unary call to /test.S/Refuse']"),
     ], done.stderr

@@ -15,8 +15,8 @@ def iterate(monkeypatch):
     """ydb's iterator over a call: each `next` is a future of a response."""
     from ydb import _utilities
 
-    # Without ydb's own handler of events, grpcio may say nothing of the end of a stream that failed.
-    # None of ydb's modules calls this; it is for those who read streams so.
+    # Without ydb's own handler of events, grpcio may say nothing of the end of a stream that
+    # failed. None of ydb's modules calls this; it is for those who read streams so.
     monkeypatch.setattr(grpc._channel, "_event_handler", grpc._channel._event_handler)
     _utilities.interceptor.monkey_patch_event_handler()
     return lambda call: _utilities.AsyncResponseIterator(call, lambda response: response.value)

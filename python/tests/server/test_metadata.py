@@ -167,7 +167,9 @@ def test_large_statuses_by_default(serve):
             code, details, _ = outcome(call, b"%d" % size)
             assert code is Code.INVALID_ARGUMENT
             assert details.startswith("x" * 15_000)
-            assert details.endswith("(this status was shortened: the peer takes 16384 bytes of metadata)")
+            assert details.endswith(
+                "(this status was shortened: the peer takes 16384 bytes of metadata)"
+            )
         # 8 KiB of base64 and more.
         for size in (6000, 9000, 12_000):
             call = ends.channel.unary_unary("/s.trail/UU")

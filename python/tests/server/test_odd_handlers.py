@@ -95,7 +95,8 @@ def interceptor(api, handlers):
 
 
 def served(api, way, handlers, client):
-    """What `client` returns, a function of a channel, with these handlers by their methods' names."""
+    """What `client` returns, a function of a channel, with these handlers by their methods'
+    names."""
     arguments = {}
     if way == "dictionary":
         arguments["handlers"] = [grpc.method_handlers_generic_handler("s", handlers)]

@@ -171,8 +171,8 @@ def test_a_coroutine_function_is_for_the_other_server(serve):
     ends = serve({"/s/UU": coroutine})
     assert ends.fails("/s/UU") == (
         Code.INTERNAL,
-        "Failed to serialize response! "
-        "The handler is a coroutine function: grpc.aio.server() serves these.",
+        ("Failed to serialize response! "
+         "The handler is a coroutine function: grpc.aio.server() serves these."),
     )
 
 

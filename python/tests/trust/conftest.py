@@ -15,7 +15,9 @@ class Seen:
     """What a server saw of a call: metadata without the caller's user-agent."""
 
     def __init__(self, text):
-        self.auth_context, self.identities, self.key, self.metadata = ast.literal_eval(text.decode())
+        self.auth_context, self.identities, self.key, self.metadata = ast.literal_eval(
+            text.decode()
+        )
 
 
 def _who(_request, context):

@@ -18,7 +18,7 @@ class Files:
         self.write(pair, roots)
 
     def write(self, pair, roots):
-        for path, pem in zip(self.paths, [*pair, roots]):
+        for path, pem in zip(self.paths, [*pair, roots], strict=True):
             new = path.with_suffix(".new")
             new.write_bytes(pem)
             os.replace(new, path)

@@ -77,7 +77,7 @@ print("child", os.waitstatus_to_exitcode(status))
 
 @pytest.mark.ferrpc_only("grpcio's threads are its core's")
 def test_the_interpreter_ends_while_a_fetcher_waits(run, authority, tmp_path):
-    for name, pem in zip(("key", "chain"), authority.issue("localhost")):
+    for name, pem in zip(("key", "chain"), authority.issue("localhost"), strict=True):
         (tmp_path / name).write_bytes(pem)
     program = """
 import grpc, sys

@@ -1,4 +1,5 @@
-"""Private keys that are elsewhere: what their functions are asked, and what becomes of the calls."""
+"""Private keys that are elsewhere: what their functions are asked, and what becomes of the
+calls."""
 
 import asyncio
 import gc

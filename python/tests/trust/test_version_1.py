@@ -1,5 +1,5 @@
-"""Certificates of X.509 version 1, as `openssl x509 -req` makes them without extensions: taken as those
-of servers and clients, never as those of issuers."""
+"""Certificates of X.509 version 1, as `openssl x509 -req` makes them without extensions: taken as
+those of servers and clients, never as those of issuers."""
 
 import asyncio
 

@@ -1,8 +1,8 @@
 """The tutorial, carried out: files are saved, commands run in order in one shell, and what it says
 they print is looked for in what they print.
 
-The word behind a fence's language is the name of a file, or for `sh` the programs that a block needs
-besides the ones the tutorial asks for; `elsewhere` is for what CI runs as a step of its own.
+The word behind a fence's language is the name of a file, or for `sh` the programs that a block
+needs besides the ones the tutorial asks for; `elsewhere` is for what CI runs as a step of its own.
 """
 
 import os

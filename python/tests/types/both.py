@@ -1,7 +1,7 @@
 """A program that is well typed with types-grpcio, and so with ferrpc's own types. It is not run.
 
-It calls, subclasses and implements all that types-grpcio knows of `grpc`; `both_aio.py` does so with
-`grpc.aio`.
+It calls, subclasses and implements all that types-grpcio knows of `grpc`; `both_aio.py` does so
+with `grpc.aio`.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""The asyncio half of `both.py`: well typed with types-grpcio, and so with ferrpc's own types. It is not
-run."""
+"""The asyncio half of `both.py`: well typed with types-grpcio, and so with ferrpc's own types. It
+is not run."""
 
 from __future__ import annotations
 

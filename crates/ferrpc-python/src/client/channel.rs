@@ -536,7 +536,8 @@ const DEFAULT_MAX_RECEIVE: usize = 4 << 20;
 const DEFAULT_IDLE: Duration = Duration::from_secs(30 * 60);
 
 /// Longer than a server on the same machine takes for a small call, with its core awake. Sequential
-/// calls were 2.1 times as many with it (BENCHMARKS.md); 100 us brought nothing over 50.
+/// calls were 2.1 times as many with it (docs/decisions/performance.md); 100 us
+/// brought nothing over 50.
 const DEFAULT_SPIN: Duration = Duration::from_micros(50);
 
 /// Microseconds: longer than a core takes to wake from its deepest sleep.

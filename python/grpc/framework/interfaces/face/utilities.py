@@ -27,7 +27,7 @@ class _MethodImplementation(
 def _implementation(kind, service, behavior):
     style_name = "inline" if service is style.Service.INLINE else "event"
     name = f"{kind.name.lower()}_{style_name}"
-    functions = {function: None for function in _FUNCTIONS}
+    functions = dict.fromkeys(_FUNCTIONS)
     functions[name] = behavior
     return _MethodImplementation(kind, service, **functions)
 
@@ -54,7 +54,8 @@ def stream_unary_inline(behavior):
 
 
 def stream_stream_inline(behavior):
-    """`behavior` takes an iterator of requests and a context and returns an iterator of responses."""
+    """`behavior` takes an iterator of requests and a context and returns an iterator of
+    responses."""
     return _implementation(
         cardinality.Cardinality.STREAM_STREAM, style.Service.INLINE, behavior
     )

@@ -1,0 +1,7 @@
+//! The tests of this crate that see it from outside, in one program: each file is a module, and
+//! `cargo test -p ferrpc-codegen --test main NAME` runs the tests whose path has NAME in it.
+
+mod errors;
+mod foreign_sets;
+mod golden;
+mod options;

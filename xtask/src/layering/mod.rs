@@ -1,0 +1,44 @@
+//! Who may see whom: crates of the workspace, modules of a crate, and where tests lie.
+//!
+//! ```text
+//! crates    imports between crates; what the pure ones must not know
+//! walls     imports between the modules of a crate
+//! modules   each file is a module of its crate; tests are one program per crate
+//! source    what the three read: the files of a crate, parsed
+//! ```
+
+mod crates;
+mod modules;
+mod source;
+mod walls;
+
+use anyhow::Result;
+
+use self::source::Source;
+use crate::report::Tally;
+use crate::workspace::Workspace;
+
+/// Checks all of it; each rule on each crate is one check.
+pub(crate) fn run(workspace: &Workspace) -> Result<Tally> {
+    let mut rules = crates::rules(workspace)?;
+    let sources = Source::read_all(workspace)?;
+    rules.extend(walls::rules(&sources));
+    rules.extend(modules::rules(workspace, &sources)?);
+    let mut tally = Tally::default();
+    for Rule { name, broken } in rules {
+        for line in &broken {
+            println!("layering: {name}: {line}");
+        }
+        tally.count(broken.is_empty());
+    }
+    if tally.failed == 0 {
+        println!("layering: all as it should be");
+    }
+    Ok(tally)
+}
+
+/// One rule, and how it is broken.
+struct Rule {
+    name: &'static str,
+    broken: Vec<String>,
+}
