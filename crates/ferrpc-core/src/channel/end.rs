@@ -33,6 +33,16 @@ pub enum EndedBy {
 }
 
 impl AttemptEnd {
+    /// This side ended it with a status of its own.
+    pub const fn local(status: Status) -> Self {
+        Self { status, retry: TransparentRetry::No, by: EndedBy::Client }
+    }
+
+    /// Whether the call ends with it: another attempt is out of the question.
+    pub fn is_final(&self) -> bool {
+        self.retry == TransparentRetry::No
+    }
+
     /// The transport reported the end of a call that had a stream.
     pub fn finished(status: Status, retry: TransparentRetry, from_peer: bool) -> Self {
         let by = match status.code() {
@@ -94,7 +104,7 @@ impl AttemptEnd {
             StartError::StreamLimit => None,
             StartError::MetadataTooLarge { .. } => {
                 let status = Status::new(Code::ResourceExhausted, error.to_string());
-                Some(Self { status, retry: TransparentRetry::No, by: EndedBy::Client })
+                Some(Self::local(status))
             }
             StartError::DeadlineExceeded => Some(Self::late(error.to_string())),
             StartError::Draining => Some(Self::not_sent()),

@@ -347,6 +347,11 @@ impl<F: Clone> Subchannel<F> {
         self.keepalive
     }
 
+    /// Whether [`poll_change`](Self::poll_change) has something.
+    pub fn has_changes(&self) -> bool {
+        !self.changes.is_empty()
+    }
+
     /// The next change that was not told of yet.
     pub fn poll_change(&mut self) -> Option<StateChange> {
         self.changes.pop_front()
