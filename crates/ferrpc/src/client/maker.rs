@@ -52,6 +52,8 @@ pub(crate) struct Head {
     authorized: OnceLock<Box<Metadata>>,
     pub(crate) encoding: Encoding,
     pub(crate) cardinality: Cardinality,
+    /// Whether OK counts without a response where there has to be one.
+    pub(crate) response_optional: bool,
     pub(crate) limits: CallLimits,
     /// Bytes of consumed messages that are given back together.
     pub(crate) credit_batch: usize,
@@ -69,6 +71,7 @@ impl Head {
             deadline,
             encoding: self.encoding,
             cardinality: self.cardinality,
+            response_optional: self.response_optional,
             limits: self.limits,
             // Transparent retries do not count as attempts.
             previous_attempts: 0,
@@ -133,6 +136,7 @@ impl CallMaker {
             authorized: OnceLock::new(),
             encoding: options.compression.unwrap_or(self.config.compression),
             cardinality: method.cardinality(),
+            response_optional: false,
             limits: self.config.limits,
             credit_batch: self.credit_batch,
         };
