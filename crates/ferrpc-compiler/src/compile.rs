@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
-use crate::ast::File;
+use crate::ast::{Edition, File};
 use crate::decode::decode;
 use crate::diagnostic::{Diagnostic, Place, Severity};
 use crate::encode::{self, EncodeOptions};
@@ -17,7 +17,7 @@ use crate::tree::{Source, SourceTree};
 /// Files that were compiled, and what they import.
 #[derive(Debug)]
 pub struct Compilation {
-    pool: Pool,
+    pub(crate) pool: Pool,
     by_name: HashMap<String, FileId>,
 }
 
@@ -65,6 +65,12 @@ impl Compilation {
         Some(&self.pool.file(*id).ast.dependency)
     }
 
+    /// The import paths of the files that a file imports for their options only.
+    pub fn option_imports(&self, name: &str) -> Option<&[String]> {
+        let id = self.by_name.get(name)?;
+        Some(&self.pool.file(*id).ast.option_dependency)
+    }
+
     /// The number of a file's edition, if it says one.
     pub fn edition(&self, name: &str) -> Option<i32> {
         let edition = self.pool.file(*self.by_name.get(name)?).ast.edition;
@@ -80,6 +86,11 @@ impl Compilation {
         };
         Some(encode::encode(&self.pool.file(id).ast, &stripped, options))
     }
+}
+
+/// The number of an edition in `google.protobuf.Edition` by its name, `2023` or `PROTO2`.
+pub fn edition_number(name: &str) -> Option<i32> {
+    Edition::named(name.as_bytes()).map(|edition| edition.0)
 }
 
 enum State {

@@ -6,7 +6,7 @@ use super::{Linker, position};
 use crate::ast::{
     Edition, Enum, ExtensionRange, Field, File, Label, Message, Range, Service, Type,
 };
-use crate::check::type_path;
+use crate::check::{Declared, type_path};
 use crate::features::Features;
 use crate::parser::{MAX_FIELD_NUMBER, MAX_NESTING};
 use crate::pool::{
@@ -127,6 +127,7 @@ impl Linker<'_> {
             source_only: false,
             targets: 0,
             support: None,
+            closed_in_cpp: false,
             features: features.with_legacy(
                 self.edition,
                 field.label == Label::Required,
@@ -176,7 +177,7 @@ impl Linker<'_> {
     fn extension_ranges(&mut self, ranges: &[ExtensionRange], id: MessageId) {
         for (at, extension_range) in ranges.iter().enumerate() {
             let range = extension_range.range;
-            let node = ExtensionRangeNode { range, options: Vec::new() };
+            let node = ExtensionRangeNode { range, declared: Declared::default() };
             self.pool.message_mut(id).ranges.push(node);
             let path = [5, position(at)];
             if range.start <= 0 {
@@ -327,6 +328,7 @@ impl Linker<'_> {
             file: self.file,
             parent,
             values,
+            redacted: false,
             visibility: defined.visibility,
             features: Features::of(self.edition),
         });

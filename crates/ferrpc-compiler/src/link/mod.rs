@@ -172,6 +172,7 @@ impl Linker<'_> {
         }
         if is_input && !self.had_errors {
             self.check_targets(ast);
+            self.check_redaction();
         }
     }
 
