@@ -57,8 +57,9 @@ impl Report {
         Self { format, warnings: String::new(), grave: false }
     }
 
-    pub(super) fn warnings(&self) -> &str {
-        &self.warnings
+    /// The warnings since the last time, whole lines.
+    pub(super) fn take_warnings(&mut self) -> String {
+        std::mem::take(&mut self.warnings)
     }
 
     /// Whether there is a warning that `--fatal_warnings` makes an error.
