@@ -27,6 +27,10 @@ import shutil
 import sys
 import tempfile
 
+# Log lines of the C++ libraries have the time and their source's line in front.
+LOG = re.compile(
+    rb"^WARNING: All log messages before .*\n|^([EW])\d{4} [\d:.]+ +\d+ \w+\.cc:\d+\] ", re.MULTILINE
+)
 BYTE = re.compile(rb"\{\{([0-9a-f]*)\}\}")
 PLAIN = re.compile(rb"\{\{|[^\n\x20-\x7e]")
 
@@ -128,7 +132,7 @@ def run(case, files):
         return Said(
             os.waitstatus_to_exitcode(ended),
             streams[1].read_bytes(),
-            streams[2].read_bytes(),
+            LOG.sub(lambda it: b"log: " if it[1] else b"", streams[2].read_bytes()),
             sorted(str(path.relative_to(place)) for path in made),
         )
 

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use buffa::Message as _;
 use buffa_codegen::generated::descriptor::FileDescriptorProto;
-use prost_build::{Config, Module, Service, ServiceGenerator};
 use prost::Message as _;
+use prost_build::{Config, Module, Service, ServiceGenerator};
 
 use super::{Generated, TypePaths};
 use crate::Error;

@@ -36,6 +36,9 @@ impl Failure {
 
 /// What the system calls the error, without Rust's number.
 pub(super) fn describe(error: &io::Error) -> String {
+    if error.kind() == io::ErrorKind::IsADirectory {
+        return "Is a directory".to_owned();
+    }
     let text = error.to_string();
     match text.find(" (os error") {
         Some(at) => text[..at].to_owned(),

@@ -33,8 +33,8 @@ pub struct Converted<T> {
 pub enum ConvertError {
     /// No file has a message of the name.
     UnknownType,
-    /// It is not a message of the type. What is wrong with a text, whose file is called `input`;
-    /// of bytes nobody says more.
+    /// It is not a message of the type. What is wrong, in a file that is called `input`; nothing of
+    /// bytes that break the wire format.
     Invalid(Vec<Diagnostic>),
 }
 
@@ -54,17 +54,21 @@ impl Compilation {
         let pool = self.pool();
         let id = pool.message_named(type_name).ok_or(ConvertError::UnknownType)?;
         let (records, faults) = aggregate::read(All { pool }, id, text, true);
-        let diagnostics = faults.into_iter().map(|fault| Diagnostic {
-            file: "input".to_owned(),
-            place: Place::from_zero((fault.line, fault.column)),
-            message: fault.message,
-            help: None,
-            severity: if fault.warning { Severity::Warning } else { Severity::Error },
+        let diagnostics = faults.into_iter().map(|fault| {
+            let place = Place::from_zero((fault.line, fault.column));
+            diagnostic(place, fault.message, fault.warning)
         });
-        let diagnostics: Vec<Diagnostic> = diagnostics.collect();
+        let mut diagnostics: Vec<Diagnostic> = diagnostics.collect();
         let Some(records) = records else { return Err(ConvertError::Invalid(diagnostics)) };
         let plain = wire::encode(&records);
-        let missing = read::read(pool, id, &plain).and_then(|read| read.missing(pool, id));
+        let missing = match read::read(pool, id, &plain) {
+            Ok(read) => read.missing(pool, id),
+            Err(not_utf8) => {
+                let message = not_utf8.map(|field| not_utf8_text(pool, field));
+                diagnostics.extend(message.map(|message| diagnostic(None, message, true)));
+                None
+            }
+        };
         let message = match sorted {
             true => wire::encode(&write::sorted(pool, id, &records)),
             false => plain,
@@ -84,7 +88,11 @@ impl Compilation {
     ) -> Result<Converted<String>, ConvertError> {
         let pool = self.pool();
         let id = pool.message_named(type_name).ok_or(ConvertError::UnknownType)?;
-        let read = read::read(pool, id, bytes).ok_or(ConvertError::Invalid(Vec::new()))?;
+        let read = read::read(pool, id, bytes).map_err(|not_utf8| {
+            let message = not_utf8.map(|field| not_utf8_text(pool, field));
+            let message = message.map(|message| diagnostic(None, message, false));
+            ConvertError::Invalid(message.into_iter().collect())
+        })?;
         let message = print::message(pool, id, &read);
         Ok(Converted { message, missing: read.missing(pool, id), warnings: Vec::new() })
     }
@@ -96,6 +104,16 @@ impl Compilation {
 /// string.
 pub fn raw_text(bytes: &[u8]) -> Option<String> {
     read::unknown(bytes).map(|records| print::unknown(&records))
+}
+
+fn diagnostic(place: Option<Place>, message: String, warning: bool) -> Diagnostic {
+    let severity = if warning { Severity::Warning } else { Severity::Error };
+    Diagnostic { file: "input".to_owned(), place, message, help: None, severity }
+}
+
+fn not_utf8_text(pool: &Pool, field: FieldId) -> String {
+    let name = &pool.field(field).name;
+    format!("String field '{name}' is not UTF-8. Fields of type 'bytes' may hold any bytes.")
 }
 
 /// Names are full ones, and all files are seen.
@@ -112,7 +130,7 @@ impl Names for All<'_> {
         self.pool.symbol(name)
     }
 
-    fn any(&mut self, name: &str) -> Option<Symbol> {
+    fn any(&mut self, _: &str, name: &str) -> Option<Symbol> {
         self.pool.symbol(name)
     }
 }

@@ -26,10 +26,15 @@ pub(super) enum Item {
     Message(Message),
 }
 
-pub(super) fn read(pool: &Pool, id: MessageId, bytes: &[u8]) -> Option<Message> {
+/// Reads a message. The error is the string field that is not UTF-8 and should be; none if something
+/// else is wrong.
+pub(super) fn read(pool: &Pool, id: MessageId, bytes: &[u8]) -> Result<Message, Option<FieldId>> {
     let mut message = Message::default();
-    Reader { pool }.content(&mut message, id, &mut &*bytes, None, MAX_DEPTH)?;
-    Some(message)
+    let mut reader = Reader { pool, not_utf8: None };
+    match reader.content(&mut message, id, &mut &*bytes, None, MAX_DEPTH) {
+        Some(()) => Ok(message),
+        None => Err(reader.not_utf8),
+    }
 }
 
 /// The fields of a message of no type.
@@ -46,15 +51,16 @@ pub(super) fn unknown_within(bytes: &[u8], depth: u32) -> Option<Records> {
     Some(records)
 }
 
-#[derive(Clone, Copy)]
 struct Reader<'p> {
     pool: &'p Pool,
+    /// The string that is not UTF-8 and should be.
+    not_utf8: Option<FieldId>,
 }
 
 impl Reader<'_> {
     /// Reads fields up to the end of the bytes or of the group.
     fn content(
-        self,
+        &mut self,
         into: &mut Message,
         id: MessageId,
         rest: &mut &[u8],
@@ -77,7 +83,7 @@ impl Reader<'_> {
     }
 
     fn field(
-        self,
+        &mut self,
         into: &mut Message,
         id: MessageId,
         number: u32,
@@ -125,6 +131,7 @@ impl Reader<'_> {
                 let bytes = take_delimited(rest)?;
                 let checked = field_type == Type::String && node.features.verifies_utf8();
                 if checked && std::str::from_utf8(bytes).is_err() {
+                    self.not_utf8 = Some(field);
                     return None;
                 }
                 self.add_scalar(into, field, node, field_type, Value::Bytes(bytes.to_vec()));
@@ -140,7 +147,7 @@ impl Reader<'_> {
 
     /// A message in a message: a singular one is merged with what came before.
     fn message(
-        self,
+        &mut self,
         into: &mut Message,
         field: FieldId,
         id: MessageId,
@@ -160,7 +167,7 @@ impl Reader<'_> {
     }
 
     fn add_scalar(
-        self,
+        &mut self,
         into: &mut Message,
         field: FieldId,
         node: &FieldNode,
@@ -187,7 +194,7 @@ impl Reader<'_> {
     }
 
     /// Whether the number is none of a closed enum.
-    fn is_outside(self, node: &FieldNode, number: u64) -> bool {
+    fn is_outside(&self, node: &FieldNode, number: u64) -> bool {
         let Some(id) = node.enumeration else { return false };
         let defined = self.pool.enumeration(id);
         defined.features.is_closed()
@@ -197,7 +204,7 @@ impl Reader<'_> {
     /// An entry of a map. What it has besides key and value is dropped; one whose value is outside
     /// of a closed enum is an unknown field of the message.
     fn entry(
-        self,
+        &mut self,
         into: &mut Message,
         field: FieldId,
         node: &FieldNode,
@@ -235,7 +242,13 @@ impl Reader<'_> {
     }
 
     /// An item of a message set: a group with the number of an extension and its bytes.
-    fn item(self, into: &mut Message, id: MessageId, rest: &mut &[u8], depth: u32) -> Option<()> {
+    fn item(
+        &mut self,
+        into: &mut Message,
+        id: MessageId,
+        rest: &mut &[u8],
+        depth: u32,
+    ) -> Option<()> {
         let mut number: Option<u32> = None;
         let mut early: Option<&[u8]> = None;
         let mut done = false;
@@ -273,7 +286,7 @@ impl Reader<'_> {
     }
 
     fn item_content(
-        self,
+        &mut self,
         into: &mut Message,
         id: MessageId,
         number: u32,

@@ -61,8 +61,8 @@ pub(crate) trait Names {
     fn types(&self) -> &Pool;
     /// What the name of an extension in brackets stands for, in a message with the name `scope`.
     fn extension(&mut self, name: &str, scope: &str) -> Option<Symbol>;
-    /// What the full name in a type URL stands for.
-    fn any(&mut self, name: &str) -> Option<Symbol>;
+    /// What the full name in a type URL stands for; what stands before the name.
+    fn any(&mut self, prefix: &str, name: &str) -> Option<Symbol>;
 }
 
 /// Names as the file sees them whose options are read.
@@ -83,7 +83,10 @@ impl Names for OfLinker<'_, '_> {
         self.linker.look_up(name, scope, false)
     }
 
-    fn any(&mut self, name: &str) -> Option<Symbol> {
+    fn any(&mut self, prefix: &str, name: &str) -> Option<Symbol> {
+        if !["type.googleapis.com/", "type.googleprod.com/"].contains(&prefix) {
+            return None;
+        }
         self.linker.find(name)
     }
 }
@@ -157,20 +160,21 @@ impl<N: Names> Parser<'_, N> {
     }
 
     fn field(&mut self, open: &mut Open) -> Parsed {
-        let start = (self.lexer.current.line, self.lexer.current.column);
         let mut deprecated = None;
         if self.looking_at("[") && self.is_any(open.id) {
             self.any(open)?;
         } else if let Some((field, name)) = self.field_name(open.id)? {
+            let behind_name = (self.lexer.current.line, self.lexer.current.column);
             self.field_value(open, field, &name)?;
-            deprecated = self.types().field(field).deprecated.then_some(name);
+            let is_deprecated = self.types().field(field).deprecated;
+            deprecated = is_deprecated.then_some((behind_name, name));
         } else {
             self.skip_value()?;
         }
         // Fields may be separated, which means nothing.
         let _ = self.try_consume(";") || self.try_consume(",");
-        if let Some(name) = deprecated {
-            self.lexer.warning(start, &format!("text format contains deprecated field \"{name}\""));
+        if let Some((place, name)) = deprecated {
+            self.lexer.warning(place, &format!("text format contains deprecated field \"{name}\""));
         }
         Ok(())
     }
@@ -180,7 +184,7 @@ impl<N: Names> Parser<'_, N> {
         if self.looking_at("[") {
             let (prefix, name) = self.bracketed()?;
             if !prefix.is_empty() {
-                return self.fail("Extension name contains \"/\"".to_owned());
+                return self.fail_behind("Extension name contains \"/\"".to_owned());
             }
             return match self.extension(message, &name) {
                 Some(field) => Ok(Some((field, name))),
@@ -239,12 +243,10 @@ impl<N: Names> Parser<'_, N> {
     fn any(&mut self, open: &mut Open) -> Parsed {
         let (prefix, name) = self.bracketed()?;
         if prefix.is_empty() {
-            return self.fail("Type URL prefix is missing".to_owned());
+            return self.fail_behind("Type URL prefix is missing".to_owned());
         }
         self.try_consume(":");
-        let hosted = ["type.googleapis.com/", "type.googleprod.com/"].contains(&prefix.as_str());
-        let found = if hosted { self.names.any(&name) } else { None };
-        let Some(Symbol::Message(inner)) = found else {
+        let Some(Symbol::Message(inner)) = self.names.any(&prefix, &name) else {
             return self.fail(format!(
                 "Could not find type \"{prefix}{name}\" stored in google.protobuf.Any."
             ));
@@ -358,21 +360,21 @@ impl<N: Names> Parser<'_, N> {
             None => (String::new(), text),
         };
         if prefix == "/" {
-            return self.fail("Type URL prefix is empty".to_owned());
+            return self.fail_behind("Type URL prefix is empty".to_owned());
         }
         if prefix.starts_with('/') {
-            return self.fail("Type URL starts with \"/\"".to_owned());
+            return self.fail_behind("Type URL starts with \"/\"".to_owned());
         }
         for (at, _) in prefix.match_indices('%') {
             let digits = prefix.get(at + 1..at + 3).unwrap_or_default();
             if digits.len() != 2 || !digits.bytes().all(|it| it.is_ascii_hexdigit()) {
                 let shown = prefix.get(at..at + 3).unwrap_or(&prefix[at..]).to_owned();
-                return self.fail(format!("Invalid percent encode, got: \"{shown}\""));
+                return self.fail_behind(format!("Invalid percent encode, got: \"{shown}\""));
             }
         }
         if let Some(part) = name.split('.').find(|part| !is_identifier(part.as_bytes())) {
             let part = part.to_owned();
-            return self.fail(format!("Invalid identifier in type name, got: \"{part}\""));
+            return self.fail_behind(format!("Invalid identifier in type name, got: \"{part}\""));
         }
         Ok((prefix, name))
     }
@@ -412,6 +414,13 @@ impl<N: Names> Parser<'_, N> {
 
     fn fail<T>(&mut self, message: String) -> Parsed<T> {
         Err(self.note(message))
+    }
+
+    /// Reports a fault right behind the token before the current one.
+    fn fail_behind<T>(&mut self, message: String) -> Parsed<T> {
+        let place = (self.lexer.previous.line, self.lexer.previous.end_column);
+        self.lexer.fault(place, &message);
+        Err(Failed)
     }
 
     fn note(&mut self, message: String) -> Failed {
