@@ -120,13 +120,13 @@ class _Workers:
         with self._changed:
             if not self._jobs:
                 self._idle += 1
-                self._changed.wait_for(lambda: self._jobs, _IDLE)
+                self._changed.wait_for(lambda: self._jobs, _LONGEST_IDLE)
                 self._idle -= 1
             return self._jobs.popleft() if self._jobs else None
 
 
 #: Seconds. Longer than calls in a row are apart.
-_IDLE = 10
+_LONGEST_IDLE = 10
 
 _workers = _Workers()
 

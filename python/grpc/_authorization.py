@@ -46,7 +46,7 @@ def wait(multi_callable, credentials, metadata, timeout):
         said, text = answer
         if text is not None:
             return End(_UNAVAILABLE, text)
-    return _joined(metadata, said), timeout
+    return joined(metadata, said), timeout
 
 
 def start(multi_callable, credentials, request, timeout, metadata, arguments):
@@ -60,7 +60,7 @@ def start(multi_callable, credentials, request, timeout, metadata, arguments):
     engine, method = multi_callable._channel, multi_callable._engine_method
     known = _asking.known(parts)
     if known is not None:
-        return engine.start(method, request, timeout, _joined(metadata, known), *arguments)
+        return engine.start(method, request, timeout, joined(metadata, known), *arguments)
     from grpc._deferred import DeferredCall
 
     # Read now: it may be an iterator, and what is wrong with it is the caller's to know.
@@ -71,7 +71,7 @@ def start(multi_callable, credentials, request, timeout, metadata, arguments):
 
     def begin(said):
         left = None if until is None else until - time.monotonic()
-        return engine.start(method, request, left, _joined(metadata, said), *arguments)
+        return engine.start(method, request, left, joined(metadata, said), *arguments)
 
     call = DeferredCall(begin, timeout)
     call.ask(parts, *_context(multi_callable))
@@ -88,5 +88,6 @@ def _context(multi_callable):
     return context(multi_callable._channel.authority, multi_callable._method)
 
 
-def _joined(metadata, said):
+def joined(metadata, said):
+    """The metadata of a call and what its credentials said."""
     return said if metadata is None else (*metadata, *said)

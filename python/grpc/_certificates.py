@@ -28,7 +28,8 @@ def _serve(asked, fetcher):
     while (fetch := asked.take()) is not None:
         try:
             _answer(fetch, fetcher())
-        except Exception:
+        except BaseException:
+            # Also what would end the thread: each handshake would wait for it in vain.
             _LOGGER.exception("No new certificate configuration: the last one stays in use")
             fetch.keep()
         del fetch

@@ -3,7 +3,6 @@
 import contextvars
 import logging
 import os
-import threading
 import time
 
 import grpc
@@ -80,9 +79,18 @@ class _MultiCallable:
         return None
 
     def _serialized(self, request):
-        """The request's bytes, or the end of a call that has none."""
-        serialized = _common.written(request, self._request_serializer)
-        return End(_INTERNAL, _SERIALIZING) if serialized is None else serialized
+        """The request's bytes; raises the error of a call that has none."""
+        try:
+            return _common.written(request, self._request_serializer)
+        except _common.Unusable as failure:
+            raise _InactiveRpcError(End(_INTERNAL, _SERIALIZING)) from failure.__cause__
+
+    def _deserialized(self, message):
+        """The response, by the deserialiser that there is; raises the error of the call."""
+        try:
+            return _common.read(message, self._response_deserializer)
+        except _common.Unusable as failure:
+            raise _InactiveRpcError(_UNREADABLE) from failure.__cause__
 
     def _check_open(self):
         if self._python_channel._closed:
@@ -136,16 +144,14 @@ class _MultiCallable:
         _sending.start(request_iterator, call, self._request_serializer, failures)
 
     def _blocked(self, end):
-        """The response of a blocking call that is over, unless it failed."""
+        """The response of a blocking call that is over, unless it failed. There may be none: then it
+        is None, as in grpcio."""
         if end.code != 0:
             raise _InactiveRpcError(end)
         response = end.message
-        deserializer = self._response_deserializer
-        if deserializer is not None:
-            response = _common.read(response, deserializer)
-            if response is None:
-                raise _InactiveRpcError(_UNREADABLE) from _common.cause()
-        return response
+        if response is None or self._response_deserializer is None:
+            return response
+        return self._deserialized(response)
 
 
 class _UnaryUnaryMultiCallable(_MultiCallable, grpc.UnaryUnaryMultiCallable):
@@ -165,24 +171,16 @@ class _UnaryUnaryMultiCallable(_MultiCallable, grpc.UnaryUnaryMultiCallable):
         )
         if type(result) is not bytes:
             return self._blocked(result)
-        deserializer = self._response_deserializer
-        if deserializer is None:
+        if self._response_deserializer is None:
             return result
-        response = _common.read(result, deserializer)
-        if response is None:
-            raise _InactiveRpcError(_UNREADABLE) from _common.cause()
-        return response
+        return self._deserialized(result)
 
     def _unary(
         self, request, timeout, metadata, credentials, wait_for_ready, compression, whole
     ):
         if self._python_channel._closed:
             raise ValueError("Cannot invoke RPC on closed channel!")
-        serializer = self._request_serializer
-        if serializer is not None:
-            request = _common.written(request, serializer)
-        if request is None:
-            raise _InactiveRpcError(End(_INTERNAL, _SERIALIZING)) from _common.cause()
+        request = self._serialized(request)
         if credentials is not None or self._python_channel._call_credentials:
             answer = _authorization.wait(self, credentials, metadata, timeout)
             if type(answer) is End:
@@ -217,11 +215,9 @@ class _UnaryUnaryMultiCallable(_MultiCallable, grpc.UnaryUnaryMultiCallable):
         compression=None,
     ):
         self._check_open()
-        serialized = self._serialized(request)
-        if type(serialized) is End:
-            raise _InactiveRpcError(serialized) from _common.cause()
+        request = self._serialized(request)
         started = self._start(
-            serialized, timeout, metadata, credentials, wait_for_ready, compression, True
+            request, timeout, metadata, credentials, wait_for_ready, compression, True
         )
         return self._rendezvous(_UnaryRendezvous, started)
 
@@ -241,11 +237,9 @@ class _UnaryStreamMultiCallable(_MultiCallable, grpc.UnaryStreamMultiCallable):
         compression=None,
     ):
         self._check_open()
-        serialized = self._serialized(request)
-        if type(serialized) is End:
-            raise _InactiveRpcError(serialized) from _common.cause()
+        request = self._serialized(request)
         started = self._start(
-            serialized, timeout, metadata, credentials, wait_for_ready, compression
+            request, timeout, metadata, credentials, wait_for_ready, compression
         )
         return self._rendezvous(self._kind, started)
 
@@ -368,7 +362,6 @@ class Channel(grpc.Channel):
         # Programs ask it for `check_connectivity_state` and `target`.
         self._channel = new_engine(self._target, read.user_agent, read.engine)
         self._closed = False
-        self._lock = threading.Lock()
         self._subscriptions = []
         # Programs read these, and `_closed`.
         self._connectivity_state = _ChannelConnectivityState(self._channel)
@@ -378,7 +371,7 @@ class Channel(grpc.Channel):
         self._states = _completions.Lane()
 
     def subscribe(self, callback, try_to_connect=None):
-        with self._lock:
+        with _forks.lock:
             if self._closed:
                 return
             self._watch(callback, bool(try_to_connect))
@@ -396,19 +389,23 @@ class Channel(grpc.Channel):
 
     def _resubscribe(self):
         """In the child of a fork: its subscribers hear of the channel that begins anew here."""
-        self._lock = threading.Lock()
         subscriptions, self._subscriptions = self._subscriptions, []
         for callback, _, _ in subscriptions:
             self._watch(callback, False)
 
     def unsubscribe(self, callback):
-        with self._lock:
-            for at, (subscribed, tag, watcher) in enumerate(self._subscriptions):
-                if subscribed == callback:
-                    del self._subscriptions[at]
-                    _completions.forget(tag)
-                    self._channel.unwatch(watcher)
-                    return
+        # Compared without the lock: that is the user's code.
+        wanted = next((known for known in list(self._subscriptions) if known[0] == callback), None)
+        if wanted is None:
+            return
+        with _forks.lock:
+            left = [known for known in self._subscriptions if known is not wanted]
+            if len(left) == len(self._subscriptions):
+                return
+            self._subscriptions[:] = left
+        _, tag, watcher = wanted
+        _completions.forget(tag)
+        self._channel.unwatch(watcher)
 
     def unary_unary(
         self, method, request_serializer=None, response_deserializer=None, _registered_method=False
@@ -441,7 +438,7 @@ class Channel(grpc.Channel):
         )
 
     def close(self):
-        with self._lock:
+        with _forks.lock:
             if self._closed:
                 return
             self._closed = True
@@ -455,7 +452,7 @@ class Channel(grpc.Channel):
         self.close()
 
     def _unsubscribe_all(self):
-        with self._lock:
+        with _forks.lock:
             subscriptions = list(self._subscriptions)
         for callback, _, _ in subscriptions:
             self.unsubscribe(callback)

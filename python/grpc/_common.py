@@ -1,7 +1,6 @@
 """What both sides need: names, codes, and the calls of serialisers."""
 
 import logging
-import threading
 
 from grpc._enums import ChannelConnectivity, StatusCode
 
@@ -10,8 +9,11 @@ _LOGGER = logging.getLogger(__name__)
 _SERIALIZING = "Exception serializing message!"
 _DESERIALIZING = "Exception deserializing message!"
 
-# What a (de)serialiser of a thread has just raised.
-_failures = threading.local()
+
+class Unusable(Exception):
+    """A message that cannot be (de)serialised. Its cause is what was raised; none, if None was
+    returned."""
+
 
 #: From the number on the wire.
 STATUS_CODE_BY_NUMBER = {code.value[0]: code for code in StatusCode}
@@ -68,30 +70,33 @@ def deserialize(serialized_message, deserializer):
 
 
 def read(serialized_message, deserializer):
-    """As `deserialize`, for callers that raise: from the `cause()`, if it is None."""
+    """As `deserialize`, with a deserialiser. Raises `Unusable`."""
     try:
-        return deserializer(serialized_message)
+        message = deserializer(serialized_message)
     except Exception as error:
-        _failures.last = error
         _LOGGER.exception(_DESERIALIZING)
-        return None
+        raise Unusable from error
+    if message is None:
+        raise Unusable
+    return message
 
 
 def written(message, serializer):
-    """As `serialize`, for callers that raise: from the `cause()`, if it is None."""
-    if serializer is None:
-        return message
-    try:
-        return serializer(message)
-    except Exception as error:
-        _failures.last = error
-        _LOGGER.exception(_SERIALIZING)
-        return None
+    """As `serialize`. Raises `Unusable`."""
+    if serializer is not None:
+        try:
+            message = serializer(message)
+        except Exception as error:
+            _LOGGER.exception(_SERIALIZING)
+            raise Unusable from error
+    if message is None:
+        raise Unusable
+    return message
 
 
-def cause():
-    """What `read` or `written` caught in this thread, once; None if that was nothing."""
-    return _failures.__dict__.pop("last", None)
+def shown(text):
+    """A peer's text for a line of a log: what is not printable is escaped."""
+    return text if text.isprintable() else repr(text)[1:-1]
 
 
 def fully_qualified_method(group, method):

@@ -178,7 +178,6 @@ def _stop():
 
 def _forked():
     global _lock, _generation
-    _ferrpc.forked()
     _lock = threading.Lock()
     _generation += 1
     _threads.clear()

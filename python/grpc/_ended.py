@@ -13,17 +13,24 @@ from grpc._enums import StatusCode
 
 _BY_NUMBER = _common.STATUS_CODE_BY_NUMBER
 
-_WITH_DEBUG = (
+# The texts of calls and errors, of both APIs: name, code, details, and for failures one more.
+WITH_DEBUG = (
     "<{} of RPC that terminated with:\n"
     '\tstatus = {}\n\tdetails = "{}"\n\tdebug_error_string = "{}"\n>'
 )
-_WITHOUT_DEBUG = '<{} of RPC that terminated with:\n\tstatus = {}\n\tdetails = "{}"\n>'
+WITHOUT_DEBUG = '<{} of RPC that terminated with:\n\tstatus = {}\n\tdetails = "{}"\n>'
+
+
+def code_of(end):
+    """The `grpc.StatusCode` of an end."""
+    return _BY_NUMBER.get(end.code, StatusCode.UNKNOWN)
 
 
 class End:
     """How a call ended, where that was decided here rather than by the engine."""
 
     message = None
+    is_invalid_metadata = False
 
     def __init__(self, code, details, trailing_metadata=(), initial_metadata=()):
         self.code = code
@@ -44,14 +51,15 @@ class End:
         return self._trailing_metadata
 
 
-def _debug_error_string(end, cancelled=False):
+def debug_error_string(end, cancelled=False):
+    """What an end says to those who debug; None for a call that its program cancelled."""
     if cancelled:
         return None
     if type(end) is StatedEnd:
         return end.debug_error_string
     if end.code == 0:
         return ""
-    return f"{_BY_NUMBER.get(end.code, StatusCode.UNKNOWN).name}:{end.details}"
+    return f"{code_of(end).name}:{end.details}"
 
 
 class _InactiveRpcError(grpc.RpcError, grpc.Call, grpc.Future):
@@ -64,8 +72,8 @@ class _InactiveRpcError(grpc.RpcError, grpc.Call, grpc.Future):
         whatever is like one."""
         if type(state.code) is int:
             self._end = state
-            self._code = _BY_NUMBER.get(state.code, StatusCode.UNKNOWN)
-            self._debug_error_string = _debug_error_string(state)
+            self._code = code_of(state)
+            self._debug_error_string = debug_error_string(state)
         else:
             self._end = StatedEnd(state)
             self._code = state.code
@@ -98,7 +106,7 @@ class _InactiveRpcError(grpc.RpcError, grpc.Call, grpc.Future):
 
     def _repr(self):
         name = type(self).__name__
-        return _WITH_DEBUG.format(name, self._code, self._details, self._debug_error_string)
+        return WITH_DEBUG.format(name, self._code, self._details, self._debug_error_string)
 
     def __repr__(self):
         return self._repr()

@@ -4,10 +4,15 @@ Calls need nothing of the kind: a channel begins anew in the child when it is us
 """
 
 import os
+import threading
 import weakref
 
 # First, so that its part in the child is done before this one begins.
 from grpc import _completions  # noqa: F401
+
+#: Guards the subscriptions of all channels: locks of their own could be held at a fork, for ever.
+#: Whoever has it may take it again, since garbage may be collected under it.
+lock = threading.RLock()
 
 _subscribed = weakref.WeakSet()
 _is_supported = None
@@ -23,11 +28,13 @@ def subscribed(channel):
     _subscribed.add(channel)
 
 
-def _resubscribe():
+def _forked():
+    global lock
+    lock = threading.RLock()
     if _subscribed and _is_supported():
         for channel in list(_subscribed):
             channel._resubscribe()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_resubscribe)
+    os.register_at_fork(after_in_child=_forked)

@@ -5,8 +5,9 @@ import gevent
 import gevent.threadpool
 
 from grpc import _channel, _completions, _ferrpc, _serving
+from grpc._enums import StatusCode
 
-_CANCELLED = 1
+_CANCELLED = StatusCode.CANCELLED.value[0]
 
 #: Each call that is waited for holds a thread; they are started when they are needed. gevent's own
 #: pool has ten, which ten waiting calls would take from the rest of the program.

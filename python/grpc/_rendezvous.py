@@ -15,13 +15,7 @@ import time
 import grpc
 from grpc import _common, _completions
 from grpc._call_state import StatedEnd, _RPCState
-from grpc._ended import (
-    _BY_NUMBER,
-    _WITH_DEBUG,
-    _WITHOUT_DEBUG,
-    End,
-    _debug_error_string,
-)
+from grpc._ended import WITH_DEBUG, WITHOUT_DEBUG, End, code_of, debug_error_string
 from grpc._enums import StatusCode
 
 _LOGGER = logging.getLogger("grpc._channel")
@@ -258,11 +252,11 @@ class _Rendezvous(grpc.RpcError, grpc.RpcContext):
         deserializer = self._response_deserializer
         if deserializer is None:
             return message
-        response = _common.read(message, deserializer)
-        if response is None:
+        try:
+            return _common.read(message, deserializer)
+        except _common.Unusable as failure:
             self._undeserialized()
-            raise self from _common.cause()
-        return response
+            raise self from failure.__cause__
 
     def _undeserialized(self):
         self._fail(_INTERNAL, "Exception deserializing response!")
@@ -353,11 +347,11 @@ class _Rendezvous(grpc.RpcError, grpc.RpcContext):
         end = self._known()
         if end is None:
             return f"<{name} object>"
-        code = _BY_NUMBER.get(end.code, StatusCode.UNKNOWN)
+        code = code_of(end)
         if code is StatusCode.OK:
-            return _WITHOUT_DEBUG.format(name, code, end.details)
-        debug = _debug_error_string(end, self.cancelled())
-        return _WITH_DEBUG.format(name, code, end.details, debug)
+            return WITHOUT_DEBUG.format(name, code, end.details)
+        debug = debug_error_string(end, self.cancelled())
+        return WITH_DEBUG.format(name, code, end.details, debug)
 
     def __repr__(self):
         return self._repr()
@@ -380,13 +374,13 @@ class _MultiThreadedRendezvous(_Rendezvous, grpc.Call, grpc.Future):
         return self._told().trailing_metadata()
 
     def code(self):
-        return _BY_NUMBER.get(self._told().code, StatusCode.UNKNOWN)
+        return code_of(self._told())
 
     def details(self):
         return _common.decode(self._told().details)
 
     def debug_error_string(self):
-        return _debug_error_string(self._told(), self.cancelled())
+        return debug_error_string(self._told(), self.cancelled())
 
     def running(self):
         return not self._is_over()
@@ -466,9 +460,10 @@ class _UnaryRendezvous(_MultiThreadedRendezvous):
         if deserializer is None:
             self._response = message
             return
-        self._response = _common.read(message, deserializer)
-        if self._response is None:
-            self.__cause__ = _common.cause()
+        try:
+            self._response = _common.read(message, deserializer)
+        except _common.Unusable as failure:
+            self.__cause__ = failure.__cause__
             self._end = End(_INTERNAL, "Exception deserializing response!")
             self._engine_call.cancel(self._end.code, self._end.details)
 

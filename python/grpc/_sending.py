@@ -38,14 +38,16 @@ def _send_all(request_iterator, call, serializer, failures):
     """Sends what the iterator yields. What goes wrong ends the call, and is in `failures`."""
     try:
         for request in _stoppable(request_iterator, call):
-            serialized = _common.written(request, serializer)
-            if not isinstance(serialized, bytes):
-                error = _common.cause() or TypeError(
-                    f"a request serialised to {type(serialized)}, not to bytes"
-                )
+            try:
+                message = _common.written(request, serializer)
+            except _common.Unusable as failure:
+                error = failure.__cause__ or _no_bytes(None)
                 _fail(call, failures, error, _INTERNAL, SERIALIZING)
                 return
-            if not call.send(serialized):
+            if not isinstance(message, bytes):
+                _fail(call, failures, _no_bytes(message), _INTERNAL, SERIALIZING)
+                return
+            if not call.send(message):
                 return
     except BaseException as error:
         # Whatever it is: an upload that broke off must not look whole.
@@ -53,6 +55,10 @@ def _send_all(request_iterator, call, serializer, failures):
         _fail(call, failures, error, _UNKNOWN, _ITERATING)
         return
     call.half_close()
+
+
+def _no_bytes(message):
+    return TypeError(f"a request serialised to {type(message)}, not to bytes")
 
 
 def _fail(call, failures, error, code, details):

@@ -181,6 +181,8 @@ def _behavior_failed(state, call, prefix, exception):
             # Its own __str__ fails.
             details = f"{_UNPRINTABLE[prefix]} raised unprintable Exception!"
         _LOGGER.exception(details)
+        if state.hides_exceptions:
+            details = prefix.rstrip(": ")
         _abort(state, call, _UNKNOWN, _common.encode(details))
     elif not call.is_cancelled():
         _abort(state, call, _UNKNOWN, b"")
@@ -289,7 +291,7 @@ def _ended(state):
     _run_callbacks(state)
 
 
-def _handle_call(find_handler, call):
+def _handle_call(find_handler, call, hides_exceptions=False):
     """Handles one call; to be run in a context of the call's own."""
     try:
         handler = find_handler(call)
@@ -301,6 +303,8 @@ def _handle_call(find_handler, call):
         call.finish(_UNIMPLEMENTED, "Method not found!", None)
         return
     state = _RPCState(call)
+    if hides_exceptions:
+        state.hides_exceptions = True
     try:
         if handler.request_streaming:
             thunk = _stream_request(call, state, handler.request_deserializer)

@@ -5,7 +5,9 @@ They say that they are from `grpc._server`, where monitoring packages look for t
 
 import collections
 import contextlib
+import itertools
 import logging
+import os
 import threading
 import time
 
@@ -26,9 +28,6 @@ _NO_DEADLINE = float(2**63 - 1)
 
 # The property of a connection that says what secures it.
 _LOCAL = "transport_security_type"
-
-# Guards the lists of callbacks, which few calls have.
-_CALLBACKS = threading.Lock()
 
 
 def _identity_key(properties):
@@ -62,10 +61,14 @@ class _RPCState:
     _condition = None
     aborted = False
     callbacks = ()
+    # Among the calls that are watched.
+    number = None
     code = None
     compression_algorithm = None
     details = None
     disable_next_compression = False
+    # Whether callers learn nothing of what the handler raises.
+    hides_exceptions = False
     initial_metadata_allowed = True
     request = None
     rpc_errors = ()
@@ -124,7 +127,7 @@ class _Context(grpc.ServicerContext):
 
     def add_callback(self, callback):
         state = self._state
-        with _CALLBACKS:
+        with _watched.lock:
             if state.callbacks is None or not self._rpc_event.is_active():
                 return False
             first = not state.callbacks
@@ -135,7 +138,7 @@ class _Context(grpc.ServicerContext):
         state = self._state
         if _watched.add(self._rpc_event, state):
             return True
-        with _CALLBACKS:
+        with _watched.lock:
             state.callbacks = None
         return False
 
@@ -236,19 +239,23 @@ class _Watched:
     """Calls whose callbacks have to run when they are cancelled, by number."""
 
     def __init__(self):
-        self._lock = threading.Lock()
-        self._next = 0
+        self._numbers = itertools.count(1)
         self._states = {}
+        self.forked()
+
+    def forked(self):
+        """In the child of a fork: calls are the parent's, and a thread may have had the lock."""
+        #: Guards the lists of callbacks, which few calls have. Nothing is called under it.
+        self.lock = threading.Lock()
+        self._states.clear()
 
     def add(self, call, state):
         """Whether `state`'s callbacks will run: not if the call is over."""
-        with self._lock:
-            self._next += 1
-            number = self._next
-            self._states[number] = state
+        number = state.number = next(self._numbers)
+        self._states[number] = state
         if call.watch(number):
             return True
-        self._states.pop(number, None)
+        self.discard(state)
         return False
 
     def ended(self, number, lane):
@@ -263,17 +270,17 @@ class _Watched:
             _run_callbacks(state)
 
     def discard(self, state):
-        with self._lock:
-            for number, known in list(self._states.items()):
-                if known is state:
-                    del self._states[number]
+        self._states.pop(state.number, None)
 
 
 _watched = _Watched()
 
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_watched.forked)
+
 
 def _run_callbacks(state):
-    with _CALLBACKS:
+    with _watched.lock:
         callbacks, state.callbacks = state.callbacks, None
     for callback in callbacks or ():
         try:

@@ -20,12 +20,15 @@ import time
 import weakref
 
 import grpc
-from grpc import _common, _completions, _credentials, _ferrpc, _missing_options, _server, _utilities
+from grpc import _common, _completions, _ferrpc, _handlers, _server, _server_options
 
 _LOGGER = logging.getLogger("grpc._server")
 
 # What makes the engine's half of a server; another in programs of gevent.
 new_engine = _ferrpc.Server
+
+_SUBMIT = _ferrpc.ServerTask.SUBMIT
+_ENDED = _ferrpc.ServerTask.ENDED
 
 _NEW = "new"
 _STARTED = "started"
@@ -51,7 +54,8 @@ class _Serving:
         self.find_handler = None
         # Callbacks of cancelled calls run one after the other.
         self.callbacks = _completions.Lane()
-        self.keeps_context = bool(dict(options).get(KEEP_CONTEXT))
+        self.keeps_context = bool(dict(options).get(_server_options.KEEP_CONTEXT))
+        self.hides_exceptions = _server_options.hides_exceptions(options)
         self.is_xds = False
 
     # Where programs look for them.
@@ -65,17 +69,6 @@ class _Serving:
         return self.pools[0]
 
     # -- handlers -------------------------------------------------------------------------------
-
-    def known_methods(self):
-        """Handlers by path, as far as that is known before a call comes."""
-        known = dict(self.registered_handlers)
-        for handler in self.generic_handlers:
-            if type(handler) is not _utilities.DictionaryGenericHandler:
-                # It may answer for anything that stands behind it.
-                break
-            for path, method_handler in handler._method_handlers.items():
-                known.setdefault(path, method_handler)
-        return {path: handler for path, handler in known.items() if handler is not None}
 
     def lane_of(self, handler):
         """The number of the queue whose executor runs this handler."""
@@ -94,14 +87,7 @@ class _Serving:
         generic = self.generic_handlers
 
         def query(details):
-            handler = known.get(details.method)
-            if handler is not None:
-                return handler
-            for candidate in generic:
-                handler = candidate.service(details)
-                if handler is not None:
-                    return handler
-            return None
+            return _handlers.find(details, known, generic)
 
         if not self.interceptors:
 
@@ -110,14 +96,13 @@ class _Serving:
                 return query(_details(call)) if handler is None else handler
 
             return find_handler
-        for interceptor in reversed(self.interceptors):
-            query = _intercepted(interceptor, query)
+        query = _handlers.intercepted(self.interceptors, query)
         return lambda call: query(_details(call))
 
     # -- life -----------------------------------------------------------------------------------
 
     def start(self):
-        known = self.known_methods()
+        known = _handlers.known_methods(self.registered_handlers, self.generic_handlers)
         routes = [
             (path, *_streams(handler), self.lane_of(handler)) for path, handler in known.items()
         ]
@@ -171,7 +156,10 @@ class _Serving:
             # An executor that was shut down, most likely: nobody would ever take these calls.
             _LOGGER.debug("The server's executor takes no work: %s", exception)
             self.engine.lost(lane)
-            self.engine.refuse_waiting(lane, f"The server's executor takes no work: {exception}")
+            details = "The server's executor takes no work"
+            if not self.hides_exceptions:
+                details += f": {exception}"
+            self.engine.refuse_waiting(lane, details)
             return
         add_done_callback = getattr(future, "add_done_callback", None)
         if add_done_callback is not None:
@@ -209,18 +197,14 @@ def _details(call):
     return _server._HandlerCallDetails(call.path, call.invocation_metadata)
 
 
-def _intercepted(interceptor, continuation):
-    return lambda details: interceptor.intercept_service(continuation, details)
-
-
 def _serve(serving):
     """The serving thread."""
     engine = serving.engine
     while True:
         task, number = engine.next_task()
-        if task == "submit":
+        if task == _SUBMIT:
             serving.submit(number)
-        elif task == "ended":
+        elif task == _ENDED:
             _server._watched.ended(number, serving.callbacks)
         else:
             serving.ended()
@@ -236,14 +220,15 @@ def _drain(serving, lane):
     # What the thread's own code has set, its executor's initializer above all, is there.
     context = contextvars.copy_context
     keeps_context = serving.keeps_context
+    hides_exceptions = serving.hides_exceptions
     while True:
         call = take()
         if call is None:
             break
         if keeps_context:
-            handle(find_handler, call)
+            handle(find_handler, call, hides_exceptions)
         else:
-            context().run(handle, find_handler, call)
+            context().run(handle, find_handler, call, hides_exceptions)
     if drain.again:
         serving.submit(lane)
 
@@ -306,9 +291,7 @@ class _Server(grpc.Server):
                 "maximum_concurrent_rpcs is how many calls may run at the same time, or None for "
                 f"any number; got {maximum_concurrent_rpcs}"
             )
-        numbers = _numbers(options)
-        if compression is not None:
-            numbers.append(("grpc.default_compression_algorithm", int(compression)))
+        numbers = _server_options.numbers(options, compression)
         self._state = _Serving(thread_pool, interceptors, numbers, maximum_concurrent_rpcs)
         self._state.generic_handlers.extend(generic_handlers)
         self._state.is_xds = bool(xds)
@@ -349,17 +332,8 @@ class _Server(grpc.Server):
         state.engine.check_process()
         with state.lock:
             if state.stage in (_STOPPING, _STOPPED):
-                raise ValueError(
-                    f"Failed to bind to address {address}: the server was stopped; make a new one"
-                )
-            try:
-                engine = None if credentials is None else _credentials.for_port(credentials)
-                return state.engine.bind(address, engine)
-            except (OSError, ValueError) as error:
-                raise RuntimeError(
-                    f"Failed to bind to address {address}; set GRPC_VERBOSITY=debug environment "
-                    f"variable to see detailed error message. ({error})"
-                ) from error
+                raise ValueError(_server_options.was_stopped(address))
+            return _server_options.bind(state.engine, address, credentials)
 
     def start(self):
         state = self._state
@@ -399,25 +373,3 @@ class _Server(grpc.Server):
 
 def _has_control_plane():
     return any(os.environ.get(f"GRPC_XDS_BOOTSTRAP{rest}") for rest in ("", "_CONFIG"))
-
-
-#: The option that has handlers run in the context of their thread, not in one for each call.
-KEEP_CONTEXT = "ferrpc.keep_context"
-
-
-def _numbers(options):
-    """The options with a number, as the engine takes them."""
-    numbers = []
-    for key, value in options:
-        key = key.decode() if isinstance(key, bytes) else key
-        if not isinstance(key, str):
-            raise TypeError(f"Expected str, not {type(key)}")
-        if isinstance(value, (str, bytes)):
-            continue
-        if not hasattr(value, "__int__"):
-            raise TypeError(f"Expected int, bytes, or behavior, got {type(value)}")
-        numbers.append((key, int(value)))
-    for key in _ferrpc.Server.unknown_options([key for key, _ in numbers]):
-        if key != KEEP_CONTEXT:
-            _missing_options.warn(_missing_options.OF_SERVERS, key, dict(numbers)[key])
-    return numbers

@@ -12,7 +12,7 @@ from grpc import _asking, _completions, _ferrpc
 
 _LOGGER = logging.getLogger("grpc._channel")
 
-_NOBODY_ASKS = 2**32 - 1
+_NOBODY_ASKS = _ferrpc.SignatureEvent.NOBODY_ASKS
 
 # Those whose engine is there. In the child of a fork the handlers of its parent are gone.
 _signers = set()

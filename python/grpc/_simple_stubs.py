@@ -41,7 +41,6 @@ class ChannelCache:
     def __init__(self):
         self._condition = threading.Condition(self._lock)
         self._mapping = collections.OrderedDict()
-        self._pid = os.getpid()
         threading.Thread(target=self._evict, name="grpc-channel-cache", daemon=True).start()
 
     @staticmethod
@@ -49,9 +48,15 @@ class ChannelCache:
         """The cache of this process, made at its first use and anew in the child of a fork."""
         with ChannelCache._lock:
             cache = ChannelCache._singleton
-            if cache is None or cache._pid != os.getpid():
+            if cache is None:
                 cache = ChannelCache._singleton = ChannelCache()
             return cache
+
+    @classmethod
+    def _forked(cls):
+        # The thread stayed in the parent, and may have had the lock.
+        cls._lock = threading.RLock()
+        cls._singleton = None
 
     def get_channel(
         self,
@@ -110,6 +115,10 @@ class ChannelCache:
     def _test_only_channel_count(self):
         with self._lock:
             return len(self._mapping)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=ChannelCache._forked)
 
 
 @experimental_api

@@ -7,8 +7,7 @@ import sys
 
 import grpc
 from grpc import _common
-from grpc._ended import _BY_NUMBER, End, _debug_error_string
-from grpc._enums import StatusCode
+from grpc._ended import End, code_of, debug_error_string
 from grpc._rendezvous import _CANCELLED, _Rendezvous
 
 
@@ -39,14 +38,14 @@ class _SingleThreadedRendezvous(_Rendezvous, grpc.Call, grpc.Future):
 
     def code(self):
         end = self._over("Cannot get code until RPC is completed.")
-        return _BY_NUMBER.get(end.code, StatusCode.UNKNOWN)
+        return code_of(end)
 
     def details(self):
         return _common.decode(self._over("Cannot get details until RPC is completed.").details)
 
     def debug_error_string(self):
         end = self._over("Cannot get debug error string until RPC is completed.")
-        return _debug_error_string(end, self.cancelled())
+        return debug_error_string(end, self.cancelled())
 
     def cancel(self):
         cancelled = super().cancel()

@@ -6,13 +6,17 @@
 
 mod aio;
 mod client;
+mod completions;
+mod contract;
 mod credentials;
+mod fork;
 mod metadata;
 mod metadata_limits;
 mod protoc;
 mod runtime;
 mod server;
 mod trace;
+mod waiting;
 
 use pyo3::prelude::*;
 
@@ -21,7 +25,9 @@ use pyo3::prelude::*;
 fn _ferrpc(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     trace::install();
-    runtime::register(module)?;
+    fork::register(module)?;
+    contract::register(module)?;
+    completions::register(module)?;
     aio::register(module)?;
     client::register(module)?;
     credentials::register(module)?;

@@ -121,6 +121,7 @@ impl Pair {
             deadline: None,
             encoding: Encoding::Identity,
             cardinality: Cardinality::Unary,
+            response_optional: false,
             limits: CallLimits::default(),
             previous_attempts: 0,
         }

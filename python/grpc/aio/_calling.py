@@ -19,6 +19,7 @@ from typing import Generic
 
 from grpc import _common, _ferrpc
 from grpc._cython import cygrpc
+from grpc._ended import WITH_DEBUG, WITHOUT_DEBUG, End, code_of, debug_error_string
 from grpc._enums import StatusCode
 from grpc.aio._errors import AioRpcError
 from grpc.aio._metadata import Metadata
@@ -32,37 +33,13 @@ RPC_ALREADY_FINISHED_DETAILS = "RPC already finished."
 RPC_HALF_CLOSED_DETAILS = 'RPC is half closed after calling "done_writing".'
 API_STYLE_ERROR = "The iterator and read/write APIs may not be mixed on a single RPC."
 
-_OK_REPRESENTATION = '<{} of RPC that terminated with:\n\tstatus = {}\n\tdetails = "{}"\n>'
-_REPRESENTATION = (
-    "<{} of RPC that terminated with:\n"
-    '\tstatus = {}\n\tdetails = "{}"\n\tdebug_error_string = "{}"\n>'
-)
-
 _CANCELLED = StatusCode.CANCELLED.value[0]
 INTERNAL = StatusCode.INTERNAL.value[0]
 SERIALIZING = "Exception serializing request!"
 _DESERIALIZING = "Exception deserializing response!"
 
-# The events of a call.
-_ENDED = 0
-_RECEIVED = 1
-
-
-class End:
-    """How a call ended, where that was decided here rather than by the engine."""
-
-    message = None
-    is_invalid_metadata = False
-
-    def __init__(self, code, details):
-        self.code = code
-        self.details = details
-
-    def initial_metadata(self):
-        return ()
-
-    def trailing_metadata(self):
-        return ()
+_ENDED = _ferrpc.CallEvent.ENDED
+_RECEIVED = _ferrpc.CallEvent.RECEIVED
 
 
 OK = End(0, "")
@@ -340,13 +317,13 @@ class Call(Generic[RequestType, ResponseType]):
         return Metadata.from_tuple((await self._until_ended()).trailing_metadata())
 
     async def code(self):
-        return _code(await self._until_ended())
+        return code_of(await self._until_ended())
 
     async def details(self):
         return (await self._until_ended()).details
 
     async def debug_error_string(self):
-        return _debug_error_string(await self._until_ended())
+        return debug_error_string(await self._until_ended())
 
     async def wait_for_connection(self):
         while self._end is None:
@@ -372,11 +349,11 @@ class Call(Generic[RequestType, ResponseType]):
         if initial is None:
             initial = Metadata.from_tuple(self._known_initial())
         return AioRpcError(
-            _code(end),
+            code_of(end),
             initial,
             Metadata.from_tuple(end.trailing_metadata()),
             end.details,
-            _debug_error_string(end),
+            debug_error_string(end),
         )
 
     def _repr(self):
@@ -384,10 +361,9 @@ class Call(Generic[RequestType, ResponseType]):
         if end is None:
             return "<_AioCall object>"
         if end.code == 0:
-            return _OK_REPRESENTATION.format("_AioCall", _code(end), end.details)
-        return _REPRESENTATION.format(
-            "_AioCall", _code(end), end.details, _debug_error_string(end)
-        )
+            return WITHOUT_DEBUG.format("_AioCall", code_of(end), end.details)
+        debug = debug_error_string(end)
+        return WITH_DEBUG.format("_AioCall", code_of(end), end.details, debug)
 
     def __repr__(self) -> str:
         return self._repr()
@@ -406,14 +382,6 @@ class Call(Generic[RequestType, ResponseType]):
             self._end = end
             raise self._error(end)
         return response
-
-
-def _code(end):
-    return _common.STATUS_CODE_BY_NUMBER.get(end.code, StatusCode.UNKNOWN)
-
-
-def _debug_error_string(end):
-    return "" if end.code == 0 else f"{_code(end).name}:{end.details}"
 
 
 def call_back(callback, call):

@@ -73,7 +73,7 @@ class _BaseMultiCallable:
                 return self._start(request, timeout, metadata, wait_for_ready, compression, self)
             said = _asking.known(self._parts(credentials))
             if said is not None:
-                metadata = _joined(metadata, said)
+                metadata = _authorization.joined(metadata, said)
                 return self._start(request, timeout, metadata, wait_for_ready, compression, self)
         # Also a call whose credentials have to be asked: a task does that first.
         return self._intercepted(
@@ -166,7 +166,7 @@ class _BaseMultiCallable:
                 said = await self._said(parts, method, timeout)
                 if timeout is not None:
                     timeout = max(timeout - (time.monotonic() - began), 0)
-            metadata = _joined(metadata, said)
+            metadata = _authorization.joined(metadata, said)
         return self._start(request, timeout, metadata, details.wait_for_ready, compression, maker)
 
 
@@ -390,10 +390,6 @@ class Channel(_base_channel.Channel):
         return StreamStreamMultiCallable(
             self, method, request_serializer, response_deserializer, "_stream_stream_interceptors"
         )
-
-
-def _joined(metadata, said):
-    return said if metadata is None else (*metadata, *said)
 
 
 def insecure_channel(

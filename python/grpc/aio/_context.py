@@ -5,7 +5,7 @@ import logging
 from collections.abc import Iterable
 
 import grpc
-from grpc import _ferrpc, _server
+from grpc import _common, _ferrpc, _server
 from grpc._cython import cygrpc
 
 _LOGGER = logging.getLogger("grpc._cython.cygrpc")
@@ -15,8 +15,7 @@ UNKNOWN = grpc.StatusCode.UNKNOWN.value[0]
 _CANCELLED = grpc.StatusCode.CANCELLED.value[0]
 INTERNAL = grpc.StatusCode.INTERNAL.value[0]
 
-# What the engine says of a call.
-_ENDED = 0
+_ENDED = _ferrpc.CallEvent.ENDED
 
 # Messages that are sent or read without a wait, before others of the loop have their turn.
 _AT_ONCE = 64
@@ -328,7 +327,7 @@ class _ServicerContext:
         _LOGGER.exception(
             "ExecuteBatchError raised in core by servicer method [%s]: the trailing metadata "
             "cannot be sent",
-            self._call.path,
+            _common.shown(self._call.path),
         )
         self._call.finish(INTERNAL, "Invalid metadata", None)
 
@@ -342,7 +341,8 @@ class _ServicerContext:
             try:
                 callback(self)
             except Exception:
-                _LOGGER.exception("Error in callback for method [%s]", self._call.path)
+                method = _common.shown(self._call.path)
+                _LOGGER.exception("Error in callback for method [%s]", method)
 
 
 class _Requests:

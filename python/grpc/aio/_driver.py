@@ -13,12 +13,12 @@ import os
 from grpc import _ferrpc
 from grpc.aio import _loop
 
-_READ = 1
-_WRITE = 2
-_AGAIN = 4
-_OVER = 8
-_LOOK = 16
-_FILLED = 32
+_READ = _ferrpc.IoInterest.READ
+_WRITE = _ferrpc.IoInterest.WRITE
+_AGAIN = _ferrpc.IoInterest.AGAIN
+_OVER = _ferrpc.IoInterest.OVER
+_LOOK = _ferrpc.IoInterest.LOOK
+_FILLED = _ferrpc.IoInterest.FILLED
 
 
 class Driver:

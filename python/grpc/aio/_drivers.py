@@ -8,11 +8,17 @@ a channel of the engine's. Most programs have one loop.
 """
 
 import asyncio
+import os
 import threading
 import warnings
+import weakref
 
 from grpc import _ferrpc
 from grpc.aio._driver import Driver
+
+# One for all: those of channels could be held at a fork, for ever. No code of users runs under it,
+# but what collects garbage may take it again.
+_lock = threading.RLock()
 
 
 class Drivers:
@@ -22,16 +28,18 @@ class Drivers:
         self._made_of = made_of
         #: The engine's channel for the first loop.
         self.first = _ferrpc.AioChannel(*made_of)
-        self._made_in = asyncio._get_running_loop()
+        loop = asyncio._get_running_loop()
+        # Weak: a channel may outlive the loop that it was made in.
+        self._made_in = _nothing if loop is None else weakref.ref(loop)
         self._last = None
         self._all = []
-        self._lock = threading.Lock()
 
     @property
     def loop(self):
         """The one of the channel's making, else the first, else the one that will run; or None."""
-        if self._made_in is not None:
-            return self._made_in
+        loop = self._made_in()
+        if loop is not None:
+            return loop
         return self._all[0].loop if self._all else _set_loop()
 
     def of_this_loop(self):
@@ -53,7 +61,7 @@ class Drivers:
             raise RuntimeError("There is no event loop, neither a running nor a set one")
         if loop.is_closed():
             raise RuntimeError("Event loop is closed")
-        with self._lock:
+        with _lock:
             self._all = [driver for driver in self._all if not driver.events.closed]
             for driver in self._all:
                 if driver.loop is loop:
@@ -69,7 +77,9 @@ class Drivers:
     def close(self):
         """Ends the calls of all loops, those of the running one at once."""
         running = asyncio._get_running_loop()
-        for driver in self._all:
+        # Loops that have stopped are not kept by a channel that has no more use for them.
+        drivers, self._all, self._last = self._all, [], None
+        for driver in drivers:
             try:
                 if driver.loop is running or not driver.loop.is_running():
                     # One that does not run may never do so again.
@@ -79,7 +89,7 @@ class Drivers:
             except RuntimeError:
                 # It is closed, and its calls are over.
                 driver.channel.close()
-        if all(driver.channel is not self.first for driver in self._all):
+        if all(driver.channel is not self.first for driver in drivers):
             self.first.close()
 
     def forget(self):
@@ -98,6 +108,10 @@ class Drivers:
                 pass
 
 
+def _nothing():
+    return None
+
+
 def _set_loop():
     """The loop that was set for this thread, which may be made by that question; or None."""
     with warnings.catch_warnings():
@@ -107,3 +121,12 @@ def _set_loop():
             return asyncio.get_event_loop_policy().get_event_loop()
         except RuntimeError:
             return None
+
+
+def _forked():
+    global _lock
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)

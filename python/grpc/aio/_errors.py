@@ -8,12 +8,8 @@ from __future__ import annotations
 from typing import Any, Optional
 
 import grpc
+from grpc._ended import WITH_DEBUG
 from grpc.aio._metadata import Metadata
-
-_REPRESENTATION = (
-    "<{} of RPC that terminated with:\n"
-    '\tstatus = {}\n\tdetails = "{}"\n\tdebug_error_string = "{}"\n>'
-)
 
 
 class AioRpcError(grpc.RpcError):
@@ -52,7 +48,7 @@ class AioRpcError(grpc.RpcError):
         return self._debug_error_string
 
     def _repr(self) -> str:
-        return _REPRESENTATION.format(
+        return WITH_DEBUG.format(
             type(self).__name__, self._code, self._details, self._debug_error_string
         )
 

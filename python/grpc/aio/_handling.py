@@ -7,15 +7,17 @@ import asyncio
 import inspect
 import logging
 
+from grpc import _common
 from grpc._cython import cygrpc
+from grpc._enums import StatusCode
 from grpc.aio import _threads
 from grpc.aio._context import UNKNOWN, _Requests
 
 _LOGGER = logging.getLogger("grpc._cython.cygrpc")
 
-_CANCELLED = 1
-_RESOURCE_EXHAUSTED = 8
-_UNIMPLEMENTED = 12
+_CANCELLED = StatusCode.CANCELLED.value[0]
+_RESOURCE_EXHAUSTED = StatusCode.RESOURCE_EXHAUSTED.value[0]
+_UNIMPLEMENTED = StatusCode.UNIMPLEMENTED.value[0]
 
 
 class Plan:
@@ -73,7 +75,7 @@ async def handle(serving, call, context):
         if plan.kind is _COROUTINE:
             response = await plan.behavior(request, context)
             if context._aborted:
-                _LOGGER.error("Abort error unexpectedly suppressed: [%s]", call.path)
+                _suppressed(call)
             elif plan.response_streaming:
                 context._complete()
             else:
@@ -93,13 +95,13 @@ async def handle(serving, call, context):
         # What tells the handler of the call's end has no other to tell.
     except cygrpc.AbortError as error:
         if not context._aborted:
-            _failed(call, context, error)
+            _failed(serving, call, context, error)
     except Exception as error:
-        _failed(call, context, error)
+        _failed(serving, call, context, error)
     except BaseException as error:
         # It goes on, and ends the loop. GeneratorExit: the loop was closed under the handler.
         if call.is_active():
-            context._fail(UNKNOWN, _described(error))
+            context._fail(UNKNOWN, _described(serving, error))
         raise
     finally:
         context._ended()
@@ -116,23 +118,29 @@ async def _send_all(context, responses):
         await responses.aclose()
         raise
     if context._aborted:
-        _LOGGER.error("Abort error unexpectedly suppressed: [%s]", context._call.path)
+        _suppressed(context._call)
     else:
         context._complete()
 
 
-def _failed(call, context, error):
+def _suppressed(call):
+    _LOGGER.error("Abort error unexpectedly suppressed: [%s]", _common.shown(call.path))
+
+
+def _failed(serving, call, context, error):
+    method = _common.shown(call.path)
     if call.is_cancelled():
         # Nobody is told any more; a thread learns in this way that its call is over.
-        _LOGGER.debug("Servicer method [%s] after its call's end: %r", call.path, error)
+        _LOGGER.debug("Servicer method [%s] after its call's end: %r", method, error)
         return
-    _LOGGER.exception(
-        "Unexpected [%s] raised by servicer method [%s]", type(error).__name__, call.path
-    )
-    context._fail(UNKNOWN, _described(error))
+    _LOGGER.exception("Unexpected [%s] raised by servicer method [%s]", type(error).__name__, method)
+    context._fail(UNKNOWN, _described(serving, error))
 
 
-def _described(error):
+def _described(serving, error):
+    """An error as its caller is told of it."""
+    if serving.hides_exceptions:
+        return "Unexpected exception in the servicer method"
     try:
         return f"Unexpected {type(error)}: {error}"
     except Exception:

@@ -9,6 +9,7 @@ What the loop holds is the `_Serving`, so that the server ends when its user for
 
 import asyncio
 import contextvars
+import functools
 import time
 import weakref
 from collections.abc import Sequence
@@ -16,16 +17,16 @@ from concurrent.futures import Executor
 from typing import Optional
 
 import grpc
-from grpc import _common, _credentials, _ferrpc, _server, _serving, _utilities
+from grpc import _common, _ferrpc, _handlers, _server, _server_options
 from grpc._cython import cygrpc
 from grpc.aio import _base_server, _loop
-from grpc.aio._context import _ServicerContext
+from grpc.aio._context import UNKNOWN, _ServicerContext
 from grpc.aio._handling import Plan, handle
 from grpc.aio._interceptor import ServerInterceptor
+from grpc.aio._starting import Batch
 from grpc.aio._typing import ChannelArgumentType
 
-# What the engine says of a server.
-_ARRIVED = 0
+_ARRIVED = _ferrpc.ServerEvent.ARRIVED
 
 # Calls that are taken at once, before others of the loop have their turn.
 _BATCH = 64
@@ -68,19 +69,9 @@ class _Serving:
         self._waiters = set()
         self._query = None
         self._known = {}
+        self.hides_exceptions = _server_options.hides_exceptions(options)
 
     # -- handlers -------------------------------------------------------------------------------
-
-    def known_methods(self):
-        """Handlers by path, as far as that is known before a call comes."""
-        known = dict(self.registered_handlers)
-        for handler in self.generic_handlers:
-            if type(handler) is not _utilities.DictionaryGenericHandler:
-                # It may answer for anything that stands behind it.
-                break
-            for path, method_handler in handler._method_handlers.items():
-                known.setdefault(path, method_handler)
-        return {path: handler for path, handler in known.items() if handler is not None}
 
     async def find(self, call):
         """The `Plan` for a call, through the interceptors; None if there is no handler."""
@@ -92,28 +83,19 @@ class _Serving:
         return plan if plan is not None and plan.handler is handler else Plan(handler)
 
     async def _lookup(self, details):
-        handler = self._known.get(details.method)
-        if handler is not None:
-            return handler
-        for candidate in self.generic_handlers:
-            handler = candidate.service(details)
-            if handler is not None:
-                return handler
-        return None
+        return _handlers.find(details, self._known, self.generic_handlers)
 
     # -- life -----------------------------------------------------------------------------------
 
     def start(self):
-        self._known = self.known_methods()
+        self._known = _handlers.known_methods(self.registered_handlers, self.generic_handlers)
         for path, handler in self._known.items():
             try:
                 self.plans[path] = Plan(handler)
             except AttributeError:
                 # Its callers are told what it lacks.
                 pass
-        self._query = self._lookup
-        for interceptor in reversed(self.interceptors):
-            self._query = _intercepted(interceptor, self._query)
+        self._query = _handlers.intercepted(self.interceptors, self._lookup)
         self._context = contextvars.copy_context()
         routes = [
             (path, plan.request_streaming, plan.response_streaming)
@@ -219,26 +201,29 @@ class _Serving:
         if more:
             self.events.queue.push(self.tag, _ARRIVED)
         calls.reverse()
-        loop = self._loop()
         begun = []
+        batch = Batch(self._loop())
+        # The replies of first steps leave together.
+        self._beginning += 1
+        then = functools.partial(self._have_begun, begun)
         try:
-            while calls:
-                call = calls.pop()
-                context = _ServicerContext(call, self)
-                # In a context of its own, which Python 3.10 can say in this way alone.
-                task = self._context.copy().run(loop.create_task, handle(self, call, context))
-                task.set_name(f"HandleExceptions[{call.path}]")
-                begun.append((task, context))
-        finally:
-            if begun:
-                # Behind their first steps, in which most of them end.
-                self._beginning += 1
-                loop.call_soon(self._have_begun, begun)
-            # Whatever has been raised: the others are not lost in silence.
+            with batch:
+                while calls:
+                    call = calls.pop()
+                    context = _ServicerContext(call, self)
+                    name = f"HandleExceptions[{call.path}]"
+                    task = batch.task(handle(self, call, context), self._context, name)
+                    begun.append((task, context))
+        except BaseException:
+            # The others are not lost in silence.
             for call in calls:
-                call.finish(2, "The server's event loop was interrupted", None)
+                call.finish(UNKNOWN, "The server's event loop was interrupted", None)
+            batch.begin_later(then)
+            raise
+        batch.begin(then)
 
     def _have_begun(self, begun):
+        """Behind their first steps, in which most of them end."""
         self._beginning -= 1
         for task, context in begun:
             if not task.done():
@@ -272,10 +257,6 @@ def _resolve(waiter):
         waiter.set_result(None)
 
 
-def _intercepted(interceptor, continuation):
-    return lambda details: interceptor.intercept_service(continuation, details)
-
-
 class Server(_base_server.Server):
     """See `grpc.aio.server`."""
 
@@ -295,9 +276,7 @@ class Server(_base_server.Server):
             )
         if maximum_concurrent_rpcs is not None and maximum_concurrent_rpcs <= 0:
             raise ValueError("maximum_concurrent_rpcs should be a positive integer")
-        numbers = _serving._numbers(options or ())
-        if compression is not None:
-            numbers.append(("grpc.default_compression_algorithm", int(compression)))
+        numbers = _server_options.numbers(options, compression)
         self._serving = _Serving(
             thread_pool, interceptors or (), numbers, maximum_concurrent_rpcs
         )
@@ -322,17 +301,8 @@ class Server(_base_server.Server):
         serving = self._serving
         serving.engine.check_process()
         if serving.stage in (_STOPPING, _SETTLING, _STOPPED):
-            raise cygrpc.UsageError(
-                f"Failed to bind to address {address}: the server was stopped; make a new one"
-            )
-        try:
-            engine = None if credentials is None else _credentials.for_port(credentials)
-            return serving.engine.bind(address, engine)
-        except (OSError, ValueError) as error:
-            raise RuntimeError(
-                f"Failed to bind to address {address}; set GRPC_VERBOSITY=debug environment "
-                f"variable to see detailed error message. ({error})"
-            ) from error
+            raise cygrpc.UsageError(_server_options.was_stopped(address))
+        return _server_options.bind(serving.engine, address, credentials)
 
     async def start(self):
         serving = self._serving

@@ -214,6 +214,30 @@ def test_a_channel_keeps_no_loop_that_does_not_run():
     assert sum(loop() is not None for loop in loops) <= 1
 
 
+@pytest.mark.ferrpc_only("grpcio's channel is of the loop of its making, and keeps it")
+def test_a_closed_channel_keeps_no_loop():
+    """The program keeps the channel, and neither loop is closed."""
+    with serving_apart() as target:
+        loop, other = asyncio.new_event_loop(), asyncio.new_event_loop()
+        channel = loop.run_until_complete(_used_channel(target))
+        call = channel.unary_unary("/t/echo")
+        assert other.run_until_complete(_answer(call)) == b"a"
+        other.run_until_complete(channel.close())
+        loops = [weakref.ref(loop), weakref.ref(other)]
+        del loop, other
+        with warnings.catch_warnings():
+            # That they are not closed.
+            warnings.simplefilter("ignore", ResourceWarning)
+            for _ in range(3):
+                gc.collect()
+        assert [loop() for loop in loops] == [None, None]
+        assert channel.get_state() is grpc.ChannelConnectivity.SHUTDOWN
+
+
+async def _answer(call):
+    return await call(b"a", timeout=10)
+
+
 async def _used_channel(target):
     channel = grpc.aio.insecure_channel(target)
     assert await channel.unary_unary("/t/echo")(b"a", timeout=10) == b"a"

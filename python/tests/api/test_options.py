@@ -27,7 +27,7 @@ def test_every_option_of_grpcio_is_there(table, repository):
 
 @pytest.mark.ferrpc_only("its own code")
 def test_the_table_says_what_the_code_does(table):
-    from grpc import _channel_options, _ferrpc, _missing_options, _serving
+    from grpc import _channel_options, _ferrpc, _missing_options, _server_options
 
     def named(column, word):
         return {name for name, words in table.items() if words[column] == word}
@@ -35,7 +35,7 @@ def test_the_table_says_what_the_code_does(table):
     assert named(0, "acts") == set(_channel_options.ACTING)
     assert named(0, "not yet") == set(_missing_options.OF_CHANNELS)
     unknown = set(_ferrpc.Server.unknown_options(list(table)))
-    assert named(1, "acts") == set(table) - unknown | {_serving.KEEP_CONTEXT}
+    assert named(1, "acts") == set(table) - unknown | _server_options.OWN
     assert named(1, "not yet") == set(_missing_options.OF_SERVERS)
     words = {word for words in table.values() for word in words}
     assert words == {"acts", "not yet", "-"}

@@ -19,6 +19,8 @@ const ALONE: &[(&str, &str)] = &[
     ("ferrpc", "spans"),
     // It measures the memory of the process.
     ("ferrpc-testing", "floods"),
+    // A test for each line of a table, by a harness of its own.
+    ("ferrpc-testing", "apis"),
 ];
 
 /// Files without a declaration, and test programs beside `tests/main`.

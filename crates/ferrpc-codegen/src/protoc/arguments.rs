@@ -28,6 +28,13 @@ pub(super) struct Arguments {
     pub(super) direct_dependencies: Option<Vec<String>>,
     /// What is said of other imports; `%s` is the import.
     pub(super) direct_dependencies_message: Option<String>,
+    /// The files that inputs may import for their options, if there is a list.
+    pub(super) option_dependencies: Option<Vec<String>>,
+    pub(super) option_dependencies_message: Option<String>,
+    /// Where to write what features are in each edition.
+    pub(super) edition_defaults_out: Option<PathBuf>,
+    /// The oldest and the newest of these editions; zero for what is supported.
+    pub(super) edition_defaults_range: (i32, i32),
     /// Whether inputs with services are errors.
     pub(super) disallow_services: bool,
     pub(super) experimental_editions: bool,
@@ -35,7 +42,7 @@ pub(super) struct Arguments {
     pub(super) plugins: BTreeMap<String, PathBuf>,
     /// What to generate, in order.
     pub(super) outputs: Vec<Output>,
-    /// What makes no sense and does no harm.
+    /// What makes no sense and does no harm; no error, however strict one is.
     pub(super) warnings: Vec<String>,
 }
 
@@ -86,6 +93,9 @@ pub(super) fn parse(arguments: &[String]) -> Result<Parsed, String> {
     let mut rest = expanded.into_iter();
     while let Some(argument) = rest.next() {
         let (name, value) = split(&argument);
+        if argument.is_empty() {
+            return Err("One of the arguments is empty.".to_owned());
+        }
         if name.is_empty() {
             reader.arguments.inputs.push(argument);
             continue;
@@ -97,8 +107,11 @@ pub(super) fn parse(arguments: &[String]) -> Result<Parsed, String> {
             _ => {}
         }
         if TOGGLES.contains(&name.as_str()) {
-            // protoc ignores a value here.
+            // protoc ignores a value here, but for one flag.
             reader.toggle(&name)?;
+            if name == "--decode_raw" && value.is_some_and(|value| !value.is_empty()) {
+                return Err(format!("{name} does not take a parameter."));
+            }
             continue;
         }
         let value = match value {
@@ -106,7 +119,7 @@ pub(super) fn parse(arguments: &[String]) -> Result<Parsed, String> {
             None => rest
                 .next()
                 .filter(|next| !next.starts_with('-'))
-                .ok_or_else(|| format!("Missing value for flag: {name}"))?,
+                .ok_or_else(|| with_raw(&name, format!("Missing value for flag: {name}")))?,
         };
         reader.flag(&name, value)?;
     }
@@ -127,6 +140,14 @@ fn expand(arguments: &[String]) -> Result<Vec<String>, String> {
         }
     }
     Ok(out)
+}
+
+/// An error of `--decode`, with what may have been meant.
+fn with_raw(name: &str, error: String) -> String {
+    match name {
+        "--decode" => format!("{error}\nTo decode an unknown message, use --decode_raw."),
+        _ => error,
+    }
 }
 
 /// The flag's name, empty for an input file; and its value if it is part of the argument.
@@ -156,8 +177,6 @@ struct Reader {
     arguments: Arguments,
     /// `--X_opt` by X.
     options: BTreeMap<String, Vec<String>>,
-    /// Whether `--option_dependencies` was given.
-    option_dependencies: bool,
 }
 
 impl Reader {
@@ -172,8 +191,8 @@ impl Reader {
             "--unsafe_allow_out_dir_escape" => arguments.allow_escape = true,
             "--disallow_services" => arguments.disallow_services = true,
             "--experimental_editions" => arguments.experimental_editions = true,
-            "--decode_raw" => self.mode(Mode::DecodeRaw)?,
-            "--print_free_field_numbers" => self.mode(Mode::FreeNumbers)?,
+            "--decode_raw" => self.mode(name, Mode::DecodeRaw)?,
+            "--print_free_field_numbers" => self.mode(name, Mode::FreeNumbers)?,
             // --enable_codegen_trace: our generators have nothing to trace. The others switched on
             // what every release of protoc does today.
             _ => {}
@@ -181,11 +200,23 @@ impl Reader {
         Ok(())
     }
 
-    fn mode(&mut self, mode: Mode) -> Result<(), String> {
-        if self.arguments.mode != Mode::Compile {
-            return Err("Only one of --encode and --decode can be specified.".to_owned());
+    fn mode(&mut self, name: &str, mode: Mode) -> Result<(), String> {
+        let arguments = &mut self.arguments;
+        if arguments.mode != Mode::Compile {
+            return Err(match mode {
+                Mode::FreeNumbers => format!(
+                    "Cannot use {name} and use --encode, --decode or print other info at the same \
+                     time."
+                ),
+                _ => "Only one of --encode and --decode can be specified.".to_owned(),
+            });
         }
-        self.arguments.mode = mode;
+        if !arguments.outputs.is_empty() || arguments.descriptor_set_out.is_some() {
+            return Err(format!(
+                "Cannot use {name} and generate code or descriptors at the same time."
+            ));
+        }
+        arguments.mode = mode;
         Ok(())
     }
 
@@ -210,6 +241,11 @@ impl Reader {
                 if value.is_empty() {
                     return Err(format!("{name} requires a non-empty value."));
                 }
+                if arguments.mode != Mode::Compile {
+                    return Err("Cannot use --encode or --decode and generate descriptors at the \
+                                same time."
+                        .to_owned());
+                }
                 arguments.descriptor_set_out = Some(value.into());
             }
             "--descriptor_set_in" => {
@@ -222,6 +258,9 @@ impl Reader {
                 if value.is_empty() {
                     return Err(format!("{name} requires a non-empty value."));
                 }
+                if arguments.dependency_out.is_some() {
+                    return Err(format!("{name} cannot be used with --dependency_out."));
+                }
                 arguments.descriptor_set_in.extend(split_paths(&value).map(PathBuf::from));
             }
             "--dependency_out" => {
@@ -231,15 +270,20 @@ impl Reader {
                 if value.is_empty() {
                     return Err(format!("{name} requires a non-empty value."));
                 }
+                if !arguments.descriptor_set_in.is_empty() {
+                    return Err(format!("{name} cannot be used with --descriptor_set_in."));
+                }
                 arguments.dependency_out = Some(value.into());
             }
             "--encode" | "--decode" => {
-                if value.is_empty() {
-                    return Err(format!("Type name for {name} cannot be blank."));
-                }
+                let blank = value.is_empty();
                 let mode =
                     if name == "--encode" { Mode::Encode(value) } else { Mode::Decode(value) };
-                self.mode(mode)?;
+                self.mode(name, mode)?;
+                if blank {
+                    let error = format!("Type name for {name} cannot be blank.");
+                    return Err(with_raw(name, error));
+                }
             }
             "--error_format" => {
                 arguments.error_format = match value.as_str() {
@@ -261,16 +305,34 @@ impl Reader {
             "--direct_dependencies_violation_msg" => {
                 arguments.direct_dependencies_message = Some(value);
             }
-            // Only editions have `import option`, which the front end does not read.
             "--option_dependencies" => {
-                if std::mem::replace(&mut self.option_dependencies, true) {
+                if arguments.option_dependencies.is_some() {
                     return Err(format!(
                         "{name} may only be passed once. To specify multiple option \
                          dependencies, pass them all as a single parameter separated by ':'."
                     ));
                 }
+                let list = value.split(':').filter(|part| !part.is_empty());
+                arguments.option_dependencies = Some(list.map(str::to_owned).collect());
             }
-            "--option_dependencies_violation_msg" => {}
+            "--option_dependencies_violation_msg" => {
+                arguments.option_dependencies_message = Some(value);
+            }
+            "--edition_defaults_out" => {
+                if arguments.edition_defaults_out.is_some() {
+                    return Err(format!("{name} may only be passed once."));
+                }
+                if value.is_empty() {
+                    return Err(format!("{name} requires a non-empty value."));
+                }
+                arguments.edition_defaults_out = Some(value.into());
+            }
+            "--edition_defaults_minimum" => {
+                edition(&mut arguments.edition_defaults_range.0, name, &value)?;
+            }
+            "--edition_defaults_maximum" => {
+                edition(&mut arguments.edition_defaults_range.1, name, &value)?;
+            }
             "--plugin" => {
                 let (plugin, path) = match value.split_once('=') {
                     Some((plugin, path)) => (plugin.to_owned(), path.to_owned()),
@@ -291,6 +353,13 @@ impl Reader {
         let unknown = || format!("Unknown flag: {name}");
         let plain = name.strip_prefix("--").ok_or_else(unknown)?;
         if let Some(generator) = plain.strip_suffix("_out").filter(|it| !it.is_empty()) {
+            if self.arguments.mode != Mode::Compile {
+                return Err(
+                    "Cannot use --encode, --decode or print .proto info and generate code \
+                            at the same time."
+                        .to_owned(),
+                );
+            }
             let (parameter, place) = value.split_once(':').unwrap_or(("", value));
             self.arguments.outputs.push(Output {
                 generator: generator.to_owned(),
@@ -306,6 +375,22 @@ impl Reader {
         Err(unknown())
     }
 
+    /// Parameters of generators that are not run are as wrong as unknown flags. Those of plugins
+    /// that are named are not.
+    fn unknown_options(
+        arguments: &Arguments,
+        options: &BTreeMap<String, Vec<String>>,
+    ) -> Result<(), String> {
+        let known = |generator: &String| {
+            OWN.contains(&generator.as_str())
+                || arguments.plugins.contains_key(&format!("protoc-gen-{generator}"))
+                || arguments.outputs.iter().any(|output| output.generator == *generator)
+        };
+        let unknown = options.keys().filter(|generator| !known(generator));
+        let lines: Vec<String> = unknown.map(|it| format!("Unknown flag: --{it}_opt")).collect();
+        if lines.is_empty() { Ok(()) } else { Err(lines.join("\n")) }
+    }
+
     fn finish(self) -> Result<Arguments, String> {
         let Self { mut arguments, options, .. } = self;
         for output in &mut arguments.outputs {
@@ -316,27 +401,35 @@ impl Reader {
                 output.parameter.push_str(option);
             }
         }
+        Self::unknown_options(&arguments, &options)?;
         let writes = !arguments.outputs.is_empty() || arguments.descriptor_set_out.is_some();
-        if arguments.mode != Mode::Compile && writes {
-            return Err("Cannot use --encode, --decode or print .proto info and generate code at \
-                        the same time."
-                .to_owned());
-        }
+        let defaults = arguments.edition_defaults_out.is_some();
+        let given = !arguments.inputs.is_empty() || !arguments.descriptor_set_in.is_empty();
         match arguments.mode {
-            Mode::DecodeRaw if !arguments.inputs.is_empty() => {
+            Mode::DecodeRaw if given => {
                 return Err("When using --decode_raw, no input files should be given.".to_owned());
             }
+            Mode::DecodeRaw if defaults => {
+                return Err("Missing input file.".to_owned());
+            }
             Mode::DecodeRaw => return Ok(arguments),
-            Mode::Compile | Mode::Encode(_) | Mode::Decode(_) | Mode::FreeNumbers => {}
+            Mode::Compile if !arguments.inputs.is_empty() => {}
+            Mode::Encode(_) | Mode::Decode(_) | Mode::FreeNumbers if given => {}
+            _ => return Err("Missing input file.".to_owned()),
         }
-        if arguments.inputs.is_empty() {
-            return Err("Missing input file.".to_owned());
-        }
-        if arguments.mode == Mode::Compile && !writes && arguments.dependency_out.is_none() {
+        let writes = writes || defaults;
+        if arguments.mode == Mode::Compile && !writes {
             return Err("Missing output directives.".to_owned());
         }
-        if arguments.dependency_out.is_some() && !writes {
-            return Err("Can only use --dependency_out=FILE when generating code.".to_owned());
+        if arguments.dependency_out.is_some() {
+            if arguments.mode != Mode::Compile {
+                return Err("Can only use --dependency_out=FILE when generating code.".to_owned());
+            }
+            if arguments.inputs.len() > 1 {
+                return Err(
+                    "Can only process one input file when using --dependency_out=FILE.".to_owned()
+                );
+            }
         }
         for (set, name) in [
             (arguments.include_imports, "--include_imports"),
@@ -367,12 +460,24 @@ fn once(flag: &mut bool, name: &str) -> Result<(), String> {
     Ok(())
 }
 
+fn edition(into: &mut i32, name: &str, value: &str) -> Result<(), String> {
+    if *into != 0 {
+        return Err(format!("{name} may only be passed once."));
+    }
+    *into = ferrpc_compiler::edition_number(value)
+        .ok_or_else(|| format!("{name} unknown edition \"{value}\"."))?;
+    Ok(())
+}
+
 fn split_paths(value: &str) -> impl Iterator<Item = &str> {
     value.split(PATHS).filter(|part| !part.is_empty())
 }
 
 /// Between the paths of a list, as in `PATH`.
 const PATHS: char = if cfg!(windows) { ';' } else { ':' };
+
+/// The generators that are not programs of others.
+pub(super) const OWN: &[&str] = &["python", "pyi", "grpc_python"];
 
 /// Flags without a value.
 const TOGGLES: &[&str] = &[

@@ -3,8 +3,9 @@
 //! ```text
 //!            start_attempt                handle_headers, or more sent than is kept
 //!  Waiting ----------------> Attempting ------------------------------> Committed
-//!     ^                          |                                          |
-//!     | Next::AttemptAt          | handle_finished                          | handle_finished
+//!     ^   step: Wait, End        |                                          |
+//!     |         Begin            | handle_finished                          | handle_finished
+//!     | Next::AttemptAt          |                                          |
 //!     +--------------------------+--------------> Over <--------------------+
 //! ```
 //!
@@ -18,8 +19,8 @@ use std::time::Duration;
 
 use ferrpc_http2::Time;
 
+use crate::channel::{ConnectionId, Pick};
 use crate::transport::{Messages, TransparentRetry};
-use crate::{Code, Status};
 
 /// What a call is told when it begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +38,8 @@ pub struct CallConfig {
 /// **Input**: messages ([`push`](Self::push), [`half_close`](Self::half_close)), and what became of
 /// attempts and of the wait for them (`handle_*`).
 /// **Output**: [`next_messages`](Self::next_messages) and [`wants_half_close`](Self::wants_half_close)
-/// for the attempt that runs, and [`Next`] for what follows one.
+/// for the attempt that runs, [`Next`] for what follows one, and [`step`](Self::step) while there is
+/// none.
 #[derive(Debug)]
 pub struct ClientCall {
     config: CallConfig,
@@ -56,6 +58,8 @@ pub struct ClientCall {
     refused: bool,
     /// Attempts that never left this side.
     never_sent: u32,
+    /// When the next attempt may start.
+    not_before: Time,
 }
 
 /// What follows when an attempt, or the wait for one, came to an end.
@@ -63,8 +67,23 @@ pub struct ClientCall {
 pub enum Next {
     /// The call is over, with the status at hand.
     Finish,
-    /// Another attempt, not before this time.
+    /// Another attempt, not before this time: [`ClientCall::step`] waits for it.
     AttemptAt(Time),
+}
+
+/// What a call without an attempt does.
+#[derive(Debug)]
+pub enum Step<F> {
+    /// It starts an attempt on this connection.
+    Begin(ConnectionId),
+    /// It waits for a change of the channel's state, until this time at the latest.
+    Wait(Option<Time>),
+    /// It ends: there is no connection, for this reason, and it does not wait for one.
+    Fail(F),
+    /// It ends: the channel was closed.
+    Closed,
+    /// It ends: its deadline has passed.
+    Late,
 }
 
 impl ClientCall {
@@ -81,6 +100,7 @@ impl ClientCall {
             committed: false,
             refused: false,
             never_sent: 0,
+            not_before: Time::ZERO,
         }
     }
 
@@ -165,13 +185,42 @@ impl ClientCall {
             TransparentRetry::Refused if self.refused => Next::Finish,
             TransparentRetry::Refused => {
                 self.refused = true;
-                Next::AttemptAt(now)
+                self.attempt_at(now)
             }
             TransparentRetry::NeverSent => {
                 let wait = never_sent_wait(self.never_sent);
                 self.never_sent = self.never_sent.saturating_add(1);
-                Next::AttemptAt(now + wait)
+                self.attempt_at(now + wait)
             }
+        }
+    }
+
+    const fn attempt_at(&mut self, at: Time) -> Next {
+        self.not_before = at;
+        Next::AttemptAt(at)
+    }
+
+    /// What the call does while it has no attempt. `pick` asks the channel for a connection, and is
+    /// told whether the call waits for one.
+    pub fn step<F>(&self, now: Time, pick: impl FnOnce(bool) -> Pick<F>) -> Step<F> {
+        let deadline = self.config.deadline;
+        let picked = pick(self.config.wait_for_ready);
+        if let Pick::Shutdown = picked {
+            return Step::Closed;
+        }
+        if deadline.is_some_and(|deadline| deadline <= now) {
+            return Step::Late;
+        }
+        if self.not_before > now {
+            return Step::Wait(Some(
+                deadline.map_or(self.not_before, |at| at.min(self.not_before)),
+            ));
+        }
+        match picked {
+            Pick::Ready(connection) => Step::Begin(connection),
+            Pick::Fail(failure) => Step::Fail(failure),
+            Pick::Wait => Step::Wait(deadline),
+            Pick::Shutdown => Step::Closed,
         }
     }
 
@@ -181,18 +230,13 @@ impl ClientCall {
         self.config.wait_for_ready
     }
 
-    /// When the call ends while no attempt runs.
-    pub const fn poll_timeout(&self) -> Option<Time> {
-        self.config.deadline
-    }
-
     /// Whether the deadline has passed, and the status of a call that ends by it before an
     /// attempt could start. `waited_for` completes "while waiting for ...".
-    pub fn handle_timeout(&self, now: Time, waited_for: &str) -> Option<Status> {
+    pub fn handle_timeout(&self, now: Time, waited_for: &str) -> Option<crate::Status> {
         let deadline = self.config.deadline?;
         (deadline <= now).then(|| {
-            Status::new(
-                Code::DeadlineExceeded,
+            crate::Status::new(
+                crate::Code::DeadlineExceeded,
                 format!("the deadline passed while waiting for {waited_for}"),
             )
         })
@@ -294,9 +338,35 @@ mod tests {
             }
         }
         assert_eq!(waits, [0, 5, 10, 20, 40, 80]);
-        assert!(call.handle_timeout(at(99), "a connection").is_none());
-        let status = call.handle_timeout(now, "a connection").expect("it has passed");
-        assert_eq!(status.code(), Code::DeadlineExceeded);
+        assert!(matches!(call.step(now, |_| Pick::<()>::Wait), Step::Late));
+    }
+
+    #[test]
+    fn a_call_without_an_attempt_waits_no_longer_than_it_has_to() {
+        let config = CallConfig { deadline: Some(at(100)), wait_for_ready: true, ..CONFIG };
+        let mut call = ClientCall::new(config);
+        let picked = |pick: Pick<&'static str>| {
+            move |wait_for_ready: bool| {
+                assert!(wait_for_ready);
+                pick
+            }
+        };
+        let step = |call: &ClientCall, now, pick| match call.step(now, picked(pick)) {
+            Step::Wait(until) => until.map(|until| until.since(at(0)).as_millis()),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(step(&call, at(0), Pick::Wait), Some(100));
+        assert!(matches!(call.step(at(99), picked(Pick::Fail("no"))), Step::Fail("no")));
+        assert!(matches!(call.step(at(100), picked(Pick::Fail("no"))), Step::Late));
+        assert!(matches!(call.step(at(100), picked(Pick::Shutdown)), Step::Closed));
+        // Between two attempts not even a connection at hand is taken, or refused.
+        for _ in 0..2 {
+            call.start_attempt();
+            call.handle_finished(at(0), TransparentRetry::NeverSent);
+        }
+        assert_eq!(step(&call, at(4), Pick::Fail("no")), Some(5));
+        assert!(matches!(call.step(at(4), picked(Pick::Shutdown)), Step::Closed));
+        assert!(matches!(call.step(at(5), picked(Pick::Fail("no"))), Step::Fail("no")));
     }
 
     #[test]

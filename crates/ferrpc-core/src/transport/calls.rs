@@ -20,6 +20,8 @@ pub(super) struct Call {
     pub(super) stream: StreamKey,
     pub(super) kind: Kind,
     pub(super) cardinality: Cardinality,
+    /// Client: whether OK counts without the response that the cardinality asks for.
+    pub(super) response_optional: bool,
     pub(super) limits: CallLimits,
     pub(super) deframer: Deframer,
     /// How the peer's messages are compressed.
@@ -84,6 +86,7 @@ impl Call {
             stream,
             kind: Kind::Offered,
             cardinality: Cardinality::Bidirectional,
+            response_optional: false,
             limits: CallLimits { max_receive: 0, max_send: 0 },
             deframer: Deframer::new(0),
             receive_encoding: Encoding::Identity,
@@ -112,6 +115,11 @@ impl Call {
             Role::Client => self.cardinality.has_single_response(),
             Role::Server => self.cardinality.has_single_request(),
         }
+    }
+
+    /// Client: whether there is no response where there has to be one.
+    pub(super) const fn lacks_response(&self) -> bool {
+        self.cardinality.has_single_response() && self.messages == 0 && !self.response_optional
     }
 
     /// Bytes of messages held because of this call.

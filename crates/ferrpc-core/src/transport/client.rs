@@ -38,6 +38,7 @@ impl Transport {
         let mut call = Call::new(stream, now);
         call.kind = Kind::Grpc;
         call.cardinality = start.cardinality;
+        call.response_optional = start.response_optional;
         call.limits = start.limits;
         call.deframer = Deframer::new(start.limits.max_receive);
         call.deadline = start.deadline;

@@ -116,6 +116,9 @@ pub struct StartCall<'a> {
     pub encoding: Encoding,
     /// How many messages go each way.
     pub cardinality: Cardinality,
+    /// Whether OK counts without the one response that the cardinality asks for. Otherwise the call
+    /// ends with UNIMPLEMENTED, as gRPC's list of statuses has it.
+    pub response_optional: bool,
     /// Limits on its messages.
     pub limits: CallLimits,
     /// Attempts made before this one (`grpc-previous-rpc-attempts` is sent if above 0).

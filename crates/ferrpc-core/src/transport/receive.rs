@@ -226,7 +226,7 @@ impl Transport {
             Some(call) if status.is_ok() => {
                 if !call.deframer.is_clean() {
                     Err(cut_off())
-                } else if call.cardinality.has_single_response() && call.messages == 0 {
+                } else if call.lacks_response() {
                     Err(Status::unimplemented("the server sent OK without a response message"))
                 } else {
                     Ok(status)
@@ -239,13 +239,15 @@ impl Transport {
 
 fn too_large(role: Role, error: FrameError) -> Status {
     match error {
-        // What a server says is read by callers in all languages, in the words of the C core.
-        FrameError::TooLarge { claimed, limit } => Status::resource_exhausted(match role {
-            Role::Client => format!("received message larger than max ({claimed} vs. {limit})"),
-            Role::Server => {
-                format!("SERVER: Received message larger than max ({claimed} vs. {limit})")
-            }
-        }),
+        // In the words of the C core, which programs in all languages look for.
+        FrameError::TooLarge { claimed, limit } => {
+            let role = match role {
+                Role::Client => "CLIENT",
+                Role::Server => "SERVER",
+            };
+            let text = format!("{role}: Received message larger than max ({claimed} vs. {limit})");
+            Status::resource_exhausted(text)
+        }
         FrameError::BadFlag(flag) => {
             Status::internal(format!("a message begins with flag {flag}, which is neither 0 nor 1"))
         }

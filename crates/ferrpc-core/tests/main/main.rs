@@ -3,6 +3,7 @@
 
 mod backoff;
 mod calls;
+mod connection_calls;
 mod encoding;
 mod end_of_stream;
 mod events;
@@ -20,3 +21,4 @@ mod simulation;
 mod status;
 mod status_shapes;
 mod streaming;
+mod subchannel;

@@ -271,6 +271,29 @@ fn bodies_without_trailers() {
 }
 
 #[test]
+fn ok_without_a_response() {
+    let only = || vec![headers(1, true, &[HEAD, &[("grpc-status", "0")]].concat())];
+    let cut_off = || vec![head(), data(1, false, &message(b"x")[..3]), ok()];
+    for cardinality in [Unary, ClientStreaming] {
+        let end = |frames: &[Vec<u8>], response_optional| {
+            let mut client = Scripted::client(Config::default(), &[]);
+            client.start_with(&StartCall { cardinality, response_optional, ..Pair::call() });
+            client.feed(&frames.concat());
+            let (status, _, from_peer) = client.finished().expect("the call ended");
+            (status.code(), from_peer)
+        };
+        for frames in [only(), vec![head(), ok()]] {
+            assert_eq!(end(&frames, false), (Code::Unimplemented, false));
+            assert_eq!(end(&frames, true), (Code::Ok, true));
+        }
+        // Part of one is not none.
+        assert_eq!(end(&cut_off(), true), (Code::Internal, false));
+        let two = [head(), data(1, false, &[message(b"x"), message(b"y")].concat()), ok()];
+        assert_eq!(end(&two, true), (Code::Unimplemented, false));
+    }
+}
+
+#[test]
 fn rules_of_http_broken_on_a_stream() {
     let check = |frames: &[Vec<u8>]| {
         let (status, from_peer) = outcome(Unary, frames);

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! What happens comes through the loop's queue: the channel's tag with [`CONNECTION`], a call's
-//! with what of it is to be looked at.
+//! with a [`CallEvent`].
 
 use std::os::fd::{IntoRawFd, RawFd};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -21,24 +21,26 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
 
 use super::queue::{LoopQueue, Queue};
-use crate::client::{Channel, Ended, Local, Method, number};
+use crate::client::{Channel, Ended, Method};
+use crate::contract::{CallEvent, IoInterest, connectivity};
+use crate::fork::Owned;
 use crate::metadata;
 
 /// A channel as an event loop holds it. Made and used in the loop's thread.
 #[pyclass(frozen, module = "grpc._ferrpc")]
 pub(super) struct LoopChannel {
     channel: Py<Channel>,
-    queue: Local<Arc<Queue>>,
+    queue: Owned<Arc<Queue>>,
     tag: u64,
     /// The engine's channel that was told of the loop.
-    driven: Mutex<Option<Local<blocking::Channel>>>,
+    driven: Mutex<Option<Owned<blocking::Channel>>>,
 }
 
 #[pymethods]
 impl LoopChannel {
     #[new]
     fn new(channel: Py<Channel>, queue: &LoopQueue, tag: u64) -> Self {
-        Self { channel, queue: Local::new(queue.queue()), tag, driven: Mutex::new(None) }
+        Self { channel, queue: Owned::new(queue.queue()), tag, driven: Mutex::new(None) }
     }
 
     /// Has the loop of this thread drive the channel. Connections are announced by the channel's
@@ -48,13 +50,13 @@ impl LoopChannel {
             return;
         };
         channel.drive(queue.waker(self.tag, CONNECTION));
-        *locked(&self.driven) = Some(Local::new(channel));
+        *locked(&self.driven) = Some(Owned::new(channel));
     }
 
     /// The loop is gone: the channel's own thread does the work.
     fn stop_driving(&self, py: Python<'_>) {
         let driven = locked(&self.driven).take();
-        if let Some(channel) = driven.as_ref().and_then(Local::get) {
+        if let Some(channel) = driven.as_ref().and_then(Owned::get) {
             py.detach(|| channel.stop_driving());
         }
     }
@@ -63,7 +65,7 @@ impl LoopChannel {
     fn adopt(&self) -> Option<LoopConnection> {
         let driven = locked(&self.driven);
         let connection = driven.as_ref()?.get()?.adopt()?;
-        let driven = Local::new(Mutex::new(Some(connection)));
+        let driven = Owned::new(Mutex::new(Some(connection)));
         Some(LoopConnection { driven, queue: Arc::clone(self.queue.get()?) })
     }
 
@@ -102,7 +104,7 @@ impl LoopChannel {
             }
         };
         let told = Arc::clone(queue);
-        call.on_end(move || told.push(tag, ENDED));
+        call.on_end(move || told.push(tag, CallEvent::ENDED));
         let inner = Inner {
             call,
             _channel: channel,
@@ -113,7 +115,7 @@ impl LoopChannel {
             send: OnceLock::new(),
             unsent: Mutex::new(None),
         };
-        Ok(Py::new(py, LoopCall { inner: Local::new(inner) })?.into_any())
+        Ok(Py::new(py, LoopCall { inner: Owned::new(inner) })?.into_any())
     }
 
     /// The number of the connectivity state; begins to connect if asked to.
@@ -132,7 +134,7 @@ impl LoopChannel {
             return 0;
         };
         let queue = Arc::clone(queue);
-        channel.watch(move |state| queue.push(tag, number(state)), connect)
+        channel.watch(move |state| queue.push(tag, connectivity(state)), connect)
     }
 
     fn unwatch(&self, watcher: u64) {
@@ -145,7 +147,7 @@ impl LoopChannel {
 /// A connection that a loop drives.
 #[pyclass(frozen, module = "grpc._ferrpc")]
 pub(super) struct LoopConnection {
-    driven: Local<Mutex<Option<Driven>>>,
+    driven: Owned<Mutex<Option<Driven>>>,
     queue: Arc<Queue>,
 }
 
@@ -160,27 +162,29 @@ impl LoopConnection {
         Ok(driven.socket()?.into_raw_fd())
     }
 
-    /// Does what there is to do. What it waits for, as bits, and in seconds. With `FILLED` there
-    /// are entries in the queue, which does not wake the loop for them: it is to be drained now.
+    /// Does what there is to do. What it waits for, as bits ([`IoInterest`]), and in seconds. With
+    /// `FILLED` there are entries in the queue, which does not wake the loop for them: it is to be
+    /// drained now.
     fn pump(&self, py: Python<'_>, what: u32) -> (u32, Option<f64>) {
-        let Some(driven) = self.driven.get() else { return (OVER, None) };
-        if what & LOOK != 0 {
+        let Some(driven) = self.driven.get() else { return (IoInterest::OVER, None) };
+        if what & IoInterest::LOOK != 0 {
             // Whoever wants this core, or the interpreter, has it: the server may be among them.
             py.detach(thread::yield_now);
         }
         let awake = self.queue.hold();
         // Attached: it neither waits nor takes long, and whoever gets in between keeps the loop.
-        let pumped =
-            locked(driven).as_ref().map(|driven| driven.pump(what & READ != 0, what & WRITE != 0));
+        let pumped = locked(driven)
+            .as_ref()
+            .map(|driven| driven.pump(what & IoInterest::READ != 0, what & IoInterest::WRITE != 0));
         let filled = self.queue.release(awake);
-        let Some(pumped) = pumped else { return (OVER, None) };
+        let Some(pumped) = pumped else { return (IoInterest::OVER, None) };
         let bits = [
-            (pumped.read, READ),
-            (pumped.write, WRITE),
-            (pumped.again, AGAIN),
-            (pumped.over, OVER),
-            (pumped.look, LOOK),
-            (filled, FILLED),
+            (pumped.read, IoInterest::READ),
+            (pumped.write, IoInterest::WRITE),
+            (pumped.again, IoInterest::AGAIN),
+            (pumped.over, IoInterest::OVER),
+            (pumped.look, IoInterest::LOOK),
+            (filled, IoInterest::FILLED),
         ];
         let bits = bits.iter().filter(|(set, _)| *set).fold(0, |bits, (_, bit)| bits | bit);
         (bits, pumped.after.map(|after| after.as_secs_f64()))
@@ -197,7 +201,7 @@ impl LoopConnection {
 /// A call that was begun. When the last reference goes, it is cancelled.
 #[pyclass(frozen, module = "grpc._ferrpc")]
 pub(super) struct LoopCall {
-    inner: Local<Inner>,
+    inner: Owned<Inner>,
 }
 
 struct Inner {
@@ -215,11 +219,11 @@ struct Inner {
 
 impl Inner {
     fn receive(&self) -> &Waker {
-        self.receive.get_or_init(|| self.queue.waker(self.tag, RECEIVED))
+        self.receive.get_or_init(|| self.queue.waker(self.tag, CallEvent::RECEIVED))
     }
 
     fn send(&self) -> &Waker {
-        self.send.get_or_init(|| self.queue.waker(self.tag, ROOM))
+        self.send.get_or_init(|| self.queue.waker(self.tag, CallEvent::ROOM))
     }
 }
 
@@ -346,8 +350,7 @@ impl Inner {
 }
 
 fn status(code: u32, details: String) -> Status {
-    let code = i32::try_from(code).ok().and_then(|code| Code::try_from(code).ok());
-    Status::new(code.unwrap_or(Code::Unknown), details)
+    Status::new(Code::from_number(code).unwrap_or(Code::Unknown), details)
 }
 
 fn in_child() -> Ended {
@@ -359,21 +362,5 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// With a channel's tag.
+/// With a channel's tag, which says nothing else.
 const CONNECTION: u32 = 0;
-
-/// With a call's tag: it ended.
-const ENDED: u32 = 0;
-/// There is something received, perhaps.
-const RECEIVED: u32 = 1;
-/// There is room for a message, perhaps.
-const ROOM: u32 = 2;
-
-/// What a connection waits for, and what it got, in bits.
-const READ: u32 = 1;
-const WRITE: u32 = 2;
-const AGAIN: u32 = 4;
-const OVER: u32 = 8;
-/// Look again soon; it looks again.
-const LOOK: u32 = 16;
-const FILLED: u32 = 32;

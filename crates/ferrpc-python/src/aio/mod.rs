@@ -11,8 +11,6 @@ mod server;
 
 use pyo3::prelude::*;
 
-pub(crate) use server::{ENDED, Gathered, MESSAGE, ROOM};
-
 /// Registers this module's items.
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<client::LoopCall>()?;

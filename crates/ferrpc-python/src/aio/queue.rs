@@ -18,7 +18,7 @@ use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
 
 use self::bell::Bell;
-use crate::runtime::Owned;
+use crate::fork::Owned;
 
 /// The queue, as the engine's threads know it.
 pub(crate) struct Queue {

@@ -10,42 +10,40 @@
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::task::Waker;
 use std::time::Duration;
 
 use ferrpc::server::{DeferredReply, ExternalQueue, Routes};
 use pyo3::prelude::*;
+use tokio::runtime::Runtime;
 
 use super::queue::{LoopQueue, Queue};
+use crate::contract::ServerEvent;
 use crate::credentials::ServerCredentials;
-use crate::runtime::Owned;
+use crate::fork::Owned;
+use crate::runtime::runtime;
 use crate::server::call::{Call, Handlers};
 use crate::server::life::{Life, cardinality, inherited};
 
-/// What the queue says of a server: calls wait.
-const ARRIVED: u32 = 0;
-/// What the queue says of a server: it has ended.
-const STOPPED: u32 = 1;
-/// What the queue says of a call: it was cancelled.
-pub(crate) const ENDED: u32 = 0;
-/// What the queue says of a call: there is a request, or there will be no more.
-pub(crate) const MESSAGE: u32 = 1;
-/// What the queue says of a call: there is room for responses.
-pub(crate) const ROOM: u32 = 2;
-
 /// The replies that leave together.
-pub(crate) struct Gathered {
-    pub(crate) queue: Arc<Queue>,
+struct Gathered {
+    queue: Arc<Queue>,
     replies: Mutex<Vec<DeferredReply>>,
 }
 
-impl Gathered {
-    /// Whether it is the first, so that somebody has to flush.
-    pub(crate) fn push(&self, reply: DeferredReply) -> bool {
+impl Handlers for Gathered {
+    fn reply(&self, reply: DeferredReply) -> bool {
         let mut replies = self.replies.lock().unwrap_or_else(PoisonError::into_inner);
         replies.push(reply);
         replies.len() == 1
     }
 
+    fn waker(self: Arc<Self>, id: u64, what: u32) -> Waker {
+        self.queue.waker(id, what)
+    }
+}
+
+impl Gathered {
     fn flush(&self) {
         let mut replies = self.replies.lock().unwrap_or_else(PoisonError::into_inner);
         let taken = std::mem::take(&mut *replies);
@@ -106,7 +104,8 @@ impl LoopServer {
     ) -> PyResult<u16> {
         let inner = self.inner()?;
         let credentials = credentials.map(ServerCredentials::engine);
-        py.detach(|| inner.life.bind(&address, credentials))
+        let runtime = runtime(py)?;
+        py.detach(|| inner.life.bind(&runtime, &address, credentials))
     }
 
     /// Takes calls of these routes, and of unknown methods; and those of the listeners. What happens
@@ -120,7 +119,8 @@ impl LoopServer {
     ) -> PyResult<()> {
         let inner = self.inner()?;
         let started = Started::new(queue.queue(), tag);
-        py.detach(|| inner.start(routes, started))
+        let runtime = runtime(py)?;
+        py.detach(|| inner.start(&runtime, routes, started))
     }
 
     /// Ends the server gracefully: within `grace` seconds. Returns at once; the queue says when
@@ -142,7 +142,8 @@ impl LoopServer {
         if more {
             started.told.store(true, SeqCst);
         }
-        let call = |call| Call::new(call, Handlers::Loop(Arc::clone(&started.gathered)));
+        let handlers: Arc<dyn Handlers> = Arc::<Gathered>::clone(&started.gathered);
+        let call = |call| Call::new(call, Arc::clone(&handlers));
         Ok((calls.into_iter().map(call).collect(), more))
     }
 
@@ -171,7 +172,7 @@ impl Started {
             let (queue, told) = (Arc::clone(&queue), Arc::clone(&told));
             move || {
                 if !told.swap(true, SeqCst) {
-                    queue.push(tag, ARRIVED);
+                    queue.push(tag, ServerEvent::ARRIVED);
                 }
             }
         };
@@ -182,13 +183,18 @@ impl Started {
 }
 
 impl Inner {
-    fn start(&self, routes: Vec<RouteArguments>, started: Started) -> PyResult<()> {
+    fn start(
+        &self,
+        runtime: &Arc<Runtime>,
+        routes: Vec<RouteArguments>,
+        started: Started,
+    ) -> PyResult<()> {
         let calls = &started.calls;
         let mut all = Routes::new("");
         for (path, requests, responses) in routes {
             all.external(&path, cardinality(requests, responses), Arc::clone(calls));
         }
-        self.life.start(all, Arc::clone(calls), ())?;
+        self.life.start(runtime, all, Arc::clone(calls), ())?;
         // The loop hears of calls behind this: it is what has called.
         self.started.get_or_init(|| started);
         Ok(())
@@ -198,7 +204,7 @@ impl Inner {
         let told = self.started.get().map(|all| (Arc::clone(&all.gathered.queue), all.tag));
         let ended = move |()| {
             if let Some((queue, tag)) = told {
-                queue.push(tag, STOPPED);
+                queue.push(tag, ServerEvent::STOPPED);
             }
         };
         if !self.life.shutdown(Duration::ZERO, Some(grace), ended.clone()) {

@@ -8,17 +8,16 @@ use ferrpc::{Code, Status};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
 
-use super::completions::completions;
 use super::ended::Ended;
-use super::fork::Local;
-use super::waiting;
-use crate::metadata;
+use crate::completions::completions;
+use crate::fork::Owned;
+use crate::{metadata, waiting};
 
 /// A call that was begun. Whoever waits gives a limit in seconds (None: without end) and gets None
 /// when that is over. When the last reference goes, the call is cancelled.
 #[pyclass(frozen, name = "ClientCall", module = "grpc._ferrpc")]
 pub(crate) struct Call {
-    inner: Local<Inner>,
+    inner: Owned<Inner>,
 }
 
 struct Inner {
@@ -29,7 +28,7 @@ struct Inner {
 
 impl Call {
     pub(super) fn new(call: RawCall, channel: blocking::Channel) -> Self {
-        Self { inner: Local::new(Inner { call: Arc::new(call), _channel: channel }) }
+        Self { inner: Owned::new(Inner { call: Arc::new(call), _channel: channel }) }
     }
 
     fn call(&self) -> Option<&RawCall> {
@@ -142,8 +141,7 @@ impl Call {
     #[pyo3(signature = (code, details, unread=false))]
     fn cancel(&self, py: Python<'_>, code: u32, details: String, unread: bool) -> bool {
         let Some(call) = self.call() else { return false };
-        let code = i32::try_from(code).ok().and_then(|code| Code::try_from(code).ok());
-        let status = Status::new(code.unwrap_or(Code::Unknown), details);
+        let status = Status::new(Code::from_number(code).unwrap_or(Code::Unknown), details);
         py.detach(|| if unread { call.cancel_unread(status) } else { call.cancel(status) })
     }
 

@@ -15,13 +15,14 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
 use super::call::Call;
-use super::completions::completions;
 use super::ended::Ended;
-use super::fork::Local;
-use super::waiting;
+use crate::completions::completions;
+use crate::contract::{self, connectivity};
 use crate::credentials::{ChannelCredentials, Shared};
+use crate::fork::Owned;
 use crate::metadata::{self, Refused};
 use crate::metadata_limits::MetadataLimits;
+use crate::waiting;
 
 /// A method of a service: its path, and whether requests and responses are streams.
 #[pyclass(frozen, name = "ClientMethod", module = "grpc._ferrpc")]
@@ -73,7 +74,7 @@ pub(crate) struct Channel {
 }
 
 struct State {
-    channel: Arc<Local<Result<blocking::Channel, String>>>,
+    channel: Arc<Owned<Result<blocking::Channel, String>>>,
     closed: bool,
 }
 
@@ -140,7 +141,7 @@ impl Channel {
         for (name, value) in options {
             settings.set(name.extract()?, &value)?;
         }
-        let channel = Arc::new(Local::new(settings.build()));
+        let channel = Arc::new(Owned::new(settings.build()));
         Ok(Self { settings, state: Mutex::new(State { channel, closed: false }) })
     }
 
@@ -255,10 +256,10 @@ impl Channel {
         let completions = completions();
         match self.channel() {
             Ok(channel) => {
-                channel.watch(move |state| completions.push(tag, number(state)), connect)
+                channel.watch(move |state| completions.push(tag, connectivity(state)), connect)
             }
             Err(_) => {
-                completions.push(tag, number(ConnectivityState::TransientFailure));
+                completions.push(tag, connectivity(ConnectivityState::TransientFailure));
                 0
             }
         }
@@ -315,12 +316,12 @@ impl Channel {
 
     pub(crate) fn connectivity(&self, connect: bool) -> u32 {
         if self.lock().closed {
-            return number(ConnectivityState::Shutdown);
+            return connectivity(ConnectivityState::Shutdown);
         }
         match self.channel() {
-            Ok(channel) if connect => number(channel.try_to_connect()),
-            Ok(channel) => number(channel.state()),
-            Err(_) => number(ConnectivityState::TransientFailure),
+            Ok(channel) if connect => connectivity(channel.try_to_connect()),
+            Ok(channel) => connectivity(channel.state()),
+            Err(_) => connectivity(ConnectivityState::TransientFailure),
         }
     }
 
@@ -334,7 +335,7 @@ impl Channel {
             return Err(Ended::local(Code::InvalidArgument, why.as_str()));
         }
         if state.channel.get().is_none() {
-            state.channel = Arc::new(Local::new(self.settings.build()));
+            state.channel = Arc::new(Owned::new(self.settings.build()));
         }
         match state.channel.get() {
             Some(Ok(channel)) => Ok(channel.clone()),
@@ -391,7 +392,7 @@ impl Settings {
                 self.refused = Some(format!("Failed to create channel to '{}':{why}", self.target));
             }
             "compression" => self.compression = encoding(value.extract()?)?,
-            "encodings" => self.encodings = encodings(value.extract()?),
+            "encodings" => self.encodings = contract::encodings(value.extract()?),
             "spin_us" => {
                 let spin: i64 = value.extract()?;
                 self.spin = Duration::from_micros(u64::try_from(spin).unwrap_or(0).min(MOST_SPIN));
@@ -485,31 +486,9 @@ fn finite(value: &Bound<'_, PyAny>) -> PyResult<Option<Duration>> {
     Ok((milliseconds < i64::from(i32::MAX)).then_some(time))
 }
 
-/// The set that grpcio writes as bits, by the numbers of `grpc.Compression`.
-pub(crate) fn encodings(bits: i64) -> EncodingSet {
-    let all = [(2, Encoding::Deflate), (4, Encoding::Gzip)];
-    let used = all.into_iter().filter(|(bit, _)| bits & bit != 0);
-    used.fold(EncodingSet::IDENTITY, |set, (_, encoding)| set.with(encoding))
-}
-
 fn encoding(number: i64) -> PyResult<Encoding> {
-    match number {
-        0 => Ok(Encoding::Identity),
-        1 => Ok(Encoding::Deflate),
-        2 => Ok(Encoding::Gzip),
-        other => Err(PyValueError::new_err(format!("{other} is no grpc.Compression"))),
-    }
-}
-
-/// As `grpc.ChannelConnectivity` numbers them.
-pub(crate) const fn number(state: ConnectivityState) -> u32 {
-    match state {
-        ConnectivityState::Idle => 0,
-        ConnectivityState::Connecting => 1,
-        ConnectivityState::Ready => 2,
-        ConnectivityState::TransientFailure => 3,
-        ConnectivityState::Shutdown => 4,
-    }
+    contract::encoding(number)
+        .ok_or_else(|| PyValueError::new_err(format!("{number} is no grpc.Compression")))
 }
 
 /// Schemes of targets, this engine's and those of grpcio.

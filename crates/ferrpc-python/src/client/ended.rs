@@ -112,11 +112,6 @@ fn in_their_words(origin: &Origin, code: Code, text: &str) -> String {
             ),
             None => error.to_string(),
         },
-        // The core says it in grpcio's words, without whose message it was.
-        _ if code == Code::ResourceExhausted => match text.strip_prefix("received message") {
-            Some(rest) => format!("CLIENT: Received message{rest}"),
-            None => text.to_owned(),
-        },
         _ if code == Code::Unavailable => format!("Socket closed: {text}"),
         _ => text.to_owned(),
     }

@@ -12,17 +12,12 @@
 
 mod call;
 mod channel;
-mod completions;
 mod ended;
-mod fork;
-mod waiting;
 
 use pyo3::prelude::*;
 
-pub(crate) use channel::{Channel, Method, encodings, number};
-pub(crate) use completions::{Completions, completions};
+pub(crate) use channel::{Channel, Method};
 pub(crate) use ended::Ended;
-pub(crate) use fork::Local;
 
 /// Registers this module's items.
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -30,10 +25,5 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<channel::AioChannel>()?;
     module.add_class::<channel::Method>()?;
     module.add_class::<call::Call>()?;
-    module.add_class::<ended::Ended>()?;
-    module.add_function(wrap_pyfunction!(completions::take_completion, module)?)?;
-    module.add_function(wrap_pyfunction!(completions::complete, module)?)?;
-    module.add_function(wrap_pyfunction!(completions::complete_later, module)?)?;
-    module.add_function(wrap_pyfunction!(completions::stop_completions, module)?)?;
-    module.add_function(wrap_pyfunction!(fork::forked, module)?)
+    module.add_class::<ended::Ended>()
 }

@@ -13,7 +13,7 @@ use pyo3::prelude::*;
 
 use super::local_kind;
 use super::sign::{Owner, Signatures};
-use crate::client::Local;
+use crate::fork::Owned;
 
 /// Channels that share an object of this class share its TLS sessions.
 #[pyclass(frozen, module = "grpc._ferrpc")]
@@ -25,7 +25,7 @@ pub(crate) struct ChannelCredentials {
 pub(crate) struct Shared {
     recipe: Recipe,
     /// Locked by threads that are attached, for a moment: at a fork it is free.
-    made: Mutex<Local<Engine>>,
+    made: Mutex<Owned<Engine>>,
 }
 
 enum Recipe {
@@ -40,7 +40,7 @@ enum Recipe {
 impl ChannelCredentials {
     /// Connections that do not leave the machine; `kind` as `grpc.LocalConnectionType` numbers it.
     #[staticmethod]
-    fn local(kind: u8) -> PyResult<Self> {
+    fn local(kind: u32) -> PyResult<Self> {
         Self::new(Recipe::Local(local_kind(kind)?)).map_err(unusable)
     }
 
@@ -103,7 +103,7 @@ impl ChannelCredentials {
 
 impl ChannelCredentials {
     fn new(recipe: Recipe) -> Result<Self, CredentialsError> {
-        let made = Mutex::new(Local::new(recipe.make()?));
+        let made = Mutex::new(Owned::new(recipe.make()?));
         Ok(Self { shared: Arc::new(Shared { recipe, made }) })
     }
 
@@ -120,7 +120,7 @@ impl Shared {
             return Ok(engine.clone());
         }
         let engine = self.recipe.make().map_err(|error| error.to_string())?;
-        *made = Local::new(engine.clone());
+        *made = Owned::new(engine.clone());
         Ok(engine)
     }
 }

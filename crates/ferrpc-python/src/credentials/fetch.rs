@@ -12,7 +12,7 @@ use pyo3::prelude::*;
 use tokio::sync::oneshot;
 
 use super::server::{Configuration, Pair, server_tls};
-use crate::runtime::Owned;
+use crate::fork::Owned;
 
 /// The questions about one port, for one Python thread.
 #[pyclass(frozen, weakref, module = "grpc._ferrpc")]

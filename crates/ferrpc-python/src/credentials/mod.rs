@@ -17,6 +17,8 @@ use ferrpc::credentials::LocalKind;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
+use crate::contract::LocalConnection;
+
 pub(crate) use channel::{ChannelCredentials, Shared};
 pub(crate) use server::ServerCredentials;
 
@@ -30,11 +32,11 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<sign::Question>()
 }
 
-/// As `grpc.LocalConnectionType` numbers them.
-fn local_kind(number: u8) -> PyResult<LocalKind> {
+/// What a `grpc.LocalConnectionType` means.
+fn local_kind(number: u32) -> PyResult<LocalKind> {
     match number {
-        0 => Ok(LocalKind::Unix),
-        1 => Ok(LocalKind::Tcp),
+        LocalConnection::UDS => Ok(LocalKind::Unix),
+        LocalConnection::LOCAL_TCP => Ok(LocalKind::Tcp),
         other => Err(PyValueError::new_err(format!("{other} is no grpc.LocalConnectionType"))),
     }
 }

@@ -12,7 +12,7 @@ use pyo3::prelude::*;
 use super::channel::seconds;
 use super::fetch::Fetches;
 use super::local_kind;
-use crate::runtime::Owned;
+use crate::fork::Owned;
 
 /// Made for one port.
 #[pyclass(frozen, module = "grpc._ferrpc")]
@@ -27,7 +27,7 @@ pub(super) type Pair = (Vec<u8>, Vec<u8>);
 impl ServerCredentials {
     /// Callers on this machine; `kind` as `grpc.LocalConnectionType` numbers it.
     #[staticmethod]
-    fn local(kind: u8) -> PyResult<Self> {
+    fn local(kind: u32) -> PyResult<Self> {
         Ok(Self::of(Engine::local(local_kind(kind)?)))
     }
 

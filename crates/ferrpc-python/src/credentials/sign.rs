@@ -17,7 +17,9 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use tokio::sync::oneshot;
 
-use crate::client::{Completions, Local, completions};
+use crate::completions::{Completions, completions};
+use crate::contract::{SignatureEvent, SignatureNumber};
+use crate::fork::Owned;
 
 /// The questions of one object of credentials, for its handler among the completions.
 #[pyclass(frozen, module = "grpc._ferrpc")]
@@ -35,7 +37,7 @@ pub(crate) struct Question {
 pub(super) struct Asker {
     tag: u64,
     /// Locked by threads that are attached, for a moment: at a fork it is free.
-    table: Mutex<Option<Local<Arc<Table>>>>,
+    table: Mutex<Option<Owned<Arc<Table>>>>,
 }
 
 /// What tells the handler, once nobody asks any more, that it is not needed.
@@ -55,7 +57,7 @@ struct Open {
 
 struct Asked {
     message: Vec<u8>,
-    algorithm: u8,
+    algorithm: u32,
     answer: oneshot::Sender<Result<Vec<u8>, String>>,
 }
 
@@ -84,7 +86,7 @@ impl Signatures {
 #[pymethods]
 impl Question {
     /// What is to be signed, and a `grpc.experimental.PrivateKeySignatureAlgorithm`.
-    fn arguments<'py>(&self, py: Python<'py>) -> (Bound<'py, PyBytes>, u8) {
+    fn arguments<'py>(&self, py: Python<'py>) -> (Bound<'py, PyBytes>, u32) {
         match &*self.lock() {
             Some(asked) => (PyBytes::new(py, &asked.message), asked.algorithm),
             None => (PyBytes::new(py, &[]), 0),
@@ -125,12 +127,12 @@ impl Asker {
     /// The questions of this process. To be called by threads that are attached.
     fn table(&self) -> Arc<Table> {
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(table) = table.as_ref().and_then(Local::get) {
+        if let Some(table) = table.as_ref().and_then(Owned::get) {
             return Arc::clone(table);
         }
         let new = Table { tag: self.tag, completions: completions(), open: Mutex::default() };
         let new = Arc::new(new);
-        *table = Some(Local::new(Arc::clone(&new)));
+        *table = Some(Owned::new(Arc::clone(&new)));
         new
     }
 }
@@ -155,8 +157,8 @@ impl Owner {
 impl Drop for Owner {
     fn drop(&mut self) {
         let table = self.0.table.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(table) = table.as_ref().and_then(Local::get) {
-            table.completions.push(table.tag, NOBODY_ASKS);
+        if let Some(table) = table.as_ref().and_then(Owned::get) {
+            table.completions.push(table.tag, SignatureEvent::NOBODY_ASKS);
         }
     }
 }
@@ -166,10 +168,10 @@ impl Table {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn ask(self: &Arc<Self>, message: Vec<u8>, algorithm: u8) -> Answer {
+    fn ask(self: &Arc<Self>, message: Vec<u8>, algorithm: u32) -> Answer {
         let (answer, waiting) = oneshot::channel();
         let mut open = self.lock();
-        open.last = (open.last + 1) % NOBODY_ASKS;
+        open.last = (open.last + 1) % SignatureEvent::NOBODY_ASKS;
         let number = open.last;
         open.questions.insert(number, Asked { message, algorithm, answer });
         drop(open);
@@ -201,21 +203,18 @@ impl Drop for Answer {
     }
 }
 
-/// As `grpc.experimental.PrivateKeySignatureAlgorithm` numbers them.
-const fn number_of(algorithm: SignatureAlgorithm) -> Option<u8> {
+/// An algorithm's number, if it has one.
+const fn number_of(algorithm: SignatureAlgorithm) -> Option<u32> {
     Some(match algorithm {
-        SignatureAlgorithm::RsaPkcs1Sha256 => 0,
-        SignatureAlgorithm::RsaPkcs1Sha384 => 1,
-        SignatureAlgorithm::RsaPkcs1Sha512 => 2,
-        SignatureAlgorithm::EcdsaSecp256r1Sha256 => 3,
-        SignatureAlgorithm::EcdsaSecp384r1Sha384 => 4,
-        SignatureAlgorithm::EcdsaSecp521r1Sha512 => 5,
-        SignatureAlgorithm::RsaPssRsaeSha256 => 6,
-        SignatureAlgorithm::RsaPssRsaeSha384 => 7,
-        SignatureAlgorithm::RsaPssRsaeSha512 => 8,
+        SignatureAlgorithm::RsaPkcs1Sha256 => SignatureNumber::RSA_PKCS1_SHA256,
+        SignatureAlgorithm::RsaPkcs1Sha384 => SignatureNumber::RSA_PKCS1_SHA384,
+        SignatureAlgorithm::RsaPkcs1Sha512 => SignatureNumber::RSA_PKCS1_SHA512,
+        SignatureAlgorithm::EcdsaSecp256r1Sha256 => SignatureNumber::ECDSA_SECP256R1_SHA256,
+        SignatureAlgorithm::EcdsaSecp384r1Sha384 => SignatureNumber::ECDSA_SECP384R1_SHA384,
+        SignatureAlgorithm::EcdsaSecp521r1Sha512 => SignatureNumber::ECDSA_SECP521R1_SHA512,
+        SignatureAlgorithm::RsaPssRsaeSha256 => SignatureNumber::RSA_PSS_RSAE_SHA256,
+        SignatureAlgorithm::RsaPssRsaeSha384 => SignatureNumber::RSA_PSS_RSAE_SHA384,
+        SignatureAlgorithm::RsaPssRsaeSha512 => SignatureNumber::RSA_PSS_RSAE_SHA512,
         _ => return None,
     })
 }
-
-/// In place of a question's number.
-const NOBODY_ASKS: u32 = u32::MAX;

@@ -6,18 +6,17 @@ use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use bytes::Bytes;
-use ferrpc::server::{DeferredReply, Drains, ExternalCall, ExternalReply, Sent};
-use ferrpc::{Cardinality, Code, Metadata, Status};
+use ferrpc::server::{DeferredReply, ExternalCall, ExternalReply, Sent};
+use ferrpc::{Cardinality, Code, Encoding, Metadata, Status};
 use pyo3::create_exception;
 use pyo3::exceptions::{PyException, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
 
-use super::options::encoding;
 use super::wait::wait;
-use crate::aio::{ENDED, Gathered, MESSAGE, ROOM};
+use crate::contract::{self, CallEvent};
+use crate::fork::Owned;
 use crate::metadata::{Refused, from_python, to_python};
-use crate::runtime::Owned;
 
 create_exception!(grpc._ferrpc, CallOver, PyException, "The call is over: nobody reads or sends.");
 
@@ -29,42 +28,25 @@ create_exception!(grpc._ferrpc, InvalidMetadata, PyValueError, "HTTP/2 cannot ca
 pub(crate) struct Call {
     /// No call of the interpreter is made under this lock.
     call: Owned<Mutex<ExternalCall>>,
-    handlers: Owned<Handlers>,
+    handlers: Owned<Arc<dyn Handlers>>,
     /// The whole request came with the call.
     gathered: bool,
     /// That one request was asked for.
     taken: AtomicBool,
 }
 
-/// Who handles a call: what gathers its replies, and hears of its end.
-pub(crate) enum Handlers {
-    /// The threads of an executor.
-    Threads(Arc<Drains>),
-    /// An event loop.
-    Loop(Arc<Gathered>),
-}
+/// Who handles calls: the threads of an executor, or an event loop.
+pub(crate) trait Handlers: Send + Sync {
+    /// Takes a reply, to be sent with others. Whether it is the first of them, so that somebody has
+    /// to flush.
+    fn reply(&self, reply: DeferredReply) -> bool;
 
-impl Handlers {
-    fn reply(&self, reply: DeferredReply) -> bool {
-        match self {
-            Self::Threads(drains) => {
-                drains.reply(reply);
-                false
-            }
-            Self::Loop(gathered) => gathered.push(reply),
-        }
-    }
-
-    fn waker(&self, id: u64, what: u32) -> Waker {
-        match self {
-            Self::Threads(drains) => drains.watch(id),
-            Self::Loop(gathered) => gathered.queue.waker(id, what),
-        }
-    }
+    /// What tells of this event ([`CallEvent`]) of the call `id`.
+    fn waker(self: Arc<Self>, id: u64, what: u32) -> Waker;
 }
 
 impl Call {
-    pub(crate) fn new(call: ExternalCall, handlers: Handlers) -> Self {
+    pub(crate) fn new(call: ExternalCall, handlers: Arc<dyn Handlers>) -> Self {
         let gathered =
             matches!(call.cardinality(), Cardinality::Unary | Cardinality::ServerStreaming);
         Self {
@@ -200,7 +182,7 @@ impl Call {
     /// Makes the serving thread, or the event loop, know `id` when the call is cancelled; False if
     /// it is already.
     fn watch(&self, id: u64) -> bool {
-        let waker = self.handlers.waker(id, ENDED);
+        let waker = Arc::clone(&self.handlers).waker(id, CallEvent::ENDED);
         let call = self.lock();
         let mut cx = Context::from_waker(&waker);
         !call.is_replied() && call.poll_cancelled(&mut cx).is_pending()
@@ -242,7 +224,7 @@ impl Call {
         // Mostly there is something: a waker is made only for those who wait.
         let mut received = call.poll_message(&mut Context::from_waker(Waker::noop()));
         if received.is_pending() {
-            let waker = self.handlers.waker(tag, MESSAGE);
+            let waker = Arc::clone(&self.handlers).waker(tag, CallEvent::RECEIVED);
             received = call.poll_message(&mut Context::from_waker(&waker));
         }
         drop(call);
@@ -274,7 +256,7 @@ impl Call {
     /// Whether a response would have to wait for room; then the event loop is told with this tag
     /// when there is some. Never waits.
     fn is_full(&self, tag: u64) -> bool {
-        let waker = self.handlers.waker(tag, ROOM);
+        let waker = Arc::clone(&self.handlers).waker(tag, CallEvent::ROOM);
         self.lock().poll_send_ready(&mut Context::from_waker(&waker)).is_pending()
     }
 
@@ -333,6 +315,11 @@ impl Call {
         self.lock().reply_later(ExternalReply::Status(status));
         Ok(())
     }
+}
+
+/// The algorithm of a `grpc.Compression`; none for a number that is none.
+fn encoding(number: i64) -> Encoding {
+    contract::encoding(number).unwrap_or(Encoding::Identity)
 }
 
 fn read(metadata: Option<&Bound<'_, PyAny>>) -> PyResult<Metadata> {

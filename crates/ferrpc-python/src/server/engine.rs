@@ -2,17 +2,21 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::task::Waker;
 use std::time::Duration;
 
-use ferrpc::server::{CallLimit, Drains, ExternalCall, Routes, Taken, Task, Turn};
+use ferrpc::server::{CallLimit, DeferredReply, Drains, ExternalCall, Routes, Taken, Task, Turn};
 use ferrpc::{Code, Status};
 use pyo3::prelude::*;
+use tokio::runtime::Runtime;
 
 use super::call::{Call, Handlers};
 use super::life::{Life, apply, cardinality, inherited};
 use super::options::Options;
+use crate::contract::ServerTask;
 use crate::credentials::ServerCredentials;
-use crate::runtime::Owned;
+use crate::fork::Owned;
+use crate::runtime::runtime;
 
 /// The engine of a `grpc.Server`.
 ///
@@ -66,13 +70,15 @@ impl Server {
     ) -> PyResult<u16> {
         let inner = self.inner()?;
         let credentials = credentials.map(ServerCredentials::engine);
-        py.detach(|| inner.life.bind(&address, credentials))
+        let runtime = runtime(py)?;
+        py.detach(|| inner.life.bind(&runtime, &address, credentials))
     }
 
     /// Takes calls of these routes, and of unknown methods in lane 0; and those of the listeners.
     fn start(&self, py: Python<'_>, routes: Vec<RouteArguments>, lanes: usize) -> PyResult<()> {
         let inner = self.inner()?;
-        py.detach(|| inner.start(routes, lanes))
+        let runtime = runtime(py)?;
+        py.detach(|| inner.start(&runtime, routes, lanes))
     }
 
     /// Ends the server gracefully: within `grace` seconds, or as long as it takes. Returns at
@@ -96,14 +102,14 @@ impl Server {
         Ok(())
     }
 
-    /// What the serving thread has to do next; waits for it. ("submit", lane), ("ended", id) of a
-    /// call that was watched, ("stop", 0).
-    fn next_task(&self, py: Python<'_>) -> PyResult<(&'static str, u64)> {
+    /// What the serving thread has to do next; waits for it: a [`ServerTask`], with the lane or the
+    /// number of the call that was watched.
+    fn next_task(&self, py: Python<'_>) -> PyResult<(u32, u64)> {
         let drains = self.drains()?;
         Ok(match py.detach(|| drains.next_task()) {
-            Task::Submit(lane) => ("submit", lane as u64),
-            Task::Ended(id) => ("ended", id),
-            Task::Stop => ("stop", 0),
+            Task::Submit(lane) => (ServerTask::SUBMIT, lane as u64),
+            Task::Ended(id) => (ServerTask::ENDED, id),
+            Task::Stop => (ServerTask::STOP, 0),
         })
     }
 
@@ -152,13 +158,18 @@ impl Server {
 }
 
 impl Inner {
-    fn start(&self, routes: Vec<RouteArguments>, lanes: usize) -> PyResult<()> {
+    fn start(
+        &self,
+        runtime: &Arc<Runtime>,
+        routes: Vec<RouteArguments>,
+        lanes: usize,
+    ) -> PyResult<()> {
         let drains = Drains::new(lanes.max(1), self.limit.as_ref(), self.submit_per_call);
         let mut all = Routes::new("");
         for (path, requests, responses, lane) in routes {
             all.external(&path, cardinality(requests, responses), Arc::clone(drains.queue(lane)));
         }
-        self.life.start(all, Arc::clone(drains.queue(0)), drains)
+        self.life.start(runtime, all, Arc::clone(drains.queue(0)), drains)
     }
 }
 
@@ -198,7 +209,21 @@ impl Drain {
 
 impl Drain {
     fn call(&self, call: ExternalCall) -> Call {
-        Call::new(call, Handlers::Threads(Arc::clone(&self.drains)))
+        let drains: Arc<Drains> = Arc::clone(&self.drains);
+        Call::new(call, drains)
+    }
+}
+
+impl Handlers for Drains {
+    fn reply(&self, reply: DeferredReply) -> bool {
+        Self::reply(self, reply);
+        // Whoever takes the next call sends what was gathered.
+        false
+    }
+
+    fn waker(self: Arc<Self>, id: u64, _: u32) -> Waker {
+        // Threads wait for the rest themselves: only ends are told.
+        self.watch(id)
     }
 }
 

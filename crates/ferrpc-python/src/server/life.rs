@@ -16,7 +16,6 @@ use pyo3::prelude::*;
 use tokio::runtime::Runtime;
 
 use super::options::Options;
-use crate::runtime::runtime;
 
 /// An engine that listens from the first `bind` on and takes calls from `start` on; `T` is what
 /// else there is of it as long as it runs.
@@ -43,10 +42,11 @@ impl<T: Clone + Send + 'static> Life<T> {
     /// Listens on an address; the port, or 1 for a unix socket.
     pub(crate) fn bind(
         &self,
+        runtime: &Arc<Runtime>,
         address: &str,
         credentials: Option<EngineCredentials>,
     ) -> PyResult<u16> {
-        let runtime = self.runtime()?;
+        self.lock().runtime = Some(Arc::clone(runtime));
         let listening = runtime.block_on(builder(&self.options).listen(address));
         let listeners = listening.map_err(|error| PyOSError::new_err(error.to_string()))?;
         let port = listeners.addresses().iter().find_map(|address| match address {
@@ -70,17 +70,18 @@ impl<T: Clone + Send + 'static> Life<T> {
     /// Takes calls: of these routes, and into `unknown` those of other methods.
     pub(crate) fn start(
         &self,
+        runtime: &Arc<Runtime>,
         routes: Routes,
         unknown: Arc<ExternalQueue>,
         beside: T,
     ) -> PyResult<()> {
-        let runtime = self.runtime()?;
         let builder = builder(&self.options).add_service(routes);
         let server = builder.unknown_external(unknown).build();
         let mut state = self.lock();
         if state.running.is_some() || state.stopping {
             return Err(PyRuntimeError::new_err("the server was started before"));
         }
+        state.runtime = Some(Arc::clone(runtime));
         let _runtime = runtime.enter();
         for (listeners, credentials) in state.listeners.drain(..) {
             serve(&server, listeners, credentials);
@@ -121,16 +122,6 @@ impl<T: Clone + Send + 'static> Life<T> {
     pub(crate) fn running(&self) -> PyResult<T> {
         let running = self.lock().running.as_ref().map(|(_, beside)| beside.clone());
         running.ok_or_else(|| PyRuntimeError::new_err("the server was not started"))
-    }
-
-    fn runtime(&self) -> PyResult<Arc<Runtime>> {
-        let mut state = self.lock();
-        if let Some(runtime) = &state.runtime {
-            return Ok(Arc::clone(runtime));
-        }
-        let runtime = runtime()?;
-        state.runtime = Some(Arc::clone(&runtime));
-        Ok(runtime)
     }
 
     fn lock(&self) -> MutexGuard<'_, State<T>> {

@@ -6,7 +6,7 @@ use ferrpc::Encoding;
 use ferrpc::server::ServerBuilder;
 use ferrpc_core::http2::{Keepalive, Limits, PingPolicy, Window};
 
-use crate::client::encodings;
+use crate::contract::{encoding, encodings};
 use crate::metadata_limits::MetadataLimits;
 
 /// One option: the arguments that are numbers.
@@ -110,7 +110,9 @@ fn built(builder: ServerBuilder, key: &str, value: i64) -> ServerBuilder {
             builder.max_frame_size(unsigned(value).clamp(1 << 14, (1 << 24) - 1))
         }
         "grpc.server_handshake_timeout_ms" => builder.handshake_timeout(milliseconds(value)),
-        "grpc.default_compression_algorithm" => builder.compression(encoding(value)),
+        "grpc.default_compression_algorithm" => {
+            builder.compression(encoding(value).unwrap_or(Encoding::Identity))
+        }
         "grpc.compression_enabled_algorithms_bitset" => {
             builder.accept_encodings(encodings(value)).send_encodings(encodings(value))
         }
@@ -149,15 +151,6 @@ const LIMITS: [&str; 7] = [
     "overload_pushback_ms",
     "window",
 ];
-
-/// The algorithm of `grpc.Compression`.
-pub(crate) const fn encoding(algorithm: i64) -> Encoding {
-    match algorithm {
-        1 => Encoding::Deflate,
-        2 => Encoding::Gzip,
-        _ => Encoding::Identity,
-    }
-}
 
 /// A number of bytes or things; -1 is no limit.
 fn size(value: i64) -> usize {

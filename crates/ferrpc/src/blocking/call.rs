@@ -75,10 +75,6 @@ pub(super) enum Attempt {
 
 pub(super) struct Pending {
     call: ClientCall,
-    /// The channel's failures when the call began: older ones are not its own.
-    began: Option<u64>,
-    /// Another attempt is due then.
-    not_before: Time,
     /// The channel will resume it.
     registered: bool,
     /// When to look again.
@@ -251,28 +247,20 @@ impl Call {
     fn proceed(&self, state: &mut CallState) {
         let Some(channel) = state.channel.clone() else { return };
         let mut pending = match std::mem::replace(&mut state.attempt, Attempt::Moving) {
-            Attempt::New(call) => Pending {
-                call,
-                began: None,
-                not_before: Time::ZERO,
-                registered: false,
-                until: None,
-            },
+            Attempt::New(call) => Pending::new(call),
             Attempt::Pending(pending) => pending,
             other => {
                 state.attempt = other;
                 return;
             }
         };
-        let acquired = channel.acquire(Ask {
+        let (acquired, later) = channel.acquire(&Ask {
             call: &self.me,
-            deadline: pending.call.deadline(),
-            wait_for_ready: pending.call.handle_unavailable(),
-            began: &mut pending.began,
-            not_before: pending.not_before,
+            machine: &pending.call,
             registered: pending.registered,
             unattended: self.unattended,
         });
+        state.later.extend(later);
         if !matches!(acquired, Acquired::Wait(_)) {
             // They poll again.
             state.wake_pollers();
@@ -307,15 +295,9 @@ impl Call {
         let (mut call, initial, later) = connection.abandon(key, &ended);
         state.later.extend(later);
         if ended.retry != TransparentRetry::No
-            && let Next::AttemptAt(at) = call.handle_finished(clock::now(), ended.retry)
+            && let Next::AttemptAt(_) = call.handle_finished(clock::now(), ended.retry)
         {
-            state.attempt = Attempt::Pending(Pending {
-                call,
-                began: None,
-                not_before: at,
-                registered: false,
-                until: None,
-            });
+            state.attempt = Attempt::Pending(Pending::new(call));
             self.proceed(state);
         } else {
             self.keep_initial(initial);
@@ -558,6 +540,12 @@ impl Call {
         if let Some(hook) = hook {
             hook();
         }
+    }
+}
+
+impl Pending {
+    const fn new(call: ClientCall) -> Self {
+        Self { call, registered: false, until: None }
     }
 }
 

@@ -16,7 +16,6 @@
 //! (`Outside`) for as long as that lives. That nothing which was made is left unsent while its
 //! owner sleeps is seen to where the lock is released (`locked.rs`).
 
-use std::collections::VecDeque;
 use std::mem;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Condvar, Mutex, Weak};
@@ -24,9 +23,10 @@ use std::task::Waker;
 use std::thread::Thread;
 use std::time::Duration;
 
-use ferrpc_core::http2::Transmit;
+use ferrpc_core::channel::{AttemptEnd, Calls, ConnectionId};
+use ferrpc_core::http2::{CloseCause, Transmit};
 use ferrpc_core::transport::{Config, Event, TransparentRetry};
-use ferrpc_core::{Code, Status, Time, Transport};
+use ferrpc_core::{Status, Time, Transport};
 use slab::Slab;
 
 use super::call::Call;
@@ -37,11 +37,11 @@ use super::shared::Shared;
 use super::slots::{Ended, Side, Slot};
 use super::socket::{Kick, Socket};
 use super::spinning::Spinning;
-use crate::client::complains_of_pings;
 use crate::transport::clock;
 
 /// One connection and its calls.
 pub(super) struct Connection {
+    pub(super) id: ConnectionId,
     pub(super) socket: Socket,
     pub(super) kick: Kick,
     /// Tells the guard to look at its role.
@@ -86,12 +86,8 @@ pub(super) struct State {
     pub(super) transmit: Transmit,
     pub(super) buffer: Vec<u8>,
     pub(super) slots: Slab<Slot>,
-    /// Of [`CallId::slot`] to the key of the call's slot.
-    pub(super) by_call: Vec<Option<usize>>,
-    /// Calls beyond the peer's limit of streams, in the order in which they came.
-    pub(super) queue: VecDeque<usize>,
-    /// When the first of these has to be over, or before that. The transport has no timer for them.
-    pub(super) queue_due: Option<Time>,
+    /// By the keys of their slots: those with a stream, and those that wait for one.
+    pub(super) calls: Calls<usize>,
     /// Who is to be told something when the lock is released.
     pub(super) wakes: Vec<Wake>,
     /// Those who want the guard to work though no thread waits: calls, and the channel's watchers.
@@ -108,9 +104,11 @@ pub(super) struct State {
     pub(super) events: u64,
     pub(super) idle_since: Time,
     pub(super) ready: bool,
-    /// Takes new calls.
-    pub(super) usable: bool,
-    pub(super) closed: Option<String>,
+    /// The channel knows it as its connection. Before that, whoever dials looks at its end.
+    attached: bool,
+    /// The channel was told that no more calls are taken.
+    told_channel: bool,
+    pub(super) closed: Option<CloseCause>,
 }
 
 /// Somebody to be told that there is something.
@@ -124,8 +122,8 @@ pub(super) enum Wake {
     Channel(Weak<Shared>),
     /// Nobody: an event loop that is to be forgotten.
     Gone(Arc<Driver>),
-    /// The server finds keepalive pings too frequent.
-    Pings(Weak<Shared>),
+    /// The connection is over.
+    Closed(Weak<Shared>, ConnectionId, Box<CloseCause>),
 }
 
 /// Who waits for the socket and receives.
@@ -142,6 +140,7 @@ pub(super) enum Role {
 impl Connection {
     /// A connection in the hands of its guard, which is to see it through its handshake.
     pub(super) fn new(
+        id: ConnectionId,
         socket: Socket,
         kick: Kick,
         config: Config,
@@ -167,9 +166,7 @@ impl Connection {
             transmit: Transmit::new(),
             buffer: Vec::new(),
             slots: Slab::new(),
-            by_call: Vec::new(),
-            queue: VecDeque::new(),
-            queue_due: None,
+            calls: Calls::new(),
             wakes: Vec::new(),
             watched: 0,
             channel_watched: false,
@@ -180,10 +177,12 @@ impl Connection {
             events: 0,
             idle_since: now,
             ready: false,
-            usable: false,
+            attached: false,
+            told_channel: false,
             closed: None,
         };
         Self {
+            id,
             socket,
             kick,
             guard: Condvar::new(),
@@ -194,14 +193,21 @@ impl Connection {
         }
     }
 
-    /// Why the connection ended, in words.
-    pub(super) fn end(&self) -> String {
-        self.look().closed.clone().unwrap_or_else(|| "the channel was closed".to_owned())
+    /// Why the connection ended.
+    pub(super) fn end(&self) -> CloseCause {
+        self.look().closed.clone().unwrap_or(CloseCause::Local)
+    }
+
+    /// From now on the channel is told of its end. Why it has ended, if it has.
+    pub(super) fn attach(&self) -> Option<CloseCause> {
+        let mut state = self.guarded();
+        state.attached = true;
+        state.closed.clone()
     }
 
     /// Whether new calls may start here.
     pub(super) fn is_usable(&self) -> bool {
-        self.look().usable
+        self.look().calls.takes_calls()
     }
 
     /// The channel has watchers, or no more. The caller tells those who are to know, without locks
@@ -226,7 +232,6 @@ impl Connection {
     pub(super) fn shut_down(&self, status: Option<&Status>) {
         let mut state = self.lock();
         let now = clock::now();
-        state.usable = false;
         if let Some(status) = status {
             let keys: Vec<usize> = state.slots.iter().map(|(key, _)| key).collect();
             for key in keys {
@@ -237,6 +242,7 @@ impl Connection {
                 state.end(key, Ended { status, origin: Origin::Closed, retry });
             }
         }
+        self.drain(&mut state);
         state.transport.shutdown(now, None);
         state.dirty = true;
         self.dispatch(&mut state);
@@ -278,33 +284,24 @@ impl Connection {
                 }
                 Event::Finished { call, status, retry, from_peer } => {
                     if let Some(key) = state.key(call) {
-                        let origin = match status.code() {
-                            _ if from_peer => Origin::Peer,
-                            Code::DeadlineExceeded => Origin::Deadline,
-                            _ => Origin::Local,
-                        };
-                        state.end(key, Ended { status, origin, retry });
+                        state.end(key, AttemptEnd::finished(status, retry, from_peer).into());
                     }
                 }
                 Event::StreamsAvailable => state.start_queued(),
                 Event::Ready => {
                     state.ready = true;
-                    state.usable = true;
+                    state.calls.open();
                 }
                 Event::Draining => self.drain(state),
                 Event::Closed { cause } => {
-                    if complains_of_pings(&cause) {
+                    if state.attached {
                         // Ahead of those who look for another connection now.
-                        wakes.push(Wake::Pings(Weak::clone(&self.owner)));
+                        let channel = Weak::clone(&self.owner);
+                        wakes.push(Wake::Closed(channel, self.id, Box::new(cause.clone())));
                     }
                     self.drain(state);
-                    let cause = cause.to_string();
-                    let keys: Vec<usize> = state.slots.iter().map(|(key, _)| key).collect();
-                    for key in keys {
-                        let text = format!("the connection was lost: {cause}");
-                        let status = Status::new(Code::Unavailable, text);
-                        let (origin, retry) = (Origin::Local, TransparentRetry::No);
-                        state.end(key, Ended { status, origin, retry });
+                    for (_, key) in state.calls.close() {
+                        state.end(key, AttemptEnd::lost(&cause).into());
                     }
                     state.closed = Some(cause);
                     self.guard.notify_one();
@@ -319,11 +316,12 @@ impl Connection {
 
     /// New calls go elsewhere, those that wait for a stream too.
     fn drain(&self, state: &mut State) {
-        if mem::replace(&mut state.usable, false) {
+        let queued = state.calls.drain();
+        if state.attached && !mem::replace(&mut state.told_channel, true) {
             state.wakes.push(Wake::Channel(Weak::clone(&self.owner)));
         }
-        for key in mem::take(&mut state.queue) {
-            state.never_sent(key);
+        for key in queued {
+            state.end(key, AttemptEnd::not_sent().into());
         }
     }
 }
@@ -346,9 +344,9 @@ impl Wake {
                         channel.lost();
                     }
                 }
-                Self::Pings(channel) => {
+                Self::Closed(channel, id, cause) => {
                     if let Some(channel) = channel.upgrade() {
-                        channel.pings_too_often();
+                        channel.closed(id, &cause);
                     }
                 }
             }

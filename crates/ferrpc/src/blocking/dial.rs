@@ -11,8 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 use ferrpc_core::Time;
-use ferrpc_core::channel::Dialing;
-use ferrpc_core::transport::Config as Transport;
+use ferrpc_core::channel::{Attempt, AttemptId, Dialing, Dialled};
 
 use super::connection::Connection;
 use super::shared::Shared;
@@ -26,18 +25,17 @@ use crate::transport::refusal::{Fault, Refusal};
 /// Looks the target up, connects, and waits for the server's SETTINGS; gives up at a time.
 pub(super) fn dial(
     shared: &Arc<Shared>,
-    transport: Transport,
-    began: Time,
-    give_up: Time,
+    attempt: Attempt,
 ) -> Result<Arc<Connection>, ConnectError> {
     let target = &shared.target;
+    let Attempt { id, began, give_up } = attempt;
     let mut places = destinations(target, &shared.config)?;
     let mut failures = Vec::new();
     let connection = match (places.pop(), places.is_empty()) {
         (None, _) => None,
         (Some(place), true) => {
             let patience = Patience { until: give_up, abandoned: None };
-            match reach(shared, &place, transport, &patience, || ()) {
+            match reach(shared, id, &place, &patience, || ()) {
                 Ok(connection) => connection,
                 Err(failure) => {
                     failures.push((place.to_string(), failure));
@@ -47,7 +45,7 @@ pub(super) fn dial(
         }
         (Some(place), false) => {
             places.push(place);
-            race(shared, &places, &transport, give_up, &mut failures)
+            race(shared, attempt, &places, &mut failures)
         }
     };
     connection.ok_or_else(|| {
@@ -70,23 +68,22 @@ enum Event {
 /// Tries several places, the first to answer wins.
 fn race(
     shared: &Arc<Shared>,
+    attempt: Attempt,
     places: &[Destination],
-    transport: &Transport,
-    give_up: Time,
     failures: &mut Vec<(String, Failure)>,
 ) -> Option<Arc<Connection>> {
+    let Attempt { id, give_up, .. } = attempt;
     let mut plan = Dialing::new(places.len());
     let (tells, told) = mpsc::channel();
     let abandoned = Arc::new(AtomicBool::new(false));
     let winner = loop {
         while let Some(at) = plan.poll_start(clock::now()) {
             let (shared, place) = (Arc::clone(shared), places[at].clone());
-            let (transport, tells) = (transport.clone(), tells.clone());
-            let abandoned = Arc::clone(&abandoned);
+            let (tells, abandoned) = (tells.clone(), Arc::clone(&abandoned));
             let started = thread::Builder::new().name("ferrpc-dial".to_owned()).spawn(move || {
                 let patience = Patience { until: give_up, abandoned: Some(&abandoned) };
                 let connected = || drop(tells.send(Event::Connected));
-                let result = reach(&shared, &place, transport, &patience, connected);
+                let result = reach(&shared, id, &place, &patience, connected);
                 if let Err(mpsc::SendError(late)) = tells.send(Event::Ended(at, result)) {
                     late.give_up();
                 }
@@ -155,8 +152,8 @@ impl Patience<'_> {
 /// A connection to one place, which has its SETTINGS. None: there was no more patience.
 fn reach(
     shared: &Arc<Shared>,
+    attempt: AttemptId,
     place: &Destination,
-    mut transport: Transport,
     patience: &Patience<'_>,
     connected: impl FnOnce(),
 ) -> Result<Option<Arc<Connection>>, Failure> {
@@ -167,13 +164,18 @@ fn reach(
     else {
         return Ok(None);
     };
+    let Some(Dialled { id, keepalive }) = shared.dialled(attempt) else { return Ok(None) };
+    let mut transport = config.transport.clone();
     transport.seed = seed();
-    let connection = Connection::new(socket, kick, transport, config.spin, Arc::downgrade(shared));
+    transport.http2.keepalive.interval = keepalive;
+    let owner = Arc::downgrade(shared);
+    let connection = Connection::new(id, socket, kick, transport, config.spin, owner);
     while let Some(left) = patience.left() {
         if connection.shake_hands(clock::now() + left) {
             return Ok(Some(Arc::new(connection)));
         }
         if let Some(cause) = connection.look().closed.clone() {
+            shared.closed(id, &cause);
             return Err(Failure::handshake(cause, fault.as_deref()));
         }
     }

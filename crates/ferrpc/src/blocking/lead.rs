@@ -268,7 +268,7 @@ impl Connection {
     }
 
     pub(super) fn fire_timers(&self, state: &mut State) {
-        if state.queue_due.is_some() {
+        if state.calls.poll_timeout().is_some() {
             state.expire_queued(clock::now());
         }
         let Some(at) = state.transport.poll_timeout() else { return };

@@ -51,7 +51,8 @@ impl Connection {
         self.guarded()
     }
 
-    fn guarded(&self) -> MutexGuard<'_, State> {
+    /// The state, for what needs nothing to be done behind it.
+    pub(super) fn guarded(&self) -> MutexGuard<'_, State> {
         // No code of users runs under the lock, so that its state is whole even after a panic.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -125,7 +126,7 @@ impl State {
 
     /// When something is to be done even if nothing happens.
     pub(super) fn next_timer(&self) -> Option<Time> {
-        self.transport.poll_timeout().into_iter().chain(self.queue_due).min()
+        self.transport.poll_timeout().into_iter().chain(self.calls.poll_timeout()).min()
     }
 
     /// The role goes to somebody, who is awake or is woken by the caller of this.

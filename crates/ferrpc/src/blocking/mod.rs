@@ -26,6 +26,7 @@ mod slots;
 mod socket;
 mod spinning;
 mod streams;
+mod watchers;
 
 pub use channel::Channel;
 pub use ferrpc_core::transport::Message;

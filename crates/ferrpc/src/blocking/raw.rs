@@ -121,7 +121,7 @@ pub struct Unary {
     pub outcome: Outcome,
     /// Initial metadata, if it came.
     pub initial: Metadata,
-    /// The response.
+    /// The response. A server that breaks gRPC's rules may end a call with OK and send none.
     pub message: Option<Bytes>,
 }
 
@@ -315,8 +315,7 @@ impl RawCall {
                 let encoding =
                     self.call.known_headers().map_or(Encoding::Identity, |known| known.1);
                 let unary = Unary::opened(finished, encoding, known(), limit);
-                let mut hooks = self.hooks.lock().unwrap_or_else(PoisonError::into_inner);
-                hooks.end(&unary.outcome.status);
+                self.tell(&unary.outcome.status);
                 Some(unary)
             }
         }
@@ -430,8 +429,17 @@ impl RawCall {
     }
 
     fn explained(&self, outcome: Arc<Outcome>) -> Arc<Outcome> {
-        self.hooks.lock().unwrap_or_else(PoisonError::into_inner).end(&outcome.status);
+        self.tell(&outcome.status);
         outcome
+    }
+
+    /// Interceptors learn of the end, once. They are users' code, and run without the lock.
+    fn tell(&self, status: &Status) {
+        let mut hooks = {
+            let mut hooks = self.hooks.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::take(&mut *hooks)
+        };
+        hooks.end(status);
     }
 }
 
@@ -465,7 +473,9 @@ fn begin(
     if let Some(encoding) = compression {
         request.set_compression(encoding);
     }
-    let NewCall { head, config, hooks, message } = maker.make_blocking(&method.0, request)?;
+    let NewCall { mut head, config, hooks, message } = maker.make_blocking(&method.0, request)?;
+    // Whoever serialises decides what no message means.
+    head.response_optional = true;
     let message = message.map(|message| compression::compress_now(head.encoding, message));
     let checked =
         message.as_ref().map_or(Ok(()), |message| check_size(message, head.limits.max_send));

@@ -1,35 +1,36 @@
-//! The connection of a channel: how there comes to be one, and who waits for it.
+//! The driver of a blocking channel's subchannel: threads that connect, and who waits for them.
 //!
-//! ```text
-//!              acquire, watch            SETTINGS came
-//!    IDLE ------------------> CONNECTING --------------> READY
-//!     ^  ^                     |     ^                     |
-//!     |  |              failed |     | backoff over, and   | drained, lost
-//!     |  |                     v     | somebody wants it   |
-//!     |  |           TRANSIENT_FAILURE                     |
-//!     |  +-------------------------------------------------+       SHUTDOWN: closed, for good
-//! ```
+//! What is decided is decided by [`ferrpc_core::channel::Subchannel`]. Here it gets a lock, the
+//! time, a thread while an attempt runs or is due, and the connection that its ids stand for. The
+//! thread that made a connection keeps guard over it afterwards. What the machine reports is dealt
+//! with where the lock is released: watchers are told, and calls that wait for a connection are
+//! resumed, without the lock.
 //!
-//! A thread makes the connection and keeps guard over it afterwards. Calls that wait for one are
-//! listed, and resumed when something changes. A second thread keeps time for those of them that
-//! have no thread of their own, and for watchers; it lives as long as there is a time to wait for.
+//! A second thread keeps time for those of these calls that have no thread of their own. It lives as
+//! long as there is a time to wait for.
 
-use std::ops::Deref;
-use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
+use std::ops::{Deref, DerefMut};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::Duration;
 
-use ferrpc_core::channel::{Backoff, ConnectivityState};
-use ferrpc_core::{Code, Status, Time};
+use ferrpc_core::call::{ClientCall, Step};
+use ferrpc_core::channel::{
+    Attempt, AttemptEnd, AttemptId, ConnectionId, ConnectivityState, Dialled, StateChange,
+    Subchannel as Machine, SubchannelConfig,
+};
+use ferrpc_core::http2::CloseCause;
+use ferrpc_core::{Status, Time};
 
 use super::call::Call;
 use super::connection::{Connection, Wake};
 use super::dial;
 use super::outside::Driver;
 use super::raw::Origin;
-use crate::client::{Config, ConnectError, Pacing, seed, warn_of_pings};
+use super::watchers::{Watcher, Watchers};
+use crate::client::{Config, ConnectError, seed};
 use crate::resolver::Target;
-use crate::trace::{self, Changes, Locked, Noting};
+use crate::trace;
 use crate::transport::clock;
 
 /// The connection of a channel, and how there comes to be one.
@@ -37,36 +38,23 @@ pub(super) struct Shared {
     pub(super) target: Target,
     pub(super) config: Config,
     state: Mutex<State>,
-    /// Something that the keeper of time is to know.
+    /// Something that a thread of the channel's own is to know.
     changed: Condvar,
     me: Weak<Shared>,
 }
 
 struct State {
+    machine: Machine<ConnectError>,
+    /// The connection that takes calls, as far as the machine knows.
     current: Option<Arc<Connection>>,
     /// Connections whose last calls may still run.
     old: Vec<Weak<Connection>>,
-    /// A thread makes a connection.
+    /// The thread that connects runs.
     connecting: bool,
-    /// Why the last attempt failed, until one succeeds, and when the next may begin.
-    failure: Option<(ConnectError, Time)>,
-    failures: u64,
-    backoff: Backoff,
-    /// Keeps a server that accepts and closes from making us spin.
-    pacing: Pacing,
-    /// Between keepalive pings: more after each server that found them too frequent.
-    keepalive: Option<Duration>,
     pending: Vec<Listed>,
-    watchers: Vec<(u64, Watcher)>,
-    last_watcher: u64,
-    /// A watcher asked for a connection, and has not seen one since.
-    wanted: bool,
-    /// What watchers were told last.
-    told: ConnectivityState,
-    changes: Changes,
+    watchers: Watchers,
     /// The thread that keeps time runs.
     timer: bool,
-    closed: bool,
     /// The event loop that drives connections, if one does.
     driver: Option<Arc<Driver>>,
     /// Connections that it has not adopted yet.
@@ -80,9 +68,6 @@ pub(super) struct Hold(Arc<Release>);
 
 struct Release(Arc<Shared>);
 
-/// Told of each state. Runs under the channel's lock: it must neither block nor call the channel.
-pub(super) type Watcher = Arc<dyn Fn(ConnectivityState) + Send + Sync>;
-
 /// A call that waits for a connection.
 struct Listed {
     call: Weak<Call>,
@@ -93,11 +78,7 @@ struct Listed {
 /// What a call asks for.
 pub(super) struct Ask<'a> {
     pub(super) call: &'a Weak<Call>,
-    pub(super) deadline: Option<Time>,
-    pub(super) wait_for_ready: bool,
-    /// Filled in when it asks for the first time.
-    pub(super) began: &'a mut Option<u64>,
-    pub(super) not_before: Time,
+    pub(super) machine: &'a ClientCall,
     /// It is listed already.
     pub(super) registered: bool,
     pub(super) unattended: bool,
@@ -134,22 +115,18 @@ impl Drop for Release {
 impl Shared {
     pub(super) fn new(target: Target, config: Config) -> Arc<Self> {
         let state = State {
+            machine: Machine::new(&SubchannelConfig {
+                backoff: config.backoff,
+                connect_timeout: config.connect_timeout,
+                keepalive: config.transport.http2.keepalive.interval,
+                seed: seed(),
+            }),
             current: None,
             old: Vec::new(),
             connecting: false,
-            failure: None,
-            failures: 0,
-            backoff: Backoff::new(config.backoff, seed()),
-            pacing: Pacing::new(),
-            keepalive: config.transport.http2.keepalive.interval,
             pending: Vec::new(),
-            watchers: Vec::new(),
-            last_watcher: 0,
-            wanted: false,
-            told: ConnectivityState::Idle,
-            changes: Changes::new(),
+            watchers: Watchers::default(),
             timer: false,
-            closed: false,
             driver: None,
             handed_out: Vec::new(),
         };
@@ -162,37 +139,40 @@ impl Shared {
         })
     }
 
-    /// The connection, if there is one; sees to it that there will be one.
-    pub(super) fn acquire(&self, ask: Ask<'_>) -> Acquired {
+    /// The connection, if there is one; sees to it that there will be one. The call, whose lock its
+    /// thread holds, tells those who are to know once it has released that.
+    pub(super) fn acquire(&self, ask: &Ask<'_>) -> (Acquired, Option<Wake>) {
         let mut state = self.lock();
-        if state.closed {
-            let closed = ConnectError::closed();
-            return Acquired::Failed(closed.status(), Origin::Closed);
-        }
-        let now = clock::now();
-        if ask.deadline.is_some_and(|deadline| deadline <= now) {
-            return Acquired::Failed(self.late(&state), Origin::Deadline);
-        }
-        let began = *ask.began.get_or_insert(state.failures);
-        let mut until = ask.deadline;
-        if ask.not_before > now {
-            until = until.into_iter().chain([ask.not_before]).min();
-        } else if let Some(connection) = state.usable() {
-            state.pacing.used();
-            return Acquired::Connection(connection);
-        } else {
-            match &state.failure {
-                Some((failure, retry_at))
-                    if !ask.wait_for_ready && (state.failures > began || now < *retry_at) =>
-                {
-                    let origin = Origin::Connect(failure.clone());
-                    return Acquired::Failed(failure.status(), origin);
+        let acquired = self.acquire_locked(&mut state, ask, clock::now());
+        (acquired, state.release())
+    }
+
+    fn acquire_locked(&self, state: &mut State, ask: &Ask<'_>, now: Time) -> Acquired {
+        state.look(now);
+        let mut until = None;
+        // A second time where there was no thread to connect, which is a failure to be told.
+        for _ in 0..2 {
+            match ask.machine.step(now, |wait_for_ready| state.machine.pick(now, wait_for_ready)) {
+                Step::Begin(_) => {
+                    let current = state.current.as_ref();
+                    return Acquired::Connection(Arc::clone(current.expect("it is ready")));
                 }
-                _ => {}
+                Step::Fail(failure) => {
+                    return Acquired::Failed(failure.status(), Origin::Connect(failure));
+                }
+                Step::Closed => {
+                    return Acquired::Failed(AttemptEnd::closed().status, Origin::Closed);
+                }
+                Step::Late => {
+                    let failure = state.machine.failure().map(ToString::to_string);
+                    let target = self.target.as_str();
+                    let late = AttemptEnd::late_for_connection(target, failure.as_deref());
+                    return Acquired::Failed(late.status, Origin::Deadline);
+                }
+                Step::Wait(at) => until = at,
             }
-            match self.connect(&mut state, now) {
-                Ok(at) => until = until.into_iter().chain(at).min(),
-                Err(status) => return Acquired::Failed(status, Origin::Local),
+            if self.see_to_connecting(state, now) {
+                break;
             }
         }
         if !ask.registered {
@@ -201,148 +181,141 @@ impl Shared {
             state.pending.push(Listed { call, until: listed });
         }
         if ask.unattended && until.is_some() {
-            self.keep_time(&mut state);
+            self.keep_time(state);
         }
-        self.tell(&mut state);
         Acquired::Wait(until)
     }
 
-    /// Begins to connect unless somebody does already; the time at which that is allowed if it is
-    /// not now.
-    fn connect(&self, state: &mut State, now: Time) -> Result<Option<Time>, Status> {
-        if state.connecting {
-            return Ok(None);
-        }
-        let retry_at = state.failure.as_ref().map(|(_, retry_at)| *retry_at);
-        let at = retry_at.unwrap_or(Time::ZERO).max(state.pacing.next_at());
-        if at > now {
-            return Ok(Some(at));
-        }
-        self.start_connecting(state)?;
-        Ok(None)
-    }
+    // -- connecting ------------------------------------------------------------------------------
 
-    fn late(&self, state: &State) -> Status {
-        let target = &self.target;
-        let why = state.failure.as_ref().map(|(failure, _)| format!(" ({failure})"));
-        let text = format!(
-            "the deadline passed while waiting for a connection to {target}{}",
-            why.unwrap_or_default()
-        );
-        Status::new(Code::DeadlineExceeded, text)
-    }
-
-    /// The thread that connects keeps guard over the connection afterwards.
-    fn start_connecting(&self, state: &mut State) -> Result<(), Status> {
-        state.connecting = true;
-        let began = clock::now();
-        let mut give_up = state.backoff.start(began);
-        if let Some(timeout) = self.config.connect_timeout {
-            give_up = began + timeout;
+    /// A thread connects, if there is something to connect. False: there was no thread to be had.
+    fn see_to_connecting(&self, state: &mut State, now: Time) -> bool {
+        if state.connecting || !state.machine.is_connecting() {
+            return true;
         }
-        let Some(shared) = self.me.upgrade() else { return Ok(()) };
-        let mut transport = self.config.transport.clone();
-        transport.http2.keepalive.interval = state.keepalive;
+        let Some(shared) = self.me.upgrade() else { return true };
         let thread = thread::Builder::new().name("ferrpc-channel".to_owned());
-        let started = thread.spawn(move || {
-            let owner = Weak::clone(&shared.me);
-            let result = dial::dial(&shared, transport, began, give_up);
-            if let Some(connection) = shared.connected(result) {
-                let (observers, target) = (shared.config.observers.clone(), shared.target.clone());
-                drop(shared);
-                connection.keep_guard();
-                let cause = connection.end();
-                tracing::debug!(
-                    target: trace::CONNECTIVITY, channel = %target, %cause, "connection over"
-                );
-                observers.tell(|observer| observer.disconnected(&target, &cause));
-                if let Some(shared) = owner.upgrade() {
-                    shared.lost();
+        match thread.spawn(move || shared.connect()) {
+            Ok(_) => state.connecting = true,
+            Err(error) => {
+                if let Some(attempt) = state.machine.poll_attempt(now) {
+                    let failure = ConnectError::no_thread(&self.target, &error);
+                    state.machine.handle_failed(now, attempt.id, failure);
                 }
+                self.keep_time(state);
             }
-        });
-        started.map(drop).map_err(|error| {
-            state.connecting = false;
-            Status::new(Code::Unavailable, format!("no thread for a connection: {error}"))
-        })
+        }
+        state.connecting
     }
 
-    /// Takes note of how an attempt ended.
-    fn connected(&self, result: Result<Arc<Connection>, ConnectError>) -> Option<Arc<Connection>> {
+    /// Makes a connection, however many attempts that takes, and keeps guard over it.
+    fn connect(self: Arc<Self>) {
+        let mut state = self.lock();
+        loop {
+            let now = clock::now();
+            let due = state.machine.poll_attempt(now);
+            if !state.machine.is_connecting() {
+                break;
+            }
+            let until = state.machine.poll_timeout();
+            let Some(attempt) = due else {
+                let Some(until) = until else { break };
+                state.wait(until.since(now));
+                continue;
+            };
+            drop(state);
+            match dial::dial(&self, attempt) {
+                Ok(connection) => {
+                    self.connected(&connection);
+                    return Self::keep_guard(self, &connection);
+                }
+                Err(failure) => self.attempt_failed(attempt, failure),
+            }
+            state = self.lock();
+        }
+        // From here on, whoever asks for a connection starts another thread.
+        state.connecting = false;
+    }
+
+    /// An attempt made a byte stream. None: it is not wanted any more.
+    pub(super) fn dialled(&self, attempt: AttemptId) -> Option<Dialled> {
+        self.lock().machine.handle_dialled(attempt)
+    }
+
+    /// Takes note of a connection that has its SETTINGS.
+    fn connected(&self, connection: &Arc<Connection>) {
         let mut state = self.lock();
         state.connecting = false;
-        let failed = result.as_ref().err().cloned();
-        let driver = state.driver.clone().filter(|_| !state.closed && failed.is_none());
-        let mut wakes = Vec::new();
-        let connection = match result {
-            Ok(connection) => {
-                state.backoff.reset();
-                state.failure = None;
-                state.wanted = false;
-                if let Some(driver) = &driver {
-                    state.handed_out.push(Arc::clone(&connection));
-                    wakes = connection.hand_out(Arc::clone(driver));
-                }
-                wakes.extend(connection.watch(!state.watchers.is_empty()));
-                state.current = Some(Arc::clone(&connection));
-                Some(connection)
-            }
-            Err(failure) => {
-                let retry_at = state.backoff.fail(clock::now());
-                state.failure = Some((failure, retry_at));
-                state.failures += 1;
-                if state.wanted {
-                    self.keep_time(&mut state);
-                }
-                None
-            }
-        };
-        let closed = state.closed;
-        self.tell(&mut state);
-        self.resume(state);
-        Wake::all(wakes);
-        if let Some(error) = &failed {
-            tracing::debug!(
-                target: trace::CONNECTIVITY, channel = %self.target, %error, "no connection"
-            );
+        if !state.machine.handle_ready(connection.id) {
+            drop(state);
+            // The channel was closed meanwhile.
+            connection.shut_down(Some(&AttemptEnd::closed().status));
+            return;
         }
+        state.current = Some(Arc::clone(connection));
+        let driver = state.driver.clone();
+        let mut wakes = Vec::new();
+        if let Some(driver) = &driver {
+            state.handed_out.push(Arc::clone(connection));
+            wakes = connection.hand_out(Arc::clone(driver));
+        }
+        wakes.extend(connection.watch(state.watchers.any()));
+        let closed = connection.attach();
+        drop(state);
+        Wake::all(wakes);
         if let Some(driver) = driver {
             driver.waker.wake_by_ref();
         }
-        self.config.observers.tell(|observer| match &failed {
-            None => observer.connected(&self.target),
-            Some(failure) => observer.connect_failed(&self.target, failure),
-        });
-        if closed && let Some(connection) = &connection {
-            connection.shut_down(Some(&ConnectError::closed().status()));
+        self.config.observers.tell(|observer| observer.connected(&self.target));
+        if let Some(cause) = closed {
+            // In the same breath as it came.
+            self.closed(connection.id, &cause);
         }
-        connection
+    }
+
+    /// Takes note of an attempt that failed.
+    fn attempt_failed(&self, attempt: Attempt, failure: ConnectError) {
+        let failed = self.lock().machine.handle_failed(clock::now(), attempt.id, failure.clone());
+        if failed {
+            tracing::debug!(
+                target: trace::CONNECTIVITY, channel = %self.target, error = %failure,
+                "no connection"
+            );
+            self.config.observers.tell(|observer| observer.connect_failed(&self.target, &failure));
+        }
+    }
+
+    /// Keeps guard over a connection. Its channel may go meanwhile.
+    fn keep_guard(self: Arc<Self>, connection: &Connection) {
+        let owner = Weak::clone(&self.me);
+        let (observers, target) = (self.config.observers.clone(), self.target.clone());
+        drop(self);
+        connection.keep_guard();
+        let cause = connection.end();
+        tracing::debug!(
+            target: trace::CONNECTIVITY, channel = %target, %cause, "connection over"
+        );
+        let text = cause.to_string();
+        observers.tell(|observer| observer.disconnected(&target, &text));
+        if let Some(shared) = owner.upgrade() {
+            shared.lost();
+        }
     }
 
     /// The connection takes no more calls.
     pub(super) fn lost(&self) {
-        let mut state = self.lock();
-        state.usable();
-        self.tell(&mut state);
-        self.resume(state);
+        self.lock().look(clock::now());
     }
 
-    /// A server ended a connection because of our pings (gRFC A8).
-    pub(super) fn pings_too_often(&self) {
+    /// A connection is over.
+    pub(super) fn closed(&self, id: ConnectionId, cause: &CloseCause) {
         let mut state = self.lock();
-        state.keepalive = state.keepalive.map(|interval| interval.saturating_mul(2));
-        let interval = state.keepalive;
+        let now = clock::now();
+        state.look(now);
+        let slower = state.machine.handle_closed(now, id, cause);
         drop(state);
-        warn_of_pings(&self.target, interval);
-    }
-
-    /// All who wait for a connection look again.
-    fn resume(&self, mut state: Locked<'_, State>) {
-        let pending = std::mem::take(&mut state.pending);
-        drop(state);
-        self.changed.notify_all();
-        for call in pending.iter().filter_map(|listed| listed.call.upgrade()) {
-            call.resume();
+        if let Some(interval) = slower {
+            trace::pings_slowed(&self.target, interval);
         }
     }
 
@@ -364,28 +337,20 @@ impl Shared {
 
     fn time(&self) {
         let mut state = self.lock();
-        loop {
-            let calls = state.pending.iter().filter_map(|listed| listed.until).min();
+        while state.machine.connectivity() != ConnectivityState::Shutdown {
             let now = clock::now();
-            let watchers = if state.wanted && state.usable().is_none() {
-                // If there is no thread to connect, the next second may have one.
-                self.connect(&mut state, now).unwrap_or(Some(now + RETRY))
+            // If there is no thread to connect, the next second may have one.
+            let retry = (!self.see_to_connecting(&mut state, now)).then(|| now + RETRY);
+            let due = state.pending.iter().filter_map(|listed| listed.until).chain(retry).min();
+            let Some(due) = due else { break };
+            if due > now {
+                state.wait(due.since(now));
             } else {
-                None
-            };
-            self.tell(&mut state);
-            let due = calls.into_iter().chain(watchers).min();
-            state = match due {
-                Some(due) if !state.closed => {
-                    if due <= now {
-                        self.resume(state);
-                        self.lock()
-                    } else {
-                        state.wait(&self.changed, due.since(now)).unwrap_or_else(|| self.lock())
-                    }
-                }
-                _ => break,
-            };
+                let pending = std::mem::take(&mut state.pending);
+                drop(state);
+                resume(pending);
+                state = self.lock();
+            }
         }
         state.timer = false;
     }
@@ -395,25 +360,32 @@ impl Shared {
     /// The state of the connection; begins to connect, if asked to.
     pub(super) fn connectivity(&self, connect: bool) -> ConnectivityState {
         let mut state = self.lock();
+        let now = clock::now();
+        state.look(now);
         if connect {
-            self.want(&mut state);
+            state.machine.connect(now);
+            self.see_to_connecting(&mut state, now);
         }
-        self.tell(&mut state);
-        state.connectivity()
+        state.machine.connectivity()
     }
 
     /// Tells `watcher` the state, and each change from now on.
     pub(super) fn watch(&self, watcher: Watcher, connect: bool) -> u64 {
+        let now = clock::now();
         let mut state = self.lock();
-        self.tell(&mut state);
-        watcher(state.connectivity());
-        state.last_watcher += 1;
-        let id = state.last_watcher;
-        state.watchers.push((id, watcher));
+        state.look(now);
+        while state.machine.has_changes() {
+            // Those are for the others.
+            drop(state);
+            state = self.lock();
+            state.look(now);
+        }
+        let connectivity = state.machine.connectivity();
+        let id = state.watchers.add(watcher, connectivity);
         let wakes = state.current.as_ref().map(|connection| connection.watch(true));
         if connect {
-            self.want(&mut state);
-            self.tell(&mut state);
+            state.machine.connect(now);
+            self.see_to_connecting(&mut state, now);
         }
         drop(state);
         Wake::all(wakes.unwrap_or_default());
@@ -422,33 +394,24 @@ impl Shared {
 
     pub(super) fn unwatch(&self, id: u64) {
         let mut state = self.lock();
-        state.watchers.retain(|(watcher, _)| *watcher != id);
-        if state.watchers.is_empty() {
-            state.wanted = false;
-            let wakes = state.current.as_ref().map(|connection| connection.watch(false));
-            drop(state);
-            Wake::all(wakes.unwrap_or_default());
-        }
+        let removed = state.watchers.remove(id);
+        let wakes = match &state.current {
+            Some(connection) if !state.watchers.any() => connection.watch(false),
+            _ => Vec::new(),
+        };
+        drop(state);
+        drop(removed);
+        Wake::all(wakes);
     }
 
-    fn want(&self, state: &mut State) {
-        if state.closed || state.usable().is_some() {
-            return;
-        }
-        state.wanted = true;
-        // Without a thread for it there is no connection, which the state shows.
-        if let Ok(Some(_)) | Err(_) = self.connect(state, clock::now()) {
-            self.keep_time(state);
-        }
-    }
-
-    /// Watchers learn of a change.
-    fn tell(&self, state: &mut State) {
-        let now = state.connectivity();
-        let before = std::mem::replace(&mut state.told, now);
-        if before != now {
-            state.changes.push((before, now));
-            state.watchers.iter().for_each(|(_, watcher)| watcher(now));
+    /// Tells watchers of states, in their order, one thread at a time.
+    fn tell_watchers(&self) {
+        loop {
+            let next = self.raw_lock().watchers.next();
+            let Some((state, watchers)) = next else { return };
+            let telling = Telling(self);
+            watchers.iter().for_each(|watcher| watcher(state));
+            drop(telling);
         }
     }
 
@@ -479,54 +442,140 @@ impl Shared {
         #[cfg(feature = "_rustls")]
         self.config.security.giving_up.end();
         let mut state = self.lock();
-        state.closed = true;
-        state.handed_out.clear();
+        state.machine.shut_down();
+        let handed_out = std::mem::take(&mut state.handed_out);
         let old = std::mem::take(&mut state.old);
         let connections: Vec<_> =
             old.iter().filter_map(Weak::upgrade).chain(state.current.take()).collect();
-        self.tell(&mut state);
-        self.resume(state);
+        drop(state);
         for connection in connections {
             connection.shut_down(status);
         }
+        drop(handed_out);
     }
 
-    fn lock(&self) -> Locked<'_, State> {
+    fn lock(&self) -> Locked<'_> {
+        Locked { shared: self, state: Some(self.raw_lock()) }
+    }
+
+    fn raw_lock(&self) -> MutexGuard<'_, State> {
         // No code of users runs under the lock, so that its state is whole even after a panic.
-        Locked::new(&self.target, self.state.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-impl Noting for State {
-    fn changes(&mut self) -> &mut Changes {
-        &mut self.changes
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl State {
-    /// The connection, if new calls may start there; puts one away that takes no more.
-    fn usable(&mut self) -> Option<Arc<Connection>> {
-        let connection = self.current.as_ref()?;
-        if connection.is_usable() {
-            return Some(Arc::clone(connection));
+    /// Puts a connection away that takes no more calls.
+    fn look(&mut self, now: Time) {
+        if let Some(lost) = self.current.take_if(|connection| !connection.is_usable()) {
+            self.machine.handle_unusable(now, lost.id);
+            self.old.retain(|old| old.strong_count() > 0);
+            self.old.push(Arc::downgrade(&lost));
         }
-        let old = Arc::downgrade(connection);
-        self.current = None;
-        self.old.retain(|old| old.strong_count() > 0);
-        self.old.push(old);
-        self.pacing.lost(clock::now());
-        None
     }
 
-    fn connectivity(&self) -> ConnectivityState {
-        match (&self.current, &self.failure) {
-            _ if self.closed => ConnectivityState::Shutdown,
-            (Some(connection), _) if connection.is_usable() => ConnectivityState::Ready,
-            // As gRPC has it, a channel that failed says so until it is connected.
-            (_, Some(_)) => ConnectivityState::TransientFailure,
-            _ if self.connecting => ConnectivityState::Connecting,
-            _ => ConnectivityState::Idle,
+    /// Takes what the machine reports: changes to tell of, and calls to resume.
+    fn settle(&mut self) -> (Vec<StateChange>, Vec<Listed>) {
+        // Whoever dials closes what was too late.
+        while self.machine.poll_abandoned().is_some() {}
+        let mut changes = Vec::new();
+        let mut pending = Vec::new();
+        while let Some(change) = self.machine.poll_change() {
+            self.watchers.push(change.after);
+            if change.after != ConnectivityState::Connecting {
+                pending.append(&mut self.pending);
+            }
+            changes.push(change);
         }
+        (changes, pending)
+    }
+}
+
+/// All who wait for a connection look again.
+fn resume(pending: Vec<Listed>) {
+    for call in pending.iter().filter_map(|listed| listed.call.upgrade()) {
+        call.resume();
+    }
+}
+
+/// The state, locked. Dropped, it does what there is to do for what the machine reports: no other
+/// lock may be held then. Who holds one [releases](Self::release) it.
+struct Locked<'a> {
+    shared: &'a Shared,
+    /// None only while it is dropped, or waits.
+    state: Option<MutexGuard<'a, State>>,
+}
+
+impl Locked<'_> {
+    /// Releases the lock; what is to be told, once no other lock is held.
+    fn release(mut self) -> Option<Wake> {
+        let changed = self.machine.has_changes();
+        self.state = None;
+        changed.then(|| Wake::Channel(Weak::clone(&self.shared.me)))
+    }
+
+    /// Waits until something changed, at most for a time. Everything may have changed behind it.
+    fn wait(&mut self, timeout: Duration) {
+        let settled = self.settle();
+        let told = !settled.0.is_empty();
+        let Some(state) = self.state.take() else { return };
+        self.state = Some(if told {
+            drop(state);
+            self.tell(settled);
+            self.shared.raw_lock()
+        } else {
+            let waited = self.shared.changed.wait_timeout(state, timeout);
+            waited.unwrap_or_else(PoisonError::into_inner).0
+        });
+    }
+
+    /// Tells of what was settled. Without the lock.
+    fn tell(&self, (changes, pending): (Vec<StateChange>, Vec<Listed>)) {
+        if changes.is_empty() {
+            return;
+        }
+        self.shared.changed.notify_all();
+        changes.into_iter().for_each(|change| trace::state_changed(&self.shared.target, change));
+        self.shared.tell_watchers();
+        resume(pending);
+    }
+}
+
+impl Deref for Locked<'_> {
+    type Target = State;
+
+    fn deref(&self) -> &State {
+        self.state.as_ref().expect("it is locked until it is dropped")
+    }
+}
+
+impl DerefMut for Locked<'_> {
+    fn deref_mut(&mut self) -> &mut State {
+        self.state.as_mut().expect("it is locked until it is dropped")
+    }
+}
+
+impl Drop for Locked<'_> {
+    fn drop(&mut self) {
+        if self.state.is_none() || thread::panicking() {
+            return;
+        }
+        let settled = self.settle();
+        let tells = self.watchers.has_news();
+        self.state = None;
+        if settled.0.is_empty() && tells {
+            self.shared.tell_watchers();
+        }
+        self.tell(settled);
+    }
+}
+
+/// A thread tells watchers. Dropped, also by a watcher that panics, another thread may.
+struct Telling<'a>(&'a Shared);
+
+impl Drop for Telling<'_> {
+    fn drop(&mut self) {
+        self.0.raw_lock().watchers.told();
     }
 }
 
@@ -540,6 +589,8 @@ mod tests {
     use std::time::Instant;
 
     use ferrpc_core::transport::Cardinality;
+
+    use ferrpc_core::Code;
 
     use crate::blocking::{Channel, RawMethod, RawOptions};
     use crate::client::Keepalive;
@@ -582,7 +633,7 @@ mod tests {
             thread::sleep(Duration::from_millis(1));
         }
         server.join().expect("it served");
-        shared.lock().keepalive
+        shared.lock().machine.keepalive()
     }
 
     /// What one of two threads has seen of a side's news is no news to the other, which looks at

@@ -13,8 +13,9 @@ use std::task::Waker;
 use std::thread::{self, Thread};
 
 use ferrpc_core::call::ClientCall;
-use ferrpc_core::transport::{CallId, Message, Messages, SendState, StartError, TransparentRetry};
-use ferrpc_core::{Code, Encoding, Metadata, Status, Time};
+use ferrpc_core::channel::{AttemptEnd, EndedBy, Start, Turn};
+use ferrpc_core::transport::{CallId, Message, Messages, SendState, TransparentRetry};
+use ferrpc_core::{Encoding, Metadata, Status, Time};
 
 use super::call::Call;
 use super::connection::{Connection, Role, State, Wake};
@@ -54,6 +55,18 @@ pub(super) struct Ended {
     pub(super) status: Status,
     pub(super) origin: Origin,
     pub(super) retry: TransparentRetry,
+}
+
+impl From<AttemptEnd> for Ended {
+    fn from(end: AttemptEnd) -> Self {
+        let origin = match end.by {
+            EndedBy::Server => Origin::Peer,
+            EndedBy::Deadline => Origin::Deadline,
+            EndedBy::Channel => Origin::Closed,
+            _ => Origin::Local,
+        };
+        Self { status: end.status, origin, retry: end.retry }
+    }
 }
 
 /// Whether a reader waits for a message: then it is completed although too much is held.
@@ -111,13 +124,7 @@ impl Connection {
         });
         state.watched += usize::from(watched);
         self.inflight.store(state.slots.len(), Ordering::Relaxed);
-        if !state.usable {
-            state.never_sent(key);
-        } else if state.queue.is_empty() {
-            state.start(key);
-        } else {
-            state.enqueue(key, false);
-        }
+        state.start(key, Turn::New);
         // A call that will be waited for at once leaves with that wait.
         if state.slots[key].owner.is_none() {
             return (key, state.release_to_wait());
@@ -193,7 +200,7 @@ impl Connection {
             state.transport.cancel(clock::now(), call);
             state.dirty = true;
         } else if state.slots[key].queued {
-            state.queue.retain(|queued| *queued != key);
+            state.calls.retain_queued(|queued| *queued != key);
         }
         state.end(key, ended.clone());
         let slot = &mut state.slots[key];
@@ -212,8 +219,7 @@ impl Connection {
 
 impl State {
     pub(super) fn key(&self, call: CallId) -> Option<usize> {
-        let key = (*self.by_call.get(call.slot())?)?;
-        (self.slots.get(key)?.stream == Some(call)).then_some(key)
+        self.calls.get(call).copied()
     }
 
     pub(super) fn slot(&mut self, call: CallId) -> Option<&mut Slot> {
@@ -222,91 +228,42 @@ impl State {
     }
 
     /// Gives a call a stream; false if it has to wait for one.
-    fn start(&mut self, key: usize) -> bool {
-        let now = clock::now();
+    fn start(&mut self, key: usize, turn: Turn) -> bool {
         let slot = &mut self.slots[key];
-        let head = Arc::clone(&slot.head);
-        match self.transport.start_call(now, &head.start(slot.call.deadline())) {
-            Ok(call) => {
+        let (head, deadline) = (Arc::clone(&slot.head), slot.call.deadline());
+        let start = head.start(deadline);
+        match self.calls.start(clock::now(), &mut self.transport, &start, turn) {
+            Start::Running(call) => {
                 slot.stream = Some(call);
                 slot.queued = false;
-                if self.by_call.len() <= call.slot() {
-                    self.by_call.resize(call.slot() + 1, None);
-                }
-                self.by_call[call.slot()] = Some(key);
+                self.calls.insert(call, key);
                 self.dirty = true;
                 self.begun = true;
                 self.send(key);
             }
-            Err(StartError::StreamLimit) => {
-                self.enqueue(key, true);
+            Start::Queued => {
+                slot.queued = true;
+                self.calls.enqueue(key, deadline, turn);
                 return false;
             }
-            Err(error @ StartError::MetadataTooLarge { .. }) => {
-                let status = Status::new(Code::ResourceExhausted, error.to_string());
-                let retry = TransparentRetry::No;
-                self.end(key, Ended { status, origin: Origin::Local, retry });
-            }
-            Err(StartError::DeadlineExceeded) => {
-                let text = "the deadline passed before the request was sent";
-                let status = Status::new(Code::DeadlineExceeded, text);
-                let retry = TransparentRetry::No;
-                self.end(key, Ended { status, origin: Origin::Deadline, retry });
-            }
-            // Draining, and whatever else keeps this connection from taking calls.
-            Err(_) => {
-                self.usable = false;
-                self.never_sent(key);
-            }
+            Start::Ended(end) => self.end(key, end.into()),
         }
         true
     }
 
     pub(super) fn start_queued(&mut self) {
-        while let Some(key) = self.queue.pop_front() {
-            if !self.start(key) {
+        while let Some(key) = self.calls.pop_queued() {
+            if !self.start(key, Turn::FromQueue) {
                 break;
             }
             self.slots[key].wake_all(&mut self.wakes);
         }
     }
 
-    /// A call that did not get away may go elsewhere.
-    pub(super) fn never_sent(&mut self, key: usize) {
-        let text = "the connection ended before the call could be sent";
-        let status = Status::new(Code::Unavailable, text);
-        let retry = TransparentRetry::NeverSent;
-        self.end(key, Ended { status, origin: Origin::Local, retry });
-    }
-
-    /// A call waits for a stream: behind the others, or ahead of them.
-    fn enqueue(&mut self, key: usize, first: bool) {
-        let slot = &mut self.slots[key];
-        slot.queued = true;
-        self.queue_due = self.queue_due.into_iter().chain(slot.call.deadline()).min();
-        if first {
-            self.queue.push_front(key);
-        } else {
-            self.queue.push_back(key);
-        }
-    }
-
     /// Ends those calls whose time was over before they got a stream.
     pub(super) fn expire_queued(&mut self, now: Time) {
-        if self.queue_due.is_none_or(|due| due > now) {
-            return;
-        }
-        let late = |key: &usize| self.slots[*key].call.deadline().is_some_and(|at| at <= now);
-        let expired: Vec<usize> = self.queue.iter().copied().filter(late).collect();
-        self.queue.retain(|key| !expired.contains(key));
-        let deadline = |key: &usize| self.slots[*key].call.deadline();
-        self.queue_due = self.queue.iter().filter_map(deadline).min();
-        for key in expired {
-            let text = "the deadline passed while waiting for a stream: the server has as many \
-                        calls on this connection as it takes";
-            let status = Status::new(Code::DeadlineExceeded, text);
-            let retry = TransparentRetry::No;
-            self.end(key, Ended { status, origin: Origin::Deadline, retry });
+        for key in self.calls.expire(now) {
+            self.end(key, AttemptEnd::late_for_stream().into());
         }
     }
 
@@ -393,7 +350,7 @@ impl State {
     pub(super) fn end(&mut self, key: usize, mut ended: Ended) {
         let slot = &mut self.slots[key];
         if let Some(call) = slot.stream.take() {
-            self.by_call[call.slot()] = None;
+            self.calls.remove(call);
         }
         slot.queued = false;
         // An event, whoever ends it: of two threads that wait for a side, one may have looked at

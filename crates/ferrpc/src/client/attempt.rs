@@ -5,8 +5,8 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 
-use ferrpc_core::call::Next;
-use ferrpc_core::transport::TransparentRetry;
+use ferrpc_core::call::{Next, Step};
+use ferrpc_core::channel::AttemptEnd;
 use ferrpc_core::{Encoding, Metadata, Status, Time};
 
 use super::call::{CallCell, Progress};
@@ -75,14 +75,12 @@ impl CallGuard {
                 subchannel.connection_lost(connection.id());
             }
             let ended = match self.progress(until).await {
-                Ok(Progress::Headers(metadata, encoding)) => {
+                Progress::Headers(metadata, encoding) => {
                     return Driven::Began(metadata, encoding);
                 }
-                Ok(Progress::Ended(ended)) => ended,
-                Ok(Progress::Queued) => unreachable!("reported once, and then waited for"),
-                Err(status) => return self.ended(status),
+                Progress::Ended(ended) => ended,
             };
-            if ended.retry == TransparentRetry::No {
+            if ended.is_final() {
                 return self.ended(ended.status);
             }
             let now = clock::now();
@@ -116,7 +114,7 @@ impl CallGuard {
         let mut asking = pin!(credentials::ask(&**credentials, &context));
         let asking = poll_fn(|cx| {
             // The sender may end the call meanwhile.
-            if let Poll::Ready(Progress::Ended(ended)) = self.cell.poll_end(cx, true) {
+            if let Poll::Ready(Progress::Ended(ended)) = self.cell.poll_end(cx) {
                 return Poll::Ready(Err(ended.status));
             }
             asking.as_mut().poll(cx)
@@ -126,7 +124,7 @@ impl CallGuard {
             Some(deadline) => {
                 match tokio::time::timeout_at(clock::to_instant(deadline), asking).await {
                     Ok(added) => added,
-                    Err(_) => Err(self.timed_out(deadline, "the call's credentials")),
+                    Err(_) => Err(AttemptEnd::late_for_credentials().status),
                 }
             }
         }?;
@@ -140,52 +138,51 @@ impl CallGuard {
         subchannel: &Arc<Subchannel>,
         wait_for_ready: bool,
     ) -> Result<Connection, Status> {
-        let mut wait = pin!(subchannel.wait(wait_for_ready));
-        let wait = poll_fn(|cx| {
-            // The sender may end the call meanwhile: a message that cannot be encoded.
-            if let Poll::Ready(Progress::Ended(ended)) = self.cell.poll_end(cx, true) {
-                return Poll::Ready(Err(ended.status));
+        // Subscribed before asking: no change is missed.
+        let mut changes = subchannel.watch();
+        loop {
+            let picked = subchannel.pick(wait_for_ready);
+            let step = self.cell.lock().call.step(clock::now(), |_| picked);
+            let until = match step {
+                Step::Begin(_) => match subchannel.connection() {
+                    Some(connection) => return Ok(connection),
+                    // Lost meanwhile.
+                    None => continue,
+                },
+                Step::Wait(until) => until,
+                Step::Fail(failure) => return Err(failure.status()),
+                Step::Closed => return Err(AttemptEnd::closed().status),
+                Step::Late => return Err(subchannel.late().status),
+            };
+            let mut changed = pin!(changes.changed());
+            let changed = poll_fn(|cx| {
+                // The sender may end the call meanwhile: a message that cannot be encoded.
+                if let Poll::Ready(Progress::Ended(ended)) = self.cell.poll_end(cx) {
+                    return Poll::Ready(Err(ended.status));
+                }
+                changed.as_mut().poll(cx).map(|_| Ok(()))
+            });
+            match until {
+                None => changed.await?,
+                Some(until) => {
+                    let changed = tokio::time::timeout_at(clock::to_instant(until), changed).await;
+                    changed.unwrap_or(Ok(()))?;
+                }
             }
-            wait.as_mut().poll(cx).map_err(|error| error.status())
-        });
-        let Some(deadline) = self.deadline() else { return wait.await };
-        match tokio::time::timeout_at(clock::to_instant(deadline), wait).await {
-            Ok(result) => result,
-            Err(_) => Err(self.timed_out(deadline, &subchannel.waited_for())),
         }
     }
 
     /// Waits for what the attempt comes to.
-    async fn progress(&mut self, until: Until) -> Result<Progress, Status> {
-        let poll = |cx: &mut std::task::Context<'_>, cell: &CallCell, queued| match until {
-            Until::Begin => cell.poll_begin(cx, queued),
-            Until::End => cell.poll_end(cx, queued),
-        };
-        let progress = poll_fn(|cx| poll(cx, &self.cell, false)).await;
-        let Progress::Queued = progress else { return Ok(progress) };
-
-        let cell = Arc::clone(&self.cell);
-        let progress = poll_fn(|cx| poll(cx, &cell, true));
-        let Some(deadline) = self.deadline() else { return Ok(progress.await) };
-        match tokio::time::timeout_at(clock::to_instant(deadline), progress).await {
-            Ok(progress) => Ok(progress),
-            Err(_) => {
-                self.cancel();
-                Err(self.timed_out(
-                    deadline,
-                    "a stream: the server has as many calls on this connection as it takes",
-                ))
-            }
-        }
+    async fn progress(&self, until: Until) -> Progress {
+        poll_fn(|cx| match until {
+            Until::Begin => self.cell.poll_begin(cx),
+            Until::End => self.cell.poll_end(cx),
+        })
+        .await
     }
 
     fn deadline(&self) -> Option<Time> {
         self.cell.lock().call.deadline()
-    }
-
-    fn timed_out(&self, deadline: Time, waited_for: &str) -> Status {
-        let state = self.cell.lock();
-        state.call.handle_timeout(deadline, waited_for).expect("now is the deadline")
     }
 
     /// The call ended with `status`; a sender that is left learns of it.

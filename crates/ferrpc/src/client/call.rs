@@ -16,8 +16,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use ferrpc_core::call::{CallConfig, ClientCall, Next};
-use ferrpc_core::transport::{CallId, Message, Messages, TransparentRetry};
-use ferrpc_core::{Code, Encoding, Metadata, Status, Time};
+use ferrpc_core::channel::AttemptEnd;
+use ferrpc_core::transport::{CallId, Message, Messages};
+use ferrpc_core::{Encoding, Metadata, Status, Time};
 
 use super::maker::Head;
 use super::role::Command;
@@ -42,7 +43,7 @@ pub(super) struct State {
     pub(super) cancelled: bool,
     pub(super) initial: Option<(Metadata, Encoding)>,
     pub(super) inbox: Inbox,
-    pub(super) ended: Option<Ended>,
+    pub(super) ended: Option<AttemptEnd>,
     pub(super) sender: Option<Waker>,
 }
 
@@ -56,21 +57,12 @@ pub(super) enum Attempt {
     Running { mailbox: Arc<Mailbox<Command>>, call: CallId },
 }
 
-/// How an attempt ended.
-#[derive(Debug)]
-pub(super) struct Ended {
-    pub(super) status: Status,
-    pub(super) retry: TransparentRetry,
-}
-
 /// What a caller waits for.
 pub(super) enum Progress {
     /// The response began, with these headers.
     Headers(Metadata, Encoding),
     /// The attempt is over. (A response that began is still in the cell.)
-    Ended(Ended),
-    /// The attempt waits for a stream: its deadline is the caller's to watch.
-    Queued,
+    Ended(AttemptEnd),
 }
 
 impl CallCell {
@@ -135,7 +127,7 @@ impl CallCell {
             return;
         }
         state.cancelled = true;
-        state.ended = Some(Ended { status, retry: TransparentRetry::No });
+        state.ended = Some(AttemptEnd::local(status));
         let wakers = state.take_wakers();
         leave(state);
         wakers.into_iter().flatten().for_each(Waker::wake);
@@ -156,14 +148,11 @@ impl CallCell {
 
     // -- receiving -------------------------------------------------------------------------------
 
-    /// Waits for the end of the attempt, or for it to be queued if `queued` is not known yet.
-    pub(super) fn poll_end(&self, cx: &Context<'_>, queued: bool) -> Poll<Progress> {
+    /// Waits for the end of the attempt.
+    pub(super) fn poll_end(&self, cx: &Context<'_>) -> Poll<Progress> {
         let mut state = self.lock();
         if let Some(ended) = state.ended.take() {
             return Poll::Ready(Progress::Ended(ended));
-        }
-        if !queued && matches!(state.attempt, Attempt::Queued { .. }) {
-            return Poll::Ready(Progress::Queued);
         }
         if state.inbox.wait(cx) {
             ring(state);
@@ -172,11 +161,11 @@ impl CallCell {
     }
 
     /// Waits for the response to begin, or for any of what [`poll_end`](Self::poll_end) waits for.
-    pub(super) fn poll_begin(&self, cx: &Context<'_>, queued: bool) -> Poll<Progress> {
+    pub(super) fn poll_begin(&self, cx: &Context<'_>) -> Poll<Progress> {
         if let Some((metadata, encoding)) = self.lock().initial.take() {
             return Poll::Ready(Progress::Headers(metadata, encoding));
         }
-        self.poll_end(cx, queued)
+        self.poll_end(cx)
     }
 
     /// The headers and the message of a unary response, after its end.
@@ -196,14 +185,14 @@ impl CallCell {
     }
 
     /// What follows the end of an attempt.
-    pub(super) fn after(&self, now: Time, ended: &Ended) -> Next {
+    pub(super) fn after(&self, now: Time, ended: &AttemptEnd) -> Next {
         self.lock().call.handle_finished(now, ended.retry)
     }
 
     /// Puts the end back: the call is over for everybody who asks later.
     pub(super) fn finish(&self, status: Status) {
         let mut state = self.lock();
-        state.ended = Some(Ended { status, retry: TransparentRetry::No });
+        state.ended = Some(AttemptEnd::local(status));
         let wakers = state.take_wakers();
         drop(state);
         wakers.into_iter().flatten().for_each(Waker::wake);
@@ -216,13 +205,7 @@ impl CallCell {
         if state.is_over() {
             return;
         }
-        state.ended = Some(Ended {
-            status: Status::new(
-                Code::Unavailable,
-                "the connection ended before the call could be sent",
-            ),
-            retry: TransparentRetry::NeverSent,
-        });
+        state.ended = Some(AttemptEnd::not_sent());
         let receiver = state.inbox.take_receiver();
         drop(state);
         receiver.into_iter().for_each(Waker::wake);
@@ -264,7 +247,7 @@ impl Receive for CallCell {
 impl State {
     /// Whether nothing can be sent any more.
     pub(super) fn is_over(&self) -> bool {
-        self.cancelled || self.ended.as_ref().is_some_and(|ended| ended.is_final())
+        self.cancelled || self.ended.as_ref().is_some_and(AttemptEnd::is_final)
     }
 
     /// Whether the sender may go on.
@@ -274,13 +257,6 @@ impl State {
 
     pub(super) fn take_wakers(&mut self) -> [Option<Waker>; 2] {
         [self.inbox.take_receiver(), self.sender.take()]
-    }
-}
-
-impl Ended {
-    /// Whether the call surely ends with it: another attempt is out of the question.
-    pub(super) fn is_final(&self) -> bool {
-        self.retry == TransparentRetry::No
     }
 }
 

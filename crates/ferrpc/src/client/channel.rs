@@ -203,8 +203,8 @@ impl Channel {
     /// Cancel-safe. A state that lasts only for a moment may be missed.
     pub async fn state_changed(&self, from: ConnectivityState) -> ConnectivityState {
         let mut changes = self.shared.subchannel.watch();
-        let changed = changes.wait_for(|now| now.state != from).await;
-        changed.map_or(ConnectivityState::Shutdown, |now| now.state)
+        let changed = changes.wait_for(|now| *now != from).await;
+        changed.map_or(ConnectivityState::Shutdown, |now| *now)
     }
 
     /// Starts to connect, if nothing is under way, and does not wait for it.
@@ -216,13 +216,13 @@ impl Channel {
     }
 
     /// Waits for a connection; makes one if there is none. Fails when the next attempt fails, or
-    /// at once if the last one failed and the pause after it is not over.
+    /// at once in TRANSIENT_FAILURE.
     ///
     /// Cancel-safe.
     pub async fn connected(&self) -> Result<(), ConnectError> {
         match self.shared.subchannel.connection() {
             Some(_) => Ok(()),
-            None => self.shared.subchannel.wait(false).await.map(drop),
+            None => self.shared.subchannel.connected().await,
         }
     }
 

@@ -4,6 +4,8 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
+use ferrpc_core::http2::CloseCause;
+
 use crate::resolver::{ResolveError, Target, TargetError};
 use crate::transport::refusal::{Fault, Refusal};
 use crate::{Code, Status};
@@ -25,14 +27,14 @@ pub(crate) enum Failure {
     /// By the network, or by TLS.
     Refused(Refusal),
     /// The connection ended before the server's SETTINGS came.
-    NoHttp2 { cause: String },
+    NoHttp2 { cause: CloseCause },
     /// The same after a TLS handshake that was in order, as far as a client can see.
-    NoHttp2AfterTls { cause: String },
+    NoHttp2AfterTls { cause: CloseCause },
 }
 
 impl Failure {
     /// The connection ended before the server's SETTINGS came, perhaps by TLS, which then says why.
-    pub(crate) fn handshake(cause: String, fault: Option<&Fault>) -> Self {
+    pub(crate) fn handshake(cause: CloseCause, fault: Option<&Fault>) -> Self {
         match fault.map(Fault::take) {
             Some(Some(refusal)) => Self::Refused(refusal),
             Some(None) => Self::NoHttp2AfterTls { cause },
@@ -129,6 +131,12 @@ impl ConnectError {
              features that ferrpc was built with, or the channel's credentials say so; use http:// \
              for a server without it"
         ))
+    }
+
+    /// The system gave no thread for a connection.
+    #[cfg(unix)]
+    pub(crate) fn no_thread(target: &Target, error: &io::Error) -> Self {
+        Self::new(format!("failed to connect to {target}: no thread for a connection: {error}"))
     }
 
     /// A connector was given to a channel that has no runtime for it.
@@ -233,7 +241,7 @@ mod tests {
     fn the_hint_is_that_of_the_address_that_answered() {
         let target: Target = "localhost:1".parse().expect("a target");
         let silent = ("[::1]:1".to_owned(), Failure::Refused(explain(&refused())));
-        let cause = "bytes that are none".to_owned();
+        let cause = CloseCause::TransportLost;
         let answered = ("127.0.0.1:1".to_owned(), Failure::NoHttp2 { cause });
         for failures in [[silent.clone(), answered.clone()], [answered, silent]] {
             let text = ConnectError::failed(&target, &failures).to_string();

@@ -3,6 +3,8 @@
 use std::sync::{Arc, OnceLock};
 
 use ferrpc_core::call::CallConfig;
+#[cfg(unix)]
+use ferrpc_core::channel::AttemptEnd;
 use ferrpc_core::http2::Window;
 use ferrpc_core::transport::{CallLimits, Cardinality, StartCall};
 use ferrpc_core::{Encoding, Metadata, Time};
@@ -17,7 +19,7 @@ use crate::request::{CallEnd, RequestParts};
 use crate::transport::clock;
 use crate::transport::inbox::CREDIT_BATCH;
 
-use crate::{Code, Extensions, Method, Request, Status};
+use crate::{Extensions, Method, Request, Status};
 
 /// What all calls of a channel have in common.
 pub(crate) struct CallMaker {
@@ -50,6 +52,8 @@ pub(crate) struct Head {
     authorized: OnceLock<Box<Metadata>>,
     pub(crate) encoding: Encoding,
     pub(crate) cardinality: Cardinality,
+    /// Whether OK counts without a response where there has to be one.
+    pub(crate) response_optional: bool,
     pub(crate) limits: CallLimits,
     /// Bytes of consumed messages that are given back together.
     pub(crate) credit_batch: usize,
@@ -67,6 +71,7 @@ impl Head {
             deadline,
             encoding: self.encoding,
             cardinality: self.cardinality,
+            response_optional: self.response_optional,
             limits: self.limits,
             // Transparent retries do not count as attempts.
             previous_attempts: 0,
@@ -131,6 +136,7 @@ impl CallMaker {
             authorized: OnceLock::new(),
             encoding: options.compression.unwrap_or(self.config.compression),
             cardinality: method.cardinality(),
+            response_optional: false,
             limits: self.config.limits,
             credit_batch: self.credit_batch,
         };
@@ -177,12 +183,8 @@ impl CallMaker {
         }
         let context = head.context();
         let asking = credentials::ask(credentials, &context);
-        crate::transport::wait::block_on_until(asking, deadline).unwrap_or_else(|| {
-            Err(Status::new(
-                Code::DeadlineExceeded,
-                "the call's deadline passed while waiting for the call's credentials",
-            ))
-        })
+        crate::transport::wait::block_on_until(asking, deadline)
+            .unwrap_or_else(|| Err(AttemptEnd::late_for_credentials().status))
     }
 
     /// The credentials of a call with these extensions.

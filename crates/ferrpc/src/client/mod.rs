@@ -15,8 +15,6 @@ mod error;
 mod maker;
 mod no_proxy;
 mod observer;
-mod pacing;
-mod pings;
 mod proxy;
 mod pump;
 mod responses;
@@ -34,9 +32,6 @@ pub use ferrpc_core::channel::{BackoffConfig, ConnectivityState};
 pub use ferrpc_core::http2::{Budget, Keepalive, Limits, Window};
 pub(crate) use maker::{CallMaker, Head, NewCall};
 pub use observer::{CallEnded, Observer};
-pub(crate) use pacing::Pacing;
-#[cfg(unix)]
-pub(crate) use pings::{complains_of_pings, warn_of_pings};
 pub use proxy::Proxy;
 pub(crate) use pump::check_size;
 pub(crate) use subchannel::seed;

@@ -1,41 +1,32 @@
-//! The connection of a channel: whether there is one, and who makes the next.
+//! The driver of a channel's subchannel: tasks that connect, and who is told of changes.
 //!
-//! ```text
-//!            a call, connect()              the server's SETTINGS
-//!    IDLE -----------------------> CONNECTING -------------------> READY
-//!     ^                                |                            |
-//!     |                         failed | ^ after the backoff        | GOAWAY, lost
-//!     |                                v |                          |
-//!     |                        TRANSIENT_FAILURE --> READY          |
-//!     +-------------------------------------------------------------+
-//! ```
-//!
-//! TRANSIENT_FAILURE is sticky (gRFC A62): while further attempts run, calls that do not wait for
-//! the connection go on failing at once, until an attempt succeeds. A task exists only while there
-//! is something to connect.
+//! What is decided is decided by [`ferrpc_core::channel::Subchannel`]. Here it gets a lock, the
+//! time, a task while an attempt runs or is due, and the connections that its ids stand for. What
+//! the machine reports is dealt with where the lock is released.
 
 mod attempt;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::ops::{Deref, DerefMut};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
-use std::time::Duration;
 
-use ferrpc_core::channel::{Backoff, ConnectivityState};
+use ferrpc_core::Status;
+use ferrpc_core::channel::{
+    Attempt, AttemptEnd, ConnectionId, ConnectivityState, Pick, StateChange, Subchannel as Machine,
+    SubchannelConfig,
+};
 use ferrpc_core::http2::CloseCause;
-use ferrpc_core::{Status, Time};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 use super::builder::Config;
 use super::error::ConnectError;
 use super::observer::Observer;
-use super::pacing::Pacing;
-use super::pings::{complains_of_pings, warn_of_pings};
 use super::role::Command;
 use crate::credentials::SecurityLevel;
 use crate::observers::Observers;
 use crate::resolver::Target;
-use crate::trace::{self, Changes, Locked, Noting};
+use crate::trace;
 use crate::transport::clock;
 use crate::transport::mailbox::Mailbox;
 
@@ -44,49 +35,33 @@ pub(crate) struct Subchannel {
     target: Target,
     config: Config,
     state: Mutex<State>,
-    /// What there is to wait for. Changed only with `state` locked.
-    published: watch::Sender<Published>,
-}
-
-/// What others may know without the lock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Published {
-    pub(super) state: ConnectivityState,
-    /// Attempts that failed: tells a call that began to wait before a failure from one after it.
-    failures: u64,
 }
 
 struct State {
-    connectivity: ConnectivityState,
-    changes: Changes,
+    machine: Machine<ConnectError>,
+    /// The connection that takes calls, which the machine knows by its id.
     connection: Option<Connection>,
-    /// Why the last attempt failed, until one succeeds.
-    failure: Option<ConnectError>,
-    failures: u64,
-    backoff: Backoff,
-    /// Keeps a server that accepts and closes from making us spin.
-    pacing: Pacing,
-    /// The task that makes a connection, or waits to.
-    connecting: Option<u64>,
-    /// The connections of which one is about to be the next, and who waits for their outcome.
-    attempts: Vec<Attempt>,
-    next_id: u64,
+    /// Connections of the current attempt.
+    dialled: Vec<Dialled>,
     /// Connections whose last calls may still run.
     old: Vec<Connection>,
-    /// The keepalive time; grows when a server says that pings come too often.
-    keepalive: Option<Duration>,
+    /// The task that connects.
+    task: Option<u64>,
+    last_task: u64,
+    /// Changed only with the state locked.
+    published: watch::Sender<ConnectivityState>,
 }
 
-struct Attempt {
-    id: u64,
-    outcome: oneshot::Sender<Result<(), String>>,
-    mailbox: Arc<Mailbox<Command>>,
+/// A connection without the server's SETTINGS.
+struct Dialled {
+    connection: Connection,
+    outcome: oneshot::Sender<Result<(), CloseCause>>,
 }
 
 /// A connection as its users know it.
 #[derive(Clone)]
 pub(super) struct Connection {
-    id: u64,
+    id: ConnectionId,
     pub(super) mailbox: Arc<Mailbox<Command>>,
 }
 
@@ -107,30 +82,36 @@ impl Watched {
 }
 
 impl Connection {
-    pub(super) const fn id(&self) -> u64 {
+    pub(super) const fn id(&self) -> ConnectionId {
         self.id
+    }
+
+    /// Ends it; its calls, if it has any, end with `status`.
+    fn close(&self, status: Status) {
+        // Refused by one that is over already.
+        let _ = self.mailbox.send(Command::Close(status));
     }
 }
 
 impl Subchannel {
     pub(super) fn new(target: Target, config: Config) -> Arc<Self> {
-        let connectivity = ConnectivityState::Idle;
-        let state = State {
-            connectivity,
-            changes: Changes::new(),
-            connection: None,
-            failure: None,
-            failures: 0,
-            backoff: Backoff::new(config.backoff, seed()),
-            pacing: Pacing::new(),
-            connecting: None,
-            attempts: Vec::new(),
-            next_id: 0,
-            old: Vec::new(),
+        let machine = Machine::new(&SubchannelConfig {
+            backoff: config.backoff,
+            connect_timeout: config.connect_timeout,
             keepalive: config.transport.http2.keepalive.interval,
+            seed: seed(),
+        });
+        let published = watch::Sender::new(machine.connectivity());
+        let state = State {
+            machine,
+            connection: None,
+            dialled: Vec::new(),
+            old: Vec::new(),
+            task: None,
+            last_task: 0,
+            published,
         };
-        let published = watch::Sender::new(Published { state: connectivity, failures: 0 });
-        Arc::new(Self { target, config, state: Mutex::new(state), published })
+        Arc::new(Self { target, config, state: Mutex::new(state) })
     }
 
     pub(super) const fn target(&self) -> &Target {
@@ -141,94 +122,86 @@ impl Subchannel {
         self.config.security.credentials.security_level()
     }
 
-    pub(super) fn watch(&self) -> watch::Receiver<Published> {
-        self.published.subscribe()
+    pub(super) fn watch(&self) -> watch::Receiver<ConnectivityState> {
+        self.lock().published.subscribe()
     }
 
     pub(super) fn connectivity(&self) -> ConnectivityState {
-        self.lock().connectivity
+        self.lock().machine.connectivity()
     }
 
     // -- for calls -------------------------------------------------------------------------------
 
     /// The connection, if there is one: the way of nearly all calls.
     pub(super) fn connection(&self) -> Option<Connection> {
-        self.lock().take_up()
+        let mut state = self.lock();
+        let connection = state.connection.clone()?;
+        state.machine.note_use();
+        Some(connection)
     }
 
-    /// A connection: makes one, waits for one. Without `wait_for_ready` the first failure since
-    /// the call began to wait ends the wait.
+    /// Asks for a connection, and starts to make one if there is none.
+    pub(super) fn pick(self: &Arc<Self>, wait_for_ready: bool) -> Pick<ConnectError> {
+        let mut state = self.lock();
+        let picked = state.machine.pick(clock::now(), wait_for_ready);
+        let task = self.task(&mut state);
+        drop(state);
+        if let Some(task) = task
+            && task.spawn().is_finished()
+            && self.connectivity() == ConnectivityState::Idle
+        {
+            // It was dropped at once.
+            return Pick::Fail(ConnectError::runtime(&self.target));
+        }
+        picked
+    }
+
+    /// Waits for a connection; fails with the first failure from now on, or at once in
+    /// TRANSIENT_FAILURE.
     ///
     /// Cancel-safe.
-    pub(super) async fn wait(
-        self: &Arc<Self>,
-        wait_for_ready: bool,
-    ) -> Result<Connection, ConnectError> {
-        // Subscribed before looking: no change is missed.
-        let mut changes = self.published.subscribe();
-        let began = changes.borrow_and_update().failures;
+    pub(super) async fn connected(self: &Arc<Self>) -> Result<(), ConnectError> {
+        // Subscribed before asking: no change is missed.
+        let mut changes = self.watch();
         loop {
-            let task = {
-                let mut state = self.lock();
-                if let Some(connection) = state.take_up() {
-                    return Ok(connection);
-                }
-                if state.connectivity == ConnectivityState::Shutdown {
-                    return Err(ConnectError::closed());
-                }
-                let failed_now = state.failures > began
-                    || state.connectivity == ConnectivityState::TransientFailure;
-                if let (true, false, Some(failure)) = (failed_now, wait_for_ready, &state.failure) {
-                    return Err(failure.clone());
-                }
-                self.ensure_connecting(&mut state)
-            };
-            if let Some(task) = task
-                && task.spawn().is_finished()
-                && self.connectivity() == ConnectivityState::Idle
-            {
-                // It was dropped at once.
-                return Err(ConnectError::runtime(&self.target));
+            match self.pick(false) {
+                Pick::Ready(_) => return Ok(()),
+                Pick::Fail(failure) => return Err(failure),
+                Pick::Shutdown => return Err(ConnectError::closed()),
+                Pick::Wait => changes.changed().await.expect("the sender is in self"),
             }
-            changes.changed().await.expect("the sender is in self");
         }
     }
 
     /// Starts to connect if nothing is under way.
     pub(super) fn connect(self: &Arc<Self>) {
         let mut state = self.lock();
-        if state.connection.is_some() {
-            return;
-        }
-        let task = self.ensure_connecting(&mut state);
+        state.machine.connect(clock::now());
+        let task = self.task(&mut state);
         drop(state);
         task.map(ConnectTask::spawn);
     }
 
-    /// What a call was waiting for, completing "while waiting for".
-    pub(super) fn waited_for(&self) -> String {
-        match &self.lock().failure {
-            Some(failure) => format!("a connection to {} ({failure})", self.target),
-            None => format!("a connection to {}", self.target),
-        }
+    /// How a call ends whose deadline passes while it waits for a connection.
+    pub(super) fn late(&self) -> AttemptEnd {
+        let state = self.lock();
+        let failure = state.machine.failure().map(ToString::to_string);
+        AttemptEnd::late_for_connection(self.target.as_str(), failure.as_deref())
     }
 
     /// No more calls: those that run get `status`, or may go on if there is none.
     pub(super) fn shut_down(&self, status: Option<Status>) {
         let mut state = self.lock();
+        state.machine.shut_down();
         let connections: Vec<_> =
             state.connection.take().into_iter().chain(state.old.drain(..)).collect();
-        let attempts = std::mem::take(&mut state.attempts);
-        self.publish(&mut state, ConnectivityState::Shutdown);
         drop(state);
-        attempts.into_iter().for_each(Attempt::give_up);
         for connection in connections {
-            let command = match &status {
-                Some(status) => Command::Close(status.clone()),
-                None => Command::Drain,
-            };
-            // Refused by a connection that is over already.
-            let _ = connection.mailbox.send(command);
+            match &status {
+                Some(status) => connection.close(status.clone()),
+                // Refused by a connection that is over already.
+                None => drop(connection.mailbox.send(Command::Drain)),
+            }
         }
     }
 
@@ -238,124 +211,141 @@ impl Subchannel {
     /// the connection is not wanted any more.
     pub(super) fn connection_ready(
         &self,
-        id: u64,
-        mailbox: &Arc<Mailbox<Command>>,
+        id: ConnectionId,
+        mailbox: &Mailbox<Command>,
     ) -> Option<Watched> {
         let mut state = self.lock();
-        let Some(attempt) = state.take_attempt(id) else {
-            // Given up meanwhile, or the channel was closed.
+        let dialled = state.take_dialled(id);
+        if !state.machine.handle_ready(id) {
             drop(state);
             let _ = mailbox.send(Command::Close(ConnectError::closed().status()));
             return None;
-        };
-        // From here on, whoever finds no connection starts another task.
-        let late = std::mem::take(&mut state.attempts);
-        state.connecting = None;
-        state.backoff.reset();
-        state.failure = None;
-        state.connection = Some(Connection { id, mailbox: Arc::clone(mailbox) });
-        self.publish(&mut state, ConnectivityState::Ready);
+        }
+        let dialled = dialled.expect("what the machine knows as dialled is here");
+        let Dialled { connection, outcome } = dialled;
+        state.connection = Some(connection);
         drop(state);
-        late.into_iter().for_each(Attempt::give_up);
         self.config.observers.tell(|observer| observer.connected(&self.target));
         // The task that waits for it may be gone; then nobody needs to know.
-        let _ = attempt.outcome.send(Ok(()));
+        let _ = outcome.send(Ok(()));
         let observers = self.config.observers.clone();
         (!observers.is_empty()).then(|| Watched { observers, target: self.target.clone() })
     }
 
     /// The connection takes no new calls. The next call makes another connection, at once: this
     /// is no failure.
-    pub(super) fn connection_lost(&self, id: u64) {
-        let mut state = self.lock();
-        if let Some(connection) = state.connection.take_if(|connection| connection.id == id) {
-            state.old.retain(|old| !old.mailbox.is_closed());
-            state.old.push(connection);
-            state.pacing.lost(clock::now());
-            self.publish(&mut state, ConnectivityState::Idle);
-        }
+    pub(super) fn connection_lost(&self, id: ConnectionId) {
+        self.lock().lose(id);
     }
 
     /// The connection is over.
-    pub(super) fn connection_closed(&self, id: u64, cause: &CloseCause) {
-        self.connection_lost(id);
+    pub(super) fn connection_closed(&self, id: ConnectionId, cause: &CloseCause) {
         let mut state = self.lock();
+        state.lose(id);
+        let slower = state.machine.handle_closed(clock::now(), id, cause);
         state.old.retain(|old| old.id != id);
-        let complains = complains_of_pings(cause);
-        if complains {
-            state.keepalive = state.keepalive.map(|interval| interval.saturating_mul(2));
-        }
-        let interval = state.keepalive;
-        let attempt = state.take_attempt(id);
+        let dialled = state.take_dialled(id);
         drop(state);
-        if complains {
-            warn_of_pings(&self.target, interval);
+        if let Some(interval) = slower {
+            trace::pings_slowed(&self.target, interval);
         }
-        if let Some(attempt) = attempt {
-            let _ = attempt.outcome.send(Err(cause.to_string()));
+        if let Some(dialled) = dialled {
+            let _ = dialled.outcome.send(Err(cause.clone()));
         }
     }
 
     // -- connecting ------------------------------------------------------------------------------
 
-    /// The task that makes a connection, if there is none yet. It is to be spawned without the
-    /// lock: a runtime that is shutting down drops it at once, and its drop takes the lock.
+    /// A task that connects, if there is something to do and no task that does it. It is to be
+    /// spawned without the lock: a runtime that is shutting down drops it at once, and its drop
+    /// takes the lock.
     #[must_use]
-    fn ensure_connecting(self: &Arc<Self>, state: &mut State) -> Option<ConnectTask> {
-        if state.connecting.is_some() || state.connectivity == ConnectivityState::Shutdown {
+    fn task(self: &Arc<Self>, state: &mut State) -> Option<ConnectTask> {
+        if state.task.is_some() || !state.machine.is_connecting() {
             return None;
         }
-        let id = state.next_id;
-        state.next_id += 1;
-        state.connecting = Some(id);
-        self.publish(state, ConnectivityState::Connecting);
+        state.last_task += 1;
+        let id = state.last_task;
+        state.task = Some(id);
         Some(ConnectTask { subchannel: Arc::clone(self), id })
     }
 
-    /// Publishes a state; TRANSIENT_FAILURE stays while a connection is being made.
-    fn publish(&self, state: &mut State, connectivity: ConnectivityState) {
-        use ConnectivityState::{Connecting, Shutdown, TransientFailure};
-        if state.connectivity == Shutdown
-            || (state.connectivity == TransientFailure && connectivity == Connecting)
-        {
-            return;
+    /// Takes note of how an attempt ended.
+    fn attempt_failed(&self, attempt: Attempt, failure: ConnectError) {
+        let mut state = self.lock();
+        let failed = state.machine.handle_failed(clock::now(), attempt.id, failure.clone());
+        drop(state);
+        if failed {
+            tracing::debug!(
+                target: trace::CONNECTIVITY, channel = %self.target, error = %failure,
+                "no connection"
+            );
+            self.config.observers.tell(|observer| observer.connect_failed(&self.target, &failure));
         }
-        if state.connectivity != connectivity {
-            let before = state.connectivity;
-            state.changes.push((before, connectivity));
-        }
-        state.connectivity = connectivity;
-        let new = Published { state: connectivity, failures: state.failures };
-        self.published.send_if_modified(|published| {
-            let changed = *published != new;
-            *published = new;
-            changed
-        });
     }
 
-    fn lock(&self) -> Locked<'_, State> {
+    fn lock(&self) -> Locked<'_> {
         // No code of users runs under the lock, so that its state is whole even after a panic.
-        Locked::new(&self.target, self.state.lock().unwrap_or_else(PoisonError::into_inner))
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        Locked { channel: &self.target, state: Some(state) }
     }
 }
 
-impl Noting for State {
-    fn changes(&mut self) -> &mut Changes {
-        &mut self.changes
+/// The state, locked. Dropped, it settles what the machine reports.
+struct Locked<'a> {
+    channel: &'a Target,
+    /// None only when it is dropped.
+    state: Option<MutexGuard<'a, State>>,
+}
+
+impl Deref for Locked<'_> {
+    type Target = State;
+
+    fn deref(&self) -> &State {
+        self.state.as_ref().expect("it is locked until it is dropped")
+    }
+}
+
+impl DerefMut for Locked<'_> {
+    fn deref_mut(&mut self) -> &mut State {
+        self.state.as_mut().expect("it is locked until it is dropped")
+    }
+}
+
+impl Drop for Locked<'_> {
+    fn drop(&mut self) {
+        let Some(mut state) = self.state.take() else { return };
+        let changes = state.settle();
+        drop(state);
+        changes.into_iter().for_each(|change| trace::state_changed(self.channel, change));
     }
 }
 
 impl State {
-    /// The connection, for a call.
-    fn take_up(&mut self) -> Option<Connection> {
-        let connection = self.connection.clone()?;
-        self.pacing.used();
-        Some(connection)
+    /// Does what the machine reports.
+    fn settle(&mut self) -> Vec<StateChange> {
+        while let Some(id) = self.machine.poll_abandoned() {
+            if let Some(dialled) = self.take_dialled(id) {
+                dialled.connection.close(ConnectError::closed().status());
+            }
+        }
+        let changes: Vec<_> = std::iter::from_fn(|| self.machine.poll_change()).collect();
+        if let Some(change) = changes.last() {
+            self.published.send_replace(change.after);
+        }
+        changes
     }
 
-    fn take_attempt(&mut self, id: u64) -> Option<Attempt> {
-        let at = self.attempts.iter().position(|attempt| attempt.id == id)?;
-        Some(self.attempts.swap_remove(at))
+    fn take_dialled(&mut self, id: ConnectionId) -> Option<Dialled> {
+        let at = self.dialled.iter().position(|dialled| dialled.connection.id == id)?;
+        Some(self.dialled.swap_remove(at))
+    }
+
+    fn lose(&mut self, id: ConnectionId) {
+        if self.machine.handle_unusable(clock::now(), id) {
+            self.old.retain(|old| !old.mailbox.is_closed());
+            self.old.extend(self.connection.take());
+        }
     }
 }
 
@@ -365,14 +355,6 @@ struct ConnectTask {
     id: u64,
 }
 
-impl Attempt {
-    /// Ends the connection, which is not ready yet.
-    fn give_up(self) {
-        // Refused by one that is over already.
-        let _ = self.mailbox.send(Command::Close(ConnectError::closed().status()));
-    }
-}
-
 impl ConnectTask {
     fn spawn(self) -> JoinHandle<()> {
         tokio::spawn(self.run())
@@ -380,34 +362,40 @@ impl ConnectTask {
 
     async fn run(self) {
         let subchannel = &self.subchannel;
-        let mut changes = subchannel.published.subscribe();
-        let not_before = subchannel.lock().pacing.next_at();
-        if not_before > clock::now() {
-            tokio::time::sleep_until(clock::to_instant(not_before)).await;
-        }
+        let mut changes = subchannel.watch();
         loop {
-            let began = clock::now();
-            let give_up = subchannel.lock().backoff.start(began);
-            let give_up = match subchannel.config.connect_timeout {
-                Some(timeout) => began + timeout,
-                None => give_up,
+            let (due, until) = {
+                let mut state = subchannel.lock();
+                let due = state.machine.poll_attempt(clock::now());
+                if !state.machine.is_connecting() {
+                    // From here on, whoever asks for a connection starts another task.
+                    state.task = None;
+                    return;
+                }
+                (due, state.machine.poll_timeout())
             };
-            // Ends the task when the channel goes, whatever it is doing.
-            let closed = changes.wait_for(|now| now.state == ConnectivityState::Shutdown);
-            let attempt = tokio::time::timeout_at(clock::to_instant(give_up), subchannel.attempt());
-            let result = match race(closed, attempt).await {
-                Race::First => return,
-                Race::Second(Ok(result)) => result,
-                Race::Second(Err(_)) => Err(ConnectError::timeout(
-                    &subchannel.target,
-                    give_up.since(began).as_secs_f64(),
-                )),
-            };
-            let Some(retry_at) = subchannel.attempt_ended(result) else { return };
-            let closed = changes.wait_for(|now| now.state == ConnectivityState::Shutdown);
-            let pause = tokio::time::sleep_until(clock::to_instant(retry_at));
-            if let Race::First = race(closed, pause).await {
-                return;
+            // Wakes the task when the channel goes, whatever it is doing.
+            let closed = changes.wait_for(|now| *now == ConnectivityState::Shutdown);
+            match (due, until) {
+                (Some(attempt), _) => {
+                    let connecting = race(closed, subchannel.attempt(attempt));
+                    let give_up = clock::to_instant(attempt.give_up);
+                    let failure = match tokio::time::timeout_at(give_up, connecting).await {
+                        Ok(Race::First | Race::Second(Ok(()))) => continue,
+                        Ok(Race::Second(Err(failure))) => failure,
+                        Err(_) => {
+                            let patience = attempt.give_up.since(attempt.began);
+                            ConnectError::timeout(&subchannel.target, patience.as_secs_f64())
+                        }
+                    };
+                    subchannel.attempt_failed(attempt, failure);
+                }
+                (None, Some(until)) => {
+                    let pause = tokio::time::sleep_until(clock::to_instant(until));
+                    race(closed, pause).await;
+                }
+                // Another task has the attempt, which is impossible while this one lives.
+                (None, None) => return,
             }
         }
     }
@@ -416,52 +404,10 @@ impl ConnectTask {
 impl Drop for ConnectTask {
     fn drop(&mut self) {
         let mut state = self.subchannel.lock();
-        if state.connecting.take_if(|id| *id == self.id).is_some() {
+        if state.task.take_if(|id| *id == self.id).is_some() {
             // Dropped in the middle, by a runtime that shuts down: whoever waits in another
             // runtime starts anew.
-            self.subchannel.publish(&mut state, ConnectivityState::Idle);
-        }
-    }
-}
-
-impl Subchannel {
-    /// Takes note of how an attempt ended. When the next may start; `None` if none is needed.
-    fn attempt_ended(&self, result: Result<(), ConnectError>) -> Option<Time> {
-        let mut state = self.lock();
-        let failure = match result {
-            Ok(()) => return None,
-            // It came up just as its time was over.
-            Err(_) if state.connection.is_some() => return None,
-            Err(failure) => failure,
-        };
-        let late = std::mem::take(&mut state.attempts);
-        let retry_at = state.backoff.fail(clock::now());
-        state.failure = Some(failure.clone());
-        state.failures += 1;
-        self.publish(&mut state, ConnectivityState::TransientFailure);
-        drop(state);
-        tracing::debug!(
-            target: trace::CONNECTIVITY, channel = %self.target, error = %failure, "no connection"
-        );
-        late.into_iter().for_each(Attempt::give_up);
-        self.config.observers.tell(|observer| observer.connect_failed(&self.target, &failure));
-        Some(retry_at)
-    }
-}
-
-/// Ends a connection that was given up before it was ready.
-struct CloseUnlessReady<'a> {
-    subchannel: &'a Subchannel,
-    id: u64,
-}
-
-impl Drop for CloseUnlessReady<'_> {
-    fn drop(&mut self) {
-        let mut state = self.subchannel.lock();
-        let attempt = state.take_attempt(self.id);
-        drop(state);
-        if let Some(attempt) = attempt {
-            attempt.give_up();
+            state.machine.handle_interrupted();
         }
     }
 }

@@ -49,6 +49,16 @@ pub(crate) trait Role: Send + 'static {
         let _ = ctx;
     }
 
+    /// When [`on_timeout`](Self::on_timeout) is to be called.
+    fn poll_timeout(&self) -> Option<Time> {
+        None
+    }
+
+    /// The time of [`poll_timeout`](Self::poll_timeout) has come.
+    fn on_timeout(&mut self, ctx: &mut Context<'_>) {
+        let _ = ctx;
+    }
+
     /// The connection has been idle for a while: memory that busy times took is to be given back.
     fn trim(&mut self) {}
 
@@ -178,6 +188,12 @@ impl<R: Role> Driver<R> {
                 self.events(now, &mut queued);
                 self.end_batch(now, &mut queued);
             }
+            if self.role.poll_timeout().is_some_and(|at| at <= now) {
+                let queued = &mut queued;
+                let mut ctx = Context { transport: &mut self.transport, now, queued };
+                self.role.on_timeout(&mut ctx);
+                self.role.end_batch(&mut ctx);
+            }
             self.trim(now);
         }
         let (mut input, received) = self.read(cx, now, &mut queued);
@@ -224,7 +240,8 @@ impl<R: Role> Driver<R> {
         }
         self.note_idleness(now);
         let trim_at = self.trim_at.map(|(at, _)| at);
-        let wanted = [self.transport.poll_timeout(), trim_at].into_iter().flatten().min();
+        let wanted = [self.transport.poll_timeout(), self.role.poll_timeout(), trim_at];
+        let wanted = wanted.into_iter().flatten().min();
         self.timer.arm(wanted, cx, new_task);
         let resumed = input == Input::Paused && self.transport.wants_read();
         let busy = input == Input::More || resumed || written >= WRITTEN_PER_PASS;

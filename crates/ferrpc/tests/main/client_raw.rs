@@ -1,12 +1,13 @@
 //! The blocking channel's calls as bytes: begun without waiting, told of by hooks.
 
-use std::sync::mpsc;
+use std::sync::{Arc, OnceLock, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use ferrpc::blocking::{Channel, Origin, RawCall, RawMethod, RawOptions, Waited};
 use ferrpc::client::ConnectivityState;
+use ferrpc::interceptor::{ClientCall, ClientInterceptor, OnEnd};
 use ferrpc::{Cardinality, Code, Status};
 
 use crate::support::*;
@@ -115,6 +116,35 @@ fn a_hook_of_a_call_that_is_over_runs_at_once() {
     let (ended, ends) = mpsc::channel();
     call.on_end(move || ended.send(()).expect("the test waits"));
     ends.try_recv().expect("it ran");
+}
+
+/// What an interceptor has asked to hear of the end with.
+struct Asks(mpsc::Sender<Option<Code>>, Arc<OnceLock<Arc<RawCall>>>);
+
+impl ClientInterceptor for Asks {
+    fn begin(&self, _: &mut ClientCall<'_>) -> Result<OnEnd, Status> {
+        let (told, call) = (self.0.clone(), Arc::clone(&self.1));
+        Ok(OnEnd::new(move |_| {
+            let outcome = call.get().and_then(|call| call.outcome());
+            let _ = told.send(outcome.map(|outcome| outcome.status().code()));
+        }))
+    }
+}
+
+#[test]
+fn an_interceptors_hook_runs_under_no_lock() {
+    let host = Host::start();
+    let (told, tells) = mpsc::channel();
+    let known = Arc::new(OnceLock::new());
+    let channel = Channel::builder(host.server().target())
+        .interceptor(Asks(told, Arc::clone(&known)))
+        .build_blocking()
+        .expect("a target");
+    let call = Arc::new(channel.start_raw(&echo(), options("x")).expect("it is not refused"));
+    let _ = known.set(Arc::clone(&call));
+    // On a thread of its own: under a lock the hook would wait for ever.
+    thread::spawn(move || drain(&call));
+    assert_eq!(tells.recv_timeout(LONG), Ok(Some(Code::Ok)));
 }
 
 #[test]

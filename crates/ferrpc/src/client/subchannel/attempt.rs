@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use ferrpc_core::Transport;
-use ferrpc_core::channel::{ConnectivityState, Dialing};
+use ferrpc_core::channel::{Attempt, AttemptId, Dialing};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
-use super::{Attempt, CloseUnlessReady, Subchannel, seed};
+use super::{Connection, Dialled, Subchannel, seed};
 use crate::client::connector::{self, Place};
 use crate::client::error::{ConnectError, Failure};
 use crate::client::role::ClientRole;
@@ -21,7 +21,7 @@ use crate::transport::mailbox::Mailbox;
 impl Subchannel {
     /// One attempt to connect, of which there is one at a time: by all addresses that the target has,
     /// until the SETTINGS of the first server come.
-    pub(super) async fn attempt(self: &Arc<Self>) -> Result<(), ConnectError> {
+    pub(super) async fn attempt(self: &Arc<Self>, attempt: Attempt) -> Result<(), ConnectError> {
         let places = connector::places(&self.target, &self.config).await?;
         let mut plan = Dialing::new(places.len());
         let (tells, mut connected) = mpsc::unbounded_channel();
@@ -32,7 +32,9 @@ impl Subchannel {
             while let Some(at) = plan.poll_start(clock::now()) {
                 let (subchannel, place, tells) =
                     (Arc::clone(self), places[at].clone(), tells.clone());
-                tries.spawn(async move { subchannel.try_place(&place, || told(&tells)).await });
+                tries.spawn(async move {
+                    subchannel.try_place(attempt.id, &place, || told(&tells)).await
+                });
             }
             if plan.has_failed() {
                 return Err(ConnectError::failed(&self.target, &failures));
@@ -65,6 +67,7 @@ impl Subchannel {
     /// the channel's.
     async fn try_place(
         self: &Arc<Self>,
+        attempt: AttemptId,
         place: &Place,
         connected: impl FnOnce() + Send,
     ) -> Result<Result<(), (String, Failure)>, ConnectError> {
@@ -78,22 +81,20 @@ impl Subchannel {
         };
         let (outcome, finished) = oneshot::channel();
         let mailbox = Mailbox::new();
-        let (id, mut config) = {
+        let mut config = self.config.transport.clone();
+        let id = {
             let mut state = self.lock();
-            let id = state.next_id;
-            state.next_id += 1;
-            if state.connectivity == ConnectivityState::Shutdown {
+            let Some(dialled) = state.machine.handle_dialled(attempt) else {
                 return Err(ConnectError::closed());
-            }
-            state.attempts.push(Attempt { id, outcome, mailbox: Arc::clone(&mailbox) });
-            let mut config = self.config.transport.clone();
-            config.http2.keepalive.interval = state.keepalive;
-            (id, config)
+            };
+            config.http2.keepalive.interval = dialled.keepalive;
+            let connection = Connection { id: dialled.id, mailbox: Arc::clone(&mailbox) };
+            state.dialled.push(Dialled { connection, outcome });
+            dialled.id
         };
         config.seed = seed();
         let role = ClientRole::new(id, Arc::downgrade(self), Arc::clone(&mailbox));
         let transport = Transport::client(config, clock::now());
-        let _guard = CloseUnlessReady { subchannel: self, id };
         tokio::spawn(Driver::new(io, transport, role, mailbox));
         match finished.await {
             Ok(Ok(())) => Ok(Ok(())),

@@ -108,6 +108,7 @@ impl Caller {
             deadline: timeout.map(|timeout| now + timeout),
             encoding,
             cardinality,
+            response_optional: false,
             limits: CallLimits::default(),
             previous_attempts: 0,
         };

@@ -13,6 +13,9 @@ use std::time::{Duration, Instant};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
+use crate::fork::Owned;
+use crate::{runtime, waiting};
+
 /// Tags of what happened, each with a number: 0 for the end of a call, or a channel's state.
 #[derive(Default)]
 pub(crate) struct Completions {
@@ -46,18 +49,17 @@ enum Task {
 
 /// Those of this process. Only locked by threads that are attached to the interpreter, and never
 /// for long: at a fork it is free.
-static CURRENT: Mutex<Option<Arc<Completions>>> = Mutex::new(None);
+static CURRENT: Mutex<Option<Owned<Arc<Completions>>>> = Mutex::new(None);
 
-/// The completions of this process.
+/// The completions of this process: the child of a fork has its own.
 pub(crate) fn completions() -> Arc<Completions> {
     let mut current = CURRENT.lock().unwrap_or_else(PoisonError::into_inner);
-    Arc::clone(current.get_or_insert_default())
-}
-
-/// The child of a fork has its own.
-pub(super) fn forked() {
-    let mut current = CURRENT.lock().unwrap_or_else(PoisonError::into_inner);
-    std::mem::forget(current.take());
+    if let Some(completions) = current.as_ref().and_then(Owned::get) {
+        return Arc::clone(completions);
+    }
+    let completions = Arc::<Completions>::default();
+    *current = Some(Owned::new(Arc::clone(&completions)));
+    completions
 }
 
 impl Completions {
@@ -139,7 +141,7 @@ impl Queue {
 /// empty tuple if there is nothing and `wait` is false.
 #[pyfunction]
 #[pyo3(signature = (me, wait=true))]
-pub(crate) fn take_completion<'py>(
+fn take_completion<'py>(
     py: Python<'py>,
     me: u64,
     wait: bool,
@@ -158,7 +160,7 @@ pub(crate) fn take_completion<'py>(
 
 /// The threads that take completions are to end: the interpreter does.
 #[pyfunction]
-pub(crate) fn stop_completions() {
+fn stop_completions() {
     let completions = completions();
     completions.lock().stopped = true;
     completions.changed.notify_all();
@@ -166,20 +168,28 @@ pub(crate) fn stop_completions() {
 
 /// The completions have this tag now.
 #[pyfunction]
-pub(crate) fn complete(tag: u64) {
+fn complete(tag: u64) {
     completions().push(tag, 0);
 }
 
 /// The completions have this tag so many seconds from now.
 #[pyfunction]
-pub(crate) fn complete_later(tag: u64, seconds: f64) -> PyResult<()> {
-    let Some(time) = super::waiting::duration(seconds)? else { return Ok(()) };
+fn complete_later(py: Python<'_>, tag: u64, seconds: f64) -> PyResult<()> {
+    let Some(time) = waiting::duration(seconds)? else { return Ok(()) };
     let completions = completions();
-    crate::runtime::runtime()?.spawn(async move {
+    runtime::runtime(py)?.spawn(async move {
         tokio::time::sleep(time).await;
         completions.push(tag, 0);
     });
     Ok(())
+}
+
+/// Registers this module's items.
+pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_function(wrap_pyfunction!(take_completion, module)?)?;
+    module.add_function(wrap_pyfunction!(complete, module)?)?;
+    module.add_function(wrap_pyfunction!(complete_later, module)?)?;
+    module.add_function(wrap_pyfunction!(stop_completions, module)?)
 }
 
 /// How many threads there are while no callback takes long: the leader, and who takes over.

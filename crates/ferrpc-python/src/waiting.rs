@@ -46,7 +46,7 @@ pub(crate) fn wait<T: Send>(
 /// Whether signal handlers run on this thread.
 fn is_main_thread() -> bool {
     thread_local!(static KNOWN: Cell<Option<(u64, bool)>> = const { Cell::new(None) });
-    let generation = super::fork::generation();
+    let generation = crate::fork::generation();
     match KNOWN.get() {
         Some((known, main)) if known == generation => main,
         _ => {

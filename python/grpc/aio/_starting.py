@@ -1,0 +1,110 @@
+"""Tasks whose first steps follow at once.
+
+A task is made by asyncio itself, and is its coroutine's from the first step to the last. What costs
+time is the way to the first step, which leads through the loop's queue. Here a batch of tasks goes
+without:
+
+    CPython 3.12 and later   a task can be told to begin at once (`eager_start`)
+    before                   while the tasks are made, the loop's `call_soon` is one that keeps
+                             their first steps, which then run one after the other
+
+A loop with a task factory, in debug mode, or with methods that somebody has replaced gets its tasks
+in the ordinary way, with nothing left out that might be looked at.
+"""
+
+import asyncio
+import collections
+import sys
+import types
+
+_EAGER = sys.version_info >= (3, 12)
+_TAKES_CONTEXT = sys.version_info >= (3, 11)
+
+
+class Batch:
+    """Tasks that begin together. As a context manager it is the time in which they are made."""
+
+    def __init__(self, loop):
+        self._loop = loop
+        self._is_ordinary = not _is_plain(loop)
+        self._steps = collections.deque()
+
+    def __enter__(self):
+        if not (self._is_ordinary or _EAGER):
+            self._loop.call_soon = self._call_soon
+        return self
+
+    def __exit__(self, *_):
+        if not (self._is_ordinary or _EAGER):
+            del self._loop.call_soon
+
+    def task(self, coroutine, context, name):
+        """A task for a coroutine, with a copy of the `contextvars.Context`."""
+        loop = self._loop
+        if self._is_ordinary:
+            # In this way since Python 3.10 has no other.
+            task = context.copy().run(loop.create_task, coroutine)
+            task.set_name(name)
+            return task
+        Task = asyncio.tasks.Task
+        if _EAGER:
+            return Task(
+                coroutine, loop=loop, name=name, context=context.copy(), eager_start=True
+            )
+        if _TAKES_CONTEXT:
+            return Task(coroutine, loop=loop, name=name, context=context.copy())
+        # It copies the context by itself.
+        return context.run(Task, coroutine, loop=loop, name=name)
+
+    def begin(self, then):
+        """The first steps, as far as they have not been made, and `then()` behind them."""
+        if self._is_ordinary:
+            self._loop.call_soon(then)
+            return
+        steps = self._steps
+        try:
+            while steps:
+                step, context = steps.popleft()
+                context.run(step)
+        except BaseException:
+            # The loop ends by it. Should it run again, nothing is lost.
+            self.begin_later(then)
+            raise
+        then()
+
+    def begin_later(self, then):
+        """The same by the loop's queue."""
+        for step, context in self._steps:
+            self._loop.call_soon(step, context=context)
+        self._loop.call_soon(then)
+
+    def _call_soon(self, callback, *arguments, context=None):
+        if arguments or context is None:
+            # Not a task's: a finalizer or a signal's handler runs at any time.
+            loop = self._loop
+            return type(loop).call_soon(loop, callback, *arguments, context=context)
+        self._steps.append((callback, context))
+
+
+def _is_plain(loop):
+    """Whether nobody would notice."""
+    kind = type(loop)
+    own = vars(loop)
+    return not (
+        loop.get_debug()
+        or loop.get_task_factory() is not None
+        or "call_soon" in own
+        or "create_task" in own
+        or not _is_as_made(kind.call_soon)
+        or not _is_as_made(kind.create_task)
+    )
+
+
+def _is_as_made(method):
+    """Whether a loop's method is asyncio's or uvloop's own, and not one that was put around it."""
+    if type(method) is types.FunctionType:
+        return method.__code__.co_filename == _OWN
+    return type(method).__name__ == "cython_function_or_method" and method.__module__ == "uvloop.loop"
+
+
+_OWN = asyncio.BaseEventLoop.run_forever.__code__.co_filename
