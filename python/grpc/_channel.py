@@ -144,8 +144,8 @@ class _MultiCallable:
         _sending.start(request_iterator, call, self._request_serializer, failures)
 
     def _blocked(self, end):
-        """The response of a blocking call that is over, unless it failed. There may be none: then it
-        is None, as in grpcio."""
+        """The response of a blocking call that is over, unless it failed. There may be none: then
+        it is None, as in grpcio."""
         if end.code != 0:
             raise _InactiveRpcError(end)
         response = end.message

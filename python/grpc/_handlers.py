@@ -1,11 +1,12 @@
-"""Handlers of both kinds of servers, before a call comes: which there are, and who is asked for one."""
+"""Handlers of both kinds of servers, before a call comes: which there are, and who is asked for
+one."""
 
 from grpc import _utilities
 
 
 def known_methods(registered, generic):
-    """Handlers by path, as far as that is known before a call comes: `registered` ones, by path, and
-    those of `generic` handlers."""
+    """Handlers by path, as far as that is known before a call comes: `registered` ones, by path,
+    and those of `generic` handlers."""
     known = dict(registered)
     for handler in generic:
         if type(handler) is not _utilities.DictionaryGenericHandler:

@@ -133,7 +133,9 @@ def _failed(serving, call, context, error):
         # Nobody is told any more; a thread learns in this way that its call is over.
         _LOGGER.debug("Servicer method [%s] after its call's end: %r", method, error)
         return
-    _LOGGER.exception("Unexpected [%s] raised by servicer method [%s]", type(error).__name__, method)
+    _LOGGER.exception(
+        "Unexpected [%s] raised by servicer method [%s]", type(error).__name__, method
+    )
     context._fail(UNKNOWN, _described(serving, error))
 
 

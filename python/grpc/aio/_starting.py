@@ -104,7 +104,9 @@ def _is_as_made(method):
     """Whether a loop's method is asyncio's or uvloop's own, and not one that was put around it."""
     if type(method) is types.FunctionType:
         return method.__code__.co_filename == _OWN
-    return type(method).__name__ == "cython_function_or_method" and method.__module__ == "uvloop.loop"
+    return (
+        type(method).__name__ == "cython_function_or_method" and method.__module__ == "uvloop.loop"
+    )
 
 
 _OWN = asyncio.BaseEventLoop.run_forever.__code__.co_filename

@@ -75,7 +75,9 @@ def copies(tree, names):
 
 def test_nothing_is_copied(repository):
     engine = contract()
-    names = {name for numbers in engine.values() for name in numbers} | set(grpc.StatusCode.__members__)
+    names = {name for numbers in engine.values() for name in numbers} | set(
+        grpc.StatusCode.__members__
+    )
     found = [(name, *copy) for name, tree in sources(repository) for copy in copies(tree, names)]
     assert found == []
     bad = ast.parse("_ENDED = 0\n_NOBODY_ASKS = 2**32 - 1\ncall.finish(2, '', None)\n_NEW = 'x'\n")

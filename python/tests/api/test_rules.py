@@ -1,5 +1,5 @@
-"""Rules of the code that no compiler knows: nothing is decided by a text, no code of users' runs under a
-lock, and rooms do not see each other in circles. See ARCHITECTURE.md."""
+"""Rules of the code that no compiler knows: nothing is decided by a text, no code of users' runs
+under a lock, and rooms do not see each other in circles. See ARCHITECTURE.md."""
 
 import ast
 import graphlib
@@ -41,7 +41,9 @@ def decisions(tree):
     for node in ast.walk(tree):
         if isinstance(node, ast.Compare):
             sides = [node.left, *node.comparators]
-            is_text = any(isinstance(side, ast.Constant) and isinstance(side.value, str) for side in sides)
+            is_text = any(
+                isinstance(side, ast.Constant) and isinstance(side.value, str) for side in sides
+            )
             if is_text and any(is_said(side) for side in sides):
                 yield node.lineno
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
@@ -91,7 +93,16 @@ def test_rust_decides_nothing_by_a_text(repository):
 LOCK = re.compile(r"(?i)lock$|^_?changed$|^_?condition$")
 
 #: What users give us, by the names that it has here.
-USERS = {"callback", "fn", "function", "serializer", "deserializer", "behavior", "fetcher", "plugin"}
+USERS = {
+    "callback",
+    "fn",
+    "function",
+    "serializer",
+    "deserializer",
+    "behavior",
+    "fetcher",
+    "plugin",
+}
 USERS |= {"handler", "service", "intercept_service", "job", "handle", "sign", "cancel_fn"}
 
 
@@ -99,7 +110,10 @@ def calls_under_locks(tree):
     for node in ast.walk(tree):
         if not isinstance(node, (ast.With, ast.AsyncWith)):
             continue
-        held = [getattr(item.context_expr, "attr", getattr(item.context_expr, "id", "")) for item in node.items]
+        held = [
+            getattr(item.context_expr, "attr", getattr(item.context_expr, "id", ""))
+            for item in node.items
+        ]
         if not any(LOCK.search(name) for name in held):
             continue
         for statement in node.body:
@@ -111,9 +125,12 @@ def calls_under_locks(tree):
 
 
 def test_no_code_of_users_runs_under_a_lock(modules):
-    ours = {name: tree for name, tree in modules.items() if not name.startswith(("framework/", "beta/"))}
+    ours = {
+        name: tree for name, tree in modules.items() if not name.startswith(("framework/", "beta/"))
+    }
     assert [(name, *call) for name, tree in ours.items() for call in calls_under_locks(tree)] == []
-    bad = "with self._lock:\n  a = 1\n  for callback in b:\n    callback(a)\nwith file:\n  callback()\n"
+    bad = "with self._lock:\n  a = 1\n  for callback in b:\n    callback(a)\n"
+    bad += "with file:\n  callback()\n"
     assert list(calls_under_locks(ast.parse(bad))) == [(4, "callback")]
 
 

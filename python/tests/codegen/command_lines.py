@@ -29,7 +29,8 @@ import tempfile
 
 # Log lines of the C++ libraries have the time and their source's line in front.
 LOG = re.compile(
-    rb"^WARNING: All log messages before .*\n|^([EW])\d{4} [\d:.]+ +\d+ \w+\.cc:\d+\] ", re.MULTILINE
+    rb"^WARNING: All log messages before .*\n|^([EW])\d{4} [\d:.]+ +\d+ \w+\.cc:\d+\] ",
+    re.MULTILINE,
 )
 BYTE = re.compile(rb"\{\{([0-9a-f]*)\}\}")
 PLAIN = re.compile(rb"\{\{|[^\n\x20-\x7e]")
@@ -88,7 +89,7 @@ class Case:
         self.tail = otherwise[0] if otherwise else None
         name, *lines = self.head.split(b"\n")
         self.name = name.decode()
-        words = [line[2:] for line in lines if line[:1] == b"$"][0]
+        words = next(line[2:] for line in lines if line[:1] == b"$")
         self.arguments = [os.fsdecode(raw(word)) for word in words.split(b" ") if word]
         self.stdin = joined([line[2:] for line in lines if line[:1] == b"<"])
         self.said = Said.parse([b">>> " + rest.split(b"\n")[0], *rest.split(b"\n")[1:]])
@@ -114,15 +115,15 @@ def run(case, files):
         (place / "out").mkdir()
         streams = [pathlib.Path(folder, name) for name in ("in", "out", "err")]
         streams[0].write_bytes(case.stdin)
-        before = {path for path in place.rglob("*")}
+        before = set(place.rglob("*"))
         child = os.fork()
         if child == 0:
             status = 70
             try:
                 os.chdir(place)
-                for number, (path, flags) in enumerate(
-                    zip(streams, (os.O_RDONLY, os.O_WRONLY | os.O_CREAT, os.O_WRONLY | os.O_CREAT))
-                ):
+                write = os.O_WRONLY | os.O_CREAT
+                flags_of_each = (os.O_RDONLY, write, write)
+                for number, (path, flags) in enumerate(zip(streams, flags_of_each, strict=True)):
                     os.dup2(os.open(path, flags), number)
                 status = protoc.main(["protoc", *case.arguments])
             finally:

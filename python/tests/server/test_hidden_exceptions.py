@@ -1,4 +1,5 @@
-"""What callers learn of exceptions that handlers raise: all, or nothing where the server says so."""
+"""What callers learn of exceptions that handlers raise: all, or nothing where the server says
+so."""
 
 import grpc
 import pytest
