@@ -104,7 +104,16 @@ const WALLS: &[Wall] = &[
     Wall { of: "ferrpc-python", modules: &["credentials"], hidden: &["client", "server", "aio"] },
     Wall {
         of: "ferrpc-python",
-        modules: &["metadata", "metadata_limits", "runtime", "trace"],
+        modules: &[
+            "completions",
+            "contract",
+            "fork",
+            "metadata",
+            "metadata_limits",
+            "runtime",
+            "trace",
+            "waiting",
+        ],
         hidden: &["client", "server", "aio", "credentials"],
     },
 ];
@@ -133,30 +142,6 @@ const EXCEPTIONS: &[Exception] = &[
         file: "client/builder.rs",
         sees: "blocking",
         reason: "`build_blocking` would be a constructor of the blocking channel",
-    },
-    Exception {
-        of: "ferrpc-python",
-        file: "server/call.rs",
-        sees: "aio",
-        reason: "the calls of both servers are one type",
-    },
-    Exception {
-        of: "ferrpc-python",
-        file: "server/options.rs",
-        sees: "client",
-        reason: "options that both ends have are read by the client's functions",
-    },
-    Exception {
-        of: "ferrpc-python",
-        file: "credentials/channel.rs",
-        sees: "client",
-        reason: "what asks Python for a signature lies with the client's completions",
-    },
-    Exception {
-        of: "ferrpc-python",
-        file: "credentials/sign.rs",
-        sees: "client",
-        reason: "what asks Python for a signature lies with the client's completions",
     },
 ];
 
