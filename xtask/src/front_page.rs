@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use crate::report;
 use crate::workspace::Workspace;
 
-/// What README.md says of a mark, the mark, its unit, and what it is beside.
+/// What README.md says of a mark, the mark, its unit with a space, and what it is beside.
 struct Line {
     says: &'static str,
     mark: &'static str,
@@ -20,19 +20,19 @@ const LINES: [Line; 3] = [
     Line {
         says: "CPU time of a Rust server per unary call, 100 in flight on one connection",
         mark: "CPU per call, server, small at 1x100, us",
-        unit: "us",
+        unit: " us",
         beside: "tonic",
     },
     Line {
         says: "CPU time of a Python server per unary call, the same",
         mark: "ferrpc-python, CPU per call, server, small at 1x100, us",
-        unit: "us",
+        unit: " us",
         beside: "grpcio",
     },
     Line {
         says: "calls per second of a Python client, one at a time",
         mark: "ferrpc-python, calls per second, client on ferrpc, small at 1x1, 1/s",
-        unit: "/s",
+        unit: "",
         beside: "grpcio",
     },
 ];
@@ -56,7 +56,7 @@ fn table(benchmarks: &str) -> Result<String> {
                 cells.get(1) == Some(&mark) && cells.get(3).is_some_and(|it| !it.is_empty())
             });
         let cells = cells.with_context(|| format!("BENCHMARKS.md has no mark {mark:?}"))?;
-        text += &format!("| {says} | {} {unit} | {beside}: {} {unit} |\n", cells[2], cells[3]);
+        text += &format!("| {says} | {}{unit} | {beside}: {}{unit} |\n", cells[2], cells[3]);
     }
     Ok(text)
 }
@@ -76,7 +76,7 @@ mod tests {
         let marks =
             LINES.map(|line| format!("| {0} | 1 |  |  |\n| {0} | 2.5 | 10 | 0.25 |\n", line.mark));
         let table = table(&marks.concat()).expect("all marks are there");
-        assert!(table.ends_with("one at a time | 2.5 /s | grpcio: 10 /s |\n"), "{table}");
+        assert!(table.ends_with("one at a time | 2.5 | grpcio: 10 |\n"), "{table}");
         assert!(super::table(&marks[0]).is_err());
     }
 }
