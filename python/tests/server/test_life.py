@@ -1,6 +1,7 @@
 """Ports, start, stop, the end."""
 
 import gc
+import os
 import socket
 import threading
 import time
@@ -31,10 +32,11 @@ def test_ports(pool, tmp_path):
     server, port = server_with(pool, lambda r, c: b"fine")
     more = [server.add_insecure_port(a) for a in ("localhost:0", b"127.0.0.1:0", "[::]:0")]
     assert server.add_insecure_port(f"unix:{tmp_path}/socket") == 1
-    assert server.add_insecure_port("unix-abstract:ferrpc-test-ports") == 1
+    abstract = f"unix-abstract:ferrpc-test-{os.getpid()}"
+    assert server.add_insecure_port(abstract) == 1
     server.start()
     targets = [f"127.0.0.1:{number}" for number in (port, *more)]
-    targets += [f"unix:{tmp_path}/socket", "unix-abstract:ferrpc-test-ports"]
+    targets += [f"unix:{tmp_path}/socket", abstract]
     for target in targets:
         with grpc.insecure_channel(target) as channel:
             assert channel.unary_unary("/s/UU")(b"", timeout=LIMIT) == b"fine", target
