@@ -71,6 +71,12 @@ pub fn exit(result: Result<Tally>) -> ExitCode {
 /// What is being done: a spinner on a terminal, lines elsewhere.
 pub struct Progress(ProgressBar);
 
+impl Default for Progress {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Progress {
     pub fn new() -> Self {
         let bar = ProgressBar::new_spinner();

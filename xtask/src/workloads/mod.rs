@@ -28,7 +28,7 @@ use self::records::{Record, Records};
 use crate::python::Wheel;
 use crate::report::{Progress, Tally};
 use crate::workspace::Workspace;
-use crate::{bench, python, stamp};
+use crate::{python, stamp};
 
 /// What to run.
 #[derive(Args, Default)]
