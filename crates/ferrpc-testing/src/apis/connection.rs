@@ -36,6 +36,10 @@ pub(super) struct Connection {
     cancelled: BTreeMap<u32, u32>,
     /// Whether what was read is credited to the client.
     credit: bool,
+    /// What may be sent, in bytes: on the connection (0) and on streams.
+    windows: BTreeMap<u32, i64>,
+    /// What a stream begins with.
+    initial_window: i64,
     /// Frames are read: the preface came.
     speaks: bool,
     over: bool,
@@ -54,6 +58,8 @@ impl Connection {
             begun: BTreeSet::new(),
             cancelled: BTreeMap::new(),
             credit: true,
+            windows: BTreeMap::from([(0, INITIAL_WINDOW)]),
+            initial_window: INITIAL_WINDOW,
             speaks: false,
             over: false,
         };
@@ -99,16 +105,14 @@ impl Connection {
             Action::Messages { size, count } => {
                 let message = wire::message(&vec![7; *size]);
                 for _ in 0..*count {
-                    for piece in message.chunks(MAX_FRAME) {
-                        self.send(&wire::data(self.current, false, piece))?;
-                    }
+                    self.data(&message)?;
                 }
             }
             Action::Trailers { code, text } => self.trailers(code, text)?,
             Action::Answer => {
                 self.requested()?;
                 self.headers()?;
-                self.send(&wire::data(self.current, false, &wire::message(&[7; 5])))?;
+                self.data(&wire::message(&[7; 5]))?;
                 self.trailers("0", "")?;
             }
             Action::Fields { list, end } => {
@@ -177,6 +181,31 @@ impl Connection {
         self.send(&wire::headers(self.current, true, &fields))
     }
 
+    /// DATA, as much at a time as the client takes.
+    fn data(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            self.until("there is room for a message", |peer| peer.room() > 0)?;
+            let room = usize::try_from(self.room()).expect("there is some");
+            let (piece, rest) = bytes.split_at(bytes.len().min(room).min(MAX_FRAME));
+            for stream in [0, self.current] {
+                *self.window(stream) -= i64::try_from(piece.len()).expect("a frame");
+            }
+            self.send(&wire::data(self.current, false, piece))?;
+            bytes = rest;
+        }
+        Ok(())
+    }
+
+    fn room(&self) -> i64 {
+        let of = |stream| self.windows.get(&stream).copied().unwrap_or(self.initial_window);
+        of(0).min(of(self.current))
+    }
+
+    fn window(&mut self, stream: u32) -> &mut i64 {
+        let initial = self.initial_window;
+        self.windows.entry(stream).or_insert(initial)
+    }
+
     fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.line.write_all(bytes)?;
         self.line.flush()
@@ -243,7 +272,20 @@ impl Connection {
                 self.cancelled.insert(frame.stream, code);
                 self.log.resets.push(ferrpc_http2::Reason(code).to_string());
             }
+            kind::WINDOW_UPDATE => {
+                let more = frame.payload.first_chunk().map_or(0, |more| u32::from_be_bytes(*more));
+                *self.window(frame.stream) += i64::from(more);
+            }
             kind::SETTINGS if frame.flags & flag::ACK == 0 => {
+                let (entries, _) = frame.payload.as_chunks::<6>();
+                for [id @ .., a, b, c, d] in entries {
+                    if *id == WINDOW_SETTING {
+                        let initial = i64::from(u32::from_be_bytes([*a, *b, *c, *d]));
+                        let change = initial - self.initial_window;
+                        self.initial_window = initial;
+                        self.windows.iter_mut().skip(1).for_each(|(_, window)| *window += change);
+                    }
+                }
                 self.answer(&wire::frame(kind::SETTINGS, flag::ACK, 0, &[]));
             }
             kind::PING if frame.flags & flag::ACK == 0 => {
@@ -291,6 +333,10 @@ fn unless_late(error: io::Error) -> io::Result<()> {
 
 /// How soon a client that is done has closed its connections; half of what it may wait for SETTINGS.
 const FAREWELL: Duration = Duration::from_secs(5);
+
+/// SETTINGS_INITIAL_WINDOW_SIZE, and what it is by default.
+const WINDOW_SETTING: [u8; 2] = [0, 4];
+const INITIAL_WINDOW: i64 = 65_535;
 
 /// What a frame may hold by default.
 const MAX_FRAME: usize = 16_384;
