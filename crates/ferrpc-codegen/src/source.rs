@@ -55,6 +55,7 @@ fn import_path(
     match sources.input_name(text) {
         Ok(name) => Ok(name),
         Err(NoName::Missing) => refuse(format!("{shown} does not exist.")),
+        Err(NoName::Directory) => refuse(format!("{shown} is a directory.")),
         Err(NoName::Outside) => refuse(format!("{shown} is not in any include directory.")),
         Err(NoName::Shadowed(other)) => {
             refuse(format!("{shown} cannot be imported: {} comes first.", other.display()))

@@ -55,6 +55,10 @@ pub fn compile(
 }
 
 impl Compilation {
+    pub(crate) fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
     /// The import paths of all files, each behind what it imports.
     pub fn files(&self) -> impl Iterator<Item = &str> {
         self.pool.files.iter().map(|file| file.ast.name.as_str())

@@ -24,6 +24,7 @@ const CLOSED: u8 = 2;
 pub(crate) const PACKED: u8 = 1;
 const EXPANDED: u8 = 2;
 const DELIMITED: u8 = 2;
+const VERIFY: u8 = 2;
 const LEGACY_BEST_EFFORT: u8 = 2;
 const STYLE2024: u8 = 1;
 const STYLE2026: u8 = 3;
@@ -107,6 +108,11 @@ impl Features {
 
     pub(crate) fn is_delimited(self) -> bool {
         self.get(MESSAGE_ENCODING) == DELIMITED
+    }
+
+    /// Whether strings have to be UTF-8.
+    pub(crate) fn verifies_utf8(self) -> bool {
+        self.get(UTF8_VALIDATION) == VERIFY
     }
 
     /// Whether clashes of JSON names are warnings.

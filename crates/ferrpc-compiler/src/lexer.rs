@@ -406,6 +406,11 @@ impl<'a> Lexer<'a> {
         }
     }
 
+    pub(crate) fn warning(&mut self, (line, column): (u32, u32), message: &str) {
+        let message = message.to_owned();
+        self.faults.push(Fault { line, column, message, help: None, warning: true });
+    }
+
     fn fault_here(&mut self, message: &str) {
         self.fault((self.line, self.column), message);
     }

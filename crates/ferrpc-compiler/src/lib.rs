@@ -6,7 +6,9 @@
 //! disk: files come from a [`SourceTree`].
 //!
 //! Begin with [`compile`]. It returns a [`Compilation`], whose files can be
-//! [encoded](Compilation::encode), or the [`Diagnostic`]s that say why there is none.
+//! [encoded](Compilation::encode), or the [`Diagnostic`]s that say why there is none. Messages of
+//! the types in it can be [read from text](Compilation::encode_text) and
+//! [written as text](Compilation::decode_text).
 //!
 //! ```
 //! use std::collections::HashMap;
@@ -38,6 +40,7 @@ mod parser;
 mod pool;
 mod source_info;
 mod strip;
+mod text;
 mod tree;
 mod well_known;
 mod wire;
@@ -45,5 +48,6 @@ mod wire;
 pub use compile::{Compilation, compile, edition_number};
 pub use diagnostic::{Diagnostic, Place, Severity};
 pub use encode::EncodeOptions;
+pub use text::{ConvertError, Converted, raw_text};
 pub use tree::{Source, SourceTree};
 pub use well_known::WELL_KNOWN_FILES;

@@ -127,9 +127,10 @@ pub(crate) fn double_text(value: f64) -> String {
     float_text(value, 15, 17, |text| text.parse() == Ok(value))
 }
 
-/// A float with 6 digits if they are enough to read it back, else with 9.
+/// A float with 6 digits if they are enough to read it back, else with 9. protoc takes those below
+/// the normal ones for not read back.
 pub(crate) fn single_text(value: f32) -> String {
-    float_text(f64::from(value), 6, 9, |text| text.parse() == Ok(value))
+    float_text(f64::from(value), 6, 9, |text| !value.is_subnormal() && text.parse() == Ok(value))
 }
 
 fn float_text(value: f64, short: usize, long: usize, exact: impl Fn(&str) -> bool) -> String {

@@ -127,6 +127,7 @@ pub(crate) struct FieldNode {
     pub(crate) oneof: Option<usize>,
     /// The option says it; what holds follows from the features.
     pub(crate) weak: bool,
+    pub(crate) deprecated: bool,
     /// `retention = RETENTION_SOURCE`.
     pub(crate) source_only: bool,
     /// `targets`: a bit for each number; none if all are allowed.

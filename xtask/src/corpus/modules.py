@@ -14,6 +14,7 @@ import importlib
 import io
 import json
 import os
+import re
 import sys
 import warnings
 
@@ -24,6 +25,7 @@ sys.path[:0] = sys.argv[2:]
 from google.protobuf import descriptor_pb2  # noqa: E402
 
 # Imported by what grpcio-tools writes, for a warning that it never gives.
+NO_COMMENT = ("Missing associated documentation", "Override the methods of ", "Handles /")
 UNUSED = {"warnings", "first_version_is_lower"}
 
 
@@ -62,9 +64,12 @@ def read_by(function):
 
 
 def documented(thing):
-    """The docstring's lines; nothing for the words that stand where there is no comment."""
-    lines = [line.strip() for line in (thing.__doc__ or "").strip().splitlines()]
-    return [] if lines and lines[0].startswith("Missing associated documentation") else lines
+    """The docstring; nothing for the words that stand where there is no comment.
+
+    Without spaces and backslashes: protoc does not escape these, so lines that end in one are joined.
+    """
+    text = (thing.__doc__ or "").strip()
+    return "" if text.startswith(NO_COMMENT) else re.sub(r"[\\\s]+", "", text)
 
 
 def stub_names(body, scope=""):

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use buffa::Message as _;
 use buffa_codegen::generated::descriptor::FileDescriptorProto;
+use prost::Message as _;
 use prost_build::{Config, Module, Service, ServiceGenerator};
-use prost_reflect::prost::Message as _;
 
 use super::{Generated, TypePaths};
 use crate::Error;
@@ -70,7 +70,7 @@ fn converted(file: &FileDescriptorProto) -> Result<ProstFile, Error> {
     ProstFile::decode(file.encode_to_vec().as_slice()).map_err(Error::descriptors)
 }
 
-type ProstFile = prost_reflect::prost_types::FileDescriptorProto;
+type ProstFile = prost_types::FileDescriptorProto;
 
 /// prost-build tells what it calls a type to service generators only. This one writes an empty line:
 /// prost-build drops the module of a package that has services alone if nothing is written for

@@ -42,7 +42,7 @@ pub(super) struct Arguments {
     pub(super) plugins: BTreeMap<String, PathBuf>,
     /// What to generate, in order.
     pub(super) outputs: Vec<Output>,
-    /// What makes no sense and does no harm.
+    /// What makes no sense and does no harm; no error, however strict one is.
     pub(super) warnings: Vec<String>,
 }
 
@@ -93,6 +93,9 @@ pub(super) fn parse(arguments: &[String]) -> Result<Parsed, String> {
     let mut rest = expanded.into_iter();
     while let Some(argument) = rest.next() {
         let (name, value) = split(&argument);
+        if argument.is_empty() {
+            return Err("One of the arguments is empty.".to_owned());
+        }
         if name.is_empty() {
             reader.arguments.inputs.push(argument);
             continue;
@@ -104,8 +107,11 @@ pub(super) fn parse(arguments: &[String]) -> Result<Parsed, String> {
             _ => {}
         }
         if TOGGLES.contains(&name.as_str()) {
-            // protoc ignores a value here.
+            // protoc ignores a value here, but for one flag.
             reader.toggle(&name)?;
+            if name == "--decode_raw" && value.is_some_and(|value| !value.is_empty()) {
+                return Err(format!("{name} does not take a parameter."));
+            }
             continue;
         }
         let value = match value {
@@ -113,7 +119,7 @@ pub(super) fn parse(arguments: &[String]) -> Result<Parsed, String> {
             None => rest
                 .next()
                 .filter(|next| !next.starts_with('-'))
-                .ok_or_else(|| format!("Missing value for flag: {name}"))?,
+                .ok_or_else(|| with_raw(&name, format!("Missing value for flag: {name}")))?,
         };
         reader.flag(&name, value)?;
     }
@@ -134,6 +140,14 @@ fn expand(arguments: &[String]) -> Result<Vec<String>, String> {
         }
     }
     Ok(out)
+}
+
+/// An error of `--decode`, with what may have been meant.
+fn with_raw(name: &str, error: String) -> String {
+    match name {
+        "--decode" => format!("{error}\nTo decode an unknown message, use --decode_raw."),
+        _ => error,
+    }
 }
 
 /// The flag's name, empty for an input file; and its value if it is part of the argument.
@@ -177,8 +191,8 @@ impl Reader {
             "--unsafe_allow_out_dir_escape" => arguments.allow_escape = true,
             "--disallow_services" => arguments.disallow_services = true,
             "--experimental_editions" => arguments.experimental_editions = true,
-            "--decode_raw" => self.mode(Mode::DecodeRaw)?,
-            "--print_free_field_numbers" => self.mode(Mode::FreeNumbers)?,
+            "--decode_raw" => self.mode(name, Mode::DecodeRaw)?,
+            "--print_free_field_numbers" => self.mode(name, Mode::FreeNumbers)?,
             // --enable_codegen_trace: our generators have nothing to trace. The others switched on
             // what every release of protoc does today.
             _ => {}
@@ -186,11 +200,23 @@ impl Reader {
         Ok(())
     }
 
-    fn mode(&mut self, mode: Mode) -> Result<(), String> {
-        if self.arguments.mode != Mode::Compile {
-            return Err("Only one of --encode and --decode can be specified.".to_owned());
+    fn mode(&mut self, name: &str, mode: Mode) -> Result<(), String> {
+        let arguments = &mut self.arguments;
+        if arguments.mode != Mode::Compile {
+            return Err(match mode {
+                Mode::FreeNumbers => format!(
+                    "Cannot use {name} and use --encode, --decode or print other info at the same \
+                     time."
+                ),
+                _ => "Only one of --encode and --decode can be specified.".to_owned(),
+            });
         }
-        self.arguments.mode = mode;
+        if !arguments.outputs.is_empty() || arguments.descriptor_set_out.is_some() {
+            return Err(format!(
+                "Cannot use {name} and generate code or descriptors at the same time."
+            ));
+        }
+        arguments.mode = mode;
         Ok(())
     }
 
@@ -215,6 +241,11 @@ impl Reader {
                 if value.is_empty() {
                     return Err(format!("{name} requires a non-empty value."));
                 }
+                if arguments.mode != Mode::Compile {
+                    return Err("Cannot use --encode or --decode and generate descriptors at the \
+                                same time."
+                        .to_owned());
+                }
                 arguments.descriptor_set_out = Some(value.into());
             }
             "--descriptor_set_in" => {
@@ -227,6 +258,9 @@ impl Reader {
                 if value.is_empty() {
                     return Err(format!("{name} requires a non-empty value."));
                 }
+                if arguments.dependency_out.is_some() {
+                    return Err(format!("{name} cannot be used with --dependency_out."));
+                }
                 arguments.descriptor_set_in.extend(split_paths(&value).map(PathBuf::from));
             }
             "--dependency_out" => {
@@ -236,15 +270,20 @@ impl Reader {
                 if value.is_empty() {
                     return Err(format!("{name} requires a non-empty value."));
                 }
+                if !arguments.descriptor_set_in.is_empty() {
+                    return Err(format!("{name} cannot be used with --descriptor_set_in."));
+                }
                 arguments.dependency_out = Some(value.into());
             }
             "--encode" | "--decode" => {
-                if value.is_empty() {
-                    return Err(format!("Type name for {name} cannot be blank."));
-                }
+                let blank = value.is_empty();
                 let mode =
                     if name == "--encode" { Mode::Encode(value) } else { Mode::Decode(value) };
-                self.mode(mode)?;
+                self.mode(name, mode)?;
+                if blank {
+                    let error = format!("Type name for {name} cannot be blank.");
+                    return Err(with_raw(name, error));
+                }
             }
             "--error_format" => {
                 arguments.error_format = match value.as_str() {
@@ -314,6 +353,13 @@ impl Reader {
         let unknown = || format!("Unknown flag: {name}");
         let plain = name.strip_prefix("--").ok_or_else(unknown)?;
         if let Some(generator) = plain.strip_suffix("_out").filter(|it| !it.is_empty()) {
+            if self.arguments.mode != Mode::Compile {
+                return Err(
+                    "Cannot use --encode, --decode or print .proto info and generate code \
+                            at the same time."
+                        .to_owned(),
+                );
+            }
             let (parameter, place) = value.split_once(':').unwrap_or(("", value));
             self.arguments.outputs.push(Output {
                 generator: generator.to_owned(),
@@ -329,6 +375,22 @@ impl Reader {
         Err(unknown())
     }
 
+    /// Parameters of generators that are not run are as wrong as unknown flags. Those of plugins
+    /// that are named are not.
+    fn unknown_options(
+        arguments: &Arguments,
+        options: &BTreeMap<String, Vec<String>>,
+    ) -> Result<(), String> {
+        let known = |generator: &String| {
+            OWN.contains(&generator.as_str())
+                || arguments.plugins.contains_key(&format!("protoc-gen-{generator}"))
+                || arguments.outputs.iter().any(|output| output.generator == *generator)
+        };
+        let unknown = options.keys().filter(|generator| !known(generator));
+        let lines: Vec<String> = unknown.map(|it| format!("Unknown flag: --{it}_opt")).collect();
+        if lines.is_empty() { Ok(()) } else { Err(lines.join("\n")) }
+    }
+
     fn finish(self) -> Result<Arguments, String> {
         let Self { mut arguments, options, .. } = self;
         for output in &mut arguments.outputs {
@@ -339,32 +401,35 @@ impl Reader {
                 output.parameter.push_str(option);
             }
         }
+        Self::unknown_options(&arguments, &options)?;
         let writes = !arguments.outputs.is_empty() || arguments.descriptor_set_out.is_some();
         let defaults = arguments.edition_defaults_out.is_some();
-        if arguments.mode != Mode::Compile && writes {
-            return Err("Cannot use --encode, --decode or print .proto info and generate code at \
-                        the same time."
-                .to_owned());
-        }
+        let given = !arguments.inputs.is_empty() || !arguments.descriptor_set_in.is_empty();
         match arguments.mode {
-            Mode::DecodeRaw if !arguments.inputs.is_empty() => {
+            Mode::DecodeRaw if given => {
                 return Err("When using --decode_raw, no input files should be given.".to_owned());
             }
             Mode::DecodeRaw if defaults => {
                 return Err("Missing input file.".to_owned());
             }
             Mode::DecodeRaw => return Ok(arguments),
-            Mode::Compile | Mode::Encode(_) | Mode::Decode(_) | Mode::FreeNumbers => {}
-        }
-        if arguments.inputs.is_empty() {
-            return Err("Missing input file.".to_owned());
+            Mode::Compile if !arguments.inputs.is_empty() => {}
+            Mode::Encode(_) | Mode::Decode(_) | Mode::FreeNumbers if given => {}
+            _ => return Err("Missing input file.".to_owned()),
         }
         let writes = writes || defaults;
-        if arguments.mode == Mode::Compile && !writes && arguments.dependency_out.is_none() {
+        if arguments.mode == Mode::Compile && !writes {
             return Err("Missing output directives.".to_owned());
         }
-        if arguments.dependency_out.is_some() && !writes {
-            return Err("Can only use --dependency_out=FILE when generating code.".to_owned());
+        if arguments.dependency_out.is_some() {
+            if arguments.mode != Mode::Compile {
+                return Err("Can only use --dependency_out=FILE when generating code.".to_owned());
+            }
+            if arguments.inputs.len() > 1 {
+                return Err(
+                    "Can only process one input file when using --dependency_out=FILE.".to_owned()
+                );
+            }
         }
         for (set, name) in [
             (arguments.include_imports, "--include_imports"),
@@ -410,6 +475,9 @@ fn split_paths(value: &str) -> impl Iterator<Item = &str> {
 
 /// Between the paths of a list, as in `PATH`.
 const PATHS: char = if cfg!(windows) { ';' } else { ':' };
+
+/// The generators that are not programs of others.
+pub(super) const OWN: &[&str] = &["python", "pyi", "grpc_python"];
 
 /// Flags without a value.
 const TOGGLES: &[&str] = &[

@@ -1,11 +1,12 @@
 //! Inputs to descriptors.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 
 use buffa_codegen::generated::descriptor::FileDescriptorProto;
 use ferrpc_compiler::{Compilation, EncodeOptions};
 
-use super::arguments::Arguments;
+use super::arguments::{Arguments, Mode};
 use super::check;
 use super::report::{Failure, Report};
 use super::sets;
@@ -26,35 +27,42 @@ pub(super) struct Compiled {
 impl Compiled {
     /// The inputs themselves.
     pub(super) fn input_files(&self) -> impl Iterator<Item = &FileDescriptorProto> {
-        let find = |input: &String| self.files.iter().find(|file| name(file) == input);
-        self.inputs.iter().filter_map(find)
+        let by_name: HashMap<&str, &FileDescriptorProto> =
+            self.files.iter().map(|file| (name(file), file)).collect();
+        self.inputs.iter().filter_map(move |input| by_name.get(input.as_str()).copied())
     }
 
     /// The paths of all files that were read from disk, in the files' order.
     pub(super) fn paths(&self) -> Vec<PathBuf> {
-        let read = self.sources.read();
-        let path = |file| read.iter().find(|it| it.name == name(file)).map(|it| it.path.clone());
-        self.files.iter().filter_map(path).collect()
+        self.files.iter().filter_map(|file| self.sources.on_disk(name(file))).collect()
     }
 }
 
 pub(super) fn compile(arguments: &Arguments, report: &mut Report) -> Result<Compiled, Failure> {
     for warning in &arguments.warnings {
-        report.warn(warning);
+        report.warn_mildly(warning);
     }
     for (_, path) in &arguments.proto_path {
         if !path.exists() {
-            report.warn(&format!("{}: warning: directory does not exist.", path.display()));
+            let line = format!("{}: warning: directory does not exist.", path.display());
+            report.warn_mildly(&line);
         }
     }
     let foreign = sets::read(&arguments.descriptor_set_in)?;
-    let sources = Sources::new(arguments.proto_path.clone(), foreign);
+    // For --decode without inputs, all files are there that a type may be in.
     let mut inputs: Vec<String> = Vec::new();
+    if arguments.inputs.is_empty() && arguments.mode != Mode::FreeNumbers {
+        inputs.extend(foreign.keys().cloned());
+        inputs.sort_unstable();
+    }
+    let sources = Sources::new(arguments.proto_path.clone(), foreign);
     for input in &arguments.inputs {
-        let name = sources.input_name(input).map_err(|why| no_name(input, &why))?;
-        if !inputs.contains(&name) {
-            inputs.push(name);
+        if arguments.proto_path.is_empty() && !sources.is_in_set(input) {
+            return Err(Failure::message(format!(
+                "Could not find file in descriptor database: {input}: No such file or directory"
+            )));
         }
+        inputs.push(sources.input_name(input).map_err(|why| no_name(input, &why))?);
     }
     let (front, files) = front_end(&sources, &inputs, report)?;
     let compiled = Compiled { front, files, inputs, sources };
@@ -126,6 +134,9 @@ fn check_editions(arguments: &Arguments, compiled: &Compiled) -> Result<(), Fail
 
 fn no_name(input: &str, why: &NoName) -> Failure {
     Failure::message(match why {
+        NoName::Directory => {
+            format!("Could not map to virtual file: {input}: Input file is a directory.")
+        }
         NoName::Missing => {
             format!("Could not make proto path relative: {input}: No such file or directory")
         }

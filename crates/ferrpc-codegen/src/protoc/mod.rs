@@ -21,11 +21,9 @@ mod generate;
 mod help;
 mod output;
 mod plugin;
-mod raw;
 mod report;
 mod sets;
 mod sources;
-mod text;
 
 use std::io::{Read, Write};
 use std::path::Path;
@@ -92,14 +90,13 @@ fn run(
     stderr: &mut dyn Write,
 ) -> Result<(), Failure> {
     if arguments.mode == Mode::DecodeRaw {
-        return print(stdout, &raw::text(&input(stdin)?).map_err(Failure::message)?);
+        let text = ferrpc_compiler::raw_text(&input(stdin)?);
+        return print(stdout, &text.ok_or_else(|| Failure::message("Failed to parse input."))?);
     }
     let mut report = Report::new(arguments.error_format);
     let compiled = compile::compile(arguments, &mut report);
     // They may be the reason: a folder that is not there, say.
-    stderr
-        .write_all(report.warnings().as_bytes())
-        .map_err(|error| Failure::io("stderr", &error))?;
+    say(stderr, &mut report)?;
     let compiled = compiled?;
     if arguments.fatal_warnings && report.is_grave() {
         return Err(Failure::silent());
@@ -108,12 +105,16 @@ fn run(
     match &arguments.mode {
         Mode::FreeNumbers => return print(stdout, &free_numbers::text(&compiled)),
         Mode::Encode(type_name) => {
-            let encoded = coding::encode(&compiled, type_name, &input(stdin)?)?;
-            return stdout.write_all(&encoded).map_err(|error| Failure::io("stdout", &error));
+            let text = input(stdin)?;
+            let sorted = arguments.deterministic;
+            let encoded = coding::encode(&compiled, type_name, &text, sorted, &mut report);
+            say(stderr, &mut report)?;
+            return stdout.write_all(&encoded?).map_err(|error| Failure::io("stdout", &error));
         }
         Mode::Decode(type_name) => {
-            let text = coding::decode(&compiled, type_name, &input(stdin)?)?;
-            return print(stdout, &text);
+            let text = coding::decode(&compiled, type_name, &input(stdin)?, &mut report);
+            say(stderr, &mut report)?;
+            return print(stdout, &text?);
         }
         Mode::Compile | Mode::DecodeRaw => {}
     }
@@ -144,6 +145,13 @@ fn edition_defaults<'a>(
     let defaults = compiled.front.edition_defaults(oldest, newest);
     let defaults = defaults.map_err(|why| Failure::message(format!("{}: {why}", path.display())));
     Ok(Some((path, defaults?)))
+}
+
+/// Prints the warnings that were not printed yet.
+fn say(stderr: &mut dyn Write, report: &mut Report) -> Result<(), Failure> {
+    stderr
+        .write_all(report.take_warnings().as_bytes())
+        .map_err(|error| Failure::io("stderr", &error))
 }
 
 fn print(stdout: &mut dyn Write, text: &str) -> Result<(), Failure> {

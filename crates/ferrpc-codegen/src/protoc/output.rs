@@ -115,8 +115,12 @@ impl Outputs {
                 continue;
             }
             if !Path::new(&place).is_dir() {
-                let shown = if place.ends_with('/') { place } else { format!("{place}/") };
-                return Err(Failure::message(format!("{shown}: No such file or directory")));
+                let slash = if place.is_empty() || place.ends_with('/') { "" } else { "/" };
+                let why = match Path::new(&place).exists() {
+                    true => "Not a directory",
+                    false => "No such file or directory",
+                };
+                return Err(Failure::message(format!("{place}{slash}: {why}")));
             }
             for (name, text) in content.by_name {
                 let path = Path::new(&place).join(&name);
@@ -195,7 +199,7 @@ fn is_a_directory() -> io::Error {
 }
 
 fn is_archive(place: &str) -> bool {
-    place.ends_with(".zip") || place.ends_with(".jar")
+    [".zip", ".jar", ".srcjar"].iter().any(|ending| place.ends_with(ending))
 }
 
 /// For `make`, which splits at spaces.

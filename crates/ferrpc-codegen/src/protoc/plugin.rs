@@ -27,8 +27,12 @@ pub(super) fn run(
     let request = request(output, compiled).map_err(|why| refused(output, &why))?.encode_to_vec();
     let program = program.map_or(Path::new(named), PathBuf::as_path);
     let pieces = talk(named, program, request)
+        .map_err(Refused::Plugin)
         .and_then(|answer| read(named, &answer, compiled))
-        .map_err(|why| refused(output, &why))?;
+        .map_err(|why| match why {
+            Refused::Plugin(why) => refused(output, &why),
+            Refused::Us(why) => Failure::message(why),
+        })?;
     for (name, point, content) in pieces {
         match point {
             None => outputs.add(&output.place, &name, content)?,
@@ -41,13 +45,22 @@ pub(super) fn run(
 /// A file, or what comes into one: its name, the point, and the content.
 type Piece = (String, Option<String>, String);
 
-fn read(named: &str, answer: &[u8], compiled: &Compiled) -> Result<Vec<Piece>, String> {
-    let response = CodeGeneratorResponse::decode_from_slice(answer)
-        .map_err(|error| format!("{named}: Plugin output is unparseable: {error}"))?;
+/// Whose the error is: protoc's own say no generator.
+enum Refused {
+    Plugin(String),
+    Us(String),
+}
+
+fn read(named: &str, answer: &[u8], compiled: &Compiled) -> Result<Vec<Piece>, Refused> {
+    let response = CodeGeneratorResponse::decode_from_slice(answer).map_err(|_| {
+        // Often it is text that was meant for standard error.
+        let shown = escaped(answer.get(..MAX_SHOWN).unwrap_or(answer));
+        Refused::Plugin(format!("{named}: Plugin output is unparseable: {shown}"))
+    })?;
     if let Some(error) = response.error {
-        return Err(error);
+        return Err(Refused::Plugin(error));
     }
-    check_features(named, response.supported_features.unwrap_or_default(), compiled)?;
+    check_features(named, &response, compiled).map_err(Refused::Us)?;
     let mut pieces: Vec<Piece> = Vec::new();
     for file in response.file {
         let content = file.content.unwrap_or_default();
@@ -60,9 +73,9 @@ fn read(named: &str, answer: &[u8], compiled: &Compiled) -> Result<Vec<Piece>, S
             None => match pieces.last_mut() {
                 Some((_, _, before)) => before.push_str(&content),
                 None => {
-                    return Err(format!(
+                    return Err(Refused::Plugin(format!(
                         "{named}: First file chunk returned by plugin did not specify a file name."
-                    ));
+                    )));
                 }
             },
         }
@@ -119,29 +132,97 @@ fn talk(named: &str, program: &Path, request: Vec<u8>) -> Result<Vec<u8>, String
     }
     Err(match answer.status.code() {
         Some(code) => format!("{named}: Plugin failed with status code {code}."),
-        None => format!("{named}: Plugin killed by a signal."),
+        None => format!("{named}: Plugin killed by {}.", signal(answer.status)),
     })
 }
 
 /// A plugin that does not know of `optional` in proto3, or of editions, would make wrong code.
-fn check_features(named: &str, features: u64, compiled: &Compiled) -> Result<(), String> {
+fn check_features(
+    named: &str,
+    response: &CodeGeneratorResponse,
+    compiled: &Compiled,
+) -> Result<(), String> {
+    let features = response.supported_features.unwrap_or_default();
+    let oldest = response.minimum_edition.unwrap_or_default();
+    let newest = response.maximum_edition.unwrap_or_default();
     for file in compiled.input_files() {
         if features & FEATURE_PROTO3_OPTIONAL == 0 && has_proto3_optional(file) {
             return Err(format!(
                 "{}: is a proto3 file that contains optional fields, but code generator {named} \
-                 hasn't been updated to support optional fields in proto3.",
+                 hasn't been updated to support optional fields in proto3. Please ask the owner of \
+                 this code generator to support proto3 optional.",
                 name(file)
             ));
         }
-        if features & FEATURE_EDITIONS == 0 && file.edition.is_some() {
+        let Some(edition) = compiled.front.edition(name(file)) else { continue };
+        // What comes with the language is not the plugin's to generate from.
+        if name(file).starts_with("google/protobuf/") || name(file).starts_with("upb/") {
+            continue;
+        }
+        let shown = edition_name(edition);
+        if features & FEATURE_EDITIONS == 0 {
             return Err(format!(
                 "{}: is an editions file, but code generator {named} hasn't been updated to \
-                 support editions yet.",
+                 support editions yet.  Please ask the owner of this code generator to add support \
+                 or switch back to proto2/proto3.\n\nSee https://protobuf.dev/editions/overview/ \
+                 for more information.",
                 name(file)
+            ));
+        }
+        if edition < oldest {
+            return Err(format!(
+                "{}: is a file using edition {shown}, which isn't supported by code generator \
+                 {named}.  Please upgrade your file to at least edition {}.",
+                name(file),
+                edition_name(oldest)
+            ));
+        }
+        if edition > newest {
+            return Err(format!(
+                "{}: is a file using edition {shown}, which isn't supported by code generator \
+                 {named}.  Please ask the owner of this code generator to add support or switch \
+                 back to a maximum of edition {}.",
+                name(file),
+                edition_name(newest)
             ));
         }
     }
     Ok(())
+}
+
+/// The name in descriptor.proto, without its prefix.
+fn edition_name(edition: i32) -> String {
+    match edition {
+        0 => "UNKNOWN".to_owned(),
+        900 => "LEGACY".to_owned(),
+        998 => "PROTO2".to_owned(),
+        999 => "PROTO3".to_owned(),
+        1000..=1002 => {
+            ["2023", "2024", "2026"][usize::try_from(edition - 1000).unwrap_or(0)].into()
+        }
+        9999 => "UNSTABLE".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+/// As in C: what is not printable is octal.
+fn escaped(bytes: &[u8]) -> String {
+    let escape = |&byte: &u8| match byte {
+        0..0x20 | 0x7f.. if !b"\t\n\r".contains(&byte) => format!("\\{byte:03o}"),
+        byte => byte.escape_ascii().to_string(),
+    };
+    bytes.iter().map(escape).collect()
+}
+
+#[cfg(unix)]
+fn signal(status: std::process::ExitStatus) -> String {
+    use std::os::unix::process::ExitStatusExt;
+    status.signal().map_or_else(|| "a signal".to_owned(), |number| format!("signal {number}"))
+}
+
+#[cfg(not(unix))]
+fn signal(_: std::process::ExitStatus) -> String {
+    "a signal".to_owned()
 }
 
 fn has_proto3_optional(file: &FileDescriptorProto) -> bool {
@@ -158,5 +239,7 @@ fn has_proto3_optional(file: &FileDescriptorProto) -> bool {
 /// `CodeGeneratorResponse.Feature`.
 const FEATURE_PROTO3_OPTIONAL: u64 = 1;
 const FEATURE_EDITIONS: u64 = 2;
+/// Output that is no answer is shown so far.
+const MAX_SHOWN: usize = 200;
 /// What protoc 35.1 calls itself.
 const COMPILER: (i32, i32, i32) = (7, 35, 1);

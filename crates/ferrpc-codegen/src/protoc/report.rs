@@ -36,6 +36,9 @@ impl Failure {
 
 /// What the system calls the error, without Rust's number.
 pub(super) fn describe(error: &io::Error) -> String {
+    if error.kind() == io::ErrorKind::IsADirectory {
+        return "Is a directory".to_owned();
+    }
     let text = error.to_string();
     match text.find(" (os error") {
         Some(at) => text[..at].to_owned(),
@@ -57,8 +60,9 @@ impl Report {
         Self { format, warnings: String::new(), grave: false }
     }
 
-    pub(super) fn warnings(&self) -> &str {
-        &self.warnings
+    /// The warnings since the last time, whole lines.
+    pub(super) fn take_warnings(&mut self) -> String {
+        std::mem::take(&mut self.warnings)
     }
 
     /// Whether there is a warning that `--fatal_warnings` makes an error.

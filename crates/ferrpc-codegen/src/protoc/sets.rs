@@ -28,15 +28,14 @@ pub(super) fn read(paths: &[PathBuf]) -> Result<HashMap<String, Vec<u8>>, Failur
 }
 
 fn split(bytes: &[u8]) -> Result<Vec<(String, Vec<u8>)>, String> {
-    let wrong = |error: &dyn std::fmt::Display| format!("Unable to parse: {error}.");
+    let wrong = |_| "Unable to parse.".to_owned();
     let options = buffa_codegen::tooling_decode_options()?;
-    let fields = UnknownFields::decode_from_slice(bytes).map_err(|error| wrong(&error))?;
+    let fields = UnknownFields::decode_from_slice(bytes).map_err(wrong)?;
     let mut files = Vec::new();
     for field in fields.iter() {
         if let UnknownField { number: FILE, data: UnknownFieldData::LengthDelimited(bytes) } = field
         {
-            let file: FileDescriptorProto =
-                options.decode_from_slice(bytes).map_err(|error| wrong(&error))?;
+            let file: FileDescriptorProto = options.decode_from_slice(bytes).map_err(wrong)?;
             files.push((name(&file).to_owned(), bytes.clone()));
         }
     }

@@ -33,6 +33,7 @@ pub(crate) struct ReadFile {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum NoName {
     Missing,
+    Directory,
     Outside,
     Shadowed(PathBuf),
 }
@@ -55,6 +56,9 @@ impl Sources {
                 || self.sets.contains_key(&name)
                 || well_known(&name).is_some();
             return if known { Ok(name) } else { Err(NoName::Missing) };
+        }
+        if path.is_dir() {
+            return Err(NoName::Directory);
         }
         let mut shadow = None;
         for (at, (prefix, disk)) in self.mappings.iter().enumerate() {

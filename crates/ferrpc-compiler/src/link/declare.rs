@@ -125,6 +125,7 @@ impl Linker<'_> {
             enumeration: None,
             oneof: field.oneof,
             weak: false,
+            deprecated: false,
             source_only: false,
             targets: 0,
             support: None,

@@ -147,7 +147,7 @@ fn is_varint(field_type: Type) -> bool {
     )
 }
 
-fn normal(field_type: Type, number: u64) -> u64 {
+pub(crate) fn normal(field_type: Type, number: u64) -> u64 {
     match field_type {
         Type::Int32 | Type::Enum => wire::sign_extended(number as i32),
         Type::Uint32 | Type::Sint32 => u64::from(number as u32),
@@ -212,7 +212,7 @@ fn field_records(
     }
 }
 
-pub(super) fn is_zero(value: &Value) -> bool {
+pub(crate) fn is_zero(value: &Value) -> bool {
     match value {
         Value::Varint(value) | Value::Fixed64(value) => *value == 0,
         Value::Fixed32(value) => *value == 0,
@@ -259,7 +259,7 @@ fn whole_entry(pool: &Pool, node: &FieldNode, entry: Value) -> Value {
     Value::Message(records)
 }
 
-fn zero(field_type: Option<Type>) -> Value {
+pub(crate) fn zero(field_type: Option<Type>) -> Value {
     match field_type {
         Some(Type::Float | Type::Fixed32 | Type::Sfixed32) => Value::Fixed32(0),
         Some(Type::Double | Type::Fixed64 | Type::Sfixed64) => Value::Fixed64(0),
@@ -284,7 +284,7 @@ fn packed(values: &[Value]) -> Vec<u8> {
 }
 
 /// The names of required fields that are missing, also in messages of the message.
-pub(super) fn missing(
+pub(crate) fn missing(
     pool: &Pool,
     id: MessageId,
     records: &[Record],

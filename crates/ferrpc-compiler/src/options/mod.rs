@@ -1,6 +1,6 @@
 //! Options: from names and values as they were written to fields of options messages.
 
-mod aggregate;
+pub(crate) mod aggregate;
 pub(crate) mod canonical;
 mod interpret;
 pub(crate) mod lifetimes;

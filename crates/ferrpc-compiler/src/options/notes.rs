@@ -12,6 +12,7 @@ pub(crate) mod numbers {
     pub(crate) const FILE_OPTIMIZE_FOR: u32 = 9;
     pub(crate) const MESSAGE_SET: u32 = 1;
     pub(crate) const FIELD_PACKED: u32 = 2;
+    pub(crate) const FIELD_DEPRECATED: u32 = 3;
     pub(crate) const FIELD_LAZY: u32 = 5;
     pub(crate) const FIELD_JSTYPE: u32 = 6;
     pub(crate) const FIELD_WEAK: u32 = 10;
@@ -73,6 +74,7 @@ impl Linker<'_> {
             }
         }
         let node = self.pool.field_mut(field.id);
+        node.deprecated = wire::boolean(records, numbers::FIELD_DEPRECATED);
         node.weak = wire::boolean(records, numbers::FIELD_WEAK);
         node.source_only = wire::varint(records, numbers::FIELD_RETENTION) == Some(SOURCE);
         node.targets = targets;

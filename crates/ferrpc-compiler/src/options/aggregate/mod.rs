@@ -1,4 +1,4 @@
-//! Aggregate option values: messages in the text format.
+//! Messages in the text format: aggregate option values, and what `--encode` reads.
 
 mod scalars;
 mod skip;
@@ -7,27 +7,22 @@ use std::collections::{HashMap, HashSet};
 
 use super::canonical::{Types, canonical, is_zero, missing};
 use crate::ast::Type;
-use crate::lexer::{Kind, Lexer, Mode, is_identifier};
+use crate::lexer::{Fault, Kind, Lexer, Mode, is_identifier};
 use crate::link::Linker;
 use crate::pool::{FieldId, MessageId, Pool, Symbol};
 use crate::wire::{self, Record, Records, Value};
 
-/// Parses a message; why it cannot be, otherwise.
+/// Parses a message that is an option's value; why it cannot be, otherwise.
 pub(super) fn parse(
     linker: &mut Linker<'_>,
     known: bool,
     message: MessageId,
     text: &[u8],
 ) -> Result<Records, String> {
-    let mut lexer = Lexer::new(text, Mode::Aggregate);
-    lexer.next();
-    let mut parser = Parser { lexer, linker, known, depth: 0 };
-    let parsed = parser.whole(message);
-    let faults = parser.lexer.faults;
+    let (parsed, faults) = read(OfLinker { linker, known }, message, text, false);
     match parsed {
-        Ok(records) if faults.is_empty() => {
+        Some(records) => {
             let types = linker.types(known);
-            let records = canonical(types, message, records, Types::KEEP);
             let mut absent = Vec::new();
             missing(types, message, &records, "", &mut absent);
             match absent.is_empty() {
@@ -35,10 +30,64 @@ pub(super) fn parse(
                 false => Err(format!("Message missing required fields: {}", absent.join(", "))),
             }
         }
-        _ => {
-            let messages: Vec<&str> = faults.iter().map(|fault| fault.message.as_str()).collect();
+        None => {
+            let errors = faults.iter().filter(|fault| !fault.warning);
+            let messages: Vec<&str> = errors.map(|fault| fault.message.as_str()).collect();
             Err(messages.join("; "))
         }
+    }
+}
+
+/// Reads a message, and what there is to say about its text. With `partial`, a message in an `Any`
+/// may lack required fields; it is for the caller to look at those of the message itself.
+pub(crate) fn read(
+    names: impl Names,
+    message: MessageId,
+    text: &[u8],
+    partial: bool,
+) -> (Option<Records>, Vec<Fault>) {
+    let mut lexer = Lexer::new(text, Mode::Aggregate);
+    lexer.next();
+    let mut parser = Parser { lexer, names, partial, depth: 0 };
+    let parsed = parser.whole(message);
+    let faults = parser.lexer.faults;
+    let records = parsed.ok().filter(|_| faults.iter().all(|fault| fault.warning));
+    let types = parser.names.types();
+    (records.map(|records| canonical(types, message, records, Types::KEEP)), faults)
+}
+
+/// Where the text finds types and extensions.
+pub(crate) trait Names {
+    fn types(&self) -> &Pool;
+    /// What the name of an extension in brackets stands for, in a message with the name `scope`.
+    fn extension(&mut self, name: &str, scope: &str) -> Option<Symbol>;
+    /// What the full name in a type URL stands for; what stands before the name.
+    fn any(&mut self, prefix: &str, name: &str) -> Option<Symbol>;
+}
+
+/// Names as the file sees them whose options are read.
+struct OfLinker<'l, 'p> {
+    linker: &'l mut Linker<'p>,
+    known: bool,
+}
+
+impl Names for OfLinker<'_, '_> {
+    fn types(&self) -> &Pool {
+        self.linker.types(self.known)
+    }
+
+    fn extension(&mut self, name: &str, scope: &str) -> Option<Symbol> {
+        if self.known {
+            return None;
+        }
+        self.linker.look_up(name, scope, false)
+    }
+
+    fn any(&mut self, prefix: &str, name: &str) -> Option<Symbol> {
+        if !["type.googleapis.com/", "type.googleprod.com/"].contains(&prefix) {
+            return None;
+        }
+        self.linker.find(name)
     }
 }
 
@@ -47,10 +96,10 @@ struct Failed;
 
 type Parsed<T = ()> = Result<T, Failed>;
 
-struct Parser<'t, 'l, 'p> {
+struct Parser<'t, N> {
     lexer: Lexer<'t>,
-    linker: &'l mut Linker<'p>,
-    known: bool,
+    names: N,
+    partial: bool,
     depth: u32,
 }
 
@@ -70,9 +119,9 @@ impl Open {
     }
 }
 
-impl Parser<'_, '_, '_> {
+impl<N: Names> Parser<'_, N> {
     fn types(&self) -> &Pool {
-        self.linker.types(self.known)
+        self.names.types()
     }
 
     fn whole(&mut self, message: MessageId) -> Parsed<Records> {
@@ -111,15 +160,22 @@ impl Parser<'_, '_, '_> {
     }
 
     fn field(&mut self, open: &mut Open) -> Parsed {
+        let mut deprecated = None;
         if self.looking_at("[") && self.is_any(open.id) {
             self.any(open)?;
         } else if let Some((field, name)) = self.field_name(open.id)? {
+            let behind_name = (self.lexer.current.line, self.lexer.current.column);
             self.field_value(open, field, &name)?;
+            let is_deprecated = self.types().field(field).deprecated;
+            deprecated = is_deprecated.then_some((behind_name, name));
         } else {
             self.skip_value()?;
         }
         // Fields may be separated, which means nothing.
         let _ = self.try_consume(";") || self.try_consume(",");
+        if let Some((place, name)) = deprecated {
+            self.lexer.warning(place, &format!("text format contains deprecated field \"{name}\""));
+        }
         Ok(())
     }
 
@@ -128,7 +184,7 @@ impl Parser<'_, '_, '_> {
         if self.looking_at("[") {
             let (prefix, name) = self.bracketed()?;
             if !prefix.is_empty() {
-                return self.fail("Extension name contains \"/\"".to_owned());
+                return self.fail_behind("Extension name contains \"/\"".to_owned());
             }
             return match self.extension(message, &name) {
                 Some(field) => Ok(Some((field, name))),
@@ -160,11 +216,8 @@ impl Parser<'_, '_, '_> {
 
     /// An extension of the message by its name; in a message set, its type's name will do.
     fn extension(&mut self, message: MessageId, name: &str) -> Option<FieldId> {
-        if self.known {
-            return None;
-        }
         let scope = self.types().message(message).name.clone();
-        match self.linker.look_up(name, &scope, false)? {
+        match self.names.extension(name, &scope)? {
             Symbol::Field(field) if self.types().field(field).containing == Some(message) => {
                 Some(field)
             }
@@ -190,12 +243,10 @@ impl Parser<'_, '_, '_> {
     fn any(&mut self, open: &mut Open) -> Parsed {
         let (prefix, name) = self.bracketed()?;
         if prefix.is_empty() {
-            return self.fail("Type URL prefix is missing".to_owned());
+            return self.fail_behind("Type URL prefix is missing".to_owned());
         }
         self.try_consume(":");
-        let hosted = ["type.googleapis.com/", "type.googleprod.com/"].contains(&prefix.as_str());
-        let found = if hosted { self.linker.find(&name) } else { None };
-        let Some(Symbol::Message(inner)) = found else {
+        let Some(Symbol::Message(inner)) = self.names.any(&prefix, &name) else {
             return self.fail(format!(
                 "Could not find type \"{prefix}{name}\" stored in google.protobuf.Any."
             ));
@@ -204,7 +255,9 @@ impl Parser<'_, '_, '_> {
         let types = self.types();
         let records = canonical(types, inner, records, Types::KEEP);
         let mut absent = Vec::new();
-        missing(types, inner, &records, "", &mut absent);
+        if !self.partial {
+            missing(types, inner, &records, "", &mut absent);
+        }
         if !absent.is_empty() {
             let full = types.message(inner).name.clone();
             return self.fail(format!(
@@ -307,21 +360,21 @@ impl Parser<'_, '_, '_> {
             None => (String::new(), text),
         };
         if prefix == "/" {
-            return self.fail("Type URL prefix is empty".to_owned());
+            return self.fail_behind("Type URL prefix is empty".to_owned());
         }
         if prefix.starts_with('/') {
-            return self.fail("Type URL starts with \"/\"".to_owned());
+            return self.fail_behind("Type URL starts with \"/\"".to_owned());
         }
         for (at, _) in prefix.match_indices('%') {
             let digits = prefix.get(at + 1..at + 3).unwrap_or_default();
             if digits.len() != 2 || !digits.bytes().all(|it| it.is_ascii_hexdigit()) {
                 let shown = prefix.get(at..at + 3).unwrap_or(&prefix[at..]).to_owned();
-                return self.fail(format!("Invalid percent encode, got: \"{shown}\""));
+                return self.fail_behind(format!("Invalid percent encode, got: \"{shown}\""));
             }
         }
         if let Some(part) = name.split('.').find(|part| !is_identifier(part.as_bytes())) {
             let part = part.to_owned();
-            return self.fail(format!("Invalid identifier in type name, got: \"{part}\""));
+            return self.fail_behind(format!("Invalid identifier in type name, got: \"{part}\""));
         }
         Ok((prefix, name))
     }
@@ -363,6 +416,13 @@ impl Parser<'_, '_, '_> {
         Err(self.note(message))
     }
 
+    /// Reports a fault right behind the token before the current one.
+    fn fail_behind<T>(&mut self, message: String) -> Parsed<T> {
+        let place = (self.lexer.previous.line, self.lexer.previous.end_column);
+        self.lexer.fault(place, &message);
+        Err(Failed)
+    }
+
     fn note(&mut self, message: String) -> Failed {
         let place = (self.lexer.current.line, self.lexer.current.column);
         self.lexer.fault(place, &message);
@@ -371,7 +431,7 @@ impl Parser<'_, '_, '_> {
 }
 
 /// Whether a field is a group, or delimited as if it were one, with the type's name as given.
-fn is_group_named(types: &Pool, field: FieldId, name: &str) -> bool {
+pub(crate) fn is_group_named(types: &Pool, field: FieldId, name: &str) -> bool {
     let node = types.field(field);
     let Some(message) = node.message.map(|message| types.message(message)) else { return false };
     let scope = if node.is_extension { node.scope } else { node.containing };

@@ -1,6 +1,6 @@
 //! The values of scalar fields.
 
-use super::{Failed, Parsed, Parser};
+use super::{Failed, Names, Parsed, Parser};
 use crate::ast::Type;
 use crate::lexer::Kind;
 use crate::literal;
@@ -8,7 +8,7 @@ use crate::options::value::integer;
 use crate::pool::FieldId;
 use crate::wire::{self, Value};
 
-impl Parser<'_, '_, '_> {
+impl<N: Names> Parser<'_, N> {
     pub(super) fn scalar(&mut self, field: FieldId) -> Parsed<Value> {
         let node = self.types().field(field);
         let field_type = node.field_type.unwrap_or(Type::Int32);

@@ -1,9 +1,9 @@
 //! The values of fields whose names are reserved: read, and left out.
 
-use super::{MAX_DEPTH, Parsed, Parser};
+use super::{MAX_DEPTH, Names, Parsed, Parser};
 use crate::lexer::Kind;
 
-impl Parser<'_, '_, '_> {
+impl<N: Names> Parser<'_, N> {
     /// The value of a field that is reserved.
     pub(super) fn skip_value(&mut self) -> Parsed {
         if self.try_consume(":") && !self.looking_at("{") && !self.looking_at("<") {
