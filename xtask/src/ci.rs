@@ -43,7 +43,7 @@ const STEPS: &[Step] = &[
     Step { name: "test", run: |workspace| testing::run(workspace, &testing::Options::default()) },
     Step {
         name: "corpus",
-        run: |workspace| corpus::run(workspace, &corpus::Options { quick: true }),
+        run: |workspace| corpus::run(workspace, &corpus::Options { quick: true, only: None }),
     },
     // The one release build here, of two small crates: instructions of a debug build say nothing.
     Step { name: "counts", run: |workspace| bench::check(workspace) },

@@ -33,6 +33,8 @@ pub(crate) struct File {
 pub(crate) struct Edition(pub(crate) i32);
 
 impl Edition {
+    /// What holds for whatever is older than editions.
+    pub(crate) const LEGACY: Self = Self(900);
     pub(crate) const PROTO2: Self = Self(998);
     pub(crate) const PROTO3: Self = Self(999);
     pub(crate) const E2023: Self = Self(1000);

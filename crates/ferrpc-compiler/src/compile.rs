@@ -3,11 +3,11 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
-use crate::ast::File;
+use crate::ast::{Edition, File};
 use crate::decode::decode;
 use crate::diagnostic::{Diagnostic, Place, Severity};
 use crate::encode::{self, EncodeOptions};
-use crate::lexer::Fault;
+use crate::lexer::{Fault, MAX_FAULTS};
 use crate::link::link;
 use crate::parser::parse;
 use crate::pool::{FileId, Pool};
@@ -17,7 +17,7 @@ use crate::tree::{Source, SourceTree};
 /// Files that were compiled, and what they import.
 #[derive(Debug)]
 pub struct Compilation {
-    pool: Pool,
+    pub(crate) pool: Pool,
     by_name: HashMap<String, FileId>,
 }
 
@@ -38,12 +38,13 @@ pub fn compile(
         pool: Pool::default(),
         states: HashMap::new(),
         diagnostics: Vec::new(),
+        has_errors: false,
     };
     for name in names {
         loader.load(name);
     }
-    let Loader { pool, states, diagnostics, .. } = loader;
-    if diagnostics.iter().any(|it| it.severity == Severity::Error) {
+    let Loader { pool, states, diagnostics, has_errors, .. } = loader;
+    if has_errors {
         return Err(diagnostics);
     }
     let by_name = states.into_iter().filter_map(|(name, state)| match state {
@@ -69,6 +70,12 @@ impl Compilation {
         Some(&self.pool.file(*id).ast.dependency)
     }
 
+    /// The import paths of the files that a file imports for their options only.
+    pub fn option_imports(&self, name: &str) -> Option<&[String]> {
+        let id = self.by_name.get(name)?;
+        Some(&self.pool.file(*id).ast.option_dependency)
+    }
+
     /// The number of a file's edition, if it says one.
     pub fn edition(&self, name: &str) -> Option<i32> {
         let edition = self.pool.file(*self.by_name.get(name)?).ast.edition;
@@ -84,6 +91,11 @@ impl Compilation {
         };
         Some(encode::encode(&self.pool.file(id).ast, &stripped, options))
     }
+}
+
+/// The number of an edition in `google.protobuf.Edition` by its name, `2023` or `PROTO2`.
+pub fn edition_number(name: &str) -> Option<i32> {
+    Edition::named(name.as_bytes()).map(|edition| edition.0)
 }
 
 enum State {
@@ -105,6 +117,7 @@ struct Loader<'t> {
     pool: Pool,
     states: HashMap<String, State>,
     diagnostics: Vec<Diagnostic>,
+    has_errors: bool,
 }
 
 impl Loader<'_> {
@@ -155,7 +168,7 @@ impl Loader<'_> {
             Source::Text(text) => {
                 let (file, faults) = parse(name, &text);
                 let failed = faults.iter().any(|fault| !fault.warning);
-                self.diagnostics.extend(faults.into_iter().map(|fault| diagnostic(name, fault)));
+                self.report(faults.into_iter().map(|fault| diagnostic(name, fault)));
                 (!failed).then_some(file)
             }
             Source::Descriptor(bytes) => match decode(&bytes) {
@@ -195,18 +208,29 @@ impl Loader<'_> {
             _ => None,
         };
         let (id, found) = link(&mut self.pool, Some(&KNOWN), file, &imported, is_input);
-        self.diagnostics.extend(found);
+        self.report(found);
         self.states.insert(name, id.map_or(State::Failed, State::Linked));
     }
 
     fn error(&mut self, file: &str, place: Option<Place>, message: String) {
-        self.diagnostics.push(Diagnostic {
+        self.report([Diagnostic {
             file: file.to_owned(),
             place,
             message,
             help: None,
             severity: Severity::Error,
-        });
+        }]);
+    }
+
+    /// Notes what was found; beyond what anybody reads, only the first error.
+    fn report(&mut self, found: impl IntoIterator<Item = Diagnostic>) {
+        for diagnostic in found {
+            let is_error = diagnostic.severity == Severity::Error;
+            if self.diagnostics.len() < MAX_FAULTS || is_error && !self.has_errors {
+                self.diagnostics.push(diagnostic);
+            }
+            self.has_errors |= is_error;
+        }
     }
 }
 

@@ -66,6 +66,8 @@ pub(crate) struct Lexer<'a> {
     pub(crate) current: Token<'a>,
     pub(crate) previous: Token<'a>,
     pub(crate) faults: Vec<Fault>,
+    /// Whether one of them is no warning.
+    failed: bool,
 }
 
 impl<'a> Lexer<'a> {
@@ -81,6 +83,7 @@ impl<'a> Lexer<'a> {
             current: start,
             previous: start,
             faults: Vec::new(),
+            failed: false,
         }
     }
 
@@ -395,8 +398,12 @@ impl<'a> Lexer<'a> {
     }
 
     pub(crate) fn fault(&mut self, (line, column): (u32, u32), message: &str) {
-        let message = message.to_owned();
-        self.faults.push(Fault { line, column, message, help: None, warning: false });
+        // The first one is what makes the file invalid.
+        if self.faults.len() < MAX_FAULTS || !self.failed {
+            self.failed = true;
+            let message = message.to_owned();
+            self.faults.push(Fault { line, column, message, help: None, warning: false });
+        }
     }
 
     pub(crate) fn warning(&mut self, (line, column): (u32, u32), message: &str) {
@@ -489,5 +496,7 @@ pub(crate) fn is_identifier(text: &[u8]) -> bool {
         && text.iter().all(|character| is_alphanumeric(*character))
 }
 
+/// A file with more faults than this is not worth a list of them all.
+pub(crate) const MAX_FAULTS: usize = 10_000;
 /// Columns of a tab stop.
 const TAB: u32 = 8;

@@ -29,6 +29,7 @@ mod comments;
 mod compile;
 mod decode;
 mod diagnostic;
+mod edition_defaults;
 mod encode;
 mod features;
 mod lexer;
@@ -44,7 +45,7 @@ mod tree;
 mod well_known;
 mod wire;
 
-pub use compile::{Compilation, compile};
+pub use compile::{Compilation, compile, edition_number};
 pub use diagnostic::{Diagnostic, Place, Severity};
 pub use encode::EncodeOptions;
 pub use text::{ConvertError, Converted, raw_text};

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use foldhash::fast::FixedState;
 
 use crate::ast::{Edition, File, Label, Message, Range, Type, Visibility};
+use crate::check::Declared;
 use crate::features::Features;
-use crate::wire::Records;
 
 /// A full name, without a dot in front.
 pub(crate) type Name = Arc<str>;
@@ -85,8 +85,8 @@ pub(crate) struct MessageNode {
 #[derive(Debug)]
 pub(crate) struct ExtensionRangeNode {
     pub(crate) range: Range,
-    /// The options' records, once they are interpreted.
-    pub(crate) options: Records,
+    /// Known once its options are interpreted.
+    pub(crate) declared: Declared,
 }
 
 #[derive(Debug)]
@@ -96,6 +96,8 @@ pub(crate) struct EnumNode {
     pub(crate) file: FileId,
     pub(crate) parent: Option<MessageId>,
     pub(crate) values: Vec<ValueNode>,
+    /// Whether a value has the option `debug_redact`.
+    pub(crate) redacted: bool,
     pub(crate) visibility: Visibility,
     pub(crate) features: Features,
 }
@@ -131,6 +133,8 @@ pub(crate) struct FieldNode {
     /// `targets`: a bit for each number; none if all are allowed.
     pub(crate) targets: u16,
     pub(crate) support: Option<Box<Support>>,
+    /// `features.(pb.cpp).legacy_closed_enum`: protoc is a program in C++, and its options are too.
+    pub(crate) closed_in_cpp: bool,
     pub(crate) features: Features,
 }
 

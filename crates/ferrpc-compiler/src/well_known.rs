@@ -1,5 +1,5 @@
-//! The files of the well-known types and of the options: the descriptors that protoc has, without
-//! comments.
+//! The files of the well-known types and of the options: protoc's own, with their comments, which
+//! plugins put into what they generate (`protos/LICENSE`).
 
 macro_rules! bundled {
     ($name:literal) => {

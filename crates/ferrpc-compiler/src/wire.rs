@@ -68,6 +68,16 @@ pub(crate) fn message(records: &[Record], number: u32) -> Option<Records> {
     found
 }
 
+/// The records of each value of a repeated message field; none of those that are not messages.
+pub(crate) fn messages(records: &[Record], number: u32) -> impl Iterator<Item = Records> {
+    let own = records.iter().filter(move |record| record.number == number);
+    own.filter_map(|record| match &record.value {
+        Value::Message(records) => Some(records.clone()),
+        Value::Bytes(bytes) => decode(bytes),
+        _ => None,
+    })
+}
+
 /// Reads records; none if the bytes are not a message, or groups are nested too deeply.
 pub(crate) fn decode(bytes: &[u8]) -> Option<Records> {
     let mut rest = bytes;
@@ -160,7 +170,7 @@ pub(crate) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     out.push(value.to_le_bytes()[0]);
 }
 
-fn put_tag(out: &mut Vec<u8>, number: u32, kind: u64) {
+pub(crate) fn put_tag(out: &mut Vec<u8>, number: u32, kind: u64) {
     put_varint(out, u64::from(number) << 3 | kind);
 }
 

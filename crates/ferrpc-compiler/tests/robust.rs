@@ -136,3 +136,77 @@ fn names_that_are_nearly_right_are_suggested() {
     let found = refused("syntax = \"proto3\";\nmessage A {\n  int32 a 1;\n}");
     assert_eq!(found[0].help.as_deref(), Some("found 1"));
 }
+
+#[test]
+fn an_error_behind_ten_thousand_warnings_is_told() {
+    let mut text = "syntax = \"proto2\"; message A {\n".to_owned();
+    for at in 0..10_000 {
+        let _ = writeln!(text, "reserved \"not a name {at}\";");
+    }
+    let read = refused(&format!("{text} nonsense }}"));
+    assert!(read.iter().any(|it| it.severity == ferrpc_compiler::Severity::Error));
+    let linked = refused(&format!("{text} optional Nosuch n = 1; }}"));
+    assert!(linked.iter().any(|it| it.message.contains("Nosuch")), "{}", linked.len());
+    assert!(read.len() <= 10_001 && linked.len() <= 10_001);
+}
+
+#[test]
+fn many_ranges_and_many_fields() {
+    let fields = |count: i32, number: &dyn Fn(i32) -> i32| -> String {
+        (0..count).map(|at| format!("optional int32 f{at} = {};\n", number(at))).collect()
+    };
+    let ranges = |count: i32| -> String {
+        let list: Vec<String> = (0..count).map(|at| (2 * at + 2).to_string()).collect();
+        format!("reserved {};", list.join(", "))
+    };
+    let message = |body: &str| format!("syntax = \"proto2\"; message A {{ {body} }}");
+    let odd = message(&format!("{} {}", ranges(60_000), fields(9_000, &|at| 2 * at + 1)));
+    let tree = HashMap::from([("a.proto", odd.as_str())]);
+    assert!(compile(&tree, &["a.proto"]).is_ok());
+    let even = message(&format!("{} {}", ranges(60_000), fields(60_000, &|at| 2 * at + 2)));
+    assert!(refused(&even).len() <= 10_001);
+    let own = "reserved 1 to max; reserved 1 to max;".repeat(2_000);
+    assert!(refused(&message(&own)).len() <= 10_001);
+}
+
+#[test]
+fn aliases_of_a_long_run_of_numbers() {
+    let mut text = "syntax = \"proto2\"; enum E {\n".to_owned();
+    for at in 0..60_000 {
+        let _ = writeln!(text, "A{at} = {at}; B{at} = {at};");
+    }
+    text.push('}');
+    let found = refused(&text);
+    assert!(found[0].message.ends_with("The next available enum value is 60000."), "{}", found[0]);
+    assert!(found.len() <= 10_001);
+}
+
+#[test]
+fn options_behind_many_ranges() {
+    let numbers: Vec<String> = (0..20_000).map(|at| (2 * at + 1).to_string()).collect();
+    let option = "verification = UNVERIFIED,".repeat(20_000);
+    let text = format!(
+        "syntax = \"proto2\"; message A {{ extensions {} [{option} verification = DECLARATION]; }}",
+        numbers.join(", ")
+    );
+    assert!(refused(&text).iter().any(|it| it.message.starts_with("Too many options")));
+}
+
+#[test]
+fn extensions_that_are_all_declared() {
+    let mut text = "syntax = \"proto2\"; message A { extensions 1 to max [\n".to_owned();
+    for at in 1..8_000 {
+        let _ = writeln!(
+            text,
+            "declaration = {{ number: {at} full_name: \".e{at}\" type: \"int32\" }},"
+        );
+    }
+    text.push_str("verification = DECLARATION]; } extend A {");
+    for at in 1..8_000 {
+        let _ = writeln!(text, "optional int32 e{at} = {at};");
+    }
+    text.push('}');
+    let tree = HashMap::from([("a.proto", text.as_str())]);
+    let result = compile(&tree, &["a.proto"]);
+    assert!(result.is_ok(), "{:?}", result.err().map(|found| found[0].to_string()));
+}

@@ -28,6 +28,13 @@ pub(super) struct Arguments {
     pub(super) direct_dependencies: Option<Vec<String>>,
     /// What is said of other imports; `%s` is the import.
     pub(super) direct_dependencies_message: Option<String>,
+    /// The files that inputs may import for their options, if there is a list.
+    pub(super) option_dependencies: Option<Vec<String>>,
+    pub(super) option_dependencies_message: Option<String>,
+    /// Where to write what features are in each edition.
+    pub(super) edition_defaults_out: Option<PathBuf>,
+    /// The oldest and the newest of these editions; zero for what is supported.
+    pub(super) edition_defaults_range: (i32, i32),
     /// Whether inputs with services are errors.
     pub(super) disallow_services: bool,
     pub(super) experimental_editions: bool,
@@ -170,8 +177,6 @@ struct Reader {
     arguments: Arguments,
     /// `--X_opt` by X.
     options: BTreeMap<String, Vec<String>>,
-    /// Whether `--option_dependencies` was given.
-    option_dependencies: bool,
 }
 
 impl Reader {
@@ -300,16 +305,34 @@ impl Reader {
             "--direct_dependencies_violation_msg" => {
                 arguments.direct_dependencies_message = Some(value);
             }
-            // Only editions have `import option`, which the front end does not read.
             "--option_dependencies" => {
-                if std::mem::replace(&mut self.option_dependencies, true) {
+                if arguments.option_dependencies.is_some() {
                     return Err(format!(
                         "{name} may only be passed once. To specify multiple option \
                          dependencies, pass them all as a single parameter separated by ':'."
                     ));
                 }
+                let list = value.split(':').filter(|part| !part.is_empty());
+                arguments.option_dependencies = Some(list.map(str::to_owned).collect());
             }
-            "--option_dependencies_violation_msg" => {}
+            "--option_dependencies_violation_msg" => {
+                arguments.option_dependencies_message = Some(value);
+            }
+            "--edition_defaults_out" => {
+                if arguments.edition_defaults_out.is_some() {
+                    return Err(format!("{name} may only be passed once."));
+                }
+                if value.is_empty() {
+                    return Err(format!("{name} requires a non-empty value."));
+                }
+                arguments.edition_defaults_out = Some(value.into());
+            }
+            "--edition_defaults_minimum" => {
+                edition(&mut arguments.edition_defaults_range.0, name, &value)?;
+            }
+            "--edition_defaults_maximum" => {
+                edition(&mut arguments.edition_defaults_range.1, name, &value)?;
+            }
             "--plugin" => {
                 let (plugin, path) = match value.split_once('=') {
                     Some((plugin, path)) => (plugin.to_owned(), path.to_owned()),
@@ -380,16 +403,21 @@ impl Reader {
         }
         Self::unknown_options(&arguments, &options)?;
         let writes = !arguments.outputs.is_empty() || arguments.descriptor_set_out.is_some();
+        let defaults = arguments.edition_defaults_out.is_some();
         let given = !arguments.inputs.is_empty() || !arguments.descriptor_set_in.is_empty();
         match arguments.mode {
             Mode::DecodeRaw if given => {
                 return Err("When using --decode_raw, no input files should be given.".to_owned());
+            }
+            Mode::DecodeRaw if defaults => {
+                return Err("Missing input file.".to_owned());
             }
             Mode::DecodeRaw => return Ok(arguments),
             Mode::Compile if !arguments.inputs.is_empty() => {}
             Mode::Encode(_) | Mode::Decode(_) | Mode::FreeNumbers if given => {}
             _ => return Err("Missing input file.".to_owned()),
         }
+        let writes = writes || defaults;
         if arguments.mode == Mode::Compile && !writes {
             return Err("Missing output directives.".to_owned());
         }
@@ -429,6 +457,15 @@ fn once(flag: &mut bool, name: &str) -> Result<(), String> {
         return Err(format!("{name} may only be passed once."));
     }
     *flag = true;
+    Ok(())
+}
+
+fn edition(into: &mut i32, name: &str, value: &str) -> Result<(), String> {
+    if *into != 0 {
+        return Err(format!("{name} may only be passed once."));
+    }
+    *into = ferrpc_compiler::edition_number(value)
+        .ok_or_else(|| format!("{name} unknown edition \"{value}\"."))?;
     Ok(())
 }
 

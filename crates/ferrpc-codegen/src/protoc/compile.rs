@@ -169,14 +169,23 @@ fn no_name(input: &str, why: &NoName) -> Failure {
     })
 }
 
-/// `--direct_dependencies`: inputs import nothing that is not in the list.
+/// `--direct_dependencies` and `--option_dependencies`: inputs import nothing that is not in the
+/// list.
 fn check_direct(arguments: &Arguments, compiled: &Compiled) -> Result<(), Failure> {
-    let Some(allowed) = &arguments.direct_dependencies else { return Ok(()) };
-    let message = arguments.direct_dependencies_message.as_deref().unwrap_or(NOT_DECLARED);
+    let direct = (&arguments.direct_dependencies, &arguments.direct_dependencies_message);
+    let option = (&arguments.option_dependencies, &arguments.option_dependencies_message);
     let mut text = String::new();
-    for file in compiled.input_files() {
-        for import in file.dependency.iter().filter(|import| !allowed.contains(import)) {
-            text.push_str(&format!("{}: {}\n", name(file), message.replace("%s", import)));
+    for input in &compiled.inputs {
+        let imports = compiled.front.imports(input);
+        let options = compiled.front.option_imports(input);
+        let lists = [(imports, direct, NOT_DECLARED), (options, option, NO_OPTION_DECLARED)];
+        for (imports, (allowed, message), usual) in lists {
+            let Some(allowed) = allowed else { continue };
+            let message = message.as_deref().unwrap_or(usual);
+            let all = imports.unwrap_or_default().iter();
+            for import in all.filter(|import| !allowed.contains(import)) {
+                text.push_str(&format!("{input}: {}\n", message.replace("%s", import)));
+            }
         }
     }
     if text.is_empty() { Ok(()) } else { Err(Failure::message(text)) }
@@ -196,5 +205,7 @@ fn check_services(arguments: &Arguments, compiled: &Compiled) -> Result<(), Fail
 
 /// What protoc says of an import that is not in the list.
 const NOT_DECLARED: &str = "File is imported but not declared in --direct_dependencies: %s";
+const NO_OPTION_DECLARED: &str =
+    "File is option imported but not declared in --option_dependencies: %s";
 /// `EDITION_UNSTABLE`.
 const UNSTABLE: i32 = 9999;

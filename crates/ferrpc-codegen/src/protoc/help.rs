@@ -36,6 +36,9 @@ What is written
   --include_imports               and of all that they import
   --include_source_info           and places and comments
   --retain_options                and options that are for compilers only
+  --edition_defaults_out=FILE   What each feature of the inputs is in each edition.
+  --edition_defaults_minimum=EDITION, --edition_defaults_maximum=EDITION
+                                  in these editions
   --dependency_out=FILE         A rule for make: what was written depends on what was read.
   --unsafe_allow_out_dir_escape A plugin's files may lie outside of OUT.
 
@@ -50,11 +53,13 @@ Checks
   --direct_dependencies=FILES   The imports that inputs may have, separated by colons.
   --direct_dependencies_violation_msg=TEXT
                                 What is said of others; %s is the import.
+  --option_dependencies=FILES, --option_dependencies_violation_msg=TEXT
+                                The same for files that are imported for their options.
   --disallow_services           Inputs with services are errors.
   --fatal_warnings              Warnings are errors.
   --error_format=gcc|msvs       How errors look.
-  --enable_codegen_trace, --option_dependencies=FILES, --option_dependencies_violation_msg=TEXT,
-  --experimental_allow_proto3_optional, --experimental_editions
+  --experimental_editions       Inputs may be of the edition UNSTABLE.
+  --enable_codegen_trace, --experimental_allow_proto3_optional
                                 Taken, without effect.
 
   --version, --notices, -h, --help

@@ -27,6 +27,7 @@ mod sets;
 mod sources;
 
 use std::io::{Read, Write};
+use std::path::Path;
 
 use arguments::{Arguments, Mode, Parsed};
 use output::Outputs;
@@ -101,6 +102,7 @@ fn run(
     if arguments.fatal_warnings && report.is_grave() {
         return Err(Failure::silent());
     }
+    let defaults = edition_defaults(arguments, &compiled)?;
     match &arguments.mode {
         Mode::FreeNumbers => return print(stdout, &free_numbers::text(&compiled)),
         Mode::Encode(type_name) => {
@@ -124,11 +126,26 @@ fn run(
     if let Some(path) = &arguments.descriptor_set_out {
         outputs.single(path, sets::encode(arguments, &compiled));
     }
+    if let Some((path, content)) = defaults {
+        outputs.single(path, content);
+    }
     if let Some(path) = &arguments.dependency_out {
         let text = outputs.dependencies(&compiled.paths());
         outputs.single(path, text.into_bytes());
     }
     outputs.write()
+}
+
+/// `--edition_defaults_out`: where to, and what. With `--encode` and the like, it is checked only.
+fn edition_defaults<'a>(
+    arguments: &'a Arguments,
+    compiled: &compile::Compiled,
+) -> Result<Option<(&'a Path, Vec<u8>)>, Failure> {
+    let Some(path) = &arguments.edition_defaults_out else { return Ok(None) };
+    let (oldest, newest) = arguments.edition_defaults_range;
+    let defaults = compiled.front.edition_defaults(oldest, newest);
+    let defaults = defaults.map_err(|why| Failure::message(format!("{}: {why}", path.display())));
+    Ok(Some((path, defaults?)))
 }
 
 /// Prints the warnings that were not printed yet.

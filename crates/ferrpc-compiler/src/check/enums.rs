@@ -1,6 +1,6 @@
 //! Enums: values that are alike, aliases, and a first value of zero.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use crate::ast::{Edition, Enum};
 use crate::link::{Linker, position};
@@ -59,19 +59,13 @@ impl Linker<'_> {
 
     fn check_aliases(&mut self, defined: &Enum, scope: &str) {
         let mut first: HashMap<i32, &str> = HashMap::new();
-        let mut used: Option<HashSet<i64>> = None;
+        let mut free: Option<FreeAbove> = None;
         for (at, value) in defined.values.iter().enumerate() {
             let Some(other) = first.get(&value.number) else {
                 first.insert(value.number, &value.name);
                 continue;
             };
-            let used = used.get_or_insert_with(|| {
-                defined.values.iter().map(|value| i64::from(value.number)).collect()
-            });
-            let mut next = i64::from(value.number) + 1;
-            while used.contains(&next) {
-                next += 1;
-            }
+            let next = free.get_or_insert_with(|| FreeAbove::new(defined)).above(value.number);
             let more = match next < i64::from(i32::MAX) {
                 true => format!(" The next available enum value is {next}."),
                 false => String::new(),
@@ -83,6 +77,33 @@ impl Linker<'_> {
             );
             self.error(&[2, position(at), 2], message);
         }
+    }
+}
+
+/// The numbers of an enum, for the next one that is free.
+struct FreeAbove {
+    used: Vec<i64>,
+    /// For each of them the first number above that is not used.
+    free: Vec<i64>,
+}
+
+impl FreeAbove {
+    fn new(defined: &Enum) -> Self {
+        let mut used: Vec<i64> = defined.values.iter().map(|it| i64::from(it.number)).collect();
+        used.sort_unstable();
+        used.dedup();
+        let mut free: Vec<i64> = used.iter().map(|number| number + 1).collect();
+        for at in (1..used.len()).rev() {
+            if free[at - 1] == used[at] {
+                free[at - 1] = free[at];
+            }
+        }
+        Self { used, free }
+    }
+
+    fn above(&self, number: i32) -> i64 {
+        let number = i64::from(number);
+        self.used.binary_search(&number).map_or(number + 1, |at| self.free[at])
     }
 }
 

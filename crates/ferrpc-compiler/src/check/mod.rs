@@ -6,11 +6,13 @@ mod field_features;
 mod json;
 mod maps;
 mod ranges;
+mod redaction;
 mod style;
 mod targets;
 mod visibility;
 
 pub(crate) use json::json_name;
+pub(crate) use ranges::Declared;
 
 use crate::ast::{Edition, Field, File, Message, Type};
 use crate::link::{Linker, SYNTAX, position};

@@ -9,6 +9,7 @@ use crate::parser::MAX_FIELD_NUMBER;
 use crate::wire::{self, Record, Records};
 
 /// `ExtensionRangeOptions.Declaration`.
+#[derive(Clone, Debug)]
 struct Declaration {
     number: i32,
     full_name: Option<String>,
@@ -33,13 +34,29 @@ impl Declaration {
 }
 
 fn declarations(options: &[Record]) -> Vec<Declaration> {
-    let own = options.iter().filter(|record| record.number == DECLARATION);
-    own.map(|record| match &record.value {
-        wire::Value::Message(records) => Declaration::read(records),
-        wire::Value::Bytes(bytes) => Declaration::read(&wire::decode(bytes).unwrap_or_default()),
-        _ => Declaration::read(&Vec::new()),
-    })
-    .collect()
+    wire::messages(options, DECLARATION).map(|records| Declaration::read(&records)).collect()
+}
+
+/// What a range's options say of its extensions.
+#[derive(Debug, Default)]
+pub(crate) struct Declared {
+    /// By number.
+    list: Vec<Declaration>,
+    /// Whether all extensions have to be declared.
+    verified: bool,
+}
+
+impl Declared {
+    pub(crate) fn read(options: &[Record]) -> Self {
+        let mut list = declarations(options);
+        list.sort_by_key(|it| it.number);
+        Self { list, verified: wire::varint(options, VERIFICATION) == Some(0) }
+    }
+
+    fn find(&self, number: i32) -> Option<&Declaration> {
+        let at = self.list.partition_point(|it| it.number < number);
+        self.list.get(at).filter(|it| it.number == number)
+    }
 }
 
 impl Linker<'_> {
@@ -127,12 +144,11 @@ impl Linker<'_> {
             return;
         }
         let Some(range) = self.pool.extension_range(message, field.number) else { return };
-        let declared = declarations(&range.options);
-        let verified = wire::varint(&range.options, VERIFICATION) == Some(0);
+        let declared = &range.declared;
         let full = node.name.clone();
         let number = field.number;
-        let Some(own) = declared.iter().find(|it| it.number == number) else {
-            if !declared.is_empty() || verified {
+        let Some(own) = declared.find(number).cloned() else {
+            if !declared.list.is_empty() || declared.verified {
                 let text = format!(
                     "Missing extension declaration for field {full} with number {number} in \
                      extendee message {container_name}. An extension range must declare for all \

@@ -2,11 +2,12 @@
 
 use std::collections::HashSet;
 
-use super::{Linker, position};
+use super::overlaps::Overlaps;
+use super::{Linker, MAX_FAULTS, position};
 use crate::ast::{
     Edition, Enum, ExtensionRange, Field, File, Label, Message, Range, Service, Type,
 };
-use crate::check::type_path;
+use crate::check::{Declared, type_path};
 use crate::features::Features;
 use crate::parser::{MAX_FIELD_NUMBER, MAX_NESTING};
 use crate::pool::{
@@ -128,6 +129,7 @@ impl Linker<'_> {
             source_only: false,
             targets: 0,
             support: None,
+            closed_in_cpp: false,
             features: features.with_legacy(
                 self.edition,
                 field.label == Label::Required,
@@ -177,7 +179,7 @@ impl Linker<'_> {
     fn extension_ranges(&mut self, ranges: &[ExtensionRange], id: MessageId) {
         for (at, extension_range) in ranges.iter().enumerate() {
             let range = extension_range.range;
-            let node = ExtensionRangeNode { range, options: Vec::new() };
+            let node = ExtensionRangeNode { range, declared: Declared::default() };
             self.pool.message_mut(id).ranges.push(node);
             let path = [5, position(at)];
             if range.start <= 0 {
@@ -218,53 +220,55 @@ impl Linker<'_> {
             let message = format!("{count} fields in {name} exceeds the limit of {MAX_FIELDS}");
             self.error(&[1], message);
         }
+        let ranges: Vec<Range> = message.extension_ranges.iter().map(|it| it.range).collect();
+        let (extensions, reserved_index) =
+            (Overlaps::new(&ranges, false), Overlaps::new(reserved, false));
         for (at, field) in message.fields.iter().enumerate() {
+            if self.faults.len() >= MAX_FAULTS {
+                break;
+            }
             let own = &field.name;
             let number = field.number;
-            for (at, extension_range) in message.extension_ranges.iter().enumerate() {
-                let Range { start, end } = extension_range.range;
-                if start <= number && number < end {
-                    let path = [5, position(at)];
-                    self.want_numbers(Some(id), &path, 1);
-                    let last = end - 1;
-                    self.error(
-                        &path,
-                        format!(
-                            "Extension range {start} to {last} includes field \"{own}\" ({number})."
-                        ),
-                    );
-                }
+            for at in extensions.at(number) {
+                let path = [5, position(at)];
+                self.want_numbers(Some(id), &path, 1);
+                let (start, last) = (ranges[at].start, ranges[at].end - 1);
+                self.error(
+                    &path,
+                    format!(
+                        "Extension range {start} to {last} includes field \"{own}\" ({number})."
+                    ),
+                );
             }
-            for (range_at, range) in reserved.iter().enumerate() {
-                if range.start <= number && number < range.end {
-                    let path = [9, position(range_at)];
-                    self.want_numbers(Some(id), &path, 1);
-                    let message = format!("Field \"{own}\" uses reserved number {number}.");
-                    self.error(&path, message);
-                }
+            for at in reserved_index.at(number) {
+                let path = [9, position(at)];
+                self.want_numbers(Some(id), &path, 1);
+                let message = format!("Field \"{own}\" uses reserved number {number}.");
+                self.error(&path, message);
             }
             if names.contains(own.as_bytes()) {
                 let path = [2, position(at), 1];
                 self.error(&path, format!("Field name \"{own}\" is reserved."));
             }
         }
-        for (at, extension_range) in message.extension_ranges.iter().enumerate() {
-            let Range { start, end } = extension_range.range;
-            for other in reserved {
-                if end > other.start && other.end > start {
-                    self.error(
-                        &[5, position(at)],
-                        format!(
-                            "Extension range {start} to {} overlaps with reserved range {} to {}.",
-                            end - 1,
-                            other.start,
-                            other.end - 1
-                        ),
-                    );
-                }
+        for (at, range) in ranges.iter().enumerate() {
+            if self.faults.len() >= MAX_FAULTS {
+                break;
+            }
+            for other in reserved_index.with(*range) {
+                let other = reserved[other];
+                self.error(
+                    &[5, position(at)],
+                    format!(
+                        "Extension range {} to {} overlaps with reserved range {} to {}.",
+                        range.start,
+                        range.end - 1,
+                        other.start,
+                        other.end - 1
+                    ),
+                );
             }
         }
-        let ranges: Vec<Range> = message.extension_ranges.iter().map(|it| it.range).collect();
         self.overlaps(&ranges, 5, false);
     }
 
@@ -275,25 +279,18 @@ impl Linker<'_> {
             _ if inclusive => ("Reserved range", 0),
             _ => ("Reserved range", 1),
         };
-        for (at, one) in ranges.iter().enumerate() {
-            for other in &ranges[at + 1..] {
-                let apart = match inclusive {
-                    true => one.end < other.start || other.end < one.start,
-                    false => one.end <= other.start || other.end <= one.start,
-                };
-                if !apart {
-                    self.error(
-                        &[number, position(at)],
-                        format!(
-                            "{what} {} to {} overlaps with already-defined range {} to {}.",
-                            other.start,
-                            other.end - less,
-                            one.start,
-                            one.end - less
-                        ),
-                    );
-                }
-            }
+        for (at, other) in Overlaps::new(ranges, inclusive).pairs() {
+            let (one, other) = (ranges[at], ranges[other]);
+            self.error(
+                &[number, position(at)],
+                format!(
+                    "{what} {} to {} overlaps with already-defined range {} to {}.",
+                    other.start,
+                    other.end - less,
+                    one.start,
+                    one.end - less
+                ),
+            );
         }
     }
 
@@ -328,6 +325,7 @@ impl Linker<'_> {
             file: self.file,
             parent,
             values,
+            redacted: false,
             visibility: defined.visibility,
             features: Features::of(self.edition),
         });
@@ -366,14 +364,16 @@ impl Linker<'_> {
     fn check_reserved_values(&mut self, defined: &Enum) {
         self.overlaps(&defined.reserved_ranges, 4, true);
         let names = self.reserved_names(&defined.reserved_names, "Enum value");
+        let reserved = Overlaps::new(&defined.reserved_ranges, true);
         for (at, value) in defined.values.iter().enumerate() {
+            if self.faults.len() >= MAX_FAULTS {
+                break;
+            }
             let own = &value.name;
-            for (range_at, range) in defined.reserved_ranges.iter().enumerate() {
-                if range.start <= value.number && value.number <= range.end {
-                    let number = value.number;
-                    let message = format!("Enum value \"{own}\" uses reserved number {number}.");
-                    self.error(&[4, position(range_at)], message);
-                }
+            let number = value.number;
+            for range_at in reserved.at(number) {
+                let message = format!("Enum value \"{own}\" uses reserved number {number}.");
+                self.error(&[4, position(range_at)], message);
             }
             if names.contains(own.as_bytes()) {
                 self.error(&[2, position(at), 1], format!("Enum value \"{own}\" is reserved."));

@@ -5,6 +5,7 @@
 //! validate. A step that depends on others is left out once there was an error.
 
 mod declare;
+mod overlaps;
 mod resolve;
 mod resolve_features;
 mod suggest;
@@ -17,6 +18,7 @@ use std::collections::{HashMap, HashSet};
 use crate::ast::{Edition, File};
 use crate::diagnostic::{Diagnostic, Place, Severity};
 use crate::features::Features;
+use crate::lexer::MAX_FAULTS;
 use crate::pool::{FieldId, FileId, FileNode, MessageId, Name, Pool};
 use crate::source_info::Locations;
 
@@ -172,6 +174,7 @@ impl Linker<'_> {
         }
         if is_input && !self.had_errors {
             self.check_targets(ast);
+            self.check_redaction();
         }
     }
 
@@ -294,10 +297,12 @@ impl Linker<'_> {
     }
 
     fn fault(&mut self, at: FaultAt, message: String, help: Option<String>, severity: Severity) {
-        self.had_errors |= severity == Severity::Error;
-        if self.faults.len() < MAX_FAULTS {
+        let is_error = severity == Severity::Error;
+        // The first one is what makes the file invalid.
+        if self.faults.len() < MAX_FAULTS || is_error && !self.had_errors {
             self.faults.push(Fault { at, message, help, severity });
         }
+        self.had_errors |= is_error;
     }
 
     /// Runs a step for an element below the current one.
@@ -354,5 +359,3 @@ pub(crate) fn position(at: usize) -> i32 {
 
 /// `FileDescriptorProto.syntax`: where an edition stands.
 pub(crate) const SYNTAX: i32 = 12;
-/// A file with more faults than this is not worth a list of them all.
-const MAX_FAULTS: usize = 10_000;

@@ -49,7 +49,13 @@ impl Linker<'_> {
         match outer.merged(&explicit) {
             Ok(features) => features,
             Err(name) => {
-                let upper = name.to_ascii_uppercase();
+                let upper = match name {
+                    // Its enum is in a message of its own.
+                    "default_symbol_visibility" => {
+                        "VisibilityFeature::DEFAULT_SYMBOL_VISIBILITY".to_owned()
+                    }
+                    name => name.to_ascii_uppercase(),
+                };
                 let message = format!(
                     "Feature field `{name}` must resolve to a known value, found {upper}_UNKNOWN"
                 );

@@ -27,7 +27,7 @@ impl Linker<'_> {
     /// Options that are extensions.
     pub(crate) fn interpret_extensions(&mut self, ast: &mut File) {
         visit(ast, &mut |element| self.interpret(element, true));
-        self.note_ranges(ast);
+        self.note_extensions(ast);
     }
 
     fn interpret(&mut self, element: Element<'_>, extensions: bool) {

@@ -1,7 +1,8 @@
 //! What options mean for linking: noted at the elements once the options are interpreted.
 
 use super::visit::Owner;
-use crate::ast::{Enum, Field, File, Message, Options};
+use crate::ast::{Enum, EnumValue, Field, File, Message, Options};
+use crate::check::Declared;
 use crate::link::Linker;
 use crate::pool::Support;
 use crate::wire::{self, Records};
@@ -18,7 +19,9 @@ pub(crate) mod numbers {
     pub(crate) const FIELD_UNVERIFIED_LAZY: u32 = 15;
     pub(crate) const FIELD_RETENTION: u32 = 17;
     pub(crate) const FIELD_TARGETS: u32 = 19;
+    pub(crate) const FIELD_EDITION_DEFAULTS: u32 = 20;
     pub(crate) const FIELD_SUPPORT: u32 = 22;
+    pub(crate) const VALUE_DEBUG_REDACT: u32 = 3;
     pub(crate) const VALUE_SUPPORT: u32 = 4;
     pub(crate) const ENUM_ALLOW_ALIAS: u32 = 2;
 }
@@ -79,6 +82,9 @@ impl Linker<'_> {
     }
 
     fn note_enum(&mut self, defined: &Enum) {
+        let redacted =
+            |value: &EnumValue| wire::boolean(records(&value.options), numbers::VALUE_DEBUG_REDACT);
+        self.pool.enumeration_mut(defined.id).redacted = defined.values.iter().any(redacted);
         for (at, value) in defined.values.iter().enumerate() {
             let support = wire::message(records(&value.options), numbers::VALUE_SUPPORT);
             if let Some(support) = support {
@@ -88,24 +94,45 @@ impl Linker<'_> {
         }
     }
 
-    /// Called when all options are interpreted: extensions look at their ranges' options.
-    pub(super) fn note_ranges(&mut self, ast: &File) {
+    /// Called when all options are interpreted: what follows from options that are extensions, or
+    /// from those of ranges.
+    pub(super) fn note_extensions(&mut self, ast: &File) {
+        let closed = is_closed_in_cpp(&ast.options, Owner::File).unwrap_or_default();
+        ast.extensions.iter().for_each(|field| self.note_closed(field, closed));
         for message in &ast.messages {
-            self.note_ranges_of(message);
+            self.note_extensions_of(message, closed);
         }
     }
 
-    fn note_ranges_of(&mut self, message: &Message) {
+    fn note_closed(&mut self, field: &Field, outer: bool) {
+        if self.pool.field(field.id).enumeration.is_some() {
+            let closed = is_closed_in_cpp(&field.options, Owner::Field).unwrap_or(outer);
+            self.pool.field_mut(field.id).closed_in_cpp = closed;
+        }
+    }
+
+    fn note_extensions_of(&mut self, message: &Message, closed: bool) {
+        for field in message.fields.iter().chain(&message.extensions) {
+            self.note_closed(field, closed);
+        }
         for (at, range) in message.extension_ranges.iter().enumerate() {
             if range.options.is_some() {
-                let records = records(&range.options).to_vec();
-                self.pool.message_mut(message.id).ranges[at].options = records;
+                let declared = Declared::read(records(&range.options));
+                self.pool.message_mut(message.id).ranges[at].declared = declared;
             }
         }
-        message.nested.iter().for_each(|nested| self.note_ranges_of(nested));
+        message.nested.iter().for_each(|nested| self.note_extensions_of(nested, closed));
     }
 }
 
+fn is_closed_in_cpp(options: &Option<Box<Options>>, owner: Owner) -> Option<bool> {
+    let own = wire::message(&features(options, owner)?, CPP_FEATURES)?;
+    wire::varint(&own, LEGACY_CLOSED_ENUM).map(|closed| closed != 0)
+}
+
+/// The number of `pb.cpp`, an extension of `FeatureSet`.
+const CPP_FEATURES: u32 = 1000;
+const LEGACY_CLOSED_ENUM: u32 = 1;
 /// `FileOptions.OptimizeMode.LITE_RUNTIME`.
 const LITE_RUNTIME: u64 = 3;
 /// `FieldOptions.OptionRetention.RETENTION_SOURCE`.

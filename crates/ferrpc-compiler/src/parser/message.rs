@@ -217,6 +217,10 @@ impl Parser<'_> {
         let result = self.bracketed_options(&mut options, location);
         self.close(location);
         let inner = std::mem::replace(&mut self.file.locations, outer);
+        let ranges = message.extension_ranges.len() - first;
+        if ranges > 1 && ranges * inner.list.len() > MAX_COPIES {
+            return self.fail("Too many options for so many extension ranges in one statement.");
+        }
         for (number, range) in message.extension_ranges.iter_mut().enumerate().skip(first) {
             range.options.clone_from(&options);
             for location in inner.list.iter().skip(1) {
@@ -299,6 +303,9 @@ fn synthetic_oneofs(message: &mut Message) {
     }
 }
 
+/// Places of options that stand behind several ranges, and are those of each: a short statement
+/// must not fill the memory.
+const MAX_COPIES: usize = 1_000_000;
 /// The largest field number: 29 bits.
 pub(crate) const MAX_FIELD_NUMBER: i32 = (1 << 29) - 1;
 /// A range's end until its message's options are known.

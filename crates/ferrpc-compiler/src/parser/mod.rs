@@ -17,7 +17,7 @@ pub(crate) use message::MAX_FIELD_NUMBER;
 
 use crate::ast::{Edition, File};
 use crate::comments::Between;
-use crate::lexer::{Fault, Kind, Lexer, Mode, Token};
+use crate::lexer::{Fault, Kind, Lexer, MAX_FAULTS, Mode, Token};
 use crate::literal;
 use crate::source_info::{At, Comments};
 
@@ -205,17 +205,20 @@ impl<'a> Parser<'a> {
     }
 
     fn warning(&mut self, (line, column): (u32, u32), message: String) {
-        self.lexer.faults.push(Fault { line, column, message, help: None, warning: true });
+        if self.lexer.faults.len() < MAX_FAULTS {
+            self.lexer.faults.push(Fault { line, column, message, help: None, warning: true });
+        }
     }
 
     /// Notes a fault at the current token, and what the token is.
     fn fail<T>(&mut self, message: &str) -> Parsed<T> {
+        let before = self.lexer.faults.len();
         self.fault(message);
         let found = match self.at_end() {
             true => "found the end of the file".to_owned(),
             false => format!("found {}", text_of(self.token())),
         };
-        if let Some(fault) = self.lexer.faults.last_mut() {
+        if let Some(fault) = self.lexer.faults.get_mut(before) {
             fault.help = Some(found);
         }
         Err(Skip)

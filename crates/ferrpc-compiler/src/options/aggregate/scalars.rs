@@ -66,7 +66,8 @@ impl<N: Names> Parser<'_, N> {
                 let number = i32::try_from(number).unwrap_or_default();
                 let node = self.types().enumeration(id);
                 let known = node.values.iter().any(|value| value.number == number);
-                (known || !node.features.is_closed()).then_some(number)
+                let closed = node.features.is_closed() || self.types().field(field).closed_in_cpp;
+                (known || !closed).then_some(number)
             }
             _ => {
                 let text = self.text();
