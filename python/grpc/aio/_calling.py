@@ -388,4 +388,4 @@ def call_back(callback, call):
     try:
         callback(call)
     except Exception:
-        LOGGER.exception("Exception in a callback of %r", call)
+        LOGGER.exception("Exception in a callback of %s", _common.shown(repr(call)))
