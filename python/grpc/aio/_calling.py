@@ -372,16 +372,17 @@ class Call(Generic[RequestType, ResponseType]):
         return self._repr()
 
     def _deserialized(self, message):
-        """The message. If it cannot be made, the call ends with INTERNAL."""
-        response = _common.deserialize(message, self._deserializer)
-        if response is None:
-            end = End(INTERNAL, _DESERIALIZING)
-            self._cut(INTERNAL, _DESERIALIZING)
-            if self._end is None:
-                self._finish(end)
-            self._end = end
-            raise self._error(end)
-        return response
+        """The message, which may be None. If it cannot be made, the call ends with INTERNAL."""
+        try:
+            return self._deserializer(message)
+        except Exception:
+            _common.not_deserialized()
+        end = End(INTERNAL, _DESERIALIZING)
+        self._cut(INTERNAL, _DESERIALIZING)
+        if self._end is None:
+            self._finish(end)
+        self._end = end
+        raise self._error(end)
 
 
 def call_back(callback, call):

@@ -68,10 +68,7 @@ impl Server {
         address: String,
         credentials: Option<&ServerCredentials>,
     ) -> PyResult<u16> {
-        let inner = self.inner()?;
-        let credentials = credentials.map(ServerCredentials::engine);
-        let runtime = runtime(py)?;
-        py.detach(|| inner.life.bind(&runtime, &address, credentials))
+        self.inner()?.life.bind(py, &address, credentials)
     }
 
     /// Takes calls of these routes, and of unknown methods in lane 0; and those of the listeners.
