@@ -134,9 +134,14 @@ class Call(Generic[RequestType, ResponseType]):
             request = None
         else:
             if serializer is not None:
-                request = _common.serialize(request, serializer)
+                try:
+                    request = serializer(request)
+                except Exception:
+                    _common.not_serialized()
+                    engine = End(INTERNAL, SERIALIZING)
             if request is None:
-                engine = End(INTERNAL, SERIALIZING)
+                # As in grpcio.
+                request = b""
         events = driver.events
         reference = _Reference(self, _dropped)
         reference.driver = driver

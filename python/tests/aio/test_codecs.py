@@ -81,3 +81,30 @@ def test_text_that_a_serialiser_passes_on():
             await server.stop(None)
 
     run(main)
+
+
+@pytest.mark.parametrize("serializer", [None, lambda message: None])
+def test_none_is_an_empty_request(serializer):
+    async def both(requests, context):
+        return repr([request async for request in requests]).encode()
+
+    handlers = {
+        "/s/UU": grpc.unary_unary_rpc_method_handler(_echo),
+        "/s/SU": grpc.stream_unary_rpc_method_handler(both),
+    }
+
+    async def main():
+        server = grpc.aio.server(handlers=[Service(handlers)])
+        port = server.add_insecure_port("127.0.0.1:0")
+        await server.start()
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            assert await channel.unary_unary("/s/UU", serializer)(None, timeout=LIMIT) == b""
+            upload = channel.stream_unary("/s/SU", serializer)
+            assert await upload(iter([None, None]), timeout=LIMIT) == b"[b'', b'']"
+            call = upload(timeout=LIMIT)
+            await call.write(None)
+            await call.done_writing()
+            assert await call == b"[b'']"
+        await server.stop(None)
+
+    run(main)
