@@ -2,7 +2,7 @@
 //!
 //! It tries a single address itself. Where there are several, each has a thread of its own, as the
 //! plan of the engine's core says, and the first whose SETTINGS come wins; the others see that
-//! within [`SLICE`].
+//! within [`SLICE`]. So does an attempt whose channel is closed.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -34,7 +34,7 @@ pub(super) fn dial(
     let connection = match (places.pop(), places.is_empty()) {
         (None, _) => None,
         (Some(place), true) => {
-            let patience = Patience { until: give_up, abandoned: None };
+            let patience = Patience { until: give_up, over: [&shared.closed, &shared.closed] };
             match reach(shared, id, &place, &patience, || ()) {
                 Ok(connection) => connection,
                 Err(failure) => {
@@ -81,7 +81,7 @@ fn race(
             let (shared, place) = (Arc::clone(shared), places[at].clone());
             let (tells, abandoned) = (tells.clone(), Arc::clone(&abandoned));
             let started = thread::Builder::new().name("ferrpc-dial".to_owned()).spawn(move || {
-                let patience = Patience { until: give_up, abandoned: Some(&abandoned) };
+                let patience = Patience { until: give_up, over: [&shared.closed, &abandoned] };
                 let connected = || drop(tells.send(Event::Connected));
                 let result = reach(&shared, id, &place, &patience, connected);
                 if let Err(mpsc::SendError(late)) = tells.send(Event::Ended(at, result)) {
@@ -97,15 +97,18 @@ fn race(
             break None;
         }
         let until = plan.poll_timeout().map_or(give_up, |at| at.min(give_up));
-        match told.recv_timeout(until.since(clock::now())) {
+        let wait = until.since(clock::now()).min(SLICE);
+        match told.recv_timeout(wait) {
             Ok(Event::Connected) => plan.handle_connected(clock::now()),
             Ok(Event::Ended(_, Ok(Some(connection)))) => break Some(connection),
             Ok(Event::Ended(at, result)) => {
                 failures.extend(result.err().map(|failure| (places[at].to_string(), failure)));
                 plan.handle_failed(clock::now());
             }
-            Err(_) if clock::now() >= give_up => break None,
-            // It is time for the next one.
+            Err(_) if clock::now() >= give_up || shared.closed.load(Ordering::Relaxed) => {
+                break None;
+            }
+            // It may be time for the next one.
             Err(_) => {}
         }
     };
@@ -126,20 +129,16 @@ impl Event {
 /// How long to wait for an address.
 pub(super) struct Patience<'a> {
     until: Time,
-    /// Set when another one was first.
-    abandoned: Option<&'a AtomicBool>,
+    /// Set when the channel was closed, and when another address was first.
+    over: [&'a AtomicBool; 2],
 }
 
 impl Patience<'_> {
     /// For how long to wait now; another wait may follow. None: no longer.
     pub(super) fn left(&self) -> Option<Duration> {
         let left = self.until.since(clock::now());
-        match self.abandoned {
-            _ if left.is_zero() => None,
-            None => Some(left),
-            Some(abandoned) if abandoned.load(Ordering::Relaxed) => None,
-            Some(_) => Some(left.min(SLICE)),
-        }
+        let over = self.over.iter().any(|over| over.load(Ordering::Relaxed));
+        (!over && !left.is_zero()).then(|| left.min(SLICE))
     }
 
     /// When it ends in any case.
@@ -262,5 +261,5 @@ fn destinations(target: &Target, config: &Config) -> Result<Vec<Destination>, Co
     Ok(resolve_blocking(target)?.into_iter().map(Destination::Direct).collect())
 }
 
-/// How soon a thread sees that another address was first.
+/// How soon a thread sees that another address was first, or that the channel was closed.
 const SLICE: Duration = Duration::from_millis(100);
