@@ -203,7 +203,7 @@ impl Shared {
             Ok(_) => state.connecting = true,
             Err(error) => {
                 if let Some(attempt) = state.machine.poll_attempt(now) {
-                    let failure = ConnectError::no_thread(&self.target, &error);
+                    let failure = ConnectError::no_thread(&self.target, error);
                     state.machine.handle_failed(now, attempt.id, failure);
                 }
                 self.keep_time(state);
