@@ -7,7 +7,10 @@
 //! - [`wire`]: frames by hand, for peers that break rules.
 //! - `interop` (feature `interop`): both ends of the interop cases on ferrpc.
 //! - `certificates` (likewise): for peers over TLS.
+//! - `apis` (likewise): behaviours that all APIs have, as data, and the peers that they need.
 
+#[cfg(feature = "interop")]
+pub mod apis;
 #[cfg(feature = "interop")]
 pub mod certificates;
 #[cfg(feature = "interop")]

@@ -1,0 +1,127 @@
+//! The blocking channel.
+
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+
+use bytes::Bytes;
+use ferrpc::Status;
+use ferrpc::blocking::{Channel, Requests, Responses};
+use ferrpc::client::ConnectivityState;
+use ferrpc_testing::apis::{Call, Host, Kind, Settings, Transport};
+
+use crate::client::{
+    BOTH, CLIENT, Client, Ended, Running, SERVER, UNARY, builder, message, request,
+};
+
+struct Threads {
+    channel: Channel,
+    states: Arc<Mutex<Vec<String>>>,
+}
+
+pub(crate) fn make(host: &Host, settings: &Settings, transport: Transport) -> Box<dyn Client> {
+    let channel = builder(host, settings, transport).build_blocking().expect("a target");
+    Box::new(Threads { channel, states: Arc::default() })
+}
+
+impl Client for Threads {
+    fn call(&self, kind: Kind, call: &Call) -> Box<dyn Running> {
+        let (channel, call) = (self.channel.clone(), call.clone());
+        Box::new(Thread(thread::spawn(move || {
+            let mut read = 0;
+            match exchange(&channel, kind, &call, &mut read) {
+                Ok(true) => Ended::dropped(read),
+                Ok(false) => Ended::new(Ok(()), read),
+                Err(status) => Ended::new(Err(status), read),
+            }
+        })))
+    }
+
+    fn state(&self) -> ConnectivityState {
+        self.channel.state()
+    }
+
+    fn connect(&self) {
+        self.channel.try_to_connect();
+    }
+
+    fn close(&self) {
+        self.channel.close();
+    }
+
+    fn watch(&mut self) {
+        let states = Arc::clone(&self.states);
+        let note = move |state: ConnectivityState| {
+            states.lock().expect("no panic").push(state.name().to_owned());
+        };
+        self.channel.watch(note, false);
+    }
+
+    fn watched(&self) -> Vec<String> {
+        self.states.lock().expect("no panic").clone()
+    }
+}
+
+/// A call from its beginning to its end; true: it was dropped in the middle.
+fn exchange(channel: &Channel, kind: Kind, call: &Call, read: &mut usize) -> Result<bool, Status> {
+    match kind {
+        Kind::Unary => {
+            channel.unary(&UNARY, request(message(call), call))?;
+        }
+        Kind::ClientStreaming => {
+            let requests = std::iter::repeat_n(message(call), call.count);
+            channel.client_streaming(&CLIENT, request(requests, call))?;
+        }
+        Kind::ServerStreaming => {
+            let stream = channel.server_streaming(&SERVER, request(message(call), call))?;
+            return responses(stream, call, read);
+        }
+        Kind::Bidirectional => {
+            let (sender, stream) = channel.bidirectional(&BOTH, request((), call))?;
+            // The other half is used by another thread.
+            return thread::scope(|scope| {
+                let sends = scope.spawn(|| send(sender, call));
+                let result = responses(stream, call, read);
+                drop(sends.join().expect("no panic"));
+                result
+            });
+        }
+    }
+    *read += 1;
+    Ok(false)
+}
+
+/// Sends the requests. Those that do not end are given back: dropped, they would cancel the call.
+fn send(mut sender: Requests<Bytes>, call: &Call) -> Option<Requests<Bytes>> {
+    let message = message(call);
+    for _ in 0..call.count {
+        // What the call ended with is for the other half to tell.
+        if sender.send(&message).is_err() {
+            return Some(sender);
+        }
+    }
+    if call.open {
+        return Some(sender);
+    }
+    sender.finish();
+    None
+}
+
+fn responses(mut stream: Responses<Bytes>, call: &Call, read: &mut usize) -> Result<bool, Status> {
+    while call.take.is_none_or(|take| *read < take) {
+        let Some(_) = stream.message()? else { return Ok(false) };
+        *read += 1;
+    }
+    Ok(true)
+}
+
+struct Thread(JoinHandle<Ended>);
+
+impl Running for Thread {
+    fn cancel(&mut self) {
+        unreachable!("scenarios that cancel are not run here");
+    }
+
+    fn end(self: Box<Self>) -> Ended {
+        self.0.join().expect("no panic")
+    }
+}
