@@ -19,7 +19,7 @@ use crate::request::{CallEnd, RequestParts};
 use crate::transport::clock;
 use crate::transport::inbox::CREDIT_BATCH;
 
-use crate::{Code, Extensions, Method, Status};
+use crate::{Extensions, Method, Status};
 
 /// What all calls of a channel have in common.
 pub(crate) struct CallMaker {
