@@ -80,17 +80,28 @@ class _MultiCallable:
 
     def _serialized(self, request):
         """The request's bytes; raises the error of a call that has none."""
+        cause = None
         try:
-            return _common.written(request, self._request_serializer)
-        except _common.Unusable as failure:
-            raise _InactiveRpcError(End(_INTERNAL, _SERIALIZING)) from failure.__cause__
+            serializer = self._request_serializer
+            message = request if serializer is None else serializer(request)
+        except Exception as error:
+            _common.not_serialized()
+            message, cause = None, error
+        if message is None:
+            raise _InactiveRpcError(End(_INTERNAL, _SERIALIZING)) from cause
+        return message
 
     def _deserialized(self, message):
         """The response, by the deserialiser that there is; raises the error of the call."""
+        cause = None
         try:
-            return _common.read(message, self._response_deserializer)
-        except _common.Unusable as failure:
-            raise _InactiveRpcError(_UNREADABLE) from failure.__cause__
+            response = self._response_deserializer(message)
+        except Exception as error:
+            _common.not_deserialized()
+            response, cause = None, error
+        if response is None:
+            raise _InactiveRpcError(_UNREADABLE) from cause
+        return response
 
     def _check_open(self):
         if self._python_channel._closed:

@@ -45,6 +45,16 @@ def decode(b):
     return b.decode("utf-8", "replace") if isinstance(b, bytes) else b
 
 
+def not_serialized():
+    """Logs what a serialiser has raised just now."""
+    _LOGGER.exception(_SERIALIZING)
+
+
+def not_deserialized():
+    """Logs what a deserialiser has raised just now."""
+    _LOGGER.exception(_DESERIALIZING)
+
+
 def serialize(message, serializer):
     """The message's bytes; the message itself without a serialiser. What the serialiser raises is
     logged, and None returned."""
@@ -53,7 +63,7 @@ def serialize(message, serializer):
     try:
         return serializer(message)
     except Exception:
-        _LOGGER.exception(_SERIALIZING)
+        not_serialized()
         return None
 
 
@@ -65,7 +75,7 @@ def deserialize(serialized_message, deserializer):
     try:
         return deserializer(serialized_message)
     except Exception:
-        _LOGGER.exception(_DESERIALIZING)
+        not_deserialized()
         return None
 
 
@@ -74,7 +84,7 @@ def read(serialized_message, deserializer):
     try:
         message = deserializer(serialized_message)
     except Exception as error:
-        _LOGGER.exception(_DESERIALIZING)
+        not_deserialized()
         raise Unusable from error
     if message is None:
         raise Unusable
@@ -87,7 +97,7 @@ def written(message, serializer):
         try:
             message = serializer(message)
         except Exception as error:
-            _LOGGER.exception(_SERIALIZING)
+            not_serialized()
             raise Unusable from error
     if message is None:
         raise Unusable

@@ -6,6 +6,8 @@ have in `grpc._cython.cygrpc`, where other packages look for them, and some of t
 them shows its secrets.
 """
 
+import os
+
 
 class _Secrets:
     """Its fields are for the transports; it has no `repr` of them."""
@@ -218,7 +220,7 @@ class Secured:
         if isinstance(credentials, SSLCustomSignerChannelCredentials):
             return _signed(credentials, session_cache)
         pem = (
-            credentials._pem_root_certificates,
+            _roots(credentials),
             credentials._private_key,
             credentials._certificate_chain,
         )
@@ -227,17 +229,46 @@ class Secured:
         return session_cache.shared(pem, lambda capacity: Engine.tls(*pem, capacity))
 
 
+def _roots(credentials):
+    """PEM of a channel's roots; None for those of the system. Where it has none they are those of
+    `certifi`, if that is installed: the list that grpcio brings along."""
+    pem = credentials._pem_root_certificates
+    if pem is not None or _has_roots():
+        return pem
+    from importlib import util
+
+    found = util.find_spec("certifi")
+    if found is None or not found.submodule_search_locations:
+        # What is missing is said when the channel connects.
+        return None
+    path = os.path.join(found.submodule_search_locations[0], "cacert.pem")
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError:
+        return None
+
+
+def _has_roots():
+    """Whether the system has roots, or a variable says where they are."""
+    from grpc._ferrpc import ChannelCredentials as Engine
+
+    variables = ("GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR")
+    return any(os.environ.get(name) for name in variables) or Engine.has_system_roots()
+
+
 def _signed(credentials, session_cache):
     from grpc import _signing
 
+    roots = _roots(credentials)
     if session_cache is None:
-        return _signing.engine(credentials, None)
+        return _signing.engine(credentials, roots, None)
     key = (
-        credentials._pem_root_certificates,
+        roots,
         credentials.private_key_sign_fn,
         credentials._certificate_chain,
     )
-    return session_cache.shared(key, lambda capacity: _signing.engine(credentials, capacity))
+    return session_cache.shared(key, lambda capacity: _signing.engine(credentials, roots, capacity))
 
 
 def for_channel(credentials):

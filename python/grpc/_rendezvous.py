@@ -226,7 +226,8 @@ class _Rendezvous(grpc.RpcError, grpc.RpcContext):
                 except BaseException as error:
                     # Also what would end the thread: others need it.
                     function = getattr(callback, "func", callback)
-                    _LOGGER.error("Exception in callback %r: %r", function, error)
+                    shown = _common.shown(repr(error))
+                    _LOGGER.error("Exception in callback %r: %s", function, shown)
         finally:
             with self._lock:
                 self._teller = None

@@ -201,9 +201,8 @@ def _take_response_from_response_iterator(rpc_event, state, response_iterator):
 
 def _serialize_response(rpc_event, state, response, response_serializer):
     """The response's bytes; None if that fails, with the call ended."""
-    serialized = None
-    if response is not None:
-        serialized = _common.serialize(response, response_serializer)
+    # A serialiser may know what None is.
+    serialized = _common.serialize(response, response_serializer)
     if not isinstance(serialized, bytes):
         details = b"Failed to serialize response!"
         if isinstance(response, types.CoroutineType):

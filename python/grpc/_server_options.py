@@ -51,12 +51,40 @@ def was_stopped(address):
     return f"Failed to bind to address {address}: the server was stopped; make a new one"
 
 
+#: The ports of services that addresses may name.
+_SERVICES = {"": 443, "https": 443, "http": 80}
+
+
+def with_port(address):
+    """An address with the number of its port: without one, or with the name of a service, it is that
+    service's, as in grpcio."""
+    if address.startswith(("unix:", "unix-abstract:")):
+        return address
+    host, colon, port = address.rpartition(":")
+    if not colon or port.endswith("]"):
+        return f"{address}:443"
+    if ":" in host and not host.endswith("]"):
+        # IPv6 without brackets, but for a scheme.
+        return f"[{address}]:443" if _is_ipv6(address) else address
+    return f"{host}:{_SERVICES[port]}" if port in _SERVICES else address
+
+
+def _is_ipv6(text):
+    import ipaddress
+
+    try:
+        ipaddress.IPv6Address(text)
+    except ValueError:
+        return False
+    return True
+
+
 def bind(engine, address, credentials):
     """Has the engine listen; returns the port. `credentials` are those of `grpc.ServerCredentials`,
     or None. Raises RuntimeError."""
     try:
         secured_by = None if credentials is None else _credentials.for_port(credentials)
-        return engine.bind(address, secured_by)
+        return engine.bind(with_port(address), secured_by)
     except (OSError, ValueError) as error:
         failed = _common._ERROR_MESSAGE_PORT_BINDING_FAILED % address
         raise RuntimeError(f"{failed} ({error})") from error

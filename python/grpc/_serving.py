@@ -107,7 +107,7 @@ class _Serving:
             (path, *_streams(handler), self.lane_of(handler)) for path, handler in known.items()
         ]
         self.find_handler = self.make_find_handler(known)
-        self.engine.start(routes, len(self.pools))
+        self.engine.start(routes, len(self.pools), any(map(_sees_submissions, self.pools)))
         self.stage = _STARTED
         self.thread = threading.Thread(
             target=_serve, args=(self,), name="ferrpc-serving", daemon=True
@@ -178,6 +178,15 @@ class _Lost:
     def __call__(self, future):
         if future.cancelled():
             self._engine.lost(self._lane)
+
+
+def _sees_submissions(pool):
+    """Whether the program can tell how often work is submitted to an executor: then each call is one
+    submission, as in grpcio. Executors of programs' own set things up for each, and count them."""
+    if "submit" in getattr(pool, "__dict__", ()):
+        return True
+    usual = concurrent.futures.ThreadPoolExecutor.submit
+    return getattr(type(pool), "submit", None) is not usual
 
 
 def _streams(handler):

@@ -18,11 +18,12 @@ _NOBODY_ASKS = _ferrpc.SignatureEvent.NOBODY_ASKS
 _signers = set()
 
 
-def engine(credentials, sessions):
-    """The engine's credentials for `_credentials.SSLCustomSignerChannelCredentials`."""
+def engine(credentials, roots, sessions):
+    """The engine's credentials for `_credentials.SSLCustomSignerChannelCredentials`; `roots` are
+    PEM, or None for the system's."""
     signer = _Signer(credentials.private_key_sign_fn)
     return _ferrpc.ChannelCredentials.signed(
-        credentials._pem_root_certificates,
+        roots,
         credentials._certificate_chain or b"",
         signer.signatures,
         sessions,

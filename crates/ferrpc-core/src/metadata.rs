@@ -11,9 +11,10 @@ use crate::{Status, binary};
 
 /// An ordered list of keys and values.
 ///
-/// Keys are lower case (`0-9 a-z _ - .`), may repeat, and must not begin with `grpc-` (but for
-/// `grpc-trace-bin`, `grpc-tags-bin`, `grpc-retry-pushback-ms` and `grpc-status-details-bin`). The values of keys that end in `-bin` are bytes; the
-/// others are printable ASCII. Order holds among equal keys.
+/// Keys are lower case (`0-9 a-z _ - .`) and may repeat. The values of keys that end in `-bin` are
+/// bytes; the others are printable ASCII. Order holds among equal keys. Keys that gRPC or HTTP/2 use
+/// themselves are not the application's; others that begin with `grpc-` should not be used either, but
+/// programs do, and they pass, as in gRPC's C core.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Metadata {
     /// Binary values are held as they travel: in base64.
@@ -196,8 +197,9 @@ fn trim(value: &[u8]) -> &[u8] {
 
 /// Names that HTTP/2 or gRPC use themselves. (Those of pseudo-header fields are no legal keys.)
 fn is_reserved(name: &[u8]) -> bool {
-    name.starts_with(b"grpc-") && !is_the_applications(name)
-        || matches!(
+    match name.strip_prefix(b"grpc-") {
+        Some(rest) => is_the_protocols(rest),
+        None => matches!(
             name,
             b"te"
                 | b"host"
@@ -208,14 +210,25 @@ fn is_reserved(name: &[u8]) -> bool {
                 | b"content-length"
                 | b"proxy-connection"
                 | b"transfer-encoding"
-        )
+        ),
+    }
 }
 
-/// What OpenCensus passes on, which gRPC's implementations treat as the application's; what servers
-/// tell retrying clients (gRFC A6), which handlers may say too; and the details of a status, which
+/// What follows `grpc-` in the names that gRPC's protocol has for itself. Not among them: what servers
+/// tell retrying clients (gRFC A6), which handlers may say too, and the details of a status, which
 /// programs read and write as they like.
-fn is_the_applications(name: &[u8]) -> bool {
-    matches!(name, b"grpc-trace-bin" | b"grpc-tags-bin" | b"grpc-retry-pushback-ms" | DETAILS)
+fn is_the_protocols(rest: &[u8]) -> bool {
+    matches!(
+        rest,
+        b"status"
+            | b"message"
+            | b"timeout"
+            | b"encoding"
+            | b"accept-encoding"
+            | b"message-type"
+            | b"previous-rpc-attempts"
+            | b"internal-encoding-request"
+    )
 }
 
 /// Where the details of a status travel.

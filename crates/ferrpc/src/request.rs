@@ -215,6 +215,12 @@ pub(crate) struct RequestParts<T> {
     pub(crate) options: CallOptions,
 }
 
+impl<T> From<Request<T>> for RequestParts<T> {
+    fn from(request: Request<T>) -> Self {
+        request.into_parts()
+    }
+}
+
 impl<T> From<T> for Request<T> {
     fn from(message: T) -> Self {
         Self::new(message)

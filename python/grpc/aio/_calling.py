@@ -134,9 +134,14 @@ class Call(Generic[RequestType, ResponseType]):
             request = None
         else:
             if serializer is not None:
-                request = _common.serialize(request, serializer)
+                try:
+                    request = serializer(request)
+                except Exception:
+                    _common.not_serialized()
+                    engine = End(INTERNAL, SERIALIZING)
             if request is None:
-                engine = End(INTERNAL, SERIALIZING)
+                # As in grpcio.
+                request = b""
         events = driver.events
         reference = _Reference(self, _dropped)
         reference.driver = driver
@@ -372,20 +377,21 @@ class Call(Generic[RequestType, ResponseType]):
         return self._repr()
 
     def _deserialized(self, message):
-        """The message. If it cannot be made, the call ends with INTERNAL."""
-        response = _common.deserialize(message, self._deserializer)
-        if response is None:
-            end = End(INTERNAL, _DESERIALIZING)
-            self._cut(INTERNAL, _DESERIALIZING)
-            if self._end is None:
-                self._finish(end)
-            self._end = end
-            raise self._error(end)
-        return response
+        """The message, which may be None. If it cannot be made, the call ends with INTERNAL."""
+        try:
+            return self._deserializer(message)
+        except Exception:
+            _common.not_deserialized()
+        end = End(INTERNAL, _DESERIALIZING)
+        self._cut(INTERNAL, _DESERIALIZING)
+        if self._end is None:
+            self._finish(end)
+        self._end = end
+        raise self._error(end)
 
 
 def call_back(callback, call):
     try:
         callback(call)
     except Exception:
-        LOGGER.exception("Exception in a callback of %r", call)
+        LOGGER.exception("Exception in a callback of %s", _common.shown(repr(call)))

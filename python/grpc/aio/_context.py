@@ -75,7 +75,7 @@ class _ServicerContext:
         serialize = self._plan.serialize
         if serialize is not None:
             message = serialize(message)
-        elif isinstance(message, str):
+        if isinstance(message, str):
             message = message.encode()
         return message if type(message) is bytes else _as_bytes(message)
 

@@ -81,10 +81,15 @@ class StreamRequest(Call[RequestType, ResponseType]):
             return False
         serializer = self._serializer
         if serializer is not None:
-            request = _common.serialize(request, serializer)
-            if request is None:
+            try:
+                request = serializer(request)
+            except Exception:
+                _common.not_serialized()
                 self._abort(INTERNAL, SERIALIZING)
                 return False
+        if request is None:
+            # As in grpcio.
+            request = b""
         if self._turns is None:
             sent = self._engine.send(request)
             if sent is not None:

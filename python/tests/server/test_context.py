@@ -369,3 +369,31 @@ def test_the_class_of_servers_stands_where_tools_look():
     server = grpc.server(futures.ThreadPoolExecutor(1))
     assert type(server) is _server._Server
     assert (type(server).__module__, type(server).__qualname__) == ("grpc._server", "_Server")
+
+
+@pytest.mark.ferrpc_only("grpcio writes them as they come")
+def test_a_servers_words_cannot_forge_lines_of_a_log(serve, caplog):
+    words = "a\nERROR forged \x1b[2J"
+    entered = threading.Event()
+
+    def behavior(request, context):
+        assert entered.wait(LIMIT)
+        context.abort(Code.NOT_FOUND, words)
+
+    told = threading.Event()
+
+    def callback(call):
+        told.set()
+        raise call.exception()
+
+    ends = serve({"/s/UU": behavior})
+    call = ends.uu_future("/s/UU")
+    call.add_done_callback(callback)
+    entered.set()
+    assert call.exception().details() == words
+    assert told.wait(LIMIT)
+    ends.channel.close()
+    while not (found := [record for record in caplog.records if record.name == "grpc._channel"]):
+        threading.Event().wait(0.001)
+    text = found[0].getMessage()
+    assert "\\x1b[2J" in text and text.isprintable()

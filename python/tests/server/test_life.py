@@ -44,6 +44,41 @@ def test_ports(pool, tmp_path):
     assert isinstance(server, grpc.Server)
 
 
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.0.0.1:", "127.0.0.1:https", "[::1]", "::1"])
+def test_an_address_without_a_port(pool, address):
+    """It is that of https."""
+    family, host = (socket.AF_INET6, "::1") if "::" in address else (socket.AF_INET, "127.0.0.1")
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, 443))
+        except OSError as error:
+            pytest.skip(f"port 443 cannot be had here: {error}")
+    server = grpc.server(pool)
+    assert server.add_insecure_port(address) == 443
+    server.start()
+    server.stop(None).wait()
+
+
+@pytest.mark.ferrpc_only("its own code")
+def test_ports_that_addresses_name():
+    from grpc._server_options import with_port
+
+    for address, expected in {
+        "localhost": "localhost:443",
+        "127.0.0.1:": "127.0.0.1:443",
+        "[::]:http": "[::]:80",
+        "fe80::1%eth0": "[fe80::1%eth0]:443",
+        "localhost:50051": "localhost:50051",
+        "[::1]:0": "[::1]:0",
+        "unix:/run/socket": "unix:/run/socket",
+        "unix-abstract:name": "unix-abstract:name",
+        "dns:127.0.0.1": "dns:127.0.0.1",
+        "dns:///localhost:1": "dns:///localhost:1",
+    }.items():
+        assert with_port(address) == expected
+
+
 @pytest.mark.parametrize("address", ["nonsense", "256.0.0.1:1", "", "unix:/no/such/folder/s"])
 def test_addresses_that_cannot_be_had(pool, address):
     server = grpc.server(pool)

@@ -245,3 +245,20 @@ def test_between_the_limits_chance_decides(serve, limits):
 
     assert set(codes(100)) == {Code.OK}
     assert set(codes(50_000)) == {Code.OK, Code.RESOURCE_EXHAUSTED}
+
+
+def test_keys_that_look_like_those_of_grpc(serve):
+    """Programs have them, whatever the specification says."""
+    sent = [("grpc-client-name", "x"), ("grpc-client-bin", b"\x00")]
+    seen = []
+
+    def behavior(request, context):
+        seen.extend(tuple(pair) for pair in context.invocation_metadata())
+        context.send_initial_metadata(sent)
+        context.set_trailing_metadata(sent)
+        return b""
+
+    _, call = serve({"/s/UU": behavior}).uu_call("/s/UU", metadata=sent)
+    assert [pair for pair in seen if pair[0] != "user-agent"] == sent
+    assert [tuple(pair) for pair in call.initial_metadata()] == sent
+    assert [tuple(pair) for pair in call.trailing_metadata()] == sent

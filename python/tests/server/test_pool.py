@@ -96,7 +96,57 @@ def test_any_object_with_submit(serve):
     pool = Threads()
     ends = serve({"/s/UU": lambda request, context: request}, pool=pool)
     assert [ends.uu("/s/UU", str(i).encode()) for i in range(5)] == [b"0", b"1", b"2", b"3", b"4"]
-    assert pool.submitted >= 1
+    assert pool.submitted == 5
+
+
+class Counting(futures.ThreadPoolExecutor):
+    """Sets something up for each piece of work, as executors of Django's do with connections."""
+
+    def __init__(self):
+        super().__init__(2)
+        self.begun = []
+
+    def submit(self, function, *arguments, **more):
+        def work():
+            self.begun.append(threading.get_ident())
+            return function(*arguments, **more)
+
+        return super().submit(work)
+
+
+def test_an_executor_sees_each_call(serve):
+    with Counting() as pool:
+        ends = serve({"/s/UU": lambda request, context: request}, pool=pool)
+        for request in (b"0", b"1", b"2"):
+            assert ends.uu("/s/UU", request) == request
+        assert len(pool.begun) == 3
+    with futures.ThreadPoolExecutor(2) as pool:
+        submitted, submit = [], pool.submit
+        pool.submit = lambda *work: submitted.append(work) or submit(*work)
+        ends = serve({"/s/UU": lambda request, context: request}, pool=pool)
+        for request in (b"0", b"1", b"2"):
+            assert ends.uu("/s/UU", request) == request
+        assert len(submitted) == 3
+
+
+def test_an_executor_of_one_method_sees_each_call(serve):
+    with Counting() as own:
+
+        def behavior(request, context):
+            return request
+
+        behavior.experimental_thread_pool = own
+        methods = {"UU": grpc.unary_unary_rpc_method_handler(behavior)}
+        more = [grpc.method_handlers_generic_handler("t", methods)]
+        with futures.ThreadPoolExecutor(1) as pool:
+            server = grpc.server(pool, handlers=more)
+            port = server.add_insecure_port("127.0.0.1:0")
+            server.start()
+            with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+                for request in (b"0", b"1", b"2"):
+                    assert channel.unary_unary("/t/UU")(request, timeout=LIMIT) == request
+            server.stop(None)
+        assert len(own.begun) == 3
 
 
 def test_no_worker_is_held_while_nothing_happens(serve):

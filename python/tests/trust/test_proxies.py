@@ -83,3 +83,24 @@ def test_a_proxy_that_is_none(plain, call):
     error = call(plain, None, [("grpc.http_proxy", "junk:// x")])
     assert error.code() is grpc.StatusCode.UNAVAILABLE
     assert "only http:// proxies are supported" in error.details()
+
+
+@pytest.mark.parametrize(
+    "url", ["socks5://127.0.0.1:1", "https://127.0.0.1:1", "127.0.0.1:1", "nonsense", "http://"]
+)
+def test_what_is_no_http_proxy_is_passed_over_in_the_environment(
+    plain, proxy, call, monkeypatch, url
+):
+    monkeypatch.setenv("http_proxy", url)
+    assert call(plain, None).auth_context
+    # The one that is set first counts, usable or not.
+    monkeypatch.setenv("grpc_proxy", url)
+    monkeypatch.setenv("http_proxy", proxy.url)
+    assert call(plain, None).auth_context
+    assert proxy.heads == []
+
+
+def test_the_scheme_in_capitals(plain, proxy, call, monkeypatch):
+    monkeypatch.setenv("http_proxy", proxy.url.replace("http", "HTTP"))
+    assert call(plain, None).auth_context
+    assert len(proxy.heads) == 1

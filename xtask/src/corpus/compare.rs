@@ -1,13 +1,15 @@
 //! Both compilers on the same files: in one call for many files, and if both refuse these, in calls
 //! for the two halves of them, down to the files that each is refused.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result};
+use serde_json::Value;
 
+use super::AT_ONCE;
 use crate::process::{self, Finished};
 use crate::python;
 
@@ -22,6 +24,7 @@ pub(super) struct Compilers {
 
 /// Files of a package, and what they are searched in.
 pub(super) struct Group<'a> {
+    pub(super) package: &'a str,
     pub(super) directories: &'a [PathBuf],
     pub(super) files: &'a [String],
 }
@@ -33,8 +36,10 @@ pub(super) struct Counts {
     /// Refused with the same first error.
     pub(super) same_error: usize,
     pub(super) modules: usize,
-    /// Modules that neither compiler's can be imported.
+    /// Modules that cannot be imported, whichever compiler wrote them.
     pub(super) modules_of_neither: usize,
+    /// Modules that cannot be imported as protoc writes them.
+    pub(super) modules_of_ours: usize,
     pub(super) wrong: Vec<String>,
 }
 
@@ -42,7 +47,6 @@ pub(super) struct Counts {
 struct Made {
     finished: Finished,
     set: Option<Vec<u8>>,
-    modules: PathBuf,
 }
 
 impl Made {
@@ -71,18 +75,18 @@ impl Compilers {
         let theirs = {
             let mut command = Command::new(&self.python);
             command.args(["-m", "grpc_tools.protoc"]);
-            self.make("theirs", command, group)?
+            self.make(THEIRS, command, group)?
         };
         let ours = {
             let mut command = Command::new(&self.ours);
             command.arg("protoc");
-            self.make("ours", command, group)?
+            self.make(OURS, command, group)?
         };
         let single = group.files.len() == 1;
         match (theirs.is_good(), ours.is_good()) {
             (true, true) if theirs.set == ours.set => {
                 counts.same += group.files.len();
-                self.compare_modules(group, &theirs, &ours, counts)
+                Ok(())
             }
             (true, true) if single => {
                 counts.wrong.push(format!("{first}: other descriptors"));
@@ -126,11 +130,10 @@ impl Compilers {
     }
 
     fn make(&self, name: &str, mut command: Command, group: &Group<'_>) -> Result<Made> {
-        let folder = self.scratch.join(name);
-        let _ = fs::remove_dir_all(&folder);
-        let modules = folder.join("modules");
+        let modules = self.modules_of(name, group.package);
         fs::create_dir_all(&modules)?;
-        let set = folder.join("set");
+        let set = self.scratch.join(format!("{name}.set"));
+        let _ = fs::remove_file(&set);
         python::clean(&mut command);
         for directory in group.directories {
             command.arg(format!("-I{}", directory.display()));
@@ -142,43 +145,80 @@ impl Compilers {
         }
         command.args(group.files);
         let finished = process::finish(&mut command, name, 10 * process::MINUTE)?;
-        Ok(Made { finished, set: fs::read(set).ok(), modules })
+        Ok(Made { finished, set: fs::read(set).ok() })
     }
 
-    fn compare_modules(
+    /// Compares what is in the modules of a package, which all lie there by now. `before` are
+    /// packages that it may import from.
+    pub(super) fn compare_modules(
         &self,
-        group: &Group<'_>,
-        theirs: &Made,
-        ours: &Made,
+        package: &str,
+        before: &[String],
         counts: &mut Counts,
     ) -> Result<()> {
-        let (theirs, ours) = (self.look_into(&theirs.modules)?, self.look_into(&ours.modules)?);
-        let of = group.files.first().map_or("", String::as_str);
-        for (name, wanted) in &theirs {
-            match ours.get(name) {
-                None => counts.wrong.push(format!("{name}: is not written ({of})")),
-                Some(found) if found != wanted => {
-                    counts.wrong.push(format!("{name}: other content: {found}, not {wanted}"));
-                }
-                // An exception's name instead of the content.
-                Some(found) if found.is_string() && name.ends_with(".py") => {
-                    counts.modules_of_neither += 1;
-                }
-                Some(_) => counts.modules += 1,
-            }
+        let names = |compiler| -> Result<Vec<String>> {
+            let root = self.modules_of(compiler, package);
+            let mut paths = Vec::new();
+            super::gather(&root, &["py", "pyi"], &mut paths)?;
+            let name = |path: &PathBuf| path.strip_prefix(&root).ok()?.to_str().map(str::to_owned);
+            paths.sort();
+            Ok(paths.iter().filter_map(name).collect())
+        };
+        let (wanted, found) = (names(THEIRS)?, names(OURS)?);
+        let all = |names: &[String]| names.iter().cloned().collect::<BTreeSet<String>>();
+        for name in all(&wanted).symmetric_difference(&all(&found)) {
+            counts.wrong.push(format!("{name}: is written by one compiler alone"));
         }
-        for name in ours.keys().filter(|name| !theirs.contains_key(*name)) {
-            counts.wrong.push(format!("{name}: is written by ours alone"));
+        for names in wanted.chunks(AT_ONCE) {
+            let theirs = self.look_into(THEIRS, package, before, names)?;
+            let ours = self.look_into(OURS, package, before, names)?;
+            for (name, wanted) in &theirs {
+                let found = ours.get(name).unwrap_or(&Value::Null);
+                match (wanted, found) {
+                    // The names of exceptions.
+                    (Value::String(_), Value::String(_)) => counts.modules_of_neither += 1,
+                    (Value::String(_), Value::Object(_) | Value::Array(_)) => {
+                        counts.modules_of_ours += 1;
+                    }
+                    // A stub may have more: what is imported publicly from further away.
+                    (Value::Array(wanted), Value::Array(found))
+                        if wanted.iter().all(|it| found.contains(it)) =>
+                    {
+                        counts.modules += 1;
+                    }
+                    (wanted, found) if wanted == found => counts.modules += 1,
+                    _ => {
+                        counts.wrong.push(format!("{name}: other content: {found}, not {wanted}"));
+                    }
+                }
+            }
         }
         Ok(())
     }
 
-    fn look_into(&self, folder: &Path) -> Result<BTreeMap<String, serde_json::Value>> {
+    fn modules_of(&self, compiler: &str, package: &str) -> PathBuf {
+        self.scratch.join(compiler).join(package.replace('/', "_"))
+    }
+
+    fn look_into(
+        &self,
+        compiler: &str,
+        package: &str,
+        before: &[String],
+        names: &[String],
+    ) -> Result<BTreeMap<String, Value>> {
+        let list = self.scratch.join("names");
+        fs::write(&list, names.join("\n"))?;
         let mut command = Command::new(&self.python);
-        command.arg("-B").arg(&self.modules).arg(folder);
+        command.arg("-B").arg(&self.modules).arg(list);
+        command.arg(self.modules_of(compiler, package));
+        command.args(before.iter().map(|before| self.modules_of(compiler, before)));
         python::clean(&mut command);
         let said = process::output(&mut command, "modules", 10 * process::MINUTE)?;
         let line = |line: &str| serde_json::from_str(line).context("a line of modules.py");
         said.lines().map(line).collect()
     }
 }
+
+const THEIRS: &str = "theirs";
+const OURS: &str = "ours";

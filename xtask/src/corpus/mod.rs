@@ -36,8 +36,10 @@ pub(crate) struct Options {
     pub(crate) only: Option<String>,
 }
 
-/// Files of one call of a compiler.
+/// Files of one call of a compiler, and modules of one process.
 const AT_ONCE: usize = 250;
+/// The first packages are those that others import from.
+const COMMON: usize = 3;
 
 /// Compares all files; each is one check.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<Tally> {
@@ -59,6 +61,9 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<Tally> {
         modules: workspace.root.join("xtask/src/corpus/modules.py"),
         scratch: folder.join("scratch"),
     };
+    let _ = fs::remove_dir_all(&compilers.scratch);
+    let common_names: Vec<String> =
+        places.iter().take(COMMON).map(|(package, _)| package.name.to_owned()).collect();
     let mut tally = Tally::default();
     let columns = ["package", "files", "same", "both refuse", "same error", "modules", "wrong"];
     let mut table = report::table(columns);
@@ -73,12 +78,14 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<Tally> {
         let files = files_of(&own)?;
         // The packages that others import from.
         let mut directories = own;
-        directories.extend(places.iter().take(3).map(|(_, place)| place.clone()));
+        directories.extend(places.iter().take(COMMON).map(|(_, place)| place.clone()));
         directories.push(common.clone());
         let mut counts = Counts::default();
         for files in files.chunks(AT_ONCE) {
-            compilers.compare(&Group { directories: &directories, files }, &mut counts)?;
+            let group = Group { package: package.name, directories: &directories, files };
+            compilers.compare(&group, &mut counts)?;
         }
+        compilers.compare_modules(package.name, &common_names, &mut counts)?;
         for line in &counts.wrong {
             println!("{}: {line}", package.name);
         }
@@ -90,14 +97,16 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<Tally> {
         all.same_error += counts.same_error;
         all.modules += counts.modules;
         all.modules_of_neither += counts.modules_of_neither;
+        all.modules_of_ours += counts.modules_of_ours;
         all.wrong.extend(counts.wrong);
     }
     drop(progress);
     table.add_row(row("all", &all));
     println!("{table}");
     println!(
-        "{} modules cannot be imported with either compiler; {}",
+        "{} modules cannot be imported with either compiler, and {} as protoc writes them; {}",
         all.modules_of_neither,
+        all.modules_of_ours,
         report::elapsed(start.elapsed())
     );
     ensure!(tally.passed > 0, "there was no file to compare");
@@ -131,7 +140,7 @@ fn files_of(roots: &[PathBuf]) -> Result<Vec<String>> {
     let mut found = Vec::new();
     for (at, root) in roots.iter().enumerate() {
         let mut below = Vec::new();
-        gather(root, &mut below)?;
+        gather(root, &["proto"], &mut below)?;
         below.retain(|path| !roots[..at].iter().any(|earlier| path.starts_with(earlier)));
         below.sort();
         for path in below {
@@ -145,13 +154,14 @@ fn files_of(roots: &[PathBuf]) -> Result<Vec<String>> {
     Ok(found)
 }
 
-fn gather(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
+/// The files below a folder with one of the extensions.
+fn gather(folder: &Path, extensions: &[&str], files: &mut Vec<PathBuf>) -> Result<()> {
     for entry in fs::read_dir(folder).with_context(|| folder.display().to_string())? {
         let entry = entry?;
         let path = entry.path();
         if entry.file_type()?.is_dir() {
-            gather(&path, files)?;
-        } else if path.extension().is_some_and(|it| it == "proto") {
+            gather(&path, extensions, files)?;
+        } else if path.extension().is_some_and(|it| extensions.iter().any(|one| it == *one)) {
             files.push(path);
         }
     }

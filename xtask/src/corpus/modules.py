@@ -1,27 +1,31 @@
-"""Imports all modules of a folder and prints what is in each, a line of JSON a module.
+"""Imports modules and prints what is in each, a line of JSON a module.
 
-python modules.py FOLDER
+python modules.py LIST FOLDER...
 
-The lines of two folders are the same if the modules are good for the same. A module that cannot be
-imported has its exception's name in the place of its content.
+LIST has the paths of modules relative to the first folder, one a line. The lines of two folders are the same if the
+modules are good for the same. A module that cannot be imported has its exception's name in the place
+of its content.
 """
 
+import ast
 import contextlib
 import hashlib
 import importlib
 import io
 import json
 import os
+import re
 import sys
 import warnings
 
 warnings.simplefilter("ignore")
-folder = sys.argv[1]
-sys.path.insert(0, folder)
+folder = sys.argv[2]
+sys.path[:0] = sys.argv[2:]
 
 from google.protobuf import descriptor_pb2  # noqa: E402
 
 # Imported by what grpcio-tools writes, for a warning that it never gives.
+NO_COMMENT = ("Missing associated documentation", "Override the methods of ", "Handles /")
 UNUSED = {"warnings", "first_version_is_lower"}
 
 
@@ -59,6 +63,29 @@ def read_by(function):
     return function.__self__.DESCRIPTOR.full_name
 
 
+def documented(thing):
+    """The docstring; nothing for the words that stand where there is no comment.
+
+    Without spaces and backslashes: protoc does not escape these, so lines that end in one are joined.
+    """
+    text = (thing.__doc__ or "").strip()
+    return "" if text.startswith(NO_COMMENT) else re.sub(r"[\\\s]+", "", text)
+
+
+def stub_names(body, scope=""):
+    """What a stub defines. What it imports under names of its own is not counted."""
+    for node in body:
+        if isinstance(node, ast.ClassDef):
+            yield scope + node.name
+            yield from stub_names(node.body, f"{scope}{node.name}.")
+        elif isinstance(node, ast.FunctionDef):
+            yield scope + node.name
+        elif isinstance(node, ast.AnnAssign):
+            yield scope + ast.unparse(node.target)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (scope + it.asname for it in node.names if it.asname and it.asname[0] != "_")
+
+
 def digest(message):
     return hashlib.sha256(message.SerializeToString(deterministic=True)).hexdigest()
 
@@ -81,39 +108,31 @@ def describe(module):
         servicer = getattr(module, f"{service}Servicer")
         getattr(module, f"add_{service}Servicer_to_server")(servicer(), server)
         functions = getattr(module, service)
+        methods = [path.rpartition("/")[2] for path in channel.made]
         found[service] = [
             channel.made,
             server.added,
-            [servicer.__doc__, functions.__doc__],
-            {path.rpartition("/")[2]: None for path in channel.made},
-            [getattr(servicer, path.rpartition("/")[2]).__doc__ for path in channel.made],
-            [callable(getattr(functions, path.rpartition("/")[2])) for path in channel.made],
+            documented(servicer),
+            [documented(getattr(servicer, method)) for method in methods],
+            [callable(getattr(functions, method)) for method in methods],
         ]
     return found
 
 
 def main():
-    files = []
-    for base, _, names in os.walk(folder):
-        files += [os.path.relpath(os.path.join(base, it), folder) for it in names]
-    for path in sorted(files):
-        if path.endswith(".pyi"):
-            with open(os.path.join(folder, path), encoding="utf-8") as file:
-                text = file.read()
-            try:
-                compile(text, path, "exec")
-                found = hashlib.sha256(text.encode()).hexdigest()
-            except SyntaxError:
-                found = "SyntaxError"
-        elif path.endswith(".py"):
-            module = path.removesuffix(".py").replace("/", ".")
-            try:
+    with open(sys.argv[1], encoding="utf-8") as file:
+        paths = file.read().splitlines()
+    for path in paths:
+        try:
+            if path.endswith(".pyi"):
+                with open(os.path.join(folder, path), encoding="utf-8") as file:
+                    found = sorted(set(stub_names(ast.parse(file.read()).body)))
+            else:
+                module = path.removesuffix(".py").replace("/", ".")
                 with contextlib.redirect_stdout(io.StringIO()):
                     found = describe(importlib.import_module(module))
-            except Exception as error:
-                found = type(error).__name__
-        else:
-            continue
+        except Exception as error:
+            found = type(error).__name__
         print(json.dumps([path, found]), flush=True)
 
 

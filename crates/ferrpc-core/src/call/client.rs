@@ -3,8 +3,8 @@
 //! ```text
 //!            start_attempt                handle_headers, or more sent than is kept
 //!  Waiting ----------------> Attempting ------------------------------> Committed
-//!     ^   step: Wait, End        |                                          |
-//!     |         Begin            | handle_finished                          | handle_finished
+//!     ^   request: wait, end     |                                          |
+//!     |            begin         | handle_finished                          | handle_finished
 //!     | Next::AttemptAt          |                                          |
 //!     +--------------------------+--------------> Over <--------------------+
 //! ```
@@ -38,8 +38,8 @@ pub struct CallConfig {
 /// **Input**: messages ([`push`](Self::push), [`half_close`](Self::half_close)), and what became of
 /// attempts and of the wait for them (`handle_*`).
 /// **Output**: [`next_messages`](Self::next_messages) and [`wants_half_close`](Self::wants_half_close)
-/// for the attempt that runs, [`Next`] for what follows one, and [`step`](Self::step) while there is
-/// none.
+/// for the attempt that runs, [`Next`] for what follows one, and [`request`](Self::request) while
+/// there is none.
 #[derive(Debug)]
 pub struct ClientCall {
     config: CallConfig,
@@ -67,8 +67,36 @@ pub struct ClientCall {
 pub enum Next {
     /// The call is over, with the status at hand.
     Finish,
-    /// Another attempt, not before this time: [`ClientCall::step`] waits for it.
+    /// Another attempt, not before this time: [`PickRequest::step`] waits for it.
     AttemptAt(Time),
+}
+
+/// A call without an attempt asks for a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PickRequest {
+    deadline: Option<Time>,
+    wait_for_ready: bool,
+    not_before: Time,
+}
+
+impl PickRequest {
+    /// What the call does now. `pick` asks the channel, and is told whether the call waits for a
+    /// connection.
+    pub fn step<F>(&self, now: Time, pick: impl FnOnce(bool) -> Pick<F>) -> Step<F> {
+        if self.deadline.is_some_and(|deadline| deadline <= now) {
+            // Without asking: nobody connects for a call that is over.
+            return Step::Late;
+        }
+        let picked = pick(self.wait_for_ready);
+        let due = self.not_before <= now;
+        match picked {
+            Pick::Shutdown => Step::Closed,
+            _ if !due => Step::Wait(self.deadline.into_iter().chain([self.not_before]).min()),
+            Pick::Ready(connection) => Step::Begin(connection),
+            Pick::Fail(failure) => Step::Fail(failure),
+            Pick::Wait => Step::Wait(self.deadline),
+        }
+    }
 }
 
 /// What a call without an attempt does.
@@ -200,46 +228,10 @@ impl ClientCall {
         Next::AttemptAt(at)
     }
 
-    /// What the call does while it has no attempt. `pick` asks the channel for a connection, and is
-    /// told whether the call waits for one.
-    pub fn step<F>(&self, now: Time, pick: impl FnOnce(bool) -> Pick<F>) -> Step<F> {
-        let deadline = self.config.deadline;
-        let picked = pick(self.config.wait_for_ready);
-        if let Pick::Shutdown = picked {
-            return Step::Closed;
-        }
-        if deadline.is_some_and(|deadline| deadline <= now) {
-            return Step::Late;
-        }
-        if self.not_before > now {
-            return Step::Wait(Some(
-                deadline.map_or(self.not_before, |at| at.min(self.not_before)),
-            ));
-        }
-        match picked {
-            Pick::Ready(connection) => Step::Begin(connection),
-            Pick::Fail(failure) => Step::Fail(failure),
-            Pick::Wait => Step::Wait(deadline),
-            Pick::Shutdown => Step::Closed,
-        }
-    }
-
-    /// There is no connection, and the last try to make one failed: the call goes on waiting, or
-    /// ends with what went wrong.
-    pub const fn handle_unavailable(&self) -> bool {
-        self.config.wait_for_ready
-    }
-
-    /// Whether the deadline has passed, and the status of a call that ends by it before an
-    /// attempt could start. `waited_for` completes "while waiting for ...".
-    pub fn handle_timeout(&self, now: Time, waited_for: &str) -> Option<crate::Status> {
-        let deadline = self.config.deadline?;
-        (deadline <= now).then(|| {
-            crate::Status::new(
-                crate::Code::DeadlineExceeded,
-                format!("the deadline passed while waiting for {waited_for}"),
-            )
-        })
+    /// What the call asks for while it has no attempt.
+    pub const fn request(&self) -> PickRequest {
+        let CallConfig { deadline, wait_for_ready, .. } = self.config;
+        PickRequest { deadline, wait_for_ready, not_before: self.not_before }
     }
 
     /// When the call must have ended.
@@ -338,7 +330,7 @@ mod tests {
             }
         }
         assert_eq!(waits, [0, 5, 10, 20, 40, 80]);
-        assert!(matches!(call.step(now, |_| Pick::<()>::Wait), Step::Late));
+        assert!(matches!(call.request().step(now, |_| Pick::<()>::Wait), Step::Late));
     }
 
     #[test]
@@ -351,22 +343,24 @@ mod tests {
                 pick
             }
         };
-        let step = |call: &ClientCall, now, pick| match call.step(now, picked(pick)) {
+        let step = |call: &ClientCall, now, pick| match call.request().step(now, picked(pick)) {
             Step::Wait(until) => until.map(|until| until.since(at(0)).as_millis()),
             other => panic!("{other:?}"),
         };
         assert_eq!(step(&call, at(0), Pick::Wait), Some(100));
-        assert!(matches!(call.step(at(99), picked(Pick::Fail("no"))), Step::Fail("no")));
-        assert!(matches!(call.step(at(100), picked(Pick::Fail("no"))), Step::Late));
-        assert!(matches!(call.step(at(100), picked(Pick::Shutdown)), Step::Closed));
+        assert!(matches!(call.request().step(at(99), picked(Pick::Fail("no"))), Step::Fail("no")));
+        assert!(matches!(call.request().step(at(99), picked(Pick::Shutdown)), Step::Closed));
+        let late =
+            call.request().step(at(100), |_| -> Pick<()> { panic!("nobody connects for it") });
+        assert!(matches!(late, Step::Late));
         // Between two attempts not even a connection at hand is taken, or refused.
         for _ in 0..2 {
             call.start_attempt();
             call.handle_finished(at(0), TransparentRetry::NeverSent);
         }
         assert_eq!(step(&call, at(4), Pick::Fail("no")), Some(5));
-        assert!(matches!(call.step(at(4), picked(Pick::Shutdown)), Step::Closed));
-        assert!(matches!(call.step(at(5), picked(Pick::Fail("no"))), Step::Fail("no")));
+        assert!(matches!(call.request().step(at(4), picked(Pick::Shutdown)), Step::Closed));
+        assert!(matches!(call.request().step(at(5), picked(Pick::Fail("no"))), Step::Fail("no")));
     }
 
     #[test]

@@ -2,4 +2,4 @@
 
 mod client;
 
-pub use client::{CallConfig, ClientCall, Next, Step};
+pub use client::{CallConfig, ClientCall, Next, PickRequest, Step};

@@ -171,7 +171,7 @@ mod tests {
             ("te", b"trailers"),
             ("content-type", b"application/grpc"),
             ("grpc-timeout", b"1S"),
-            ("grpc-other-bin", b"***"),
+            ("grpc-message", b"x"),
             ("host", b"h"),
             ("connection", b"close"),
             ("user-agent", b"test/1"),

@@ -84,8 +84,13 @@ fn keys() {
     for key in [
         ":path",
         ":",
-        "grpc-",
+        "grpc-status",
+        "grpc-message",
         "grpc-timeout",
+        "grpc-encoding",
+        "grpc-accept-encoding",
+        "grpc-message-type",
+        "grpc-previous-rpc-attempts",
         "te",
         "content-type",
         "user-agent",
@@ -100,8 +105,9 @@ fn keys() {
         assert_eq!(metadata.append(key, "x"), Err(MetadataError::ReservedKey(key.into())));
         assert_eq!(metadata.insert(key, "x"), Err(MetadataError::ReservedKey(key.into())));
     }
-    let reserved = Err(MetadataError::ReservedKey("grpc-message-bin".into()));
-    assert_eq!(metadata.append_bin("grpc-message-bin", b"x"), reserved);
+    // Not the application's by the specification, and yet there are such applications.
+    assert_eq!(metadata.append("grpc-client-name", "x"), Ok(()));
+    assert_eq!(metadata.append_bin("grpc-server-stats-bin", b"x"), Ok(()));
     assert_eq!(metadata.append_bin("grpc-status-details-bin", b"x"), Ok(()));
     assert_eq!(metadata.append_bin("grpc-trace-bin", b"x"), Ok(()));
     assert_eq!(metadata.append_bin("grpc-tags-bin", b"x"), Ok(()));

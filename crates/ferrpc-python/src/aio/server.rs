@@ -102,10 +102,7 @@ impl LoopServer {
         address: String,
         credentials: Option<&ServerCredentials>,
     ) -> PyResult<u16> {
-        let inner = self.inner()?;
-        let credentials = credentials.map(ServerCredentials::engine);
-        let runtime = runtime(py)?;
-        py.detach(|| inner.life.bind(&runtime, &address, credentials))
+        self.inner()?.life.bind(py, &address, credentials)
     }
 
     /// Takes calls of these routes, and of unknown methods; and those of the listeners. What happens

@@ -132,7 +132,7 @@ impl Channel {
             server_name: None,
             keepalive: Keepalive::default(),
             ping_timeout: None,
-            proxy: Proxy::from_environment(),
+            proxy: Proxy::from_environment().pass_over_others(),
             idle: Some(DEFAULT_IDLE),
             max_frame: None,
             retry_buffer: None,

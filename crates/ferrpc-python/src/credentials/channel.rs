@@ -44,6 +44,12 @@ impl ChannelCredentials {
         Self::new(Recipe::Local(local_kind(kind)?)).map_err(unusable)
     }
 
+    /// Whether the system has root certificates.
+    #[staticmethod]
+    fn has_system_roots() -> bool {
+        Roots::system().is_ok()
+    }
+
     /// What there is no transport for: the channel's attempts to connect fail, and say `text`.
     #[staticmethod]
     fn missing(text: String) -> PyResult<Self> {

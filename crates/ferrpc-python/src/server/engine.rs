@@ -68,17 +68,21 @@ impl Server {
         address: String,
         credentials: Option<&ServerCredentials>,
     ) -> PyResult<u16> {
-        let inner = self.inner()?;
-        let credentials = credentials.map(ServerCredentials::engine);
-        let runtime = runtime(py)?;
-        py.detach(|| inner.life.bind(&runtime, &address, credentials))
+        self.inner()?.life.bind(py, &address, credentials)
     }
 
     /// Takes calls of these routes, and of unknown methods in lane 0; and those of the listeners.
-    fn start(&self, py: Python<'_>, routes: Vec<RouteArguments>, lanes: usize) -> PyResult<()> {
+    /// `submit_per_call` has a drain end behind each call.
+    fn start(
+        &self,
+        py: Python<'_>,
+        routes: Vec<RouteArguments>,
+        lanes: usize,
+        submit_per_call: bool,
+    ) -> PyResult<()> {
         let inner = self.inner()?;
         let runtime = runtime(py)?;
-        py.detach(|| inner.start(&runtime, routes, lanes))
+        py.detach(|| inner.start(&runtime, routes, lanes, submit_per_call))
     }
 
     /// Ends the server gracefully: within `grace` seconds, or as long as it takes. Returns at
@@ -163,8 +167,10 @@ impl Inner {
         runtime: &Arc<Runtime>,
         routes: Vec<RouteArguments>,
         lanes: usize,
+        submit_per_call: bool,
     ) -> PyResult<()> {
-        let drains = Drains::new(lanes.max(1), self.limit.as_ref(), self.submit_per_call);
+        let each = self.submit_per_call || submit_per_call;
+        let drains = Drains::new(lanes.max(1), self.limit.as_ref(), each);
         let mut all = Routes::new("");
         for (path, requests, responses, lane) in routes {
             all.external(&path, cardinality(requests, responses), Arc::clone(drains.queue(lane)));

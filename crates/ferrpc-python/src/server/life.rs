@@ -16,6 +16,8 @@ use pyo3::prelude::*;
 use tokio::runtime::Runtime;
 
 use super::options::Options;
+use crate::credentials::ServerCredentials;
+use crate::runtime::runtime;
 
 /// An engine that listens from the first `bind` on and takes calls from `start` on; `T` is what
 /// else there is of it as long as it runs.
@@ -41,6 +43,17 @@ impl<T: Clone + Send + 'static> Life<T> {
 
     /// Listens on an address; the port, or 1 for a unix socket.
     pub(crate) fn bind(
+        &self,
+        py: Python<'_>,
+        address: &str,
+        credentials: Option<&ServerCredentials>,
+    ) -> PyResult<u16> {
+        let runtime = runtime(py)?;
+        let credentials = credentials.map(ServerCredentials::engine);
+        py.detach(|| self.listen(&runtime, address, credentials))
+    }
+
+    fn listen(
         &self,
         runtime: &Arc<Runtime>,
         address: &str,

@@ -1,8 +1,8 @@
 //! One connection of a scripted peer.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::io;
 use std::time::Duration;
+use std::{io, thread};
 
 use super::host::Meetings;
 use super::line::Line;
@@ -13,6 +13,8 @@ use crate::wire::{self, Frame, flag, kind};
 #[derive(Clone, Debug, Default)]
 pub(super) struct Log {
     pub(super) requests: usize,
+    /// Bytes of requests.
+    pub(super) received: usize,
     /// The codes of RST_STREAM, in order.
     pub(super) resets: Vec<String>,
     /// Why the script was not played to its end.
@@ -34,8 +36,14 @@ pub(super) struct Connection {
     /// Calls that were answered, if only by a reset.
     begun: BTreeSet<u32>,
     cancelled: BTreeMap<u32, u32>,
+    /// Frames of requests that it is slow to read.
+    slow: usize,
     /// Whether what was read is credited to the client.
     credit: bool,
+    /// What may be sent, in bytes: on the connection (0) and on streams.
+    windows: BTreeMap<u32, i64>,
+    /// What a stream begins with.
+    initial_window: i64,
     /// Frames are read: the preface came.
     speaks: bool,
     over: bool,
@@ -53,7 +61,10 @@ impl Connection {
             complete: BTreeSet::new(),
             begun: BTreeSet::new(),
             cancelled: BTreeMap::new(),
+            slow: 0,
             credit: true,
+            windows: BTreeMap::from([(0, INITIAL_WINDOW)]),
+            initial_window: INITIAL_WINDOW,
             speaks: false,
             over: false,
         };
@@ -99,17 +110,17 @@ impl Connection {
             Action::Messages { size, count } => {
                 let message = wire::message(&vec![7; *size]);
                 for _ in 0..*count {
-                    for piece in message.chunks(MAX_FRAME) {
-                        self.send(&wire::data(self.current, false, piece))?;
-                    }
+                    self.data(&message)?;
                 }
             }
             Action::Trailers { code, text } => self.trailers(code, text)?,
-            Action::Answer => {
-                self.requested()?;
-                self.headers()?;
-                self.send(&wire::data(self.current, false, &wire::message(&[7; 5])))?;
-                self.trailers("0", "")?;
+            Action::Answer(count) => {
+                for _ in 0..*count {
+                    self.requested()?;
+                    self.headers()?;
+                    self.data(&wire::message(&[7; 5]))?;
+                    self.trailers("0", "")?;
+                }
             }
             Action::Fields { list, end } => {
                 let list: Vec<_> =
@@ -122,12 +133,19 @@ impl Connection {
                 self.send(&wire::reset(self.current, *code))?;
             }
             Action::Goaway { last, code, text } => {
-                let last = match last {
-                    Last::This => self.current,
-                    Last::Number(number) => *number,
-                };
+                let last = self.stream(*last);
                 self.send(&wire::go_away(last, *code, text))?;
             }
+            Action::Part(size) => {
+                let message = wire::message(&vec![7; *size]);
+                self.data(&message[..5 + size / 2])?;
+            }
+            Action::Frame { kind, flags, stream, payload } => {
+                let stream = self.stream(*stream);
+                self.send(&wire::frame(*kind, *flags, stream, payload))?;
+            }
+            Action::Pause(millis) => thread::sleep(Duration::from_millis(*millis)),
+            Action::Slowly => self.slow = SLOW_FRAMES,
             // It may be gone already.
             Action::Close => self.line.close().or_else(unless_late)?,
             Action::Abort => {
@@ -142,6 +160,13 @@ impl Connection {
             Action::Say(text) => self.send(text.as_bytes())?,
         }
         Ok(true)
+    }
+
+    const fn stream(&self, stream: Last) -> u32 {
+        match stream {
+            Last::This => self.current,
+            Last::Number(number) => number,
+        }
     }
 
     fn request(&mut self) -> io::Result<()> {
@@ -175,6 +200,31 @@ impl Connection {
             fields.splice(0..0, [(":status", "200"), ("content-type", "application/grpc")]);
         }
         self.send(&wire::headers(self.current, true, &fields))
+    }
+
+    /// DATA, as much at a time as the client takes.
+    fn data(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            self.until("there is room for a message", |peer| peer.room() > 0)?;
+            let room = usize::try_from(self.room()).expect("there is some");
+            let (piece, rest) = bytes.split_at(bytes.len().min(room).min(MAX_FRAME));
+            for stream in [0, self.current] {
+                *self.window(stream) -= i64::try_from(piece.len()).expect("a frame");
+            }
+            self.send(&wire::data(self.current, false, piece))?;
+            bytes = rest;
+        }
+        Ok(())
+    }
+
+    fn room(&self) -> i64 {
+        let of = |stream| self.windows.get(&stream).copied().unwrap_or(self.initial_window);
+        of(0).min(of(self.current))
+    }
+
+    fn window(&mut self, stream: u32) -> &mut i64 {
+        let initial = self.initial_window;
+        self.windows.entry(stream).or_insert(initial)
     }
 
     fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -231,6 +281,11 @@ impl Connection {
                 if ends {
                     self.complete.insert(frame.stream);
                 }
+                self.log.received += frame.payload.len();
+                if self.slow > 0 {
+                    self.slow -= 1;
+                    thread::sleep(Duration::from_millis(1));
+                }
                 let size = u32::try_from(frame.payload.len()).expect("24 bits");
                 if self.credit && size > 0 {
                     let credit =
@@ -243,7 +298,20 @@ impl Connection {
                 self.cancelled.insert(frame.stream, code);
                 self.log.resets.push(ferrpc_http2::Reason(code).to_string());
             }
+            kind::WINDOW_UPDATE => {
+                let more = frame.payload.first_chunk().map_or(0, |more| u32::from_be_bytes(*more));
+                *self.window(frame.stream) += i64::from(more);
+            }
             kind::SETTINGS if frame.flags & flag::ACK == 0 => {
+                let (entries, _) = frame.payload.as_chunks::<6>();
+                for [id @ .., a, b, c, d] in entries {
+                    if *id == WINDOW_SETTING {
+                        let initial = i64::from(u32::from_be_bytes([*a, *b, *c, *d]));
+                        let change = initial - self.initial_window;
+                        self.initial_window = initial;
+                        self.windows.iter_mut().skip(1).for_each(|(_, window)| *window += change);
+                    }
+                }
                 self.answer(&wire::frame(kind::SETTINGS, flag::ACK, 0, &[]));
             }
             kind::PING if frame.flags & flag::ACK == 0 => {
@@ -291,6 +359,13 @@ fn unless_late(error: io::Error) -> io::Result<()> {
 
 /// How soon a client that is done has closed its connections; half of what it may wait for SETTINGS.
 const FAREWELL: Duration = Duration::from_secs(5);
+
+/// SETTINGS_INITIAL_WINDOW_SIZE, and what it is by default.
+const WINDOW_SETTING: [u8; 2] = [0, 4];
+const INITIAL_WINDOW: i64 = 65_535;
+
+/// How long a slow peer is slow.
+const SLOW_FRAMES: usize = 20;
 
 /// What a frame may hold by default.
 const MAX_FRAME: usize = 16_384;

@@ -49,6 +49,8 @@ pub(super) struct CallState {
     /// Its channel, until it is over.
     channel: Option<Hold>,
     pub(super) attempt: Attempt,
+    /// Attempts begun: tells one from the next, which may have its slot.
+    attempts: u64,
     /// Runs when the end is known, once.
     hook: Option<Hook>,
     /// Who polled a side in vain while no attempt ran.
@@ -107,6 +109,7 @@ impl Call {
         let state = CallState {
             channel: Some(channel),
             attempt: Attempt::New(call),
+            attempts: 0,
             hook: None,
             wakers: [None, None],
             later: Vec::new(),
@@ -163,7 +166,7 @@ impl Call {
         mut look: impl FnMut(&mut State, usize) -> Option<R>,
     ) -> Found<R> {
         loop {
-            let (connection, key) = match self.running(limit) {
+            let (connection, key, attempt) = match self.running(limit) {
                 Found::Done(attempt) => attempt,
                 Found::Over(outcome) => return Found::Over(outcome),
                 Found::Late => return Found::Late,
@@ -184,14 +187,9 @@ impl Call {
                 return Found::Over(Arc::new(Outcome::new(ended.status, ended.origin)));
             }
             let mut state = self.lock();
-            match &state.attempt {
-                Attempt::On { connection: current, key: current_key }
-                    if Arc::ptr_eq(current, &connection) && *current_key == key =>
-                {
-                    self.after(&mut state, ended);
-                }
-                // The other side was first.
-                _ => {}
+            // Otherwise the other side was first.
+            if state.attempts == attempt && matches!(state.attempt, Attempt::On { .. }) {
+                self.after(&mut state, ended);
             }
             let over = state.over();
             self.unlock(state);
@@ -202,12 +200,12 @@ impl Call {
     }
 
     /// The running attempt, entered for one wait; waits for one if there is none.
-    fn running(&self, limit: Option<Time>) -> Found<(Arc<Connection>, usize)> {
+    fn running(&self, limit: Option<Time>) -> Found<(Arc<Connection>, usize, u64)> {
         let mut state = self.lock();
         loop {
             let until = match &state.attempt {
                 Attempt::On { connection, key } => {
-                    let found = (Arc::clone(connection), *key);
+                    let found = (Arc::clone(connection), *key, state.attempts);
                     let later = connection.enter(*key);
                     state.later.extend(later);
                     self.unlock(state);
@@ -256,7 +254,7 @@ impl Call {
         };
         let (acquired, later) = channel.acquire(&Ask {
             call: &self.me,
-            machine: &pending.call,
+            request: pending.call.request(),
             registered: pending.registered,
             unattended: self.unattended,
         });
@@ -272,6 +270,7 @@ impl Call {
                 let (key, later) =
                     connection.begin(Arc::clone(&self.head), pending.call, owner, watched);
                 state.later.extend(later);
+                state.attempts += 1;
                 Attempt::On { connection, key }
             }
             Acquired::Failed(status, origin) => {

@@ -2,9 +2,9 @@
 //!
 //! It tries a single address itself. Where there are several, each has a thread of its own, as the
 //! plan of the engine's core says, and the first whose SETTINGS come wins; the others see that
-//! within [`SLICE`].
+//! within [`SLICE`]. So does an attempt whose channel is closed.
 
-use std::fmt;
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -16,11 +16,11 @@ use ferrpc_core::channel::{Attempt, AttemptId, Dialing, Dialled};
 use super::connection::Connection;
 use super::shared::Shared;
 use super::socket::{Kick, Socket};
-use crate::client::{Config, ConnectError, Failure, explain, seed};
-use crate::resolver::{Address, Scheme, Target, resolve_blocking};
+use crate::client::{Config, ConnectError, Failure, Place, seed};
+use crate::resolver::{Scheme, Target, resolve_blocking};
 use crate::trace;
 use crate::transport::clock;
-use crate::transport::refusal::{Fault, Refusal};
+use crate::transport::refusal::Fault;
 
 /// Looks the target up, connects, and waits for the server's SETTINGS; gives up at a time.
 pub(super) fn dial(
@@ -29,16 +29,16 @@ pub(super) fn dial(
 ) -> Result<Arc<Connection>, ConnectError> {
     let target = &shared.target;
     let Attempt { id, began, give_up } = attempt;
-    let mut places = destinations(target, &shared.config)?;
+    let mut places = places(target, &shared.config)?;
     let mut failures = Vec::new();
     let connection = match (places.pop(), places.is_empty()) {
         (None, _) => None,
         (Some(place), true) => {
-            let patience = Patience { until: give_up, abandoned: None };
+            let patience = Patience { until: give_up, over: [&shared.closed, &shared.closed] };
             match reach(shared, id, &place, &patience, || ()) {
                 Ok(connection) => connection,
                 Err(failure) => {
-                    failures.push((place.to_string(), failure));
+                    failures.push((place.name(target, &shared.config), failure));
                     None
                 }
             }
@@ -50,9 +50,9 @@ pub(super) fn dial(
     };
     connection.ok_or_else(|| {
         if failures.is_empty() || clock::now() >= give_up {
-            ConnectError::timeout(target, give_up.since(began).as_secs_f64())
+            ConnectError::timeout(target, give_up.since(began))
         } else {
-            ConnectError::failed(target, &failures)
+            ConnectError::failed(target, failures)
         }
     })
 }
@@ -69,10 +69,11 @@ enum Event {
 fn race(
     shared: &Arc<Shared>,
     attempt: Attempt,
-    places: &[Destination],
+    places: &[Place],
     failures: &mut Vec<(String, Failure)>,
 ) -> Option<Arc<Connection>> {
     let Attempt { id, give_up, .. } = attempt;
+    let name = |at: usize| places[at].name(&shared.target, &shared.config);
     let mut plan = Dialing::new(places.len());
     let (tells, told) = mpsc::channel();
     let abandoned = Arc::new(AtomicBool::new(false));
@@ -81,7 +82,7 @@ fn race(
             let (shared, place) = (Arc::clone(shared), places[at].clone());
             let (tells, abandoned) = (tells.clone(), Arc::clone(&abandoned));
             let started = thread::Builder::new().name("ferrpc-dial".to_owned()).spawn(move || {
-                let patience = Patience { until: give_up, abandoned: Some(&abandoned) };
+                let patience = Patience { until: give_up, over: [&shared.closed, &abandoned] };
                 let connected = || drop(tells.send(Event::Connected));
                 let result = reach(&shared, id, &place, &patience, connected);
                 if let Err(mpsc::SendError(late)) = tells.send(Event::Ended(at, result)) {
@@ -89,7 +90,7 @@ fn race(
                 }
             });
             if let Err(error) = started {
-                failures.push((places[at].to_string(), Failure::Refused(explain(&error))));
+                failures.push((name(at), Failure::dial(&error)));
                 plan.handle_failed(clock::now());
             }
         }
@@ -97,15 +98,18 @@ fn race(
             break None;
         }
         let until = plan.poll_timeout().map_or(give_up, |at| at.min(give_up));
-        match told.recv_timeout(until.since(clock::now())) {
+        let wait = until.since(clock::now()).min(SLICE);
+        match told.recv_timeout(wait) {
             Ok(Event::Connected) => plan.handle_connected(clock::now()),
             Ok(Event::Ended(_, Ok(Some(connection)))) => break Some(connection),
             Ok(Event::Ended(at, result)) => {
-                failures.extend(result.err().map(|failure| (places[at].to_string(), failure)));
+                failures.extend(result.err().map(|failure| (name(at), failure)));
                 plan.handle_failed(clock::now());
             }
-            Err(_) if clock::now() >= give_up => break None,
-            // It is time for the next one.
+            Err(_) if clock::now() >= give_up || shared.closed.load(Ordering::Relaxed) => {
+                break None;
+            }
+            // It may be time for the next one.
             Err(_) => {}
         }
     };
@@ -126,20 +130,16 @@ impl Event {
 /// How long to wait for an address.
 pub(super) struct Patience<'a> {
     until: Time,
-    /// Set when another one was first.
-    abandoned: Option<&'a AtomicBool>,
+    /// Set when the channel was closed, and when another address was first.
+    over: [&'a AtomicBool; 2],
 }
 
 impl Patience<'_> {
     /// For how long to wait now; another wait may follow. None: no longer.
     pub(super) fn left(&self) -> Option<Duration> {
         let left = self.until.since(clock::now());
-        match self.abandoned {
-            _ if left.is_zero() => None,
-            None => Some(left),
-            Some(abandoned) if abandoned.load(Ordering::Relaxed) => None,
-            Some(_) => Some(left.min(SLICE)),
-        }
+        let over = self.over.iter().any(|over| over.load(Ordering::Relaxed));
+        (!over && !left.is_zero()).then(|| left.min(SLICE))
     }
 
     /// When it ends in any case.
@@ -153,15 +153,16 @@ impl Patience<'_> {
 fn reach(
     shared: &Arc<Shared>,
     attempt: AttemptId,
-    place: &Destination,
+    place: &Place,
     patience: &Patience<'_>,
     connected: impl FnOnce(),
 ) -> Result<Option<Arc<Connection>>, Failure> {
     let (target, config) = (&shared.target, &shared.config);
-    tracing::debug!(target: trace::CONNECTIVITY, channel = %target, address = %place, "connecting");
-    let Some((socket, kick, fault)) =
-        connect(place, config, patience, connected).map_err(Failure::Refused)?
-    else {
+    let name = place.name(target, config);
+    tracing::debug!(
+        target: trace::CONNECTIVITY, channel = %target, address = name, "connecting"
+    );
+    let Some((socket, kick, fault)) = connect(place, &name, config, patience, connected)? else {
         return Ok(None);
     };
     let Some(Dialled { id, keepalive }) = shared.dialled(attempt) else { return Ok(None) };
@@ -188,79 +189,59 @@ type Connected = (Socket, Kick, Option<Arc<Fault>>);
 
 /// Connects and secures the connection; `None`: there was no more patience.
 fn connect(
-    place: &Destination,
+    place: &Place,
+    name: &str,
     config: &Config,
     patience: &Patience<'_>,
     connected: impl FnOnce(),
-) -> Result<Option<Connected>, Refusal> {
+) -> Result<Option<Connected>, Failure> {
+    let dial = |error: io::Error| Failure::dial(&error);
     let socket = match (place, &config.route) {
-        (Destination::ByProxy(destination), Some(route)) => {
+        (Place::ByProxy(destination), Some(route)) => {
             let left = patience.until.since(clock::now());
-            let stream = route.connect_blocking(destination, left)?;
-            Socket::tcp(stream).map_err(|error| explain(&error))?
+            let stream = route.connect_blocking(destination, left).map_err(Failure::proxy)?;
+            Socket::tcp(stream).map_err(dial)?
         }
-        (Destination::ByProxy(_), None) => return Ok(None),
-        (Destination::Direct(address), _) => {
-            match Socket::connect(address, patience).map_err(|error| explain(&error))? {
-                Some(socket) => socket,
-                None => return Ok(None),
-            }
+        (Place::Address(address), _) => match Socket::connect(address, patience).map_err(dial)? {
+            Some(socket) => socket,
+            None => return Ok(None),
+        },
+        (Place::ByProxy(_), None) | (Place::Connector, _) => {
+            unreachable!("places are made of the same configuration, which has no connector")
         }
     };
     connected();
-    let kick = Kick::new().map_err(|error| explain(&error))?;
+    let kick = Kick::new().map_err(dial)?;
     let security = &config.security;
     #[cfg(feature = "_rustls")]
-    if let Some(session) = security.credentials.session(&socket.peer(), &security.server_name)? {
+    let session = security.credentials.session(&socket.peer(), &security.server_name);
+    #[cfg(feature = "_rustls")]
+    if let Some(session) = session.map_err(Failure::tls)? {
         let fault = session.fault();
         let socket = socket.secure(session, patience, &security.giving_up);
         match &socket {
-            Ok(_) => tracing::debug!(target: trace::TLS, address = %place, "handshake done"),
+            Ok(_) => tracing::debug!(target: trace::TLS, address = name, "handshake done"),
             Err(refusal) => {
-                tracing::debug!(target: trace::TLS, address = %place, %refusal, "handshake failed")
+                tracing::debug!(target: trace::TLS, address = name, %refusal, "handshake failed")
             }
         }
-        return Ok(socket?.map(|socket| (socket, kick, Some(fault))));
+        return Ok(socket.map_err(Failure::tls)?.map(|socket| (socket, kick, Some(fault))));
     }
     #[cfg(not(feature = "_rustls"))]
-    security.credentials.check_peer(&socket.peer())?;
+    security.credentials.check_peer(&socket.peer()).map_err(Failure::tls)?;
     Ok(Some((socket, kick, None)))
 }
 
-/// Where an attempt leads.
-#[derive(Clone)]
-enum Destination {
-    Direct(Address),
-    /// What a proxy is asked for.
-    ByProxy(String),
-}
-
-impl fmt::Display for Destination {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Direct(address) => address.fmt(f),
-            Self::ByProxy(destination) => write!(f, "{destination} by way of a proxy"),
-        }
-    }
-}
-
-/// As lists of them are shown.
-impl fmt::Debug for Destination {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
 /// Where the attempts of a channel lead, in order.
-fn destinations(target: &Target, config: &Config) -> Result<Vec<Destination>, ConnectError> {
-    if let Some(route) = &config.route {
-        return Ok(route.destinations().iter().cloned().map(Destination::ByProxy).collect());
+fn places(target: &Target, config: &Config) -> Result<Vec<Place>, ConnectError> {
+    if let Some(places) = Place::configured(config) {
+        return Ok(places);
     }
     if matches!(target.scheme(), Scheme::InProcess(_)) {
         return Err(ConnectError::needs_runtime(target));
     }
-    Ok(resolve_blocking(target)?.into_iter().map(Destination::Direct).collect())
+    Ok(resolve_blocking(target)?.into_iter().map(Place::Address).collect())
 }
 
-/// How soon a thread sees that another address was first.
+/// How soon a thread sees that another address was first, or that the channel was closed.
 const SLICE: Duration = Duration::from_millis(100);

@@ -21,8 +21,9 @@ use super::shared::Hold;
 use crate::client::{CallMaker, ConnectError, NewCall};
 use crate::credentials::{CallCredentials, OfRequest};
 use crate::interceptor::EndHooks;
+use crate::request::{CallEnd, CallOptions, RequestParts};
 use crate::transport::clock;
-use crate::{Code, Method, Request, codec, compression};
+use crate::{Code, Extensions, Method, codec, compression};
 
 /// The path of a method, and how many messages go each way.
 #[derive(Clone, Debug)]
@@ -459,20 +460,12 @@ fn begin(
         message,
         watched,
     } = options;
-    let mut request = Request::new(message);
-    *request.metadata_mut() = metadata;
+    let mut extensions = Extensions::new();
     if let Some(credentials) = credentials {
-        request.extensions_mut().insert(OfRequest(credentials));
+        extensions.insert(OfRequest(credentials));
     }
-    if let Some(timeout) = timeout {
-        request.set_timeout(timeout);
-    }
-    if let Some(wait) = wait_for_ready {
-        request.set_wait_for_ready(wait);
-    }
-    if let Some(encoding) = compression {
-        request.set_compression(encoding);
-    }
+    let options = CallOptions { end: timeout.map(CallEnd::After), wait_for_ready, compression };
+    let request = RequestParts { message, metadata, extensions, options };
     let NewCall { mut head, config, hooks, message } = maker.make_blocking(&method.0, request)?;
     // Whoever serialises decides what no message means.
     head.response_optional = true;

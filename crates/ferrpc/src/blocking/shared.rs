@@ -10,11 +10,12 @@
 //! long as there is a time to wait for.
 
 use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::Duration;
 
-use ferrpc_core::call::{ClientCall, Step};
+use ferrpc_core::call::{PickRequest, Step};
 use ferrpc_core::channel::{
     Attempt, AttemptEnd, AttemptId, ConnectionId, ConnectivityState, Dialled, StateChange,
     Subchannel as Machine, SubchannelConfig,
@@ -37,6 +38,8 @@ use crate::transport::clock;
 pub(super) struct Shared {
     pub(super) target: Target,
     pub(super) config: Config,
+    /// No more connections: for threads that dial.
+    pub(super) closed: AtomicBool,
     state: Mutex<State>,
     /// Something that a thread of the channel's own is to know.
     changed: Condvar,
@@ -78,7 +81,7 @@ struct Listed {
 /// What a call asks for.
 pub(super) struct Ask<'a> {
     pub(super) call: &'a Weak<Call>,
-    pub(super) machine: &'a ClientCall,
+    pub(super) request: PickRequest,
     /// It is listed already.
     pub(super) registered: bool,
     pub(super) unattended: bool,
@@ -133,6 +136,7 @@ impl Shared {
         Arc::new_cyclic(|me| Self {
             target,
             config,
+            closed: AtomicBool::new(false),
             state: Mutex::new(state),
             changed: Condvar::new(),
             me: Weak::clone(me),
@@ -152,7 +156,7 @@ impl Shared {
         let mut until = None;
         // A second time where there was no thread to connect, which is a failure to be told.
         for _ in 0..2 {
-            match ask.machine.step(now, |wait_for_ready| state.machine.pick(now, wait_for_ready)) {
+            match ask.request.step(now, |wait_for_ready| state.machine.pick(now, wait_for_ready)) {
                 Step::Begin(_) => {
                     let current = state.current.as_ref();
                     return Acquired::Connection(Arc::clone(current.expect("it is ready")));
@@ -199,7 +203,7 @@ impl Shared {
             Ok(_) => state.connecting = true,
             Err(error) => {
                 if let Some(attempt) = state.machine.poll_attempt(now) {
-                    let failure = ConnectError::no_thread(&self.target, &error);
+                    let failure = ConnectError::no_thread(&self.target, error);
                     state.machine.handle_failed(now, attempt.id, failure);
                 }
                 self.keep_time(state);
@@ -441,6 +445,7 @@ impl Shared {
     pub(super) fn shut_down(&self, status: Option<&Status>) {
         #[cfg(feature = "_rustls")]
         self.config.security.giving_up.end();
+        self.closed.store(true, Ordering::Relaxed);
         let mut state = self.lock();
         state.machine.shut_down();
         let handed_out = std::mem::take(&mut state.handed_out);

@@ -49,21 +49,16 @@ impl CallGuard {
     }
 
     /// Runs attempts until the response begins or the call is over.
-    pub(super) async fn drive(
-        &mut self,
-        subchannel: &Arc<Subchannel>,
-        wait_for_ready: bool,
-        until: Until,
-    ) -> Driven {
+    pub(super) async fn drive(&mut self, subchannel: &Arc<Subchannel>, until: Until) -> Driven {
         if self.cell.head.credentials.is_some()
-            && let Err(status) = self.authorize(subchannel, wait_for_ready).await
+            && let Err(status) = self.authorize(subchannel).await
         {
             return self.ended(status);
         }
         loop {
             let connection = match subchannel.connection() {
                 Some(connection) => connection,
-                None => match self.connection(subchannel, wait_for_ready).await {
+                None => match self.connection(subchannel).await {
                     Ok(connection) => connection,
                     Err(status) => return self.ended(status),
                 },
@@ -97,15 +92,11 @@ impl CallGuard {
 
     /// Adds what the call's credentials say to its metadata, once there is a connection to say it
     /// on, at most until the deadline.
-    async fn authorize(
-        &self,
-        subchannel: &Arc<Subchannel>,
-        wait_for_ready: bool,
-    ) -> Result<(), Status> {
+    async fn authorize(&self, subchannel: &Arc<Subchannel>) -> Result<(), Status> {
         let head = &self.cell.head;
         let Some(credentials) = &head.credentials else { return Ok(()) };
         if subchannel.connection().is_none() {
-            self.connection(subchannel, wait_for_ready).await?;
+            self.connection(subchannel).await?;
         }
         if subchannel.security_level() < SecurityLevel::PrivacyAndIntegrity {
             return Err(credentials::insecure());
@@ -133,17 +124,13 @@ impl CallGuard {
     }
 
     /// Waits for a connection, at most until the deadline.
-    async fn connection(
-        &self,
-        subchannel: &Arc<Subchannel>,
-        wait_for_ready: bool,
-    ) -> Result<Connection, Status> {
+    async fn connection(&self, subchannel: &Arc<Subchannel>) -> Result<Connection, Status> {
         // Subscribed before asking: no change is missed.
         let mut changes = subchannel.watch();
         loop {
-            let picked = subchannel.pick(wait_for_ready);
-            let step = self.cell.lock().call.step(clock::now(), |_| picked);
-            let until = match step {
+            let request = self.cell.lock().call.request();
+            let pick = |wait_for_ready| subchannel.pick(wait_for_ready);
+            let until = match request.step(clock::now(), pick) {
                 Step::Begin(_) => match subchannel.connection() {
                     Some(connection) => return Ok(connection),
                     // Lost meanwhile.

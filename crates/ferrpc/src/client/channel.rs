@@ -50,7 +50,6 @@ struct Shared {
 struct Prepared {
     guard: CallGuard,
     hooks: EndHooks,
-    wait_for_ready: bool,
 }
 
 impl Channel {
@@ -165,9 +164,8 @@ impl Channel {
         let task = tokio::spawn(async move {
             let mut pumping = true;
             let driven = {
-                let wait_for_ready = call.wait_for_ready;
                 let subchannel = &shared.subchannel;
-                let mut begin = pin!(call.guard.drive(subchannel, wait_for_ready, Until::Begin));
+                let mut begin = pin!(call.guard.drive(subchannel, Until::Begin));
                 poll_fn(|cx| {
                     // The messages that are there go out with the call's headers.
                     pumping = pumping && pump.poll_caught(cx).is_pending();
@@ -247,9 +245,8 @@ impl Channel {
         request: Request<M>,
     ) -> Result<(Prepared, M), Status> {
         let NewCall { head, config, hooks, message } = self.shared.maker.make(method, request)?;
-        let wait_for_ready = config.wait_for_ready;
         let guard = CallGuard::new(CallCell::new(head, config));
-        Ok((Prepared { guard, hooks, wait_for_ready }, message))
+        Ok((Prepared { guard, hooks }, message))
     }
 
     /// The same for calls with one request message, which is encoded.
@@ -289,7 +286,7 @@ impl Channel {
         codec: Codec<S>,
     ) -> Result<Response<S>, Status> {
         let subchannel = &self.shared.subchannel;
-        let driven = call.guard.drive(subchannel, call.wait_for_ready, Until::End).await;
+        let driven = call.guard.drive(subchannel, Until::End).await;
         let Driven::Ended(mut status) = driven else {
             unreachable!("driven until its end");
         };
@@ -321,7 +318,7 @@ impl Channel {
     ) -> Result<Response<Streaming<S>>, Status> {
         let subchannel = &self.shared.subchannel;
         let limit = call.guard.cell.head.limits.max_receive;
-        let driven = call.guard.drive(subchannel, call.wait_for_ready, Until::Begin).await;
+        let driven = call.guard.drive(subchannel, Until::Begin).await;
         let (responses, metadata, encoding) = call.begun(driven)?;
         let responses = Streaming::new(Box::new(responses), codec, encoding, limit);
         Ok(Response::received(responses, metadata, Metadata::new()))

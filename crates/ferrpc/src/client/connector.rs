@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use tokio::net::TcpStream;
 
 use super::builder::Config;
-use super::error::{ConnectError, explain};
+use super::error::{ConnectError, Failure};
 use crate::credentials::ChannelCredentials;
 use crate::resolver::{self, Address, Target};
 use crate::trace;
@@ -96,7 +96,7 @@ pub(super) type Secured = (Box<dyn Io>, Option<Arc<Fault>>);
 
 /// Where one try of a channel to connect leads.
 #[derive(Clone, Debug)]
-pub(super) enum Place {
+pub(crate) enum Place {
     Address(Address),
     /// What a proxy is asked for.
     ByProxy(String),
@@ -106,16 +106,24 @@ pub(super) enum Place {
 
 /// The places that a channel tries, in order.
 pub(super) async fn places(target: &Target, config: &Config) -> Result<Vec<Place>, ConnectError> {
-    Ok(match &config.route {
-        Some(route) => route.destinations().iter().cloned().map(Place::ByProxy).collect(),
-        None if config.connector.is_some() => vec![Place::Connector],
-        None => resolver::resolve(target).await?.into_iter().map(Place::Address).collect(),
-    })
+    match Place::configured(config) {
+        Some(places) => Ok(places),
+        None => Ok(resolver::resolve(target).await?.into_iter().map(Place::Address).collect()),
+    }
 }
 
 impl Place {
+    /// The places that the channel's configuration names. None: its target is to be resolved.
+    pub(crate) fn configured(config: &Config) -> Option<Vec<Self>> {
+        match &config.route {
+            Some(route) => Some(route.destinations().iter().cloned().map(Self::ByProxy).collect()),
+            None if config.connector.is_some() => Some(vec![Self::Connector]),
+            None => None,
+        }
+    }
+
     /// Its name, for messages.
-    pub(super) fn name(&self, target: &Target, config: &Config) -> String {
+    pub(crate) fn name(&self, target: &Target, config: &Config) -> String {
         match (self, &config.route) {
             (Self::Address(address), _) => address.to_string(),
             (Self::ByProxy(destination), Some(route)) => {
@@ -131,24 +139,26 @@ impl Place {
         target: &Target,
         config: &Config,
         connected: impl FnOnce() + Send,
-    ) -> Result<Secured, Refusal> {
+    ) -> Result<Secured, Failure> {
         let io: Box<dyn Io> = match (self, &config.route, &config.connector) {
             (Self::Address(address), _, _) => {
-                connect_address(address).await.map_err(|error| explain(&error))?
+                connect_address(address).await.map_err(|error| Failure::dial(&error))?
             }
             (Self::ByProxy(destination), Some(route), _) => {
-                Box::new(TcpIo::new(route.connect(destination).await?))
+                let stream = route.connect(destination).await.map_err(Failure::proxy)?;
+                Box::new(TcpIo::new(stream))
             }
             (Self::Connector, _, Some(connector)) => {
                 let connecting = async { connector.connect(target).await };
-                Caught(Box::pin(connecting)).await.map_err(|error| explain(&error))?
+                Caught(Box::pin(connecting)).await.map_err(|error| Failure::dial(&error))?
             }
             (Self::ByProxy(_), None, _) | (Self::Connector, _, None) => {
                 unreachable!("places are made of the same configuration")
             }
         };
         connected();
-        config.security.secure(io, &self.name(target, config)).await
+        let secured = config.security.secure(io, &self.name(target, config)).await;
+        secured.map_err(Failure::tls)
     }
 }
 

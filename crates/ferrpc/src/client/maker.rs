@@ -19,7 +19,7 @@ use crate::request::{CallEnd, RequestParts};
 use crate::transport::clock;
 use crate::transport::inbox::CREDIT_BATCH;
 
-use crate::{Extensions, Method, Request, Status};
+use crate::{Extensions, Method, Status};
 
 /// What all calls of a channel have in common.
 pub(crate) struct CallMaker {
@@ -110,9 +110,9 @@ impl CallMaker {
     pub(crate) fn make<Q, S, M>(
         &self,
         method: &Method<Q, S>,
-        request: Request<M>,
+        request: impl Into<RequestParts<M>>,
     ) -> Result<NewCall<M>, Status> {
-        let RequestParts { message, mut metadata, mut extensions, options } = request.into_parts();
+        let RequestParts { message, mut metadata, mut extensions, options } = request.into();
         let deadline = options.end.map(deadline);
         let path = method.shared_path();
         let mut hooks = EndHooks::new();
@@ -154,7 +154,7 @@ impl CallMaker {
     pub(crate) fn make_blocking<Q, S, M>(
         &self,
         method: &Method<Q, S>,
-        request: Request<M>,
+        request: impl Into<RequestParts<M>>,
     ) -> Result<NewCall<M>, Status> {
         let mut new = self.make(method, request)?;
         if let Some(credentials) = &new.head.credentials {

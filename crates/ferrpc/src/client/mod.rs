@@ -24,10 +24,12 @@ mod subchannel;
 pub use builder::ChannelBuilder;
 pub(crate) use builder::Config;
 pub use channel::Channel;
-pub use connector::{ConnectFuture, Connector};
-pub use error::ConnectError;
 #[cfg(unix)]
-pub(crate) use error::{Failure, explain};
+pub(crate) use connector::Place;
+pub use connector::{ConnectFuture, Connector};
+#[cfg(unix)]
+pub(crate) use error::Failure;
+pub use error::{ConnectError, ConnectStage};
 pub use ferrpc_core::channel::{BackoffConfig, ConnectivityState};
 pub use ferrpc_core::http2::{Budget, Keepalive, Limits, Window};
 pub(crate) use maker::{CallMaker, Head, NewCall};

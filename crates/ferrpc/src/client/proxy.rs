@@ -33,6 +33,8 @@ pub struct Proxy {
     choice: Choice,
     /// A proxy that was chosen here is not used for what the environment excepts.
     heeds_exceptions: bool,
+    /// What the environment names must be an `http://` URL; it names no proxy otherwise.
+    passes_over: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -66,22 +68,29 @@ impl Proxy {
     /// or `http_proxy`, whichever is set first, names a proxy, and `no_grpc_proxy` or else
     /// `no_proxy` lists domains, addresses and networks that are reached without.
     pub const fn from_environment() -> Self {
-        Self { choice: Choice::Environment, heeds_exceptions: true }
+        Self { choice: Choice::Environment, heeds_exceptions: true, passes_over: false }
     }
 
     /// None, whatever the environment says.
     pub const fn none() -> Self {
-        Self { choice: Choice::None, heeds_exceptions: false }
+        Self { choice: Choice::None, heeds_exceptions: false, passes_over: false }
     }
 
     /// The proxy of this URL, `http://[USER:PASSWORD@]HOST[:PORT]`, whatever the environment says.
     pub fn http(url: impl Into<String>) -> Self {
-        Self { choice: Choice::Url(url.into()), heeds_exceptions: false }
+        Self { choice: Choice::Url(url.into()), heeds_exceptions: false, passes_over: false }
     }
 
     /// The same, but for targets that `no_grpc_proxy` or `no_proxy` lists.
     pub const fn but_for_exceptions(mut self) -> Self {
         self.heeds_exceptions = true;
+        self
+    }
+
+    /// A variable of the environment that is no `http://` URL is passed over, with a warning in the
+    /// log, as gRPC's C core does; otherwise calls fail and say so.
+    pub const fn pass_over_others(mut self) -> Self {
+        self.passes_over = true;
         self
     }
 
@@ -100,6 +109,11 @@ impl Proxy {
                 let Some(found) = variable(&["grpc_proxy", "https_proxy", "http_proxy"]) else {
                     return Ok(None);
                 };
+                if self.passes_over && !is_http(&found.0) {
+                    let (url, variable) = (without_user(&found.0), found.1);
+                    tracing::warn!(%url, variable, "no http:// URL: goes without that proxy");
+                    return Ok(None);
+                }
                 found
             }
         };
@@ -285,10 +299,15 @@ fn variable(names: &[&'static str]) -> Option<(String, &'static str)> {
     })
 }
 
+/// Whether it is the URL of a proxy of the kind that there is.
+fn is_http(url: &str) -> bool {
+    url.contains("://") && parse(url).is_ok()
+}
+
 /// "host:port" and the authorization of a proxy's URL.
 fn parse(url: &str) -> Result<(String, Option<String>), &'static str> {
     let rest = match url.split_once("://") {
-        Some(("http", rest)) => rest,
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => rest,
         Some(_) => return Err("only http:// proxies are supported"),
         None => url,
     };
@@ -399,7 +418,7 @@ mod tests {
         };
         check("http://proxy:3128", "proxy:3128", None);
         check("proxy:3128", "proxy:3128", None);
-        check("http://proxy/", "proxy:80", None);
+        check("HTTP://proxy/", "proxy:80", None);
         check("http://[::1]", "[::1]:80", None);
         check("http://[::1]:8080", "[::1]:8080", None);
         check("http://u:p%40ss@proxy:1", "proxy:1", Some("Basic dTpwQHNz"));
@@ -410,6 +429,8 @@ mod tests {
             ("http://proxy:port", "no number"),
         ] {
             assert!(parse(url).expect_err(url).contains(problem), "{url}");
+            assert!(!is_http(url), "{url}");
         }
+        assert!(is_http("http://proxy") && !is_http("proxy:3128"));
     }
 }

@@ -385,7 +385,7 @@ impl ConnectTask {
                         Ok(Race::Second(Err(failure))) => failure,
                         Err(_) => {
                             let patience = attempt.give_up.since(attempt.began);
-                            ConnectError::timeout(&subchannel.target, patience.as_secs_f64())
+                            ConnectError::timeout(&subchannel.target, patience)
                         }
                     };
                     subchannel.attempt_failed(attempt, failure);

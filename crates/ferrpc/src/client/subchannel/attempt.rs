@@ -37,7 +37,7 @@ impl Subchannel {
                 });
             }
             if plan.has_failed() {
-                return Err(ConnectError::failed(&self.target, &failures));
+                return Err(ConnectError::failed(&self.target, failures));
             }
             let event = poll_fn(|cx| match tries.poll_join_next(cx) {
                 Poll::Ready(ended) => Poll::Ready(Some(ended)),
@@ -77,7 +77,7 @@ impl Subchannel {
         );
         let (io, fault) = match place.connect(&self.target, &self.config, connected).await {
             Ok(secured) => secured,
-            Err(refusal) => return Ok(Err((name, Failure::Refused(refusal)))),
+            Err(failure) => return Ok(Err((name, failure))),
         };
         let (outcome, finished) = oneshot::channel();
         let mailbox = Mailbox::new();
