@@ -135,7 +135,7 @@ def _compare(step, kind, ended, addresses, on_ferrpc):
     fits = ended.code == expected.get("code", "OK")
     if on_ferrpc and details is not None and ended.details is not None:
         for number, address in enumerate(addresses):
-            details = details.replace("{%d}" % number, address)
+            details = details.replace(f"{{{number}}}", address)
         if addresses:
             peer = addresses[0] if addresses[0].startswith("unix:") else f"ipv4:{addresses[0]}"
             details = details.replace("{address}", addresses[0]).replace("{peer}", peer)
