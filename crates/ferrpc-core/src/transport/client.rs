@@ -39,7 +39,7 @@ impl Transport {
         call.kind = Kind::Grpc;
         call.cardinality = start.cardinality;
         call.limits = start.limits;
-        call.deframer = Deframer::new(start.limits.max_receive);
+        call.deframer = Deframer::with(start.limits.max_receive, self.buffers);
         call.deadline = start.deadline;
         call.epoch = self.epoch;
         call.headers_sent = true;
