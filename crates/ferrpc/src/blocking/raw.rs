@@ -465,7 +465,9 @@ fn begin(
     if let Some(encoding) = compression {
         request.set_compression(encoding);
     }
-    let NewCall { head, config, hooks, message } = maker.make_blocking(&method.0, request)?;
+    let mut new = maker.make(&method.0, request)?;
+    maker.authorize_blocking(&mut new)?;
+    let NewCall { head, config, hooks, message } = new;
     let message = message.map(|message| compression::compress_now(head.encoding, message));
     let checked =
         message.as_ref().map_or(Ok(()), |message| check_size(message, head.limits.max_send));
