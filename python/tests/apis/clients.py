@@ -7,6 +7,7 @@ APIs wait for nothing.
 import asyncio
 import dataclasses
 import threading
+import time
 
 import grpc
 import grpc.aio
@@ -22,6 +23,25 @@ class Ended:
     code: str
     details: str | None
     messages: int
+    bytes: int
+
+
+class Asked(grpc.AuthMetadataPlugin):
+    """Credentials of a call that count how often they are asked, and add nothing."""
+
+    def __init__(self):
+        self.count = 0
+
+    def __call__(self, context, callback):
+        self.count += 1
+        callback((), None)
+
+
+def _how(how, asked):
+    options = {"timeout": how.timeout, "wait_for_ready": how.wait or None}
+    if how.credentials:
+        options["credentials"] = grpc.metadata_call_credentials(asked)
+    return options
 
 
 def _options(settings):
@@ -67,15 +87,16 @@ class Threads:
         self._channel = _channel(grpc, target, settings, root)
         self._states = []
         self._changed = threading.Condition()
+        self.asked = Asked()
         self._watchers = []
 
     async def call(self, kind, how):
-        call = self._make()
+        call = self._make(self.asked)
         call.begin(_method(self._channel, kind), kind, how)
         return call
 
-    def _make(self):
-        return _ThreadCall()
+    def _make(self, asked):
+        return _ThreadCall(asked)
 
     async def state(self, name):
         self._subscribe(False)
@@ -113,8 +134,9 @@ class Threads:
 
 
 class _ThreadCall:
-    def __init__(self):
-        self._read = 0
+    def __init__(self, asked):
+        self._asked = asked
+        self._read = self._bytes = 0
         self._call = None
         self._ended = None
         self._over = threading.Event()
@@ -142,35 +164,42 @@ class _ThreadCall:
         try:
             dropped = self._exchange(method, kind, how)
         except grpc.RpcError as error:
-            self._ended = Ended(error.code().name, error.details(), self._read)
+            self._ended = self._end(error.code().name, error.details())
         except grpc.FutureCancelledError:
-            self._ended = Ended("CANCELLED", None, self._read)
+            self._ended = self._end("CANCELLED", None)
         else:
-            code = "CANCELLED" if dropped else "OK"
-            self._ended = Ended(code, None if dropped else "", self._read)
+            self._ended = self._end("CANCELLED", None) if dropped else self._end("OK", "")
+
+    def _end(self, code, details):
+        return Ended(code, details, self._read, self._bytes)
+
+    def _count(self, message):
+        self._read += 1
+        self._bytes += len(message)
 
     def _exchange(self, method, kind, how):
-        request = bytes(how.size) if kind in ("unary", "server_streaming") else self._requests(how)
-        options = {"timeout": how.timeout, "wait_for_ready": how.wait or None}
+        one = kind in ("unary", "server_streaming")
+        request = next(how.messages()) if one else self._requests(how)
+        options = _how(how, self._asked)
         if kind in ("unary", "client_streaming"):
-            self._single(method, request, options)
-            self._read += 1
+            self._count(self._single(method, request, options))
             return False
         self._call = method(request, **options)
         self._begun.set()
-        for _ in self._call:
-            self._read += 1
+        for message in self._call:
+            self._count(message)
+            if rest := how.rest(self._read):
+                time.sleep(rest)
             if self._read == how.take:
                 self._call.cancel()
                 return True
         return False
 
     def _single(self, method, request, options):
-        method(request, **options)
+        return method(request, **options)
 
     def _requests(self, how):
-        for _ in range(how.count):
-            yield bytes(how.size)
+        yield from how.messages()
         if how.open:
             self._over.wait(LIMIT)
 
@@ -178,15 +207,15 @@ class _ThreadCall:
 class Futures(Threads):
     """`grpc`, calls with one response by `future`."""
 
-    def _make(self):
-        return _FutureCall()
+    def _make(self, asked):
+        return _FutureCall(asked)
 
 
 class _FutureCall(_ThreadCall):
     def _single(self, method, request, options):
         self._call = method.future(request, **options)
         self._begun.set()
-        self._call.result()
+        return self._call.result()
 
 
 class Tasks:
@@ -197,9 +226,10 @@ class Tasks:
         self._channel = _channel(grpc.aio, target, settings, root)
         self._states = []
         self._watcher = None
+        self.asked = Asked()
 
     async def call(self, kind, how):
-        return _TaskCall(_method(self._channel, kind), kind, how)
+        return _TaskCall(_method(self._channel, kind), kind, how, self.asked)
 
     async def state(self, name):
         async def reached():
@@ -237,12 +267,12 @@ class Tasks:
 
 
 class _TaskCall:
-    def __init__(self, method, kind, how):
-        self._read = 0
+    def __init__(self, method, kind, how, asked):
+        self._read = self._bytes = 0
         self._over = asyncio.Event()
-        options = {"timeout": how.timeout, "wait_for_ready": how.wait or None}
-        request = bytes(how.size) if kind in ("unary", "server_streaming") else self._requests(how)
-        self._call = method(request, **options)
+        one = kind in ("unary", "server_streaming")
+        request = next(how.messages()) if one else self._requests(how)
+        self._call = method(request, **_how(how, asked))
         self._task = asyncio.ensure_future(self._exchange(kind, how))
 
     async def cancel(self):
@@ -259,25 +289,33 @@ class _TaskCall:
     async def _exchange(self, kind, how):
         try:
             if kind in ("unary", "client_streaming"):
-                await self._call
-                self._read += 1
+                self._count(await self._call)
             else:
-                async for _ in self._call:
-                    self._read += 1
+                async for message in self._call:
+                    self._count(message)
+                    if rest := how.rest(self._read):
+                        await asyncio.sleep(rest)
                     if self._read == how.take:
                         self._call.cancel()
-                        return Ended("CANCELLED", None, self._read)
+                        return self._end("CANCELLED", None)
         except grpc.aio.AioRpcError as error:
-            return Ended(error.code().name, error.details(), self._read)
+            return self._end(error.code().name, error.details())
         except asyncio.CancelledError:
             if not self._call.cancelled():
                 raise
-            return Ended("CANCELLED", None, self._read)
-        return Ended("OK", "", self._read)
+            return self._end("CANCELLED", None)
+        return self._end("OK", "")
+
+    def _end(self, code, details):
+        return Ended(code, details, self._read, self._bytes)
+
+    def _count(self, message):
+        self._read += 1
+        self._bytes += len(message)
 
     async def _requests(self, how):
-        for _ in range(how.count):
-            yield bytes(how.size)
+        for message in how.messages():
+            yield message
         if how.open:
             await self._over.wait()
 

@@ -21,12 +21,31 @@ TRANSPORTS = ("tcp", "unix", "tls")
 class Call:
     """How a call is made."""
 
-    timeout: float = 10.0
+    timeout: float = 20.0
     wait: bool = False
     count: int = 1
     size: int = 5
+    list: tuple = ()
+    pace: str = "fast"
+    credentials: bool = False
     open: bool = False
     take: int | None = None
+
+
+    def sizes(self):
+        """Sizes of the requests, and how many of each."""
+        return self.list or ((self.size, self.count),)
+
+    def messages(self):
+        return (message for size, count in self.sizes() for message in [bytes(size)] * count)
+
+    def rest(self, read):
+        """The seconds that a reader waits behind so many responses."""
+        if self.pace == "slow" and read <= 50:
+            return 0.001
+        if self.pace == "bursts" and read <= 200 and read % 10 == 0:
+            return 0.005
+        return 0.3 if self.pace == "pause" and read == 3 else 0
 
 
 class Scenario:
@@ -39,6 +58,8 @@ class Scenario:
         self.settings = table.get("channel", {})
         self.resets = None if table.get("any_resets") else table.get("resets", [])
         self.requests = table.get("requests")
+        self.received = table.get("received")
+        self.asked = table.get("asked")
         self.connections = table.get("connections", len(table["peer"]))
         self.states = table.get("states", [])
         self.failing = table.get("failing", {})

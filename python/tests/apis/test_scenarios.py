@@ -2,6 +2,7 @@
 clients over each transport. grpcio has to show the same codes; its texts are its own."""
 
 import asyncio
+import collections
 
 import pytest
 
@@ -65,24 +66,29 @@ async def _once(api, transport, scenario, kind, peer, on_ferrpc, patience):
         await client.watch()
     for step in scenario.steps:
         try:
-            ended = await _take(step, kind, client, calls, peer)
+            ends = await _take(step, kind, client, calls, peer)
         except AssertionError as error:
             faults.append(str(error))
             continue
-        if ended is not None:
+        for ended in ends:
             faults += _compare(step, kind, ended, place["addresses"], on_ferrpc)
     for call in calls.values():
         call.drop()
     if scenario.states:
         faults += await _compare_states(scenario, client)
     await client.close()
-    seen = await asyncio.to_thread(peer.ask, finish=True)
     if not on_ferrpc:
         # On the wire grpcio has its own ways, and it connects again by itself.
+        peer.ask(leave=True)
         return faults
+    seen = await asyncio.to_thread(peer.ask, finish=True)
     faults += [f"the peer, {fault}" for fault in seen["faults"]]
     if seen["connections"] != scenario.connections:
         faults.append(f"{seen['connections']} connections, not {scenario.connections}")
+    if scenario.received not in (None, seen["received"]):
+        faults.append(f"the peer received {seen['received']} bytes, not {scenario.received}")
+    if scenario.asked not in (None, client.asked.count):
+        faults.append(f"credentials were asked {client.asked.count} times")
     if scenario.requests not in (None, seen["requests"]):
         faults.append(f"{seen['requests']} requests, not {scenario.requests}")
     if scenario.resets not in (None, seen["resets"]):
@@ -91,13 +97,15 @@ async def _once(api, transport, scenario, kind, peer, on_ferrpc, patience):
 
 
 async def _take(step, kind, client, calls, peer):
-    """Does what a step says; returns how a call ended, if it is about that."""
+    """Does what a step says; returns how calls ended, if it is about that."""
     if "call" in step:
         calls[step["call"]] = await client.call(kind, Call(**step.get("with", {})))
+    if "calls" in step:
+        return await _many(step, kind, client)
     if "cancel" in step:
         await calls[step["cancel"]].cancel()
     if "ends" in step:
-        return await calls.pop(step["ends"]).end()
+        return [await calls.pop(step["ends"]).end()]
     for name in ("meet", "release", "listen"):
         if name in step:
             # The loop goes on meanwhile.
@@ -108,7 +116,17 @@ async def _take(step, kind, client, calls, peer):
         await client.state(step["state"])
     if step.get("close"):
         await client.close()
-    return None
+    return []
+
+
+async def _many(step, kind, client):
+    """Many calls, some at a time."""
+    running, ended = collections.deque(), []
+    for _ in range(step["calls"]):
+        if len(running) == step["at_once"]:
+            ended.append(await running.popleft().end())
+        running.append(await client.call(kind, Call(**step.get("with", {}))))
+    return ended + [await call.end() for call in running]
 
 
 def _compare(step, kind, ended, addresses, on_ferrpc):
@@ -125,7 +143,9 @@ def _compare(step, kind, ended, addresses, on_ferrpc):
     counted = on_ferrpc or ended.code == "OK"
     if counted and kind in ("server_streaming", "bidirectional") and "messages" in expected:
         fits = fits and ended.messages == expected["messages"]
-    return [] if fits else [f"{step['ends']}: {ended}"]
+    if counted and "bytes" in expected:
+        fits = fits and ended.bytes == expected["bytes"]
+    return [] if fits else [f"{step.get('ends', 'a call')}: {ended}"]
 
 
 async def _compare_states(scenario, client):

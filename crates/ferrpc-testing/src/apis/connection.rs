@@ -1,8 +1,8 @@
 //! One connection of a scripted peer.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::io;
 use std::time::Duration;
+use std::{io, thread};
 
 use super::host::Meetings;
 use super::line::Line;
@@ -13,6 +13,8 @@ use crate::wire::{self, Frame, flag, kind};
 #[derive(Clone, Debug, Default)]
 pub(super) struct Log {
     pub(super) requests: usize,
+    /// Bytes of requests.
+    pub(super) received: usize,
     /// The codes of RST_STREAM, in order.
     pub(super) resets: Vec<String>,
     /// Why the script was not played to its end.
@@ -34,6 +36,8 @@ pub(super) struct Connection {
     /// Calls that were answered, if only by a reset.
     begun: BTreeSet<u32>,
     cancelled: BTreeMap<u32, u32>,
+    /// Frames of requests that it is slow to read.
+    slow: usize,
     /// Whether what was read is credited to the client.
     credit: bool,
     /// What may be sent, in bytes: on the connection (0) and on streams.
@@ -57,6 +61,7 @@ impl Connection {
             complete: BTreeSet::new(),
             begun: BTreeSet::new(),
             cancelled: BTreeMap::new(),
+            slow: 0,
             credit: true,
             windows: BTreeMap::from([(0, INITIAL_WINDOW)]),
             initial_window: INITIAL_WINDOW,
@@ -109,11 +114,13 @@ impl Connection {
                 }
             }
             Action::Trailers { code, text } => self.trailers(code, text)?,
-            Action::Answer => {
-                self.requested()?;
-                self.headers()?;
-                self.data(&wire::message(&[7; 5]))?;
-                self.trailers("0", "")?;
+            Action::Answer(count) => {
+                for _ in 0..*count {
+                    self.requested()?;
+                    self.headers()?;
+                    self.data(&wire::message(&[7; 5]))?;
+                    self.trailers("0", "")?;
+                }
             }
             Action::Fields { list, end } => {
                 let list: Vec<_> =
@@ -126,12 +133,19 @@ impl Connection {
                 self.send(&wire::reset(self.current, *code))?;
             }
             Action::Goaway { last, code, text } => {
-                let last = match last {
-                    Last::This => self.current,
-                    Last::Number(number) => *number,
-                };
+                let last = self.stream(*last);
                 self.send(&wire::go_away(last, *code, text))?;
             }
+            Action::Part(size) => {
+                let message = wire::message(&vec![7; *size]);
+                self.data(&message[..5 + size / 2])?;
+            }
+            Action::Frame { kind, flags, stream, payload } => {
+                let stream = self.stream(*stream);
+                self.send(&wire::frame(*kind, *flags, stream, payload))?;
+            }
+            Action::Pause(millis) => thread::sleep(Duration::from_millis(*millis)),
+            Action::Slowly => self.slow = SLOW_FRAMES,
             // It may be gone already.
             Action::Close => self.line.close().or_else(unless_late)?,
             Action::Abort => {
@@ -146,6 +160,13 @@ impl Connection {
             Action::Say(text) => self.send(text.as_bytes())?,
         }
         Ok(true)
+    }
+
+    const fn stream(&self, stream: Last) -> u32 {
+        match stream {
+            Last::This => self.current,
+            Last::Number(number) => number,
+        }
     }
 
     fn request(&mut self) -> io::Result<()> {
@@ -260,6 +281,11 @@ impl Connection {
                 if ends {
                     self.complete.insert(frame.stream);
                 }
+                self.log.received += frame.payload.len();
+                if self.slow > 0 {
+                    self.slow -= 1;
+                    thread::sleep(Duration::from_millis(1));
+                }
                 let size = u32::try_from(frame.payload.len()).expect("24 bits");
                 if self.credit && size > 0 {
                     let credit =
@@ -337,6 +363,9 @@ const FAREWELL: Duration = Duration::from_secs(5);
 /// SETTINGS_INITIAL_WINDOW_SIZE, and what it is by default.
 const WINDOW_SETTING: [u8; 2] = [0, 4];
 const INITIAL_WINDOW: i64 = 65_535;
+
+/// How long a slow peer is slow.
+const SLOW_FRAMES: usize = 20;
 
 /// What a frame may hold by default.
 const MAX_FRAME: usize = 16_384;

@@ -33,6 +33,8 @@ pub struct Seen {
     pub connections: usize,
     /// Requests on all of them.
     pub requests: usize,
+    /// Bytes of requests, the five before each message included.
+    pub received: usize,
     /// The codes of RST_STREAM, in order.
     pub resets: Vec<String>,
     /// What kept scripts from being played to their ends.
@@ -67,7 +69,7 @@ impl Host {
     /// If there is no socket for it.
     pub fn start(scenario: &Scenario, transport: Transport) -> io::Result<Self> {
         let shared = Arc::new(Shared {
-            transport,
+            transport: scenario.peer_speaks.unwrap_or(transport),
             scripts: Mutex::new(scenario.peer.iter().cloned().collect()),
             peers: Mutex::default(),
             meetings: Arc::default(),
@@ -166,6 +168,7 @@ impl Host {
             let log = peer.join().expect("no panic");
             seen.connections += 1;
             seen.requests += log.requests;
+            seen.received += log.received;
             seen.resets.extend(log.resets);
             seen.faults.extend(log.fault);
         }

@@ -20,7 +20,7 @@ mod script;
 pub use host::{Host, Seen};
 pub use line::certificates;
 pub use place::Transport;
-pub use scenario::{Call, End, Kind, Scenario, Settings, Step, load};
+pub use scenario::{Call, End, Kind, Pace, Scenario, Settings, Step, load};
 pub use script::Script;
 
 /// How long anything may take before a test has failed: nothing here takes long.

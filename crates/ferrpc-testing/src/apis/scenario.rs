@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use serde::Deserialize;
 
@@ -35,6 +36,9 @@ pub struct Scenario {
     pub channel: Settings,
     /// What the peer does on each connection, in order. There must be no other connection.
     pub peer: Vec<Script>,
+    /// The peer speaks as over this transport, and not as the client does.
+    #[serde(default)]
+    pub peer_speaks: Option<Transport>,
     /// What the client does; by default one call, which ends as `end` says.
     #[serde(default)]
     pub client: Vec<Step>,
@@ -50,6 +54,12 @@ pub struct Scenario {
     /// Requests that the peer sees; by default not compared.
     #[serde(default)]
     pub requests: Option<usize>,
+    /// Bytes of requests that the peer sees, the five before each message included.
+    #[serde(default)]
+    pub received: Option<usize>,
+    /// How often the calls' credentials are asked.
+    #[serde(default)]
+    pub asked: Option<usize>,
     /// Connections that the peer sees, where these are not one for each script.
     #[serde(default)]
     pub connections: Option<usize>,
@@ -100,6 +110,12 @@ pub struct Step {
     /// Begins a call of this name.
     #[serde(default)]
     pub call: Option<String>,
+    /// Makes so many calls, `at_once` of them at a time, which end as `as` says.
+    #[serde(default)]
+    pub calls: Option<usize>,
+    /// How many of them run at the same time.
+    #[serde(default)]
+    pub at_once: usize,
     /// How it is made.
     #[serde(default)]
     pub with: Call,
@@ -144,10 +160,43 @@ pub struct Call {
     pub count: usize,
     /// Bytes of each.
     pub size: usize,
+    /// Requests of these sizes, and how many of each, in place of `count` and `size`.
+    pub list: Vec<(usize, usize)>,
+    /// How responses are read.
+    pub pace: Pace,
+    /// It has credentials of its own, which add nothing.
+    pub credentials: bool,
     /// The stream of requests does not end by itself.
     pub open: bool,
     /// So many responses are read; then the stream is dropped, which cancels the call.
     pub take: Option<usize>,
+}
+
+/// How responses are read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pace {
+    /// As fast as they come.
+    #[default]
+    Fast,
+    /// With a millisecond behind each of the first.
+    Slow,
+    /// Ten at a time, and a pause.
+    Bursts,
+    /// With one longer pause behind the third.
+    Pause,
+}
+
+impl Pace {
+    /// How long the reader waits behind so many responses.
+    pub const fn wait(self, read: usize) -> Option<Duration> {
+        match self {
+            Self::Slow if read <= 50 => Some(Duration::from_millis(1)),
+            Self::Bursts if read <= 200 && read % 10 == 0 => Some(Duration::from_millis(5)),
+            Self::Pause if read == 3 => Some(Duration::from_millis(300)),
+            _ => None,
+        }
+    }
 }
 
 /// How a call ends.
@@ -163,17 +212,36 @@ pub struct End {
     pub python: Option<String>,
     /// The responses that were read before, of kinds that stream them.
     pub messages: Option<usize>,
+    /// Bytes of the responses that were read.
+    pub bytes: Option<usize>,
 }
 
 impl Default for Call {
     fn default() -> Self {
-        Self { timeout: Some(10.0), wait: false, count: 1, size: 5, open: false, take: None }
+        Self {
+            timeout: Some(20.0),
+            wait: false,
+            count: 1,
+            size: 5,
+            list: Vec::new(),
+            pace: Pace::Fast,
+            credentials: false,
+            open: false,
+            take: None,
+        }
     }
 }
 
 impl Default for End {
     fn default() -> Self {
-        Self { code: "OK".to_owned(), details: None, python: None, messages: None }
+        Self { code: "OK".to_owned(), details: None, python: None, messages: None, bytes: None }
+    }
+}
+
+impl Call {
+    /// Sizes of the requests, and how many of each.
+    pub fn sizes(&self) -> Vec<(usize, usize)> {
+        if self.list.is_empty() { vec![(self.size, self.count)] } else { self.list.clone() }
     }
 }
 

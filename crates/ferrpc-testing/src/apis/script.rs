@@ -34,8 +34,16 @@ pub(super) enum Action {
     Messages { size: usize, count: usize },
     /// Trailers, with headers before them unless the response has begun.
     Trailers { code: String, text: String },
-    /// `requested`, headers, a message, trailers with OK.
-    Answer,
+    /// `requested`, headers, a message, trailers with OK; of so many calls, one after the other.
+    Answer(usize),
+    /// The beginning of a message: it announces so many bytes, and half of them follow.
+    Part(usize),
+    /// Any frame: kind, flags, stream, and the payload in hexadecimal digits.
+    Frame { kind: u8, flags: u8, stream: Last, payload: Vec<u8> },
+    /// Reads nothing for so many milliseconds.
+    Pause(u64),
+    /// From now on waits a millisecond behind each of the next frames of requests.
+    Slowly,
     /// RST_STREAM.
     Reset(u32),
     /// GOAWAY: the last stream processed, the code, and a text.
@@ -57,7 +65,7 @@ pub(super) enum Action {
     Fields { list: Vec<(String, String)>, end: bool },
 }
 
-/// The last stream of a GOAWAY.
+/// A stream: the current call's, or any.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Last {
     This,
@@ -106,13 +114,19 @@ fn action(step: &str) -> Option<Action> {
             let (code, text) = rest.split_once(' ').unwrap_or((rest, ""));
             Action::Trailers { code: code.to_owned(), text: text.to_owned() }
         }
-        "answer" => Action::Answer,
+        "answer" => Action::Answer(if rest.is_empty() { 1 } else { rest.parse().ok()? }),
+        "part" => Action::Part(rest.parse().ok()?),
+        "frame" => Action::Frame {
+            kind: words.next()?.parse().ok()?,
+            flags: words.next()?.parse().ok()?,
+            stream: stream(words.next()?)?,
+            payload: bytes(words.next().unwrap_or_default())?,
+        },
+        "pause" => Action::Pause(rest.parse().ok()?),
+        "slowly" => Action::Slowly,
         "reset" => Action::Reset(reason(rest)?),
         "goaway" => Action::Goaway {
-            last: match words.next()? {
-                "this" => Last::This,
-                number => Last::Number(number.parse().ok()?),
-            },
+            last: stream(words.next()?)?,
             code: reason(words.next()?)?,
             text: words.collect::<Vec<_>>().join(" "),
         },
@@ -144,6 +158,15 @@ fn settings<'a>(words: impl Iterator<Item = &'a str>) -> Option<Action> {
         entries.insert(id, value);
     }
     Some(Action::Settings { entries, credit })
+}
+
+fn stream(word: &str) -> Option<Last> {
+    if word == "this" { Some(Last::This) } else { word.parse().ok().map(Last::Number) }
+}
+
+fn bytes(digits: &str) -> Option<Vec<u8>> {
+    let pairs = (0..digits.len()).step_by(2);
+    pairs.map(|at| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok()).collect()
 }
 
 /// The code of an HTTP/2 error by its name.

@@ -12,7 +12,8 @@
 //! - `{"meet": NAME}`: waits until a peer comes to that place of its script. `{"release": NAME}`: lets it
 //!   go on from there.
 //! - `{"listen": true | false}`: the peer's address listens, or refuses.
-//! - `{"finish": true}`: ends the scenario; answered with what its peers saw.
+//! - `{"finish": true}`: ends the scenario; answered with what its peers saw. `{"leave": true}`: the same,
+//!   of which nobody wants to know what they saw, so that they need not be waited for.
 //!
 //! A command that fails is answered with `{"error": TEXT}`. It ends with its input.
 
@@ -33,6 +34,8 @@ struct Command {
     listen: Option<bool>,
     #[serde(default)]
     finish: bool,
+    #[serde(default)]
+    leave: bool,
 }
 
 fn main() -> io::Result<()> {
@@ -69,12 +72,17 @@ fn obey(
         *host = Some(started);
         return Ok(answer);
     }
+    if command.leave {
+        *host = None;
+        return Ok(json!({}));
+    }
     let none = || io::Error::other("nothing was started");
     if command.finish {
         let seen = host.take().ok_or_else(none)?.finish();
         return Ok(json!({
             "connections": seen.connections,
             "requests": seen.requests,
+            "received": seen.received,
             "resets": seen.resets,
             "faults": seen.faults,
         }));

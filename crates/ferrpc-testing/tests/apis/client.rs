@@ -1,11 +1,15 @@
 //! What a scenario wants of a client, whatever API it is.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use ferrpc::client::{BackoffConfig, Channel, ChannelBuilder, ConnectivityState};
-use ferrpc::credentials::{ChannelCredentials, ClientTls, Roots};
-use ferrpc::{Code, Method, Request, Status, codec};
+use ferrpc::credentials::{
+    CallContext, CallCredentials, CallMetadata, ChannelCredentials, ClientTls, Roots,
+};
+use ferrpc::{Code, Metadata, Method, Request, Status, codec};
 use ferrpc_testing::apis::{Call, Host, Kind, Settings, Transport, certificates};
 
 use crate::{tasks, threads};
@@ -55,6 +59,8 @@ pub(crate) trait Client {
     /// Begins to note states, and returns those noted so far.
     fn watch(&mut self);
     fn watched(&self) -> Vec<String>;
+    /// How often the credentials of calls were asked.
+    fn asked(&self) -> usize;
 }
 
 /// A call that runs by itself.
@@ -70,22 +76,35 @@ pub(crate) struct Ended {
     pub(crate) code: Code,
     /// None: the program dropped the call, and so was told nothing.
     pub(crate) details: Option<String>,
-    /// Responses that were read.
+    pub(crate) read: Read,
+}
+
+/// Responses that were read.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Read {
     pub(crate) messages: usize,
+    pub(crate) bytes: usize,
+}
+
+impl Read {
+    pub(crate) const fn count(&mut self, message: &Bytes) {
+        self.messages += 1;
+        self.bytes += message.len();
+    }
 }
 
 impl Ended {
-    pub(crate) fn new(result: Result<(), Status>, messages: usize) -> Self {
+    pub(crate) fn new(result: Result<(), Status>, read: Read) -> Self {
         match result {
-            Ok(()) => Self { code: Code::Ok, details: Some(String::new()), messages },
+            Ok(()) => Self { code: Code::Ok, details: Some(String::new()), read },
             Err(status) => {
-                Self { code: status.code(), details: Some(status.message().to_owned()), messages }
+                Self { code: status.code(), details: Some(status.message().to_owned()), read }
             }
         }
     }
 
-    pub(crate) const fn dropped(messages: usize) -> Self {
-        Self { code: Code::Cancelled, details: None, messages }
+    pub(crate) const fn dropped(read: Read) -> Self {
+        Self { code: Code::Cancelled, details: None, read }
     }
 }
 
@@ -114,12 +133,39 @@ pub(crate) fn builder(host: &Host, settings: &Settings, transport: Transport) ->
     builder
 }
 
+/// The request of a call that has one.
 pub(crate) fn message(call: &Call) -> Bytes {
-    vec![1; call.size].into()
+    vec![1; call.sizes()[0].0].into()
 }
 
-pub(crate) fn request<T>(message: T, call: &Call) -> Request<T> {
+/// The requests of a call that streams them.
+pub(crate) fn messages(call: &Call) -> impl Iterator<Item = Bytes> + Send + 'static + use<> {
+    let repeat = |(size, count)| std::iter::repeat_n(Bytes::from(vec![1; size]), count);
+    call.sizes().into_iter().flat_map(repeat)
+}
+
+/// Credentials of a call that count how often they are asked, and add nothing.
+#[derive(Clone, Default)]
+pub(crate) struct Asked(Arc<AtomicUsize>);
+
+impl Asked {
+    pub(crate) fn count(&self) -> usize {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+impl CallCredentials for Asked {
+    fn metadata(&self, _: &CallContext) -> CallMetadata {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        Box::pin(async { Ok(Metadata::new()) })
+    }
+}
+
+pub(crate) fn request<T>(message: T, call: &Call, asked: &Asked) -> Request<T> {
     let mut request = Request::new(message);
+    if call.credentials {
+        request.set_credentials(asked.clone());
+    }
     if let Some(timeout) = call.timeout {
         request.set_timeout(Duration::from_secs_f64(timeout));
     }

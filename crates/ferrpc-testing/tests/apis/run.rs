@@ -1,6 +1,6 @@
 //! Runs a scenario.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -65,8 +65,15 @@ fn once(scenario: &Scenario, api: Api, transport: Transport, kind: Kind) -> Resu
     if let Err(fault) = expect_states(scenario, api, &*client) {
         faults.push(fault);
     }
+    let asked = client.asked();
+    if scenario.asked.is_some_and(|expected| asked != expected) {
+        faults.push(format!("credentials were asked {asked} times"));
+    }
     drop(client);
     let seen = host.finish();
+    if scenario.received.is_some_and(|expected| seen.received != expected) {
+        faults.push(format!("the peer received {} bytes", seen.received));
+    }
     faults.extend(seen.faults.iter().map(|fault| format!("the peer, {fault}")));
     let expected = scenario.connections.unwrap_or(scenario.peer.len());
     if seen.connections != expected {
@@ -95,6 +102,9 @@ impl Play {
         if let Some(name) = &step.call {
             let call = self.client.call(self.kind, &step.with);
             self.calls.insert(name.clone(), call);
+        }
+        if let Some(count) = step.calls {
+            self.many(count, step, addresses)?;
         }
         if let Some(name) = &step.cancel {
             self.calls.get_mut(name).expect("a call that was begun").cancel();
@@ -126,6 +136,33 @@ impl Play {
     }
 }
 
+impl Play {
+    /// Many calls, some at a time.
+    fn many(&self, count: usize, step: &Step, addresses: &[String]) -> Result<(), String> {
+        let mut running = VecDeque::new();
+        for number in 0..count {
+            if running.len() == step.at_once.max(1) {
+                self.oldest_ends(&mut running, step, addresses)?;
+            }
+            running.push_back((number, self.client.call(self.kind, &step.with)));
+        }
+        while !running.is_empty() {
+            self.oldest_ends(&mut running, step, addresses)?;
+        }
+        Ok(())
+    }
+
+    fn oldest_ends(
+        &self,
+        running: &mut VecDeque<(usize, Box<dyn Running>)>,
+        step: &Step,
+        addresses: &[String],
+    ) -> Result<(), String> {
+        let Some((number, call)) = running.pop_front() else { return Ok(()) };
+        expect_end(&format!("call {number}"), &step.end, self.kind, addresses, &call.end())
+    }
+}
+
 fn expect_end(
     name: &str,
     end: &End,
@@ -143,15 +180,13 @@ fn expect_end(
         (Some(expected), Some(details)) => expected == details,
         _ => true,
     };
-    let same_count =
-        !kind.streams_responses() || end.messages.is_none_or(|expected| expected == ended.messages);
-    if ended.code.name() == end.code && same_text && same_count {
+    let same_count = !kind.streams_responses()
+        || end.messages.is_none_or(|expected| expected == ended.read.messages);
+    let same_bytes = end.bytes.is_none_or(|expected| expected == ended.read.bytes);
+    if ended.code.name() == end.code && same_text && same_count && same_bytes {
         return Ok(());
     }
-    Err(format!(
-        "{name} ended with {} {:?}, {} messages",
-        ended.code, ended.details, ended.messages
-    ))
+    Err(format!("{name} ended with {} {:?}, {:?}", ended.code, ended.details, ended.read))
 }
 
 /// A watcher that may miss states has seen some of them, and the last.

@@ -15,12 +15,14 @@ use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 
 use crate::client::{
-    BOTH, CLIENT, Client, Ended, Running, SERVER, UNARY, builder, message, request,
+    Asked, BOTH, CLIENT, Client, Ended, Read, Running, SERVER, UNARY, builder, message, messages,
+    request,
 };
 
 struct Tasks {
     channel: Channel,
     states: Arc<Mutex<Vec<String>>>,
+    asked: Asked,
     watcher: Option<JoinHandle<()>>,
     runtime: Runtime,
 }
@@ -40,7 +42,13 @@ pub(crate) fn make(host: &Host, settings: &Settings, transport: Transport) -> Bo
         });
     }
     let channel = builder.connect_lazy().expect("a target");
-    Box::new(Tasks { channel, states: Arc::default(), watcher: None, runtime })
+    Box::new(Tasks {
+        channel,
+        states: Arc::default(),
+        asked: Asked::default(),
+        watcher: None,
+        runtime,
+    })
 }
 
 /// A pipe within the process to a peer that has a thread.
@@ -57,10 +65,10 @@ fn piped(peer: std::os::unix::net::UnixStream) -> Box<dyn Io> {
 
 impl Client for Tasks {
     fn call(&self, kind: Kind, call: &Call) -> Box<dyn Running> {
-        let (channel, call) = (self.channel.clone(), call.clone());
+        let (channel, call, asked) = (self.channel.clone(), call.clone(), self.asked.clone());
         let task = self.runtime.spawn(async move {
-            let mut read = 0;
-            let result = exchange(&channel, kind, &call, &mut read).await;
+            let mut read = Read::default();
+            let result = exchange(&channel, &asked, kind, &call, &mut read).await;
             match result {
                 Ok(true) => Ended::dropped(read),
                 Ok(false) => Ended::new(Ok(()), read),
@@ -95,6 +103,10 @@ impl Client for Tasks {
         }));
     }
 
+    fn asked(&self) -> usize {
+        self.asked.count()
+    }
+
     fn watched(&self) -> Vec<String> {
         self.states.lock().expect("no panic").clone()
     }
@@ -117,33 +129,32 @@ fn note(states: &Mutex<Vec<String>>, state: ConnectivityState) {
 /// A call from its beginning to its end; true: it was dropped in the middle.
 async fn exchange(
     channel: &Channel,
+    asked: &Asked,
     kind: Kind,
     call: &Call,
-    read: &mut usize,
+    read: &mut Read,
 ) -> Result<bool, Status> {
-    match kind {
-        Kind::Unary => {
-            channel.unary(&UNARY, request(message(call), call)).await?;
-        }
+    let response = match kind {
+        Kind::Unary => channel.unary(&UNARY, request(message(call), call, asked)).await?,
         Kind::ClientStreaming => {
-            channel.client_streaming(&CLIENT, request(requests(call), call)).await?;
+            channel.client_streaming(&CLIENT, request(requests(call), call, asked)).await?
         }
         Kind::ServerStreaming => {
-            let response = channel.server_streaming(&SERVER, request(message(call), call)).await?;
+            let response =
+                channel.server_streaming(&SERVER, request(message(call), call, asked)).await?;
             return responses(response.into_inner(), call, read).await;
         }
         Kind::Bidirectional => {
-            let stream = channel.bidirectional(&BOTH, request(requests(call), call)).await?;
+            let stream = channel.bidirectional(&BOTH, request(requests(call), call, asked)).await?;
             return responses(stream, call, read).await;
         }
-    }
-    *read += 1;
+    };
+    read.count(response.message());
     Ok(false)
 }
 
 fn requests(call: &Call) -> impl Stream<Item = Bytes> + Send + 'static + use<> {
-    let message = message(call);
-    let list = stream::iter(std::iter::repeat_n(message, call.count));
+    let list = stream::iter(messages(call));
     let rest =
         if call.open { stream::pending().left_stream() } else { stream::empty().right_stream() };
     list.chain(rest)
@@ -152,11 +163,14 @@ fn requests(call: &Call) -> impl Stream<Item = Bytes> + Send + 'static + use<> {
 async fn responses(
     mut stream: Streaming<Bytes>,
     call: &Call,
-    read: &mut usize,
+    read: &mut Read,
 ) -> Result<bool, Status> {
-    while call.take.is_none_or(|take| *read < take) {
-        let Some(_) = stream.message().await? else { return Ok(false) };
-        *read += 1;
+    while call.take.is_none_or(|take| read.messages < take) {
+        let Some(message) = stream.message().await? else { return Ok(false) };
+        read.count(&message);
+        if let Some(pause) = call.pace.wait(read.messages) {
+            tokio::time::sleep(pause).await;
+        }
     }
     Ok(true)
 }
@@ -174,7 +188,7 @@ impl Running for Task {
     fn end(self: Box<Self>) -> Ended {
         match self.runtime.block_on(self.task) {
             Ok(ended) => ended,
-            Err(error) if error.is_cancelled() => Ended::dropped(0),
+            Err(error) if error.is_cancelled() => Ended::dropped(Read::default()),
             Err(error) => panic!("{error}"),
         }
     }

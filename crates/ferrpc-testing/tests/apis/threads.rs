@@ -10,25 +10,27 @@ use ferrpc::client::ConnectivityState;
 use ferrpc_testing::apis::{Call, Host, Kind, Settings, Transport};
 
 use crate::client::{
-    BOTH, CLIENT, Client, Ended, Running, SERVER, UNARY, builder, message, request,
+    Asked, BOTH, CLIENT, Client, Ended, Read, Running, SERVER, UNARY, builder, message, messages,
+    request,
 };
 
 struct Threads {
     channel: Channel,
     states: Arc<Mutex<Vec<String>>>,
+    asked: Asked,
 }
 
 pub(crate) fn make(host: &Host, settings: &Settings, transport: Transport) -> Box<dyn Client> {
     let channel = builder(host, settings, transport).build_blocking().expect("a target");
-    Box::new(Threads { channel, states: Arc::default() })
+    Box::new(Threads { channel, states: Arc::default(), asked: Asked::default() })
 }
 
 impl Client for Threads {
     fn call(&self, kind: Kind, call: &Call) -> Box<dyn Running> {
-        let (channel, call) = (self.channel.clone(), call.clone());
+        let (channel, call, asked) = (self.channel.clone(), call.clone(), self.asked.clone());
         Box::new(Thread(thread::spawn(move || {
-            let mut read = 0;
-            match exchange(&channel, kind, &call, &mut read) {
+            let mut read = Read::default();
+            match exchange(&channel, &asked, kind, &call, &mut read) {
                 Ok(true) => Ended::dropped(read),
                 Ok(false) => Ended::new(Ok(()), read),
                 Err(status) => Ended::new(Err(status), read),
@@ -56,27 +58,34 @@ impl Client for Threads {
         self.channel.watch(note, false);
     }
 
+    fn asked(&self) -> usize {
+        self.asked.count()
+    }
+
     fn watched(&self) -> Vec<String> {
         self.states.lock().expect("no panic").clone()
     }
 }
 
 /// A call from its beginning to its end; true: it was dropped in the middle.
-fn exchange(channel: &Channel, kind: Kind, call: &Call, read: &mut usize) -> Result<bool, Status> {
-    match kind {
-        Kind::Unary => {
-            channel.unary(&UNARY, request(message(call), call))?;
-        }
+fn exchange(
+    channel: &Channel,
+    asked: &Asked,
+    kind: Kind,
+    call: &Call,
+    read: &mut Read,
+) -> Result<bool, Status> {
+    let response = match kind {
+        Kind::Unary => channel.unary(&UNARY, request(message(call), call, asked))?,
         Kind::ClientStreaming => {
-            let requests = std::iter::repeat_n(message(call), call.count);
-            channel.client_streaming(&CLIENT, request(requests, call))?;
+            channel.client_streaming(&CLIENT, request(messages(call), call, asked))?
         }
         Kind::ServerStreaming => {
-            let stream = channel.server_streaming(&SERVER, request(message(call), call))?;
+            let stream = channel.server_streaming(&SERVER, request(message(call), call, asked))?;
             return responses(stream, call, read);
         }
         Kind::Bidirectional => {
-            let (sender, stream) = channel.bidirectional(&BOTH, request((), call))?;
+            let (sender, stream) = channel.bidirectional(&BOTH, request((), call, asked))?;
             // The other half is used by another thread.
             return thread::scope(|scope| {
                 let sends = scope.spawn(|| send(sender, call));
@@ -85,15 +94,14 @@ fn exchange(channel: &Channel, kind: Kind, call: &Call, read: &mut usize) -> Res
                 result
             });
         }
-    }
-    *read += 1;
+    };
+    read.count(response.message());
     Ok(false)
 }
 
 /// Sends the requests. Those that do not end are given back: dropped, they would cancel the call.
 fn send(mut sender: Requests<Bytes>, call: &Call) -> Option<Requests<Bytes>> {
-    let message = message(call);
-    for _ in 0..call.count {
+    for message in messages(call) {
         // What the call ended with is for the other half to tell.
         if sender.send(&message).is_err() {
             return Some(sender);
@@ -106,10 +114,13 @@ fn send(mut sender: Requests<Bytes>, call: &Call) -> Option<Requests<Bytes>> {
     None
 }
 
-fn responses(mut stream: Responses<Bytes>, call: &Call, read: &mut usize) -> Result<bool, Status> {
-    while call.take.is_none_or(|take| *read < take) {
-        let Some(_) = stream.message()? else { return Ok(false) };
-        *read += 1;
+fn responses(mut stream: Responses<Bytes>, call: &Call, read: &mut Read) -> Result<bool, Status> {
+    while call.take.is_none_or(|take| read.messages < take) {
+        let Some(message) = stream.message()? else { return Ok(false) };
+        read.count(&message);
+        if let Some(pause) = call.pace.wait(read.messages) {
+            thread::sleep(pause);
+        }
     }
     Ok(true)
 }
