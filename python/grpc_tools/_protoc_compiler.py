@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import re
 
 from grpc import _ferrpc
 
-_LINE = re.compile(r"(?P<file>[^:\n]+):(?:(?P<line>\d+):(?P<column>\d+):)?\s?(?P<message>.*)")
+_LINE = r"(?P<file>[^:\n]+):(?:(?P<line>\d+):(?P<column>\d+):)?\s?(?P<message>.*)"
 
 
 class ProtocError(Exception):
@@ -104,9 +103,11 @@ def _modules(
 
 
 def _errors(name: str, report: str) -> list[ProtocError]:
+    import re
+
     errors = []
     for line in report.splitlines():
-        match = _LINE.match(line)
+        match = re.match(_LINE, line)
         if match is None:
             errors.append(ProtocError(name, 0, 0, line))
         else:

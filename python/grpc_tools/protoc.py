@@ -8,15 +8,20 @@ Importing this module lets ``import a.b_pb2`` and ``import a.b_pb2_grpc`` find `
 from __future__ import annotations
 
 import importlib
-import importlib.abc
 import importlib.machinery
-import importlib.resources
 import os
 import sys
-import types
-from collections.abc import Sequence
 
+# importlib.abc and importlib.resources take longer to import than most files take to compile.
 from grpc_tools import _protoc_compiler
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import types
+    from collections.abc import Sequence
+    from importlib.abc import Loader, MetaPathFinder
+else:
+    Loader = MetaPathFinder = object
 
 _PROTO_MODULE_SUFFIX = "_pb2"
 _SERVICE_MODULE_SUFFIX = "_pb2_grpc"
@@ -44,7 +49,8 @@ def entrypoint() -> None:
 
 def _get_resource_file_name(package_or_requirement: str, resource_name: str) -> str:
     """Where a file of a package is on disk."""
-    return str(importlib.resources.files(package_or_requirement) / resource_name)
+    package = importlib.import_module(package_or_requirement)
+    return os.path.join(os.path.abspath(next(iter(package.__path__))), resource_name)
 
 
 def _protos(protobuf_path: str) -> types.ModuleType:
@@ -70,7 +76,7 @@ def _module_name(protobuf_path: str, suffix: str) -> str:
     return ".".join(part for part in parts if part not in ("", ".")).replace("-", "_") + suffix
 
 
-class ProtoLoader(importlib.abc.Loader):
+class ProtoLoader(Loader):
     """Makes a module of a ``.proto`` file."""
 
     def __init__(self, protobuf_path: str, services: bool) -> None:
@@ -94,7 +100,7 @@ class ProtoLoader(importlib.abc.Loader):
         exec(compile(text, os.fsdecode(path), "exec"), module.__dict__)
 
 
-class ProtoFinder(importlib.abc.MetaPathFinder):
+class ProtoFinder(MetaPathFinder):
     """Finds the ``.proto`` file of a module that nothing else has."""
 
     def __init__(self, suffix: str, services: bool) -> None:

@@ -74,6 +74,25 @@ impl Descriptors {
         Ok(Self { files: set.file })
     }
 
+    /// Removes the comments of what one of the paths matches.
+    pub(crate) fn remove_comments(&mut self, paths: &[String]) {
+        if paths.is_empty() {
+            return;
+        }
+        for file in &mut self.files {
+            let Some(mut info) = file.source_code_info.take() else { continue };
+            for location in &mut info.location {
+                let name = element(file, &location.path);
+                if paths.iter().any(|path| crate::builder::matches(path, &name)) {
+                    location.leading_comments = None;
+                    location.trailing_comments = None;
+                    location.leading_detached_comments.clear();
+                }
+            }
+            file.source_code_info = buffa::MessageField::some(info);
+        }
+    }
+
     /// The files of each package, in the set's order.
     pub(crate) fn packages<'a>(
         &'a self,
@@ -110,6 +129,58 @@ impl Descriptors {
             .collect();
         FileDescriptorSet { file, ..Default::default() }.encode_to_vec()
     }
+}
+
+/// The full name of what a path of source info leads to, as far as it has names.
+fn element(file: &FileDescriptorProto, path: &[i32]) -> String {
+    let mut names: Vec<&str> = vec![package(file)];
+    let mut own: Vec<&str> = Vec::new();
+    let index = |at: usize| path.get(at).and_then(|it| usize::try_from(*it).ok());
+    let mut message = None;
+    match (path.first(), index(1)) {
+        (Some(4), Some(at)) => message = file.message_type.get(at),
+        (Some(5), Some(at)) => {
+            let defined = file.enum_type.get(at);
+            own.extend(defined.and_then(|it| it.name.as_deref()));
+            let value = index(3).filter(|_| path.get(2) == Some(&2));
+            own.extend(value.and_then(|at| defined?.value.get(at)?.name.as_deref()));
+        }
+        (Some(6), Some(at)) => {
+            let service = file.service.get(at);
+            own.extend(service.and_then(|it| it.name.as_deref()));
+            let method = index(3).filter(|_| path.get(2) == Some(&2));
+            own.extend(method.and_then(|at| service?.method.get(at)?.name.as_deref()));
+        }
+        (Some(7), Some(at)) => {
+            own.extend(file.extension.get(at).and_then(|it| it.name.as_deref()));
+        }
+        _ => {}
+    }
+    let mut at = 2;
+    while let Some(current) = message {
+        own.extend(current.name.as_deref());
+        message = None;
+        match (path.get(at), index(at + 1)) {
+            (Some(2), Some(field)) => {
+                own.extend(current.field.get(field).and_then(|it| it.name.as_deref()));
+            }
+            (Some(3), Some(nested)) => message = current.nested_type.get(nested),
+            (Some(4), Some(defined)) => {
+                let defined = current.enum_type.get(defined);
+                own.extend(defined.and_then(|it| it.name.as_deref()));
+                let value = index(at + 3).filter(|_| path.get(at + 2) == Some(&2));
+                own.extend(value.and_then(|at| defined?.value.get(at)?.name.as_deref()));
+            }
+            (Some(8), Some(oneof)) => {
+                own.extend(current.oneof_decl.get(oneof).and_then(|it| it.name.as_deref()));
+            }
+            _ => {}
+        }
+        at += 2;
+    }
+    names.retain(|name| !name.is_empty());
+    names.extend(own);
+    names.join(".")
 }
 
 /// The name of a file: its path below an include directory.

@@ -39,6 +39,9 @@
 //! | `GREETER_DESCRIPTOR` | name, methods and descriptors, for instance for reflection |
 //! | `FILE_DESCRIPTOR_SET` | the serialised descriptors of the package's services |
 //!
+//! [`Builder`] has the options, and says what those of tonic-build and prost-build are here. Messages
+//! whose names would be no Rust, or the same as others', get names by rule (docs/protoc.md).
+//!
 //! Where a message of the package already has one of these names, the service's item gets `Rpc`
 //! between (`GreeterRpcServer`). Methods whose names are keywords are raw (`r#type`), a method
 //! `New` is `new_`, and of two methods that differ in case only the second ends in `_2`.

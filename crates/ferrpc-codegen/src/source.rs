@@ -31,10 +31,7 @@ pub(crate) fn read(
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let (compilation, _) = ferrpc_compiler::compile(&sources, &names)
         .map_err(|diagnostics| proto_error(diagnostics, &sources, includes))?;
-    Ok(Source {
-        descriptor_set: encode(&compilation),
-        read: sources.read().into_iter().map(|file| file.path).collect(),
-    })
+    Ok(Source { descriptor_set: encode(&compilation), read: sources.read() })
 }
 
 /// The path that an import of the file would have.

@@ -122,22 +122,37 @@ fn bytes_that_are_no_descriptors_are_refused() {
 }
 
 #[test]
-fn names_that_the_message_library_refuses_are_listed() {
-    check_messages(
-        "refused",
-        "syntax = \"proto3\";\npackage kw;\nmessage Fine { enum while { Z = 0; } }\n\
-         message Of { oneof self { int32 a = 1; } }\n",
-        "buffa has no Rust names for kw.Of.self, kw.Fine.while: rename them, or take \
-         Messages::Prost (this crate's feature `prost`)",
+fn what_a_library_cannot_do_is_told() {
+    let error = Builder::new().skip_debug(".").generate(&[]).expect_err("buffa cannot");
+    assert_eq!(
+        error.to_string(),
+        "buffa has nothing for Builder::skip_debug; leave it out, or take the other library."
     );
+    let error = Builder::new().include_file("a/b.rs").generate(&[]).expect_err("it is elsewhere");
+    assert_eq!(error.to_string(), "\"a/b.rs\" is not the name of a file in the output directory.");
 }
 
-/// The same where the message library is what refuses, whose own words are its own.
-#[track_caller]
-fn check_messages(name: &str, text: &str, expect: &str) {
-    let directory = directory(name);
+#[test]
+fn an_attribute_that_is_none_is_told() {
+    let directory = directory("attribute");
+    let text = "syntax = \"proto3\";\nmessage M {}\nservice S { rpc A(M) returns (M); }\n";
     fs::write(directory.join("a.proto"), text).expect("can be written");
-    let error = compile(&directory).expect_err("it is wrong").to_string();
-    assert!(error.contains(expect), "{error}");
-    assert!(!directory.join("out").exists(), "something was written");
+    let builder = Builder::new().out_dir(directory.join("out")).client_attribute(".S", "derive(X)");
+    let error = builder.compile(&[directory.join("a.proto")], &[&directory]).expect_err("no #");
+    assert!(error.to_string().starts_with("the attribute `derive(X)` for \".S\" is none: "));
+}
+
+#[test]
+fn a_package_that_two_calls_write_is_told() {
+    let directory = directory("twice");
+    for (name, message) in [("a", "A"), ("b", "B")] {
+        let text = format!("syntax = \"proto3\";\npackage p;\nmessage {message} {{}}\n");
+        fs::write(directory.join(format!("{name}.proto")), text).expect("can be written");
+    }
+    let builder = Builder::new().out_dir(directory.join("out")).emit_cargo_lines(false);
+    builder.compile(&[directory.join("a.proto")], &[&directory]).expect("it is the first");
+    builder.compile(&[directory.join("a.proto")], &[&directory]).expect("it is the same");
+    let error = builder.compile(&[directory.join("b.proto")], &[&directory]);
+    let error = error.expect_err("A would be lost").to_string();
+    assert!(error.contains("an earlier call of this build script wrote p.rs"), "{error}");
 }

@@ -102,3 +102,83 @@ fn a_package_may_have_services_alone() {
         assert!(services.contains("messages::only::Point"), "{library:?}: {services}");
     }
 }
+
+#[test]
+fn names_that_clash_get_others() {
+    let files = generate(&Builder::new(), &["clashes.proto"]);
+    let clashes = content(&files, "clashes.rs");
+    for expect in [
+        "pub struct FooBar {",
+        "pub struct Foo_Bar2 {",
+        "pub struct While {",
+        "pub struct Abstract {",
+        "const FULL_NAME: &'static str = \"clashes.Foo_Bar\"",
+        "const FULL_NAME: &'static str = \"clashes.Foo_Bar.while\"",
+        "::ferrpc::Request<Foo_Bar2>",
+    ] {
+        assert!(clashes.contains(expect), "{expect}\n{clashes}");
+    }
+    assert!(!clashes.contains("\"clashes.Foo_Bar2"), "{clashes}");
+}
+
+#[test]
+fn two_calls_make_one_tree() {
+    let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("options/two_calls");
+    let _ = fs::remove_dir_all(&directory);
+    let builder = Builder::new().out_dir(&directory).emit_cargo_lines(false).include_file("it.rs");
+    for proto in ["no_package.proto", "messages_only.proto"] {
+        builder.compile(&[testdata().join(proto)], &[testdata()]).expect("it can be written");
+    }
+    let tree = fs::read_to_string(directory.join("it.rs")).expect("it is there");
+    for file in ["_.rs", "messages.only.rs"] {
+        assert!(tree.contains(&format!("include!(\"{file}\");")), "{tree}");
+    }
+}
+
+#[test]
+fn comments_can_be_left_out() {
+    let said = |builder: Builder| {
+        let files = generate(&builder, &["tuned.proto"]);
+        let text = content(&files, "tuned.rs").to_owned();
+        let all = ["Plain", "kind", "Kind", "none", "Tuner", "Tune"];
+        all.map(|it| text.contains(&format!("Said of {it}.")))
+    };
+    assert_eq!(said(Builder::new()), [true; 6]);
+    assert_eq!(said(Builder::new().disable_comments(".")), [false; 6]);
+    let some = Builder::new().disable_comments(".tuned.Plain").disable_comments("Tuner.Tune");
+    assert_eq!(said(some), [false, false, true, true, true, false]);
+}
+
+#[test]
+fn json_is_for_those_who_ask() {
+    let with = |yes| {
+        let files = generate(&Builder::new().json(yes), &["messages_only.proto"]);
+        content(&files, "messages.only.rs").contains("serde")
+    };
+    assert_eq!([with(false), with(true)], [false, true]);
+}
+
+#[test]
+fn a_set_can_be_written_without_its_sources() {
+    let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("options/set");
+    let _ = fs::remove_dir_all(&directory);
+    let builder = Builder::new().out_dir(&directory).default_package_filename("none");
+    builder.compile_set(&set(&["no_package.proto"])).expect("it can be written");
+    let tree = fs::read_to_string(directory.join("ferrpc_protos.rs")).expect("it is there");
+    assert!(directory.join("none.rs").is_file() && tree.contains("none.rs"), "{tree}");
+}
+
+#[test]
+#[cfg(feature = "prost")]
+fn what_prost_alone_can_do_reaches_it() {
+    let builder = Builder::new()
+        .messages(ferrpc_codegen::Messages::Prost)
+        .skip_debug(".tuned.Plain")
+        .prost_path("::other::prost")
+        .prost_types_path("::other::types");
+    let files = generate(&builder, &["tuned.proto"]);
+    let tuned = content(&files, "tuned.rs");
+    for expect in ["#[prost(skip_debug)]", "::other::prost::Message", "::other::types::Timestamp"] {
+        assert!(tuned.contains(expect), "{expect}\n{tuned}");
+    }
+}

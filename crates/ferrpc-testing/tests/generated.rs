@@ -16,6 +16,32 @@ mod by_prost {
     ferrpc::include_proto!("prost/ferrpc_protos");
 }
 
+/// By buffa, with all options.
+mod tuned_by_buffa {
+    ferrpc::include_proto!("tuned/buffa/all");
+}
+
+/// By prost, with all options.
+mod tuned_by_prost {
+    ferrpc::include_proto!("tuned/prost/all");
+}
+
+/// What a client of `tuned` is for serde, which an attribute says.
+#[derive(serde::Serialize)]
+pub(crate) struct Named;
+
+impl From<tuned_by_buffa::tuned::TunerClient> for Named {
+    fn from(_: tuned_by_buffa::tuned::TunerClient) -> Self {
+        Self
+    }
+}
+
+impl From<tuned_by_prost::tuned::TunerClient> for Named {
+    fn from(_: tuned_by_prost::tuned::TunerClient) -> Self {
+        Self
+    }
+}
+
 use by_buffa::shop::Money;
 use by_buffa::shop::cart::item::Part;
 use by_buffa::shop::cart::{CART_DESCRIPTOR, Cart, CartClient, CartServer, Item};
@@ -150,4 +176,104 @@ fn descriptors_say_what_a_service_consists_of() {
             "shop/cart/cart.proto",
         ]
     );
+}
+
+/// What each option makes of a type is seen by what the compiler takes, and at run time.
+#[test]
+fn options_act_by_both_libraries() {
+    use std::collections::BTreeMap;
+
+    use prost::Name as _;
+
+    let blob = bytes::Bytes::from_static(b"b");
+    let counts = BTreeMap::from([("b".to_owned(), 1), ("a".to_owned(), 2)]);
+    let by_buffa = tuned_by_buffa::tuned::Plain {
+        blob: blob.clone(),
+        counts: counts.iter().map(|(key, value)| (key.as_str().into(), *value)).collect(),
+        ..Default::default()
+    };
+    let other = Box::new(tuned_by_prost::tuned::Plain::default());
+    let by_prost = tuned_by_prost::tuned::Plain {
+        blob,
+        counts,
+        choice: Some(tuned_by_prost::tuned::plain::Choice::Other(other)),
+        at: Some(tuned_by_prost::google::protobuf::Timestamp { seconds: 1, nanos: 0 }),
+        ..Default::default()
+    };
+    assert_eq!(by_prost.counts.keys().collect::<Vec<_>>(), ["a", "b"]);
+    assert_eq!(by_buffa.counts.keys().collect::<Vec<_>>(), ["a", "b"]);
+    // Attributes of serde: of messages and of fields.
+    let keys = |json: serde_json::Value| {
+        let object = json.as_object().cloned().unwrap_or_default();
+        ["KIND", "after", "BLOB"].map(|key| object.contains_key(key))
+    };
+    assert_eq!(keys(serde_json::to_value(&by_prost).expect("it can")), [true, true, false]);
+    assert_eq!(tuned_by_prost::tuned::Plain::type_url(), "types.example.com/tuned.Plain");
+    // Attributes of enums, and names of values.
+    assert!(tuned_by_prost::tuned::Kind::KindNone < tuned_by_prost::tuned::Kind::KindSome);
+    assert!(tuned_by_buffa::tuned::Kind::KIND_NONE < tuned_by_buffa::tuned::Kind::KIND_SOME);
+}
+
+/// The second call of a build script added to the first one's modules, under a name that was given.
+#[test]
+fn calls_of_one_build_script_share_modules() {
+    assert_eq!(tuned_by_buffa::PINGER_DESCRIPTOR.name, "Pinger");
+    assert_eq!(tuned_by_prost::PINGER_DESCRIPTOR.name, "Pinger");
+    let set = include_bytes!(concat!(env!("OUT_DIR"), "/tuned_buffa.bin"));
+    assert!(set.windows(10).any(|it| it == b"no_package"), "the last call wrote it");
+}
+
+/// Files of editions come to the same bytes by both libraries.
+#[test]
+fn editions_by_both_libraries() {
+    use buffa::Message as _;
+    use prost::Message as _;
+
+    use by_buffa::editions::kinds as b;
+    use by_prost::editions::kinds as p;
+
+    let by_prost = p::Kinds {
+        explicit: Some(0),
+        implicit: 0,
+        required: 0,
+        packed: vec![1, 2],
+        expanded: vec![3, 4],
+        plain: Some(p::kinds::Inner { a: Some(5) }),
+        delimited: Some(p::kinds::Inner { a: Some(6) }),
+        delimited_list: vec![p::kinds::Inner { a: None }; 2],
+        closed: Some(1),
+        choice: Some(p::kinds::Choice::Right(p::kinds::Inner { a: Some(7) })),
+        by_name: [("k".to_owned(), p::kinds::Inner { a: Some(8) })].into(),
+        text: None,
+    };
+    assert_eq!(by_prost.text(), "none");
+    let bytes = by_prost.encode_to_vec();
+    assert_eq!(
+        bytes[..28],
+        *b"\x08\0\x18\0\x22\x02\x01\x02\x28\x03\x28\x04\x32\x02\x08\x05\x3b\x08\x06\x3c\x43\x44\x43\x44\x48\x01\x5b\x08"
+    );
+    let by_buffa = b::Kinds::decode_from_slice(&bytes).expect("it is the same message");
+    assert_eq!(by_buffa.explicit, Some(0));
+    assert_eq!(by_buffa.encode_to_vec(), bytes);
+    assert_eq!(p::Kinds::decode(bytes.as_slice()).expect("and back"), by_prost);
+}
+
+/// Names that would be none in Rust, or the same as others', are others; on the wire they are not.
+#[test]
+fn names_that_clash_are_told_apart() {
+    use by_buffa::clashes as b;
+    use by_prost::clashes as p;
+
+    let methods = |descriptor: &ferrpc::ServiceDescriptor| -> Vec<&'static str> {
+        descriptor.methods.iter().map(|method| method.path).collect()
+    };
+    let expect = ["/clashes.Clashes/Get", "/clashes.Clashes/get"];
+    assert_eq!(methods(&b::CLASHES_DESCRIPTOR), expect);
+    assert_eq!(methods(&p::CLASHES_DESCRIPTOR), expect);
+    let by_buffa = b::Foo_Bar2 {
+        inner: b::FooBar { a: 1, ..Default::default() }.into(),
+        ..Default::default()
+    };
+    let by_prost = p::FooBar2 { inner: Some(p::FooBar { a: 1 }), ..Default::default() };
+    assert_eq!(buffa::Message::encode_to_vec(&by_buffa), prost::Message::encode_to_vec(&by_prost));
 }

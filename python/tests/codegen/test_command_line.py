@@ -52,7 +52,7 @@ def test_the_table_of_command_lines(compiler, official, repository):
             [one.python, script, table, files],
             capture_output=True,
             check=True,
-            timeout=TIMEOUT,
+            timeout=10 * TIMEOUT,
             env=clean(),
         )
         said.append(json.loads(done.stdout))

@@ -90,6 +90,21 @@ def test_names_that_are_keywords(compiler, corpus, oracle_python, tmp_path):
     dump(oracle_python, tmp_path, modules(["importer.proto"], "_pb2"), "upb")
 
 
+@pytest.mark.ferrpc_only("the official generator writes syntax errors for these names")
+def test_names_that_differ_in_case(compiler, repository, oracle_python, tmp_path):
+    folder = repository / "testdata/protos/codegen"
+    out = f"--python_out=pyi_out:{tmp_path}", f"--grpc_python_out=pyi_out:{tmp_path}"
+    compiler.make("-I.", *out, "clashes.proto", cwd=folder)
+    found = dump(oracle_python, tmp_path, ["clashes_pb2", "clashes_pb2_grpc"], "python")
+    assert {"FooBar", "Foo_Bar", "Self", "self"} <= found["clashes_pb2"]["names"].keys()
+    service = found["clashes_pb2_grpc"]["services"]["Clashes"]
+    assert service["stub"] == {"Get": "/clashes.Clashes/Get", "get": "/clashes.Clashes/get"}
+    assert service["calls"]["/clashes.Clashes/get"][1:3] == [
+        ["clashes.self", "SerializeToString"],
+        ["clashes.Foo_Bar.while", "FromString"],
+    ]
+
+
 @pytest.mark.ferrpc_only("relative imports are ours")
 def test_relative_imports(compiler, corpus, oracle_python, tmp_path):
     folder, files = corpus["edges"]

@@ -8,12 +8,14 @@
 //! h2load, clients   who sends it                          machine   what it was measured on
 //! subject   a server's CPU time and memory                counts    --check: instructions
 //! memory, relay, syscalls, imports   what is not a call's time
+//! compiler  beside protoc; nothing of the above
 //! ```
 //!
 //! How it measures, and what that does not show: `bench/README.md`.
 
 mod charts;
 mod clients;
+mod compiler;
 mod counts;
 mod figures;
 mod h2load;
@@ -59,7 +61,7 @@ pub(crate) struct Options {
     #[arg(long, value_delimiter = ',', value_name = "CxS")]
     shapes: Vec<Shape>,
     /// Only these parts: cpu, tls, latency, handlers, streams, echo, memory, wire, clients, pairs,
-    /// import.
+    /// import; or compiler, alone.
     #[arg(long, value_delimiter = ',', value_name = "PART")]
     only: Vec<String>,
     /// Rounds; the figures are medians over them. [default: 3; 5 with --full or --marks]
@@ -106,6 +108,10 @@ pub(crate) fn check(workspace: &Workspace) -> Result<Tally> {
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<Tally> {
     if options.check || options.bless {
         return counts::run(workspace, options.bless);
+    }
+    if options.only == ["compiler"] {
+        let rounds = options.rounds.unwrap_or(if options.quick { 1 } else { 5 }).max(1);
+        return compiler::run(workspace, rounds, options.quick);
     }
     make_folders(options)?;
     let figures = match &options.from {

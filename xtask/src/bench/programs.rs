@@ -156,6 +156,12 @@ pub(crate) fn build(
     Ok(programs)
 }
 
+/// The interpreter that has ferrpc's wheel as users get it.
+pub(crate) fn interpreter_of_ours(workspace: &Workspace, progress: &Progress) -> Result<PathBuf> {
+    build_folder(workspace, progress, "bench/ferrpc-python", "ferrpc-python")?;
+    Ok(workspace.peer("ferrpc-python").join("venv/bin/python"))
+}
+
 fn build_folder(workspace: &Workspace, progress: &Progress, folder: &str, out: &str) -> Result<()> {
     let what = format!("{folder}/build");
     progress.say(&what);

@@ -3,12 +3,16 @@
 mod buffa;
 #[cfg(feature = "prost")]
 mod prost;
+mod renamed;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use buffa_codegen::generated::descriptor::FileDescriptorProto;
 
 use crate::builder::{Messages, Options};
 use crate::descriptor::{Descriptors, name, package};
 use crate::{Error, descriptor};
+use renamed::Renamed;
 
 /// What a message library made of a descriptor set.
 pub(crate) struct Generated {
@@ -16,6 +20,12 @@ pub(crate) struct Generated {
     pub(crate) packages: BTreeMap<String, String>,
     pub(crate) paths: TypePaths,
     pub(crate) warnings: Vec<String>,
+}
+
+/// What was generated, and the files with the names that the library saw.
+pub(crate) struct Outcome {
+    pub(crate) generated: Generated,
+    pub(crate) files: Vec<FileDescriptorProto>,
 }
 
 /// Where the request and response messages are, seen from the root of a package's module.
@@ -41,13 +51,16 @@ pub(crate) fn generate(
     options: &Options,
     descriptors: &Descriptors,
     files: &[String],
-) -> Result<Generated, Error> {
-    let generated = match options.messages {
-        Messages::Buffa => buffa::generate(options, descriptors, files),
+) -> Result<Outcome, Error> {
+    let wanted: HashSet<&str> = files.iter().map(String::as_str).collect();
+    let renamed = Renamed::new(options.messages, &descriptors.files, &wanted);
+    let mut generated = match options.messages {
+        Messages::Buffa => buffa::generate(options, descriptors, files, &renamed),
         #[cfg(feature = "prost")]
-        Messages::Prost => prost::generate(options, descriptors, files),
+        Messages::Prost => prost::generate(options, descriptors, files, &renamed),
     }?;
-    Ok(generated)
+    generated.packages.values_mut().for_each(|source| renamed.restore(source));
+    Ok(Outcome { generated, files: renamed.files })
 }
 
 /// The files to generate: all but those whose types live in another crate.
@@ -61,7 +74,7 @@ pub(crate) fn local_files(options: &Options, descriptors: &Descriptors) -> Vec<S
             let only_services = !file.service.is_empty()
                 && file.message_type.is_empty()
                 && file.enum_type.is_empty();
-            let elsewhere = is_below(package, WELL_KNOWN)
+            let elsewhere = !options.well_known_types && is_below(package, WELL_KNOWN)
                 || options.extern_paths.iter().any(|(proto, _)| is_below(package, proto));
             only_services || !elsewhere
         })

@@ -8,6 +8,7 @@ use ferrpc_compiler::{Compilation, EncodeOptions};
 
 use super::arguments::{Arguments, Mode};
 use super::check;
+use super::parallel::each;
 use super::report::{Failure, Report};
 use super::sets;
 use super::sources::{NoName, Sources};
@@ -17,7 +18,7 @@ use crate::descriptor::name;
 #[derive(Debug)]
 pub(super) struct Compiled {
     pub(super) front: Compilation,
-    /// Each behind its imports, with comments where the source is known.
+    /// Each behind its imports, without comments.
     pub(super) files: Vec<FileDescriptorProto>,
     /// The names of the inputs, in the command line's order.
     pub(super) inputs: Vec<String>,
@@ -86,12 +87,27 @@ pub(super) fn front_end(
     };
     let failure = report.diagnostics(diagnostics, sources);
     let Ok((front, _)) = result else { return Err(failure) };
-    let mut options = EncodeOptions::default();
-    (options.source_info, options.json_names, options.retain_options) = (true, true, true);
-    let files: Result<Vec<FileDescriptorProto>, Failure> =
-        front.files().map(|name| decode(&front, name, options)).collect();
-    let files = files?;
+    let names: Vec<&str> = front.files().collect();
+    let files = each(&names, |name| decode(&front, name, without_comments()));
+    let files = files.into_iter().collect::<Result<_, _>>()?;
     Ok((front, files))
+}
+
+/// Comments are long, and few generators look at them.
+fn without_comments() -> EncodeOptions {
+    let mut options = EncodeOptions::default();
+    (options.json_names, options.retain_options) = (true, true);
+    options
+}
+
+/// The same with comments and places.
+pub(super) fn with_comments(
+    front: &Compilation,
+    name: &str,
+) -> Result<FileDescriptorProto, Failure> {
+    let mut options = without_comments();
+    options.source_info = true;
+    decode(front, name, options)
 }
 
 /// A file as the generators' library has it.
@@ -171,8 +187,12 @@ fn check_direct(arguments: &Arguments, compiled: &Compiled) -> Result<(), Failur
                 text.push_str(&format!("{input}: {}\n", message.replace("%s", import)));
             }
         }
+        // The first input with one ends the run.
+        if !text.is_empty() {
+            return Err(Failure::message(text));
+        }
     }
-    if text.is_empty() { Ok(()) } else { Err(Failure::message(text)) }
+    Ok(())
 }
 
 /// `--disallow_services`. The first input with one ends the run.

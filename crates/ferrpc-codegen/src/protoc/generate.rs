@@ -3,15 +3,18 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
+use buffa_codegen::generated::descriptor::FileDescriptorProto;
+
 use super::arguments::{Arguments, ErrorFormat, Output};
 use super::compile::{self, Compiled};
 use super::output::Outputs;
+use super::parallel::each;
 use super::plugin;
 use super::report::{Failure, Report};
 use super::sources::Sources;
 use crate::descriptor::name;
 use crate::output::GeneratedFile;
-use crate::python::{self, Index, MessageOptions, ServiceOptions};
+use crate::python::{self, Index, Insertion, MessageOptions, ServiceOptions};
 
 pub(super) fn run(
     output: &Output,
@@ -42,46 +45,54 @@ fn python(
     outputs: &mut Outputs,
 ) -> Result<(), Failure> {
     let place = &output.place;
-    let add = |files: Vec<GeneratedFile>, outputs: &mut Outputs| {
-        files.into_iter().try_for_each(|file| outputs.add(place, &file.path, file.content))
-    };
     // Parameters are read for each file, so that the first one stands in the error.
     let wrong = |why: String| {
         let first = compiled.inputs.first().map_or("", String::as_str);
         refused(output, &format!("{first}: {why}"))
     };
-    match output.generator.as_str() {
+    let inputs: Vec<&FileDescriptorProto> = compiled.input_files().collect();
+    let made: Vec<Result<Modules, Failure>> = match output.generator.as_str() {
         "python" => {
             let options = MessageOptions::parse(&output.parameter).map_err(wrong)?;
-            for file in compiled.input_files() {
-                add(python::messages(index, file, &options), outputs)?;
-            }
+            each(&inputs, |file| Ok((python::messages(index, file, &options), Vec::new())))
         }
         "pyi" => {
             let options = MessageOptions::parse(&output.parameter).map_err(wrong)?;
-            for file in compiled.input_files() {
-                let types = python::message_types(index, file, options.relative_imports);
-                add(vec![types], outputs)?;
-            }
+            let relative = options.relative_imports;
+            each(&inputs, |file| {
+                Ok((vec![python::message_types(index, file, relative)], Vec::new()))
+            })
         }
         _ => {
             let options = ServiceOptions::parse(&output.parameter).map_err(wrong)?;
-            for file in compiled.input_files() {
+            each(&inputs, |file| {
                 // As the official generator wants it; that of messages takes any name.
                 if !name(file).ends_with(".proto") {
                     let why = "Invalid proto file name. Proto file must end with .proto";
                     return Err(refused(output, &format!("{}: {why}", name(file))));
                 }
-                let (files, insertions) = python::services(index, file, &options);
-                add(files, outputs)?;
-                for it in insertions {
-                    outputs.insert(place, &it.path, it.point, &it.content)?;
+                if file.service.is_empty() {
+                    return Ok(python::services(index, file, &options));
                 }
-            }
+                let commented = compile::with_comments(&compiled.front, name(file))?;
+                Ok(python::services(index, &commented, &options))
+            })
+        }
+    };
+    for modules in made {
+        let (files, insertions) = modules?;
+        for file in files {
+            outputs.add(place, &file.path, file.content)?;
+        }
+        for it in insertions {
+            outputs.insert(place, &it.path, it.point, &it.content)?;
         }
     }
     Ok(())
 }
+
+/// The files of an input, and what comes into files of others.
+type Modules = (Vec<GeneratedFile>, Vec<Insertion>);
 
 /// See [`super::python_module`].
 pub(super) fn python_module(
@@ -99,7 +110,10 @@ pub(super) fn python_module(
     };
     let mut modules = match services {
         false => python::messages(&index, file, &MessageOptions::default()),
-        true => python::services(&index, file, &ServiceOptions::default()).0,
+        true => {
+            let commented = compile::with_comments(&front, input)?;
+            python::services(&index, &commented, &ServiceOptions::default()).0
+        }
     };
     Ok(modules.swap_remove(0).content)
 }

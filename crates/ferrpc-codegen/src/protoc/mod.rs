@@ -20,6 +20,7 @@ mod free_numbers;
 mod generate;
 mod help;
 mod output;
+mod parallel;
 mod plugin;
 mod report;
 mod sets;

@@ -1,12 +1,13 @@
 //! Files before they are written: by place, with the insertion points of each; and then all of
 //! them or none.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::archive;
+use super::parallel::each;
 use super::report::{Failure, describe};
 use super::sources::is_clean;
 
@@ -142,10 +143,11 @@ impl Outputs {
 /// Makes directories; returns those that were not there.
 fn make(directories: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     let mut made = Vec::new();
+    let mut known: HashSet<&Path> = HashSet::new();
     for directory in directories {
         let missing: Vec<&Path> = directory
             .ancestors()
-            .take_while(|path| !path.as_os_str().is_empty() && !path.exists())
+            .take_while(|path| !path.as_os_str().is_empty() && known.insert(path) && !path.exists())
             .collect();
         for path in missing.into_iter().rev() {
             fs::create_dir(path).map_err(|error| Failure::io(path.display(), &error))?;
@@ -155,43 +157,77 @@ fn make(directories: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     Ok(made)
 }
 
+/// Where a file is written first, and where it comes to be.
+enum Staged {
+    Beside {
+        temporary: PathBuf,
+        place: PathBuf,
+    },
+    /// What is no plain file (`/dev/stdout`, a pipe) has no place beside it.
+    There,
+}
+
 /// Writes each file beside its place, and renames them when all are there.
 fn write_all(files: &[(PathBuf, Vec<u8>)]) -> Result<(), Failure> {
-    let mut staged: Vec<(PathBuf, &Path)> = Vec::new();
-    let result = files.iter().try_for_each(|(path, content)| {
-        // What is no plain file (`/dev/stdout`, a pipe) has no place beside it.
-        if path.exists() && !path.is_file() {
-            return if path.is_dir() { Err((path.clone(), is_a_directory())) } else { Ok(()) };
+    let staged = each(files, |(path, content)| (path, stage(path, content)));
+    let mut result = Ok(());
+    let mut all: Vec<(&PathBuf, Staged)> = Vec::new();
+    for (path, one) in staged {
+        match one {
+            Ok(staged) => all.push((path, staged)),
+            Err(error) => result = result.and(Err((path, error))),
         }
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let temporary = path.with_file_name(format!(".{name}.{}", std::process::id()));
-        staged.push((temporary.clone(), path));
-        fs::write(&temporary, content).map_err(|error| (path.clone(), error))
-    });
-    let result = result.and_then(|()| {
-        for (path, content) in files.iter().filter(|(path, _)| path.exists() && !path.is_file()) {
-            fs::write(path, content).map_err(|error| (path.clone(), error))?;
-        }
-        staged.iter().try_for_each(|(temporary, path)| {
-            // Links stay links: who made one wants the file behind it.
-            let place = fs::canonicalize(path).unwrap_or_else(|_| (*path).to_owned());
-            match fs::rename(temporary, &place) {
-                // A link into another file system.
-                Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
-                    fs::copy(temporary, &place).map(drop)
-                }
-                other => other,
+    }
+    if result.is_ok() {
+        result = files.iter().zip(&all).try_for_each(|((path, content), (_, staged))| {
+            match staged {
+                Staged::There => fs::write(path, content),
+                Staged::Beside { temporary, place } => rename(temporary, place),
             }
-            .map_err(|error| ((*path).to_owned(), error))
-        })
-    });
-    for (temporary, _) in &staged {
-        // Most were renamed.
-        let _ = fs::remove_file(temporary);
+            .map_err(|error| (path, error))
+        });
     }
     result.map_err(|(path, error)| {
+        for (_, staged) in &all {
+            if let Staged::Beside { temporary, .. } = staged {
+                // Some were renamed.
+                let _ = fs::remove_file(temporary);
+            }
+        }
         Failure::message(format!("{}: {}", path.display(), describe(&error)))
     })
+}
+
+fn stage(path: &Path, content: &[u8]) -> io::Result<Staged> {
+    let place = match fs::symlink_metadata(path) {
+        Err(_) => path.to_owned(),
+        Ok(found) if found.is_file() => path.to_owned(),
+        Ok(_) if path.is_dir() => return Err(is_a_directory()),
+        // Links stay links: who made one wants the file behind it.
+        Ok(found) if found.is_symlink() && !path.exists() => {
+            fs::read_link(path).map(|target| path.parent().unwrap_or(Path::new("")).join(target))?
+        }
+        Ok(found) if found.is_symlink() && path.is_file() => fs::canonicalize(path)?,
+        Ok(_) => return Ok(Staged::There),
+    };
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let temporary = path.with_file_name(format!(".{name}.{}", std::process::id()));
+    fs::write(&temporary, content).inspect_err(|_| {
+        // It may have been begun.
+        let _ = fs::remove_file(&temporary);
+    })?;
+    Ok(Staged::Beside { temporary, place })
+}
+
+fn rename(temporary: &Path, place: &Path) -> io::Result<()> {
+    match fs::rename(temporary, place) {
+        // A link into another file system.
+        Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
+            fs::copy(temporary, place)?;
+            fs::remove_file(temporary)
+        }
+        other => other,
+    }
 }
 
 fn is_a_directory() -> io::Error {

@@ -11,7 +11,7 @@ use buffa_codegen::generated::descriptor::FileDescriptorProto;
 use ferrpc_compiler::EncodeOptions;
 
 use super::arguments::Output;
-use super::compile::{Compiled, decode};
+use super::compile::{Compiled, decode, with_comments};
 use super::generate::refused;
 use super::output::Outputs;
 use super::report::Failure;
@@ -87,15 +87,19 @@ fn request(output: &Output, compiled: &Compiled) -> Result<CodeGeneratorRequest,
     let mut options = EncodeOptions::default();
     (options.source_info, options.json_names) = (true, true);
     // Without options that are for sources only, which `source_file_descriptors` has.
+    let front = &compiled.front;
     let files: Result<Vec<FileDescriptorProto>, Failure> =
-        compiled.front.files().map(|name| decode(&compiled.front, name, options)).collect();
+        front.files().map(|name| decode(front, name, options)).collect();
     let proto_file = files.map_err(|failure| failure.text)?;
+    let files: Result<Vec<FileDescriptorProto>, Failure> =
+        compiled.inputs.iter().map(|name| with_comments(front, name)).collect();
+    let source_file_descriptors = files.map_err(|failure| failure.text)?;
     let (major, minor, patch) = COMPILER;
     Ok(CodeGeneratorRequest {
         file_to_generate: compiled.inputs.clone(),
         parameter: (!output.parameter.is_empty()).then(|| output.parameter.clone()),
         proto_file,
-        source_file_descriptors: compiled.input_files().cloned().collect(),
+        source_file_descriptors,
         compiler_version: buffa::MessageField::from_pointer(buffa::Inline(Version {
             major: Some(major),
             minor: Some(minor),

@@ -185,8 +185,7 @@ fn marked(diagnostic: &Diagnostic, sources: &Sources, [mark, word, end]: [&str; 
 
 /// A line of a file that was read, with spaces for tabs, as columns are counted.
 fn source_line(sources: &Sources, file: &str, number: u32) -> Option<String> {
-    let read = sources.read();
-    let text = &read.iter().find(|it| it.name == file)?.text;
+    let text = std::fs::read(sources.on_disk(file)?).ok()?;
     let at = usize::try_from(number).ok()?.checked_sub(1)?;
     let line = text.split(|byte| *byte == b'\n').nth(at)?;
     let mut out = String::new();

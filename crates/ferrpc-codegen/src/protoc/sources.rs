@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 
 use ferrpc_compiler::{Source, SourceTree, WELL_KNOWN_FILES};
 
@@ -17,16 +17,8 @@ pub(crate) struct Sources {
     mappings: Vec<(String, PathBuf)>,
     /// Files of descriptor sets, encoded, by name.
     sets: HashMap<String, Vec<u8>>,
-    /// What was read from disk: the virtual name, the path and the text.
-    read: Mutex<Vec<ReadFile>>,
-}
-
-/// A file that was read.
-#[derive(Clone, Debug)]
-pub(crate) struct ReadFile {
-    pub(crate) name: String,
-    pub(crate) path: PathBuf,
-    pub(crate) text: Arc<[u8]>,
+    /// The paths of what was read from disk.
+    read: Mutex<Vec<PathBuf>>,
 }
 
 /// Why an input has no virtual name.
@@ -88,11 +80,11 @@ impl Sources {
 
     /// Whether a file comes from a descriptor set.
     pub(super) fn is_in_set(&self, name: &str) -> bool {
-        self.on_disk(name).is_none() && self.sets.contains_key(name)
+        self.sets.contains_key(name) && self.on_disk(name).is_none()
     }
 
     /// What was read from disk so far, in order.
-    pub(crate) fn read(&self) -> Vec<ReadFile> {
+    pub(crate) fn read(&self) -> Vec<PathBuf> {
         self.read.lock().map(|read| read.clone()).unwrap_or_default()
     }
 }
@@ -102,8 +94,7 @@ impl SourceTree for Sources {
         if let Some(path) = self.on_disk(name) {
             let text = fs::read(&path).map_err(|error| describe(&error))?;
             if let Ok(mut read) = self.read.lock() {
-                let text = text.as_slice().into();
-                read.push(ReadFile { name: name.to_owned(), path, text });
+                read.push(path);
             }
             return Ok(Source::Text(text));
         }

@@ -100,13 +100,18 @@ pub(crate) fn bytes(value: &[u8]) -> String {
             b'\'' => out.push_str("\\'"),
             0x20..=0x7e => out.push(char::from(byte)),
             _ => {
-                let _ = write!(out, "\\x{byte:02x}");
+                out.push_str("\\x");
+                for digit in [byte >> 4, byte & 15] {
+                    out.push(char::from(HEX[usize::from(digit)]));
+                }
             }
         }
     }
     out.push('\'');
     out
 }
+
+const HEX: &[u8; 16] = b"0123456789abcdef";
 
 /// Text for a comment: on one line.
 pub(crate) fn comment(text: &str) -> String {

@@ -4,10 +4,16 @@ use proc_macro2::TokenStream;
 use quote::quote;
 
 use super::{MethodScope, Scope, docs};
+use crate::Error;
+use crate::builder::for_service;
 use crate::descriptor::Kind;
 use crate::names::identifier;
 
-pub(super) fn tokens(scope: &Scope<'_>, methods: &[MethodScope<'_>]) -> Vec<TokenStream> {
+pub(super) fn tokens(
+    scope: &Scope<'_>,
+    methods: &[MethodScope<'_>],
+) -> Result<Vec<TokenStream>, Error> {
+    let given = for_service(&scope.options.attributes.clients, &scope.service.full_name)?;
     let client = identifier(&scope.names.client);
     let mut lines = scope.service.docs.clone();
     if !lines.is_empty() {
@@ -17,10 +23,11 @@ pub(super) fn tokens(scope: &Scope<'_>, methods: &[MethodScope<'_>]) -> Vec<Toke
     let docs = docs(lines);
     let deprecated = scope.deprecated();
     let methods = methods.iter().map(|method| call(scope, method));
-    vec![
+    Ok(vec![
         quote! {
             #docs
             #deprecated
+            #given
             #[derive(::core::clone::Clone, ::core::fmt::Debug)]
             pub struct #client {
                 channel: ::ferrpc::Channel,
@@ -50,7 +57,7 @@ pub(super) fn tokens(scope: &Scope<'_>, methods: &[MethodScope<'_>]) -> Vec<Toke
                 }
             }
         },
-    ]
+    ])
 }
 
 fn call(scope: &Scope<'_>, method: &MethodScope<'_>) -> TokenStream {

@@ -40,10 +40,10 @@ impl Scope<'_> {
         let methods = self.methods()?;
         let mut items = Vec::new();
         if self.options.server {
-            items.extend(server::tokens(self, &methods));
+            items.extend(server::tokens(self, &methods)?);
         }
         if self.options.client {
-            items.extend(client::tokens(self, &methods));
+            items.extend(client::tokens(self, &methods)?);
         }
         items.extend(methods::tokens(self, &methods)?);
         Ok(items)

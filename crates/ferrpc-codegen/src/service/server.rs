@@ -4,17 +4,23 @@ use proc_macro2::TokenStream;
 use quote::quote;
 
 use super::{MethodScope, Scope, docs};
+use crate::Error;
+use crate::builder::for_service;
 use crate::descriptor::Kind;
 use crate::names::identifier;
 
-pub(super) fn tokens(scope: &Scope<'_>, methods: &[MethodScope<'_>]) -> Vec<TokenStream> {
-    let mut items = vec![server_trait(scope, methods)];
-    items.extend(server(scope));
+pub(super) fn tokens(
+    scope: &Scope<'_>,
+    methods: &[MethodScope<'_>],
+) -> Result<Vec<TokenStream>, Error> {
+    let mut items = vec![server_trait(scope, methods)?];
+    items.extend(server(scope)?);
     items.push(routes(scope, methods));
-    items
+    Ok(items)
 }
 
-fn server_trait(scope: &Scope<'_>, methods: &[MethodScope<'_>]) -> TokenStream {
+fn server_trait(scope: &Scope<'_>, methods: &[MethodScope<'_>]) -> Result<TokenStream, Error> {
+    let given = for_service(&scope.options.attributes.traits, &scope.service.full_name)?;
     let name = identifier(&scope.names.service);
     let mut lines = scope.service.docs.clone();
     if !lines.is_empty() {
@@ -27,13 +33,14 @@ fn server_trait(scope: &Scope<'_>, methods: &[MethodScope<'_>]) -> TokenStream {
     let docs = docs(lines);
     let deprecated = scope.deprecated();
     let methods = methods.iter().map(|method| trait_method(scope, method));
-    quote! {
+    Ok(quote! {
         #docs
         #deprecated
+        #given
         pub trait #name: ::core::marker::Send + ::core::marker::Sync + 'static {
             #(#methods)*
         }
-    }
+    })
 }
 
 fn trait_method(scope: &Scope<'_>, method: &MethodScope<'_>) -> TokenStream {
@@ -77,7 +84,8 @@ fn trait_method(scope: &Scope<'_>, method: &MethodScope<'_>) -> TokenStream {
     }
 }
 
-fn server(scope: &Scope<'_>) -> [TokenStream; 4] {
+fn server(scope: &Scope<'_>) -> Result<[TokenStream; 4], Error> {
+    let given = for_service(&scope.options.attributes.servers, &scope.service.full_name)?;
     let (server, service) = (identifier(&scope.names.server), identifier(&scope.names.service));
     let t = identifier(scope.names.parameter);
     let name = &scope.names.server;
@@ -87,10 +95,11 @@ fn server(scope: &Scope<'_>) -> [TokenStream; 4] {
         String::new(),
         "Clones share it.".to_owned(),
     ]);
-    [
+    Ok([
         quote! {
             #struct_docs
             #deprecated
+            #given
             pub struct #server<#t> {
                 service: ::std::sync::Arc<#t>,
             }
@@ -122,7 +131,7 @@ fn server(scope: &Scope<'_>) -> [TokenStream; 4] {
                 }
             }
         },
-    ]
+    ])
 }
 
 fn routes(scope: &Scope<'_>, methods: &[MethodScope<'_>]) -> TokenStream {

@@ -139,3 +139,101 @@ impl Names for All<'_> {
 fn entry_fields(pool: &Pool, entry: MessageId) -> Option<[FieldId; 2]> {
     pool.message(entry).fields.as_slice().try_into().ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+    use crate::compile::compile;
+
+    const FILE: &str = "
+edition = \"2023\";
+message A {
+  extensions 100 to max;
+  int32 a = 1 [features.field_presence = LEGACY_REQUIRED];
+  A in = 2 [features.message_encoding = DELIMITED];
+  map<string, A> by_name = 3;
+  repeated sint64 packed = 4;
+  repeated E closed = 5;
+  string text = 6;
+  Set set = 7;
+  oneof choice { double left = 8; A right = 9; }
+}
+enum E { option features.enum_type = CLOSED; ZERO = 0; ONE = 1; }
+message Set { option message_set_wire_format = true; extensions 4 to max; }
+message Item { extend Set { Item item = 1000; } string s = 1; }
+extend A { repeated bytes more = 100; }
+";
+    const TEXT: &str = "a: 1 in { a: -2 } by_name { key: 'k' value { a: 3 } } packed: [1, -1]
+closed: ONE text: 'x' set { [Item] { s: 'i' } } right { a: 4 } [more]: '\\377' [more]: ''";
+
+    fn compilation() -> Compilation {
+        let tree = HashMap::from([("a.proto", FILE)]);
+        compile(&tree, &["a.proto"]).expect("it is valid").0
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let compiled = compilation();
+        let encoded = compiled.encode_text("A", TEXT.as_bytes(), true).expect("it is one");
+        assert_eq!((encoded.missing, encoded.warnings), (None, Vec::new()));
+        let decoded = compiled.decode_text("A", &encoded.message).expect("it was written");
+        let again = compiled.encode_text("A", decoded.message.as_bytes(), true);
+        assert_eq!(again.expect("it was printed").message, encoded.message);
+        let missing = compiled.decode_text("A", b"").expect("nothing is a message").missing;
+        assert_eq!(missing.as_deref(), Some("a"));
+        assert_eq!(compiled.decode_text("B", b""), Err(ConvertError::UnknownType));
+    }
+
+    /// Edits of good input, by a generator of numbers with a fixed start.
+    #[test]
+    fn nothing_that_is_read_panics() {
+        let compiled = compilation();
+        let good = compiled.encode_text("A", TEXT.as_bytes(), false).expect("it is one").message;
+        let mut state = 0x2545_f491_4f6c_dd1d_u64;
+        let mut next = |below: usize| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            usize::try_from(state >> 33).unwrap_or_default() % below.max(1)
+        };
+        for _ in 0..20_000 {
+            let mut bytes = good.clone();
+            let mut text = TEXT.as_bytes().to_vec();
+            for input in [&mut bytes, &mut text] {
+                for _ in 0..1 + next(3) {
+                    let at = next(input.len());
+                    match next(4) {
+                        0 => drop(input.remove(at)),
+                        1 => input.insert(at, next(256).to_le_bytes()[0]),
+                        2 => input.truncate(at),
+                        _ => {
+                            let copied = input[at..].to_vec();
+                            input.extend(copied);
+                        }
+                    }
+                    if input.is_empty() {
+                        input.push(0);
+                    }
+                }
+            }
+            let _ = raw_text(&bytes);
+            let _ = compiled.decode_text("A", &bytes);
+            let _ = compiled.encode_text("A", &text, true);
+        }
+    }
+
+    #[test]
+    fn nesting_is_bounded() {
+        let compiled = compilation();
+        let deep = "in {".repeat(100_000);
+        let Err(ConvertError::Invalid(found)) = compiled.encode_text("A", deep.as_bytes(), false)
+        else {
+            panic!("it is too deep")
+        };
+        assert!(found[0].message.starts_with("Message is too deep"), "{found:?}");
+        for byte in [0x13, 0x0b] {
+            assert!(compiled.decode_text("A", &vec![byte; 100_000]).is_err());
+            assert_eq!(raw_text(&vec![byte; 100_000]), None);
+        }
+    }
+}
