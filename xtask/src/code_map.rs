@@ -31,6 +31,8 @@ const PARTS: &[(&str, &str)] = &[
     ("python/ferrpc", "python/ferrpc"),
     ("ferrpc-testing", "crates/ferrpc-testing/src"),
     ("xtask", "xtask/src"),
+    ("xtask-base", "xtask/base/src"),
+    ("xtask-bench", "xtask/bench/src"),
 ];
 
 /// The map as it should be.

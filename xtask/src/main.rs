@@ -8,19 +8,15 @@
 //! corpus     public .proto files by protoc and by ferrpc-compiler         corpus, python
 //! gen        the generated code that is committed; pages of the docs      gen_code, code_map, front_page
 //! ci         all that a change has to pass                                ci and what it calls
-//! bench      speed and memory beside everyone else; instruction counts    bench
+//! bench      speed and memory beside everyone else; instruction counts    the crate xtask-bench
 //! ```
 //!
-//! What they share: `workspace` knows the folders, `process` runs programs with time limits,
-//! `peers` builds the real peers of `interop/`, `debian` finds programs of Debian, `stamp` remembers
-//! what is done, `report` counts and prints. Only `ci` calls `layering` (who sees whom), `features`
+//! What they share is in the crate `xtask-base`. Only `ci` calls `layering` (who sees whom), `features`
 //! (each alone), `linters` (programs of PyPI) and `links` (in Markdown).
 
-mod bench;
 mod ci;
 mod code_map;
 mod corpus;
-mod debian;
 mod demo;
 mod features;
 mod front_page;
@@ -31,23 +27,19 @@ mod layering;
 mod lifetime;
 mod links;
 mod linters;
-mod peers;
-mod process;
 mod proxies;
-mod python;
-mod report;
-mod stamp;
 mod testing;
 mod workloads;
-mod workspace;
 
+use std::ffi::OsStr;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Result;
-use clap::{Parser, Subcommand};
-
-use crate::report::Tally;
-use crate::workspace::Workspace;
+use clap::{Args, Parser, Subcommand};
+use xtask_base::report::Tally;
+use xtask_base::workspace::Workspace;
+use xtask_base::{debian, peers, process, python, relay, report, stamp, workspace};
 
 /// The project's own commands.
 #[derive(Parser)]
@@ -74,21 +66,19 @@ enum Task {
     /// All that a change has to pass.
     Ci(ci::Options),
     /// Speed and memory beside everyone else; instruction counts.
-    Bench(bench::Options),
+    #[command(disable_help_flag = true)]
+    Bench(Bench),
+}
+
+/// All of it is for the program `xtask-bench`.
+#[derive(Args)]
+struct Bench {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    rest: Vec<String>,
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    match run(&arguments.command) {
-        Ok(tally) => {
-            println!("\n{tally}");
-            if tally.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-        }
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    report::exit(run(&Arguments::parse().command))
 }
 
 fn run(task: &Task) -> Result<Tally> {
@@ -101,6 +91,17 @@ fn run(task: &Task) -> Result<Tally> {
         Task::Corpus(options) => corpus::run(&workspace, options),
         Task::Gen(options) => gen_code::run(&workspace, options),
         Task::Ci(options) => ci::run(&workspace, options),
-        Task::Bench(options) => bench::run(&workspace, options),
+        Task::Bench(Bench { rest }) => bench(&workspace, rest),
     }
 }
+
+/// `cargo xtask bench`: a program of its own, so that the other commands are built sooner. Its success
+/// is one check.
+fn bench(workspace: &Workspace, arguments: &[impl AsRef<OsStr>]) -> Result<Tally> {
+    let mut command = workspace.cargo(&["run", "--quiet", "--package", "xtask-bench", "--"]);
+    command.args(arguments);
+    Ok(Tally::of(process::shown(&mut command, "xtask-bench", HOURS)?))
+}
+
+/// `--full` takes an hour for each set of peers.
+const HOURS: Duration = Duration::from_secs(12 * 60 * 60);

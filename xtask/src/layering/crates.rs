@@ -46,7 +46,9 @@ const ROOMS: &[Room] = &[
     Room { name: "ferrpc-bench-counts", imports: &["ferrpc-http2", "ferrpc-core", TESTING] },
     Room { name: "ferrpc-bench-load", imports: &[] },
     Room { name: "ferrpc-bench-raw-echo", imports: &[] },
-    Room { name: "xtask", imports: &[] },
+    Room { name: "xtask-base", imports: &[] },
+    Room { name: "xtask-bench", imports: &["xtask-base"] },
+    Room { name: "xtask", imports: &["xtask-base"] },
 ];
 
 /// Sees all, and is a dev-dependency only.

@@ -20,11 +20,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use self::configuration::Place;
-use crate::bench::Relay;
 use crate::debian::{self, Program};
 use crate::interop::{CASES, matrix};
 use crate::peers::{self, Party, Skipped, Tls};
 use crate::process::{self, Server};
+use crate::relay::Relay;
 use crate::report::{Progress, Tally};
 use crate::workspace::Workspace;
 

@@ -28,7 +28,7 @@ use self::records::{Record, Records};
 use crate::python::Wheel;
 use crate::report::{Progress, Tally};
 use crate::workspace::Workspace;
-use crate::{bench, python, stamp};
+use crate::{python, stamp};
 
 /// What to run.
 #[derive(Args, Default)]
@@ -98,7 +98,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<Tally> {
         Some(path) => (given(path)?, "a wheel".to_owned()),
         None => {
             let profile = options.profile.as_deref().unwrap_or(python::DEVELOPMENT);
-            (python::wheel(workspace, &progress, profile)?, bench::commit(workspace))
+            (python::wheel(workspace, &progress, profile)?, workspace.commit())
         }
     };
     descendants::adopt()?;
@@ -111,7 +111,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<Tally> {
             versions: case.versions(),
             ferrpc: commit.clone(),
             python: workshop.python_version().to_owned(),
-            date: bench::date(workspace),
+            date: workspace.date(),
             outcomes: None,
             worse: Vec::new(),
             known: Vec::new(),

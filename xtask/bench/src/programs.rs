@@ -264,7 +264,7 @@ mod tests {
 
     #[test]
     fn folders_have_their_scripts() {
-        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
         for program in SERVERS.iter().chain(CLIENTS) {
             let Source::Folder(folder, ..) = program.source else { continue };
             for script in ["build", "run"] {

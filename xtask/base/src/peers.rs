@@ -11,26 +11,26 @@ use crate::workspace::Workspace;
 use crate::{process, python};
 
 /// The peers that speak TLS.
-pub(crate) const TLS_PEERS: [&str; 6] =
+pub const TLS_PEERS: [&str; 6] =
     [FERRPC, PYTHON_PEER, "grpcio", "grpcio-aio", "grpc-java", "grpc-go"];
 
 /// ferrpc's ends in Rust, and in Python.
-pub(crate) const FERRPC: &str = "ferrpc";
-pub(crate) const PYTHON_PEER: &str = "ferrpc-python";
+pub const FERRPC: &str = "ferrpc";
+pub const PYTHON_PEER: &str = "ferrpc-python";
 
 /// A server and a client with the command lines of `interop/README.md`, built and ready.
 #[derive(Clone)]
-pub(crate) struct Party {
-    pub(crate) name: &'static str,
+pub struct Party {
+    pub name: &'static str,
     /// The language that it signs its answers with: `py`, `java`, `rust`, `go`, `node`.
-    pub(crate) language: &'static str,
+    pub language: &'static str,
     server: Vec<OsString>,
     client: Vec<OsString>,
 }
 
 /// What both ends of a connection are told about TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Tls {
+pub enum Tls {
     /// The server has a certificate.
     Server,
     /// So have its clients, and it requires that.
@@ -39,7 +39,7 @@ pub(crate) enum Tls {
 
 impl Party {
     /// The same over TLS, with the certificates in a folder.
-    pub(crate) fn over_tls(&self, tls: Tls, folder: &Path) -> Self {
+    pub fn over_tls(&self, tls: Tls, folder: &Path) -> Self {
         let flag = |flag: &str, file: &str| [flag.into(), folder.join(file).into_os_string()];
         let identity = |name: &str| {
             let certificate = flag("--tls-cert", &format!("{name}.pem"));
@@ -56,7 +56,7 @@ impl Party {
     }
 
     /// Makes the certificates for that; ferrpc's own peer can.
-    pub(crate) fn make_certificates(&self, folder: &Path) -> Result<()> {
+    pub fn make_certificates(&self, folder: &Path) -> Result<()> {
         std::fs::create_dir_all(folder)?;
         let mut command = Command::new(&self.server[0]);
         command.arg("certificates").arg(folder);
@@ -65,20 +65,20 @@ impl Party {
     }
 
     /// The same, whose server with roots takes callers without a certificate, too: ferrpc's own.
-    pub(crate) fn taking_all(mut self) -> Self {
+    pub fn taking_all(mut self) -> Self {
         self.server.push("--tls-optional".into());
         self
     }
 
     /// The command that serves on a free port.
-    pub(crate) fn server(&self) -> Command {
+    pub fn server(&self) -> Command {
         let mut command = command(&self.server);
         command.args(["--listen", "127.0.0.1:0"]);
         command
     }
 
     /// The command that asks the server at an address.
-    pub(crate) fn client(&self, address: &str) -> Command {
+    pub fn client(&self, address: &str) -> Command {
         let mut command = command(&self.client);
         command.args(["--connect", address]);
         command
@@ -86,14 +86,14 @@ impl Party {
 }
 
 /// A peer that is not there, and why.
-pub(crate) struct Skipped {
-    pub(crate) name: &'static str,
-    pub(crate) reason: String,
+pub struct Skipped {
+    pub name: &'static str,
+    pub reason: String,
 }
 
 /// Who can be asked for: what the peer is called, and what it takes to build it.
-pub(crate) struct Peer {
-    pub(crate) name: &'static str,
+pub struct Peer {
+    pub name: &'static str,
     folder: &'static str,
     language: &'static str,
     /// Goes between `server` or `client` and the rest.
@@ -103,7 +103,7 @@ pub(crate) struct Peer {
 }
 
 /// Every peer of `interop/`.
-pub(crate) const PEERS: &[Peer] = &[
+pub const PEERS: &[Peer] = &[
     Peer { name: "grpcio", folder: "grpcio", language: "py", flag: None, needs: PYTHON },
     Peer {
         name: "grpcio-aio",
@@ -137,7 +137,7 @@ pub(crate) const PEERS: &[Peer] = &[
 ];
 
 /// What the demo adds to ferrpc's Rust: a peer for each other language.
-pub(crate) const LANGUAGES: [&str; 4] = ["grpcio", "grpc-java", "grpc-go", "grpc-js"];
+pub const LANGUAGES: [&str; 4] = ["grpcio", "grpc-java", "grpc-go", "grpc-js"];
 
 const PYTHON: &[(&str, &[&str])] = &[
     ("Python", &["python3", "--version"]),
@@ -146,7 +146,7 @@ const PYTHON: &[(&str, &[&str])] = &[
 
 /// Builds the peers of these names, one after the other. One whose toolchain is missing is
 /// skipped; that and a build that fails are told apart.
-pub(crate) fn prepare(
+pub fn prepare(
     workspace: &Workspace,
     progress: &Progress,
     names: &[&str],
@@ -170,7 +170,7 @@ pub(crate) fn prepare(
 }
 
 /// Says aloud who is missing, and makes it an error where all are required.
-pub(crate) fn announce(skipped: &[Skipped], require_all: bool) -> Result<()> {
+pub fn announce(skipped: &[Skipped], require_all: bool) -> Result<()> {
     for Skipped { name, reason } in skipped {
         println!("skipped: {name}: {reason}");
     }
@@ -182,7 +182,7 @@ pub(crate) fn announce(skipped: &[Skipped], require_all: bool) -> Result<()> {
 }
 
 /// ferrpc's example programs, which serve and ask `example.TestService` alone.
-pub(crate) fn examples(workspace: &Workspace, progress: &Progress) -> Result<Party> {
+pub fn examples(workspace: &Workspace, progress: &Progress) -> Result<Party> {
     workspace.build(progress, &["-p", "ferrpc-examples", "--examples"])?;
     let path = |name| vec![workspace.built("debug/examples").join(name).into_os_string()];
     Ok(Party {
@@ -195,10 +195,10 @@ pub(crate) fn examples(workspace: &Workspace, progress: &Progress) -> Result<Par
 
 /// What ferrpc's Python package takes part as, and what tells the names of its asyncio programs from
 /// those with threads. In `interop/grpcio` they are grpcio's own and run on ferrpc unchanged.
-pub(crate) const PYTHON_ENDS: [(&str, &str); 2] = [(PYTHON_PEER, ""), ("ferrpc-python-aio", "aio")];
+pub const PYTHON_ENDS: [(&str, &str); 2] = [(PYTHON_PEER, ""), ("ferrpc-python-aio", "aio")];
 
 /// ferrpc's example programs in Python, with threads and with asyncio.
-pub(crate) fn python_examples(
+pub fn python_examples(
     workspace: &Workspace,
     progress: &Progress,
 ) -> Result<(Vec<Party>, Vec<Skipped>)> {
@@ -210,7 +210,7 @@ pub(crate) fn python_examples(
 }
 
 /// Those of `PYTHON_ENDS` with these names, with the programs of the interop cases.
-pub(crate) fn python_ends(
+pub fn python_ends(
     workspace: &Workspace,
     progress: &Progress,
     wanted: impl Fn(&str) -> bool,
@@ -265,7 +265,7 @@ fn python_line(
 }
 
 /// ferrpc's ends for the interop cases.
-pub(crate) fn interop_peer(workspace: &Workspace, progress: &Progress) -> Result<Party> {
+pub fn interop_peer(workspace: &Workspace, progress: &Progress) -> Result<Party> {
     workspace.build(progress, &["-p", "ferrpc-testing", "--bin", "interop_peer"])?;
     let path = workspace.built("debug/interop_peer").into_os_string();
     Ok(Party {

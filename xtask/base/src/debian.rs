@@ -13,24 +13,24 @@ use crate::report::Progress;
 use crate::workspace::Workspace;
 
 /// A program, and where its libraries lie if they are not the system's.
-pub(crate) struct Program {
+pub struct Program {
     path: PathBuf,
     libraries: Option<OsString>,
 }
 
 impl Program {
     /// One that needs nothing else.
-    pub(crate) fn alone(path: PathBuf) -> Self {
+    pub fn alone(path: PathBuf) -> Self {
         Self { path, libraries: None }
     }
 
     /// Where it is.
-    pub(crate) fn path(&self) -> &Path {
+    pub fn path(&self) -> &Path {
         &self.path
     }
 
     /// A command that ends with us, should we be killed.
-    pub(crate) fn command(&self) -> Command {
+    pub fn command(&self) -> Command {
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "TERM"]).arg(&self.path);
         if let Some(libraries) = &self.libraries {
@@ -47,7 +47,7 @@ impl Program {
 
 /// The system's program if it has one, else that of a package that is downloaded and unpacked below
 /// `target/peers`, with the packages it depends on. `version` has the program say its version.
-pub(crate) fn find(
+pub fn find(
     workspace: &Workspace,
     progress: &Progress,
     package: &str,

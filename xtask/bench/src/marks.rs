@@ -341,7 +341,7 @@ const ASYNCIO_MARKS: &[Mark] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::plan::{self, Extent};
+    use crate::plan::{self, Extent};
 
     fn figures(own: &[f64], other: &[f64]) -> Figures {
         let row = |peer: &str, rounds: &[f64]| Row {

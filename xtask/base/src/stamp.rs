@@ -9,18 +9,18 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 /// A mark of these inputs.
-pub(crate) fn mark(inputs: impl Hash) -> String {
+pub fn mark(inputs: impl Hash) -> String {
     let mut hasher = DefaultHasher::new();
     inputs.hash(&mut hasher);
     format!("{:016x}", hasher.finish())
 }
 
 /// Whether the step was done with this mark.
-pub(crate) fn fresh(stamp: &Path, mark: &str) -> bool {
+pub fn fresh(stamp: &Path, mark: &str) -> bool {
     fs::read_to_string(stamp).is_ok_and(|found| found == mark)
 }
 
 /// The step is done.
-pub(crate) fn done(stamp: &Path, mark: &str) -> Result<()> {
+pub fn done(stamp: &Path, mark: &str) -> Result<()> {
     fs::write(stamp, mark).with_context(|| format!("cannot write {}", stamp.display()))
 }

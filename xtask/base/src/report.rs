@@ -4,26 +4,28 @@ use std::fmt;
 use std::io::{self, IsTerminal};
 use std::iter::Sum;
 use std::ops::AddAssign;
+use std::process::ExitCode;
 use std::time::Duration;
 
+use anyhow::Result;
 use comfy_table::{Cell, Color, ContentArrangement, Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// How many checks passed and how many did not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Tally {
-    pub(crate) passed: usize,
-    pub(crate) failed: usize,
+pub struct Tally {
+    pub passed: usize,
+    pub failed: usize,
 }
 
 impl Tally {
     /// Counts one check.
-    pub(crate) fn count(&mut self, passed: bool) {
+    pub fn count(&mut self, passed: bool) {
         if passed { self.passed += 1 } else { self.failed += 1 }
     }
 
     /// One check alone.
-    pub(crate) fn of(passed: bool) -> Self {
+    pub fn of(passed: bool) -> Self {
         let mut tally = Self::default();
         tally.count(passed);
         tally
@@ -52,11 +54,31 @@ impl fmt::Display for Tally {
     }
 }
 
+/// Says how it went, to people and to who called the program.
+pub fn exit(result: Result<Tally>) -> ExitCode {
+    match result {
+        Ok(tally) => {
+            println!("\n{tally}");
+            if tally.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
 /// What is being done: a spinner on a terminal, lines elsewhere.
-pub(crate) struct Progress(ProgressBar);
+pub struct Progress(ProgressBar);
+
+impl Default for Progress {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 impl Progress {
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         let bar = ProgressBar::new_spinner();
         if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed:>4} {wide_msg}") {
             bar.set_style(style);
@@ -66,7 +88,7 @@ impl Progress {
     }
 
     /// A bar with the time left, for work whose length is known: see `expect` and `advance`.
-    pub(crate) fn timed() -> Self {
+    pub fn timed() -> Self {
         let progress = Self::new();
         let template = "{spinner} [{bar:24}] {percent:>3}%, {eta} left  {wide_msg}";
         if let Ok(style) = ProgressStyle::with_template(template) {
@@ -76,18 +98,18 @@ impl Progress {
     }
 
     /// How long all of it may take.
-    pub(crate) fn expect(&self, time: Duration) {
+    pub fn expect(&self, time: Duration) {
         self.0.set_length(millis(time));
         self.0.reset_eta();
     }
 
     /// How much of it is done.
-    pub(crate) fn advance(&self, time: Duration) {
+    pub fn advance(&self, time: Duration) {
         self.0.inc(millis(time));
     }
 
     /// Says what is done now, if it may take a while.
-    pub(crate) fn say(&self, what: &str) {
+    pub fn say(&self, what: &str) {
         if self.0.is_hidden() {
             eprintln!("  {what}");
         }
@@ -95,7 +117,7 @@ impl Progress {
     }
 
     /// Says what is done now, for moments: not worth a line in a log.
-    pub(crate) fn detail(&self, what: &str) {
+    pub fn detail(&self, what: &str) {
         self.0.set_message(what.to_owned());
     }
 }
@@ -107,7 +129,7 @@ impl Drop for Progress {
 }
 
 /// A table as all commands print it.
-pub(crate) fn table<T: Into<Cell>>(header: impl IntoIterator<Item = T>) -> Table {
+pub fn table<T: Into<Cell>>(header: impl IntoIterator<Item = T>) -> Table {
     let mut table = Table::new();
     table
         .load_style(presets::UTF8_BORDERS_ONLY)
@@ -121,12 +143,12 @@ pub(crate) fn table<T: Into<Cell>>(header: impl IntoIterator<Item = T>) -> Table
 }
 
 /// A cell that shows whether it is good.
-pub(crate) fn cell(text: impl ToString, good: bool) -> Cell {
+pub fn cell(text: impl ToString, good: bool) -> Cell {
     Cell::new(text).fg(if good { Color::Green } else { Color::Red })
 }
 
 /// `3.2 s`, `2 min 5 s`.
-pub(crate) fn elapsed(time: Duration) -> String {
+pub fn elapsed(time: Duration) -> String {
     let seconds = time.as_secs();
     if seconds < 60 {
         format!("{:.1} s", time.as_secs_f64())
@@ -136,7 +158,7 @@ pub(crate) fn elapsed(time: Duration) -> String {
 }
 
 /// The text with `new` between two markers, in place of what stood there.
-pub(crate) fn between(text: &str, [begin, end]: [&str; 2], new: &str) -> Option<String> {
+pub fn between(text: &str, [begin, end]: [&str; 2], new: &str) -> Option<String> {
     let (before, rest) = text.split_once(begin)?;
     let (_, after) = rest.split_once(end)?;
     Some(format!("{before}{begin}\n\n{new}\n{end}{after}"))

@@ -14,21 +14,21 @@ use std::thread;
 use anyhow::{Result, ensure};
 
 /// Relays each connection made to `address` to a server, for as long as the process lives.
-pub(crate) struct Relay {
-    pub(crate) address: String,
+pub struct Relay {
+    pub address: String,
     counted: Arc<Counted>,
 }
 
 /// Bytes of a direction, frame heads included.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Bytes {
-    pub(crate) first: u64,
-    pub(crate) repeated: u64,
+pub struct Bytes {
+    pub first: u64,
+    pub repeated: u64,
 }
 
 /// What one side sent.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Sender {
+pub enum Sender {
     Client = 0,
     Server = 1,
 }
@@ -40,7 +40,7 @@ struct Counted {
 }
 
 impl Relay {
-    pub(crate) fn start(server: &str) -> Result<Self> {
+    pub fn start(server: &str) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let address = listener.local_addr()?.to_string();
         let counted = Arc::new(Counted::default());
@@ -58,12 +58,12 @@ impl Relay {
     }
 
     /// Connections so far.
-    pub(crate) fn connections(&self) -> usize {
+    pub fn connections(&self) -> usize {
         self.counted.connections.load(Ordering::Relaxed)
     }
 
     /// What one side sent so far: bytes of the first call, and bytes of each later one.
-    pub(crate) fn sent(&self, sender: Sender, calls: usize) -> Result<[f64; 2]> {
+    pub fn sent(&self, sender: Sender, calls: usize) -> Result<[f64; 2]> {
         ensure!(calls > 1, "there is no repeated call");
         ensure!(self.connections() == 1, "{} connections, not one", self.connections());
         let sent = self.counted.sent.lock().unwrap_or_else(PoisonError::into_inner);

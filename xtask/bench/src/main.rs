@@ -27,7 +27,6 @@ mod measure;
 mod memory;
 mod plan;
 mod programs;
-mod relay;
 mod subject;
 mod syscalls;
 mod tables;
@@ -35,25 +34,24 @@ mod tools;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
-use clap::{Args, ValueEnum};
+use clap::{Args, Parser, ValueEnum};
+use xtask_base::report::{self, Progress, Tally};
+use xtask_base::workspace::{self, Workspace};
+use xtask_base::{peers, process, python, relay};
 
 use self::figures::Figures;
 use self::h2load::H2load;
 use self::loads::Shape;
-pub(crate) use self::machine::{commit, date};
 use self::marks::Set;
 use self::measure::Bench;
 use self::plan::Extent;
-pub(crate) use self::relay::Relay;
-use crate::peers;
-use crate::report::{self, Progress, Tally};
-use crate::workspace::Workspace;
 
 /// What to measure.
 #[derive(Args)]
-pub(crate) struct Options {
+struct Options {
     /// Only these peers (bench/README.md has the names).
     #[arg(long, value_delimiter = ',', value_name = "PEER")]
     peers: Vec<String>,
@@ -99,13 +97,20 @@ pub(crate) struct Options {
     bless: bool,
 }
 
-/// `cargo xtask bench --check`.
-pub(crate) fn check(workspace: &Workspace) -> Result<Tally> {
-    counts::run(workspace, false)
+#[derive(Parser)]
+#[command(name = "cargo xtask bench", bin_name = "cargo xtask bench")]
+struct Arguments {
+    #[command(flatten)]
+    options: Options,
+}
+
+fn main() -> ExitCode {
+    let Arguments { options } = Arguments::parse();
+    report::exit(Workspace::find().and_then(|workspace| run(&workspace, &options)))
 }
 
 /// Measures, prints and writes. A failure is a check that failed; with `--marks` each mark is one.
-pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<Tally> {
+fn run(workspace: &Workspace, options: &Options) -> Result<Tally> {
     if options.check || options.bless {
         return counts::run(workspace, options.bless);
     }

@@ -24,39 +24,39 @@ use crate::workspace::Workspace;
 use crate::{process, stamp};
 
 /// Both environments, ready.
-pub(crate) struct Environments {
-    pub(crate) oracle: PathBuf,
-    pub(crate) ferrpc: PathBuf,
+pub struct Environments {
+    pub oracle: PathBuf,
+    pub ferrpc: PathBuf,
 }
 
 /// The environment with real grpcio and grpcio-tools alone.
-pub(crate) fn prepare_oracle(workspace: &Workspace, progress: &Progress) -> Result<PathBuf> {
+pub fn prepare_oracle(workspace: &Workspace, progress: &Progress) -> Result<PathBuf> {
     let oracle = Environment::new(workspace, "python-oracle");
     oracle.make("python/tests/requirements-oracle.txt", progress)?;
     Ok(oracle.python())
 }
 
 /// Makes what is not there, or not as it should be.
-pub(crate) fn prepare(workspace: &Workspace, progress: &Progress) -> Result<Environments> {
+pub fn prepare(workspace: &Workspace, progress: &Progress) -> Result<Environments> {
     let oracle = prepare_oracle(workspace, progress)?;
     Ok(Environments { oracle, ferrpc: prepare_ferrpc(workspace, progress)? })
 }
 
 /// A wheel of ferrpc, and a mark of what is in it.
-pub(crate) struct Wheel {
-    pub(crate) path: PathBuf,
-    pub(crate) mark: String,
+pub struct Wheel {
+    pub path: PathBuf,
+    pub mark: String,
 }
 
 /// The wheel of this checkout, built with a profile of cargo's.
-pub(crate) fn wheel(workspace: &Workspace, progress: &Progress, profile: &str) -> Result<Wheel> {
+pub fn wheel(workspace: &Workspace, progress: &Progress, profile: &str) -> Result<Wheel> {
     let ferrpc = Environment::new(workspace, "python-ferrpc");
     ferrpc.make("python/tests/requirements.txt", progress)?;
     ferrpc.wheel(profile, progress)
 }
 
 /// The interpreter of the environment that holds this checkout.
-pub(crate) fn prepare_ferrpc(workspace: &Workspace, progress: &Progress) -> Result<PathBuf> {
+pub fn prepare_ferrpc(workspace: &Workspace, progress: &Progress) -> Result<PathBuf> {
     let ferrpc = Environment::new(workspace, "python-ferrpc");
     ferrpc.make("python/tests/requirements.txt", progress)?;
     ferrpc.install_checkout(progress)?;
@@ -65,7 +65,7 @@ pub(crate) fn prepare_ferrpc(workspace: &Workspace, progress: &Progress) -> Resu
 
 /// A folder with the modules of the tutorial's proto and of the interop cases, as `grpc_tools` of
 /// that interpreter writes them.
-pub(crate) fn stubs(workspace: &Workspace, python: &Path) -> Result<PathBuf> {
+pub fn stubs(workspace: &Workspace, python: &Path) -> Result<PathBuf> {
     let folder = workspace.peer("python-ferrpc").join("gen");
     fs::create_dir_all(&folder)?;
     let mut command = Command::new(python);
@@ -84,7 +84,7 @@ pub(crate) fn stubs(workspace: &Workspace, python: &Path) -> Result<PathBuf> {
 
 /// Runs the Python tests on the oracle, then on ferrpc. Each test is one check on each. `soak` has the
 /// tests of leaks run at full length.
-pub(crate) fn test(workspace: &Workspace, rest: &[String], soak: bool) -> Result<Tally> {
+pub fn test(workspace: &Workspace, rest: &[String], soak: bool) -> Result<Tally> {
     let environments = {
         let progress = Progress::new();
         prepare(workspace, &progress)?
@@ -173,14 +173,14 @@ fn counted(line: &str) -> Option<Tally> {
 }
 
 /// Takes out what would have Python look elsewhere than in its environment.
-pub(crate) fn clean(command: &mut Command) {
+pub fn clean(command: &mut Command) {
     for name in ["PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "PYTEST_ADDOPTS"] {
         command.env_remove(name);
     }
 }
 
 /// The interpreter that environments are made by.
-pub(crate) fn base() -> OsString {
+pub fn base() -> OsString {
     env::var_os("PYTHON").unwrap_or_else(|| "python3".into())
 }
 
@@ -334,7 +334,7 @@ const STUBS: [&str; 4] =
     ["test_service", "grpc/testing/empty", "grpc/testing/messages", "grpc/testing/test"];
 
 /// Cargo's profile for development, which the tests are built with, too.
-pub(crate) const DEVELOPMENT: &str = "dev";
+pub const DEVELOPMENT: &str = "dev";
 
 /// For all tests in one environment: each has a limit of its own, which a hang below Python's
 /// reach does not keep.

@@ -11,21 +11,21 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 /// For what answers at once, with room for a machine that is busy.
-pub(crate) const MINUTE: Duration = Duration::from_secs(60);
+pub const MINUTE: Duration = Duration::from_secs(60);
 /// For a build with its downloads.
-pub(crate) const BUILD: Duration = Duration::from_secs(30 * 60);
+pub const BUILD: Duration = Duration::from_secs(30 * 60);
 
 /// What a program said, and how it ended.
-pub(crate) struct Finished {
+pub struct Finished {
     /// `None`: it was killed because its time was up.
-    pub(crate) status: Option<ExitStatus>,
-    pub(crate) stdout: String,
-    pub(crate) stderr: String,
+    pub status: Option<ExitStatus>,
+    pub stdout: String,
+    pub stderr: String,
 }
 
 impl Finished {
     /// How it ended and its last words, for a message.
-    pub(crate) fn account(&self) -> String {
+    pub fn account(&self) -> String {
         let ended = match self.status {
             Some(status) => status.to_string(),
             None => "stopped, its time was up".to_owned(),
@@ -36,7 +36,7 @@ impl Finished {
 }
 
 /// Runs a program to its end, or for `limit`.
-pub(crate) fn finish(command: &mut Command, what: &str, limit: Duration) -> Result<Finished> {
+pub fn finish(command: &mut Command, what: &str, limit: Duration) -> Result<Finished> {
     let mut child = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -53,7 +53,7 @@ pub(crate) fn finish(command: &mut Command, what: &str, limit: Duration) -> Resu
 }
 
 /// Runs a program that must succeed and returns its standard output.
-pub(crate) fn output(command: &mut Command, what: &str, limit: Duration) -> Result<String> {
+pub fn output(command: &mut Command, what: &str, limit: Duration) -> Result<String> {
     let finished = finish(command, what, limit)?;
     if !finished.status.is_some_and(|status| status.success()) {
         bail!("{what}: {}", finished.account());
@@ -62,7 +62,7 @@ pub(crate) fn output(command: &mut Command, what: &str, limit: Duration) -> Resu
 }
 
 /// Runs a program whose output goes where ours does; whether it succeeded.
-pub(crate) fn shown(command: &mut Command, what: &str, limit: Duration) -> Result<bool> {
+pub fn shown(command: &mut Command, what: &str, limit: Duration) -> Result<bool> {
     let mut child = command
         .stdin(Stdio::null())
         .spawn()
@@ -72,7 +72,7 @@ pub(crate) fn shown(command: &mut Command, what: &str, limit: Duration) -> Resul
 }
 
 /// Waits for the end; kills when the time is up.
-pub(crate) fn wait(child: &mut Child, limit: Duration) -> Result<Option<ExitStatus>> {
+pub fn wait(child: &mut Child, limit: Duration) -> Result<Option<ExitStatus>> {
     let until = Instant::now() + limit;
     let mut pause = Duration::from_millis(1);
     loop {
@@ -102,7 +102,7 @@ fn gather(mut pipe: impl Read + Send + 'static) -> Receiver<String> {
 }
 
 /// A server that is running. Dropping it kills the process and waits for its end.
-pub(crate) struct Server {
+pub struct Server {
     child: Child,
     /// The peers' servers run until their standard input ends: should we be killed, so are they.
     _stdin: Option<ChildStdin>,
@@ -113,7 +113,7 @@ pub(crate) struct Server {
 
 impl Server {
     /// Starts a server and waits for its first line, `listening on HOST:PORT`.
-    pub(crate) fn start(command: &mut Command, name: &str) -> Result<Self> {
+    pub fn start(command: &mut Command, name: &str) -> Result<Self> {
         let (mut server, first) = Self::spawn(command, name)?;
         let line = first.recv_timeout(MINUTE).ok();
         match line.as_deref().and_then(|line| line.strip_prefix("listening on ")) {
@@ -129,7 +129,7 @@ impl Server {
     }
 
     /// Starts a server that was told where to listen and does not say when it does.
-    pub(crate) fn start_at(command: &mut Command, name: &str, address: &str) -> Result<Self> {
+    pub fn start_at(command: &mut Command, name: &str, address: &str) -> Result<Self> {
         let (mut server, _) = Self::spawn(command, name)?;
         address.clone_into(&mut server.address);
         Ok(server)
@@ -160,17 +160,17 @@ impl Server {
     }
 
     /// HOST:PORT.
-    pub(crate) fn address(&self) -> &str {
+    pub fn address(&self) -> &str {
         &self.address
     }
 
     /// The process.
-    pub(crate) fn pid(&self) -> u32 {
+    pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
     /// An error if the process has ended, with its last words.
-    pub(crate) fn check(&mut self) -> Result<()> {
+    pub fn check(&mut self) -> Result<()> {
         if let Some(status) = self.child.try_wait()? {
             bail!("{}: the server ended, {status}; {}", self.name, self.last_words());
         }
