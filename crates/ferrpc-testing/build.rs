@@ -37,7 +37,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             .field_attribute(".tuned.Plain.blob", "#[doc(alias = \"a field\")]")
             .server_attribute(".", "#[doc = \"A server.\"]")
             .client_attribute(".tuned.Tuner", "#[derive(::serde::Serialize)]")
-            .client_attribute(".tuned.Tuner", "#[serde(into = \"crate::Named\")]")
+            .client_attribute(".tuned.Tuner", "#[serde(into = \"crate::generated::Named\")]")
             .trait_attribute("Tuner", "#[doc(alias = \"tune\")]")
             .bytes(".tuned")
             .btree_map(".tuned")

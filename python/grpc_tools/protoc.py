@@ -19,6 +19,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import types
     from collections.abc import Sequence
+    from importlib.abc import Loader, MetaPathFinder
+else:
+    Loader = MetaPathFinder = object
 
 _PROTO_MODULE_SUFFIX = "_pb2"
 _SERVICE_MODULE_SUFFIX = "_pb2_grpc"
@@ -73,7 +76,7 @@ def _module_name(protobuf_path: str, suffix: str) -> str:
     return ".".join(part for part in parts if part not in ("", ".")).replace("-", "_") + suffix
 
 
-class ProtoLoader:
+class ProtoLoader(Loader):
     """Makes a module of a ``.proto`` file."""
 
     def __init__(self, protobuf_path: str, services: bool) -> None:
@@ -97,7 +100,7 @@ class ProtoLoader:
         exec(compile(text, os.fsdecode(path), "exec"), module.__dict__)
 
 
-class ProtoFinder:
+class ProtoFinder(MetaPathFinder):
     """Finds the ``.proto`` file of a module that nothing else has."""
 
     def __init__(self, suffix: str, services: bool) -> None:

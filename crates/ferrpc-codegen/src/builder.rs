@@ -266,13 +266,8 @@ impl Builder {
         if let Some(path) = &self.descriptor_set_path {
             output::write_single(path, &source.descriptor_set)?;
         }
-        let mut lines = Vec::new();
-        if !self.no_rerun {
-            lines.extend(output::rerun_lines(&source.read, includes));
-        }
-        lines.extend(warnings.iter().map(|warning| format!("cargo:warning={warning}")));
-        if !self.silent {
-            lines.iter().for_each(|line| println!("{line}"));
+        for line in self.cargo_lines(&source.read, includes, &warnings) {
+            println!("{line}");
         }
         Ok(())
     }
@@ -281,6 +276,24 @@ impl Builder {
     /// the result, as [`compile`](Self::compile). Nothing is said to cargo.
     pub fn compile_set(&self, descriptor_set: &[u8]) -> Result<(), Error> {
         self.write(descriptor_set).map(drop)
+    }
+
+    /// What cargo is told.
+    fn cargo_lines(
+        &self,
+        read: &[PathBuf],
+        includes: &[impl AsRef<Path>],
+        warnings: &[String],
+    ) -> Vec<String> {
+        let mut lines = Vec::new();
+        if self.silent {
+            return lines;
+        }
+        if !self.no_rerun {
+            lines.extend(output::rerun_lines(read, includes));
+        }
+        lines.extend(warnings.iter().map(|warning| format!("cargo:warning={warning}")));
+        lines
     }
 
     fn write(&self, descriptor_set: &[u8]) -> Result<Vec<String>, Error> {
@@ -432,5 +445,22 @@ impl Default for Options {
             uncommented: Vec::new(),
             prost: ProstOptions::default(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cargo_is_told_what_is_wanted() {
+        let read = [PathBuf::from("a.proto")];
+        let lines = |builder: Builder| {
+            builder.cargo_lines(&read, &[] as &[&Path], &["odd".to_owned()]).join("\n")
+        };
+        let rerun = "cargo:rerun-if-changed=a.proto";
+        assert_eq!(lines(Builder::new()), format!("{rerun}\ncargo:warning=odd"));
+        assert_eq!(lines(Builder::new().emit_rerun_if_changed(false)), "cargo:warning=odd");
+        assert_eq!(lines(Builder::new().emit_cargo_lines(false)), "");
     }
 }

@@ -5,9 +5,7 @@ use std::mem;
 
 use bytes::Bytes;
 
-use crate::allocator;
-use crate::buffer::Buffer;
-use crate::transport::{Message, Run};
+use crate::transport::{Buffers, FreshBuffers, LARGE_MESSAGE, Message, Run};
 
 /// Bytes before each message.
 pub(crate) const PREFIX: usize = 5;
@@ -18,6 +16,7 @@ pub(crate) const PREFIX: usize = 5;
 #[derive(Debug)]
 pub(crate) struct Deframer {
     max_receive: usize,
+    buffers: &'static dyn Buffers,
     state: State,
 }
 
@@ -26,7 +25,7 @@ enum State {
     /// The first `have` bytes of a prefix.
     Prefix { bytes: [u8; PREFIX], have: usize },
     /// A message of `length` bytes, begun.
-    Body { compressed: bool, length: usize, body: Buffer },
+    Body { compressed: bool, length: usize, body: Vec<u8> },
 }
 
 /// Why bytes are no message. The stream is of no more use.
@@ -47,7 +46,12 @@ pub(crate) const fn prefix(compressed: bool, length: u32) -> [u8; PREFIX] {
 impl Deframer {
     /// At the start of a stream whose messages have at most `max_receive` bytes.
     pub(crate) fn new(max_receive: usize) -> Self {
-        Self { max_receive, state: State::EMPTY }
+        Self::with(max_receive, &FreshBuffers)
+    }
+
+    /// The same, with memory for messages from `buffers`.
+    pub(crate) fn with(max_receive: usize, buffers: &'static dyn Buffers) -> Self {
+        Self { max_receive, buffers, state: State::EMPTY }
     }
 
     /// Takes bytes off the front of `input` and returns a message once it is whole. To be called
@@ -75,7 +79,7 @@ impl Deframer {
                 let payload = Bytes::copy_from_slice(payload);
                 return Ok(Some(Message { payload, compressed }));
             }
-            self.state = State::Body { compressed, length, body: Buffer::for_length(length) };
+            self.state = State::Body { compressed, length, body: self.buffers.take(length) };
         }
         let State::Body { compressed, length, body } = &mut self.state else {
             unreachable!("the prefix is complete");
@@ -90,8 +94,11 @@ impl Deframer {
         if body.len() < *length {
             return Ok(None);
         }
-        allocator::expect_messages(*length);
-        let message = Message { payload: mem::take(body).into_bytes(), compressed: *compressed };
+        if *length >= LARGE_MESSAGE {
+            self.buffers.expect(*length);
+        }
+        let payload = self.buffers.share(mem::take(body));
+        let message = Message { payload, compressed: *compressed };
         self.state = State::EMPTY;
         Ok(Some(message))
     }

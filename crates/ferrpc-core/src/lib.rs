@@ -1,8 +1,6 @@
 //! gRPC as a pure state machine on ferrpc-http2.
 
-mod allocator;
 mod binary;
-mod buffer;
 pub mod call;
 pub mod channel;
 mod counters;

@@ -114,7 +114,7 @@ pub struct PingPolicy {
 }
 
 /// Bytes, of which a half and three quarters are some, too.
-const LEAST_ROOM: usize = 4;
+pub(crate) const LEAST_ROOM: usize = 4;
 
 impl Limits {
     /// Payload of a DATA frame from which on it is worth its head: what a message is framed with

@@ -55,7 +55,7 @@ const ROOMS: &[Room] = &[
 const TESTING: &str = "ferrpc-testing";
 
 /// The crates that do no I/O, with their folders.
-const PURE: &[(&str, &str)] =
+pub(super) const PURE: &[(&str, &str)] =
     &[("ferrpc-http2", "crates/ferrpc-http2"), ("ferrpc-core", "crates/ferrpc-core")];
 
 /// Not in a pure crate's tree: whoever brings one of them in does I/O.

@@ -3,10 +3,12 @@
 //! ```text
 //! crates    imports between crates; what the pure ones must not know
 //! walls     imports between the modules of a crate
+//! circles   files that need each other; what is kept for the whole process
 //! modules   each file is a module of its crate; tests are one program per crate
 //! source    what the three read: the files of a crate, parsed
 //! ```
 
+mod circles;
 mod crates;
 mod modules;
 mod source;
@@ -23,6 +25,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<Tally> {
     let mut rules = crates::rules(workspace)?;
     let sources = Source::read_all(workspace)?;
     rules.extend(walls::rules(&sources));
+    rules.extend(circles::rules(workspace)?);
     rules.extend(modules::rules(workspace, &sources)?);
     let mut tally = Tally::default();
     for Rule { name, broken } in rules {

@@ -187,8 +187,12 @@ fn check_direct(arguments: &Arguments, compiled: &Compiled) -> Result<(), Failur
                 text.push_str(&format!("{input}: {}\n", message.replace("%s", import)));
             }
         }
+        // The first input with one ends the run.
+        if !text.is_empty() {
+            return Err(Failure::message(text));
+        }
     }
-    if text.is_empty() { Ok(()) } else { Err(Failure::message(text)) }
+    Ok(())
 }
 
 /// `--disallow_services`. The first input with one ends the run.

@@ -46,10 +46,33 @@ pub(super) fn describe(error: &io::Error) -> String {
     }
 }
 
+/// How much is made of an error: programs read plain lines, people see the place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Look {
+    Plain,
+    Marked,
+    Coloured,
+}
+
+impl Look {
+    /// What suits standard error; `NO_COLOR` and a terminal that cannot do it are respected.
+    fn of_stderr() -> Self {
+        let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        match io::stderr().is_terminal() {
+            false => Self::Plain,
+            true if set("NO_COLOR") || std::env::var_os("TERM").is_none_or(|it| it == "dumb") => {
+                Self::Marked
+            }
+            true => Self::Coloured,
+        }
+    }
+}
+
 /// Warnings so far, and how errors look.
 #[derive(Debug)]
 pub(super) struct Report {
     format: ErrorFormat,
+    look: Look,
     warnings: String,
     /// Whether there is a warning that `--fatal_warnings` makes an error.
     grave: bool,
@@ -57,7 +80,7 @@ pub(super) struct Report {
 
 impl Report {
     pub(super) fn new(format: ErrorFormat) -> Self {
-        Self { format, warnings: String::new(), grave: false }
+        Self { format, look: Look::of_stderr(), warnings: String::new(), grave: false }
     }
 
     /// The warnings since the last time, whole lines.
@@ -91,12 +114,19 @@ impl Report {
                 // The well-known files that are bundled say nothing of syntax.
                 Severity::Notice if sources.on_disk(&diagnostic.file).is_none() => {}
                 Severity::Notice => self.warn_mildly(&line),
-                Severity::Error => {
-                    let _ = writeln!(errors, "{line}");
-                    if io::stderr().is_terminal() {
-                        errors.push_str(&marked(diagnostic, sources));
+                Severity::Error => match self.look {
+                    Look::Plain => {
+                        let _ = writeln!(errors, "{line}");
                     }
-                }
+                    Look::Marked => {
+                        let _ = writeln!(errors, "{line}");
+                        errors.push_str(&marked(diagnostic, sources, ["", "", ""]));
+                    }
+                    Look::Coloured => {
+                        let _ = writeln!(errors, "{BOLD}{line}{RESET}");
+                        errors.push_str(&marked(diagnostic, sources, [RED, CYAN, RESET]));
+                    }
+                },
             }
         }
         Failure { text: errors }
@@ -131,23 +161,24 @@ pub(crate) fn render(found: &[Diagnostic], sources: &Sources) -> String {
     let mut out = String::new();
     for diagnostic in found.iter().filter(|it| it.severity == Severity::Error) {
         let _ = writeln!(out, "{}", report.line(diagnostic, sources));
-        out.push_str(&marked(diagnostic, sources));
+        out.push_str(&marked(diagnostic, sources, ["", "", ""]));
     }
     out.truncate(out.trim_end().len());
     out
 }
 
-/// The line of a diagnostic with a mark below its place, and the help.
-fn marked(diagnostic: &Diagnostic, sources: &Sources) -> String {
+/// The line of a diagnostic with a mark below its place, and the help; with what stands before the
+/// mark, before the word of help, and behind each of them.
+fn marked(diagnostic: &Diagnostic, sources: &Sources, [mark, word, end]: [&str; 3]) -> String {
     let mut out = String::new();
     if let Some(place) = diagnostic.place
         && let Some(line) = source_line(sources, &diagnostic.file, place.line)
     {
         let space = " ".repeat(usize::try_from(place.column).unwrap_or(1).saturating_sub(1));
-        let _ = writeln!(out, "  {line}\n  {space}^");
+        let _ = writeln!(out, "  {line}\n  {space}{mark}^{end}");
     }
     if let Some(help) = &diagnostic.help {
-        let _ = writeln!(out, "  help: {help}");
+        let _ = writeln!(out, "  {word}help:{end} {help}");
     }
     out
 }
@@ -179,6 +210,10 @@ fn shown(sources: &Sources, file: &str) -> String {
     )
 }
 
+const BOLD: &str = "\x1b[1m";
+const RED: &str = "\x1b[1;31m";
+const CYAN: &str = "\x1b[1;36m";
+const RESET: &str = "\x1b[0m";
 const TAB: usize = 8;
 /// A longer line says nothing.
 const MAX_SHOWN: usize = 200;

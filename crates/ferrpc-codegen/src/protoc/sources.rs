@@ -80,7 +80,7 @@ impl Sources {
 
     /// Whether a file comes from a descriptor set.
     pub(super) fn is_in_set(&self, name: &str) -> bool {
-        self.on_disk(name).is_none() && self.sets.contains_key(name)
+        self.sets.contains_key(name) && self.on_disk(name).is_none()
     }
 
     /// What was read from disk so far, in order.

@@ -148,3 +148,37 @@ fn comments_can_be_left_out() {
     let some = Builder::new().disable_comments(".tuned.Plain").disable_comments("Tuner.Tune");
     assert_eq!(said(some), [false, false, true, true, true, false]);
 }
+
+#[test]
+fn json_is_for_those_who_ask() {
+    let with = |yes| {
+        let files = generate(&Builder::new().json(yes), &["messages_only.proto"]);
+        content(&files, "messages.only.rs").contains("serde")
+    };
+    assert_eq!([with(false), with(true)], [false, true]);
+}
+
+#[test]
+fn a_set_can_be_written_without_its_sources() {
+    let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("options/set");
+    let _ = fs::remove_dir_all(&directory);
+    let builder = Builder::new().out_dir(&directory).default_package_filename("none");
+    builder.compile_set(&set(&["no_package.proto"])).expect("it can be written");
+    let tree = fs::read_to_string(directory.join("ferrpc_protos.rs")).expect("it is there");
+    assert!(directory.join("none.rs").is_file() && tree.contains("none.rs"), "{tree}");
+}
+
+#[test]
+#[cfg(feature = "prost")]
+fn what_prost_alone_can_do_reaches_it() {
+    let builder = Builder::new()
+        .messages(ferrpc_codegen::Messages::Prost)
+        .skip_debug(".tuned.Plain")
+        .prost_path("::other::prost")
+        .prost_types_path("::other::types");
+    let files = generate(&builder, &["tuned.proto"]);
+    let tuned = content(&files, "tuned.rs");
+    for expect in ["#[prost(skip_debug)]", "::other::prost::Message", "::other::types::Timestamp"] {
+        assert!(tuned.contains(expect), "{expect}\n{tuned}");
+    }
+}

@@ -8,6 +8,7 @@ use super::Linker;
 use crate::ast::Visibility;
 use crate::features::DefaultVisibility;
 use crate::pool::{FileId, Name, Symbol};
+use crate::well_known::WELL_KNOWN_FILES;
 
 impl Linker<'_> {
     /// Adds the package and those around it to the symbols; false if nothing else makes sense.
@@ -145,7 +146,12 @@ impl Linker<'_> {
     /// Reports that the last look-up found nothing.
     pub(super) fn not_defined(&mut self, below: &[i32], name: &str) {
         if self.undeclared.is_none() && self.undefined.is_none() {
-            let help = self.similar_name(name);
+            let import = |full: &str| Some(format!("add: import \"{}\";", well_known_file(full)?));
+            let well_known = name.trim_start_matches('.').strip_prefix("google.protobuf.");
+            let help =
+                well_known.and_then(import).or_else(|| self.similar_name(name)).or_else(|| {
+                    Some(format!("did you mean google.protobuf.{name}? {}", import(name)?))
+                });
             self.error_with_help(below, format!("\"{name}\" is not defined."), help);
             return;
         }
@@ -164,7 +170,7 @@ impl Linker<'_> {
                  is searched first in name resolution. Consider using a leading '.'(i.e., \
                  \".{name}\") to start from the outermost scope."
             );
-            self.error(below, message);
+            self.error_with_help(below, message, Some(format!("write .{name}")));
         }
     }
 
@@ -221,6 +227,18 @@ impl Linker<'_> {
     pub(super) fn is_own(&self, file: FileId) -> bool {
         file == self.file
     }
+}
+
+/// The bundled file that defines `google.protobuf.OWN`.
+fn well_known_file(own: &str) -> Option<&'static str> {
+    let defines = |text: &str| {
+        text.lines().any(|line| {
+            let rest = line.strip_prefix("message ").or_else(|| line.strip_prefix("enum "));
+            rest.and_then(|rest| rest.split_whitespace().next()) == Some(own)
+        })
+    };
+    let files = WELL_KNOWN_FILES.iter();
+    files.filter(|(_, text)| defines(text)).map(|(file, _)| *file).next()
 }
 
 /// Bytes of a package's name.

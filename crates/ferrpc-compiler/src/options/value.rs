@@ -169,7 +169,8 @@ impl Linker<'_> {
         let own = types.enumeration(id).own;
         let sibling = types.symbol(&format!("{}{value}", &enum_name[..own]));
         let more = match sibling {
-            Some(crate::pool::Symbol::Value(..)) => {
+            // Protoc does not look into the descriptors that it brings along.
+            Some(crate::pool::Symbol::Value(..)) if !known => {
                 " This appears to be a value from a sibling type."
             }
             _ => "",

@@ -133,6 +133,28 @@ fn names_that_are_nearly_right_are_suggested() {
     assert_eq!(found[0].help.as_deref(), Some("did you mean Request?"));
     let found = refused("syntax = \"proto3\"; option java_pakage = \"x\";");
     assert_eq!(found[0].help.as_deref(), Some("did you mean java_package?"));
+    for (field, help) in [
+        ("google.protobuf.Timestamp t = 1;", "add: import \"google/protobuf/timestamp.proto\";"),
+        (".google.protobuf.NullValue t = 1;", "add: import \"google/protobuf/struct.proto\";"),
+        (
+            "Timestamp t = 1;",
+            "did you mean google.protobuf.Timestamp? add: import \"google/protobuf/timestamp.proto\";",
+        ),
+    ] {
+        let found = refused(&format!("syntax = \"proto3\"; message A {{ {field} }}"));
+        assert_eq!(found[0].help.as_deref(), Some(help), "{field}");
+    }
+    let found = refused(
+        "syntax = \"proto3\"; package a.b; message A { message b { } b.C c = 1; }\nmessage C {}",
+    );
+    assert_eq!(found[0].help.as_deref(), Some("write .b.C"), "{}", found[0]);
+    let found = refused("syntax = \"proto3\"; enum E { A = 0; B = 1; C = 1; }");
+    assert!(found[0].message.contains("set 'option allow_alias = true;'"), "{}", found[0]);
+    let found = refused("syntax = \"proto3\"; message A { reserved 1; int32 a = 1; }");
+    let suggested = "Suggested field numbers for A: 2";
+    assert!(found.iter().any(|it| it.message == suggested), "{found:#?}");
+    let found = refused("syntax = \"proto3\"; message A { int32 a = 1; int32 b = 1; }");
+    assert!(found[0].message.ends_with("Next available field number is 2."), "{}", found[0]);
     let found = refused("syntax = \"proto3\";\nmessage A {\n  int32 a 1;\n}");
     assert_eq!(found[0].help.as_deref(), Some("found 1"));
 }

@@ -52,6 +52,10 @@ pub(super) struct Call {
     pub(super) lent: usize,
     /// What the peer sends is dropped: nobody reads it.
     pub(super) unread: bool,
+    /// It was asked whether its consumer waits, and there was no answer yet.
+    pub(super) asked: bool,
+    /// Its consumer waits for a message of which nothing has come.
+    pub(super) expected: bool,
 }
 
 /// What is still needed of a call that has ended.
@@ -106,6 +110,8 @@ impl Call {
             starved: Starved::No,
             lent: 0,
             unread: false,
+            asked: false,
+            expected: false,
         }
     }
 
@@ -120,6 +126,12 @@ impl Call {
     /// Client: whether there is no response where there has to be one.
     pub(super) const fn lacks_response(&self) -> bool {
         self.cardinality.has_single_response() && self.messages == 0 && !self.response_optional
+    }
+
+    /// Server: whether a message may come that somebody could wait for.
+    pub(super) fn may_receive(&self) -> bool {
+        let more = !self.cardinality.has_single_request() || self.messages == 0;
+        self.kind == Kind::Grpc && more && !self.remote_done && !self.unread
     }
 
     /// Bytes of messages held because of this call.

@@ -40,7 +40,7 @@ impl Transport {
         call.cardinality = start.cardinality;
         call.response_optional = start.response_optional;
         call.limits = start.limits;
-        call.deframer = Deframer::new(start.limits.max_receive);
+        call.deframer = Deframer::with(start.limits.max_receive, self.buffers);
         call.deadline = start.deadline;
         call.epoch = self.epoch;
         call.headers_sent = true;

@@ -22,6 +22,12 @@
 //!   one that has starved longest. Consumers that do not read hold what they hold, and keep nobody
 //!   from a message that is waited for: it is consumed when it is whole, so that what is held does
 //!   not grow by it.
+//! - At a server, while whole messages alone are more than the limit and no consumer waits for
+//!   another, the connection's credit is held back as well: what the windows of all streams let in
+//!   may be many times the limit. Each call's consumer is asked then, with the same event, whether
+//!   it waits, also where nothing of its next message has come; one that does frees the
+//!   connection's credit until its message is there. Requests of one message that are wanted are
+//!   asked for again from time to time: what has become whole meanwhile may be before them.
 //! - A turn is short: a peer that sends slowly or not at all does not keep it from others. If the
 //!   messages that were begun in such turns take more than the limit again, who loses its turn is
 //!   refused.
@@ -46,6 +52,8 @@ pub(super) struct Held {
     pub(super) whole: usize,
     /// The most there should be.
     limit: usize,
+    /// The same, where memory is not scarce.
+    configured: usize,
     /// Bytes of credit given in turns to messages that are not whole.
     lent: usize,
     /// Calls that starve and whose consumers wait, in the order in which they began to.
@@ -54,6 +62,15 @@ pub(super) struct Held {
     idle: VecDeque<CallId>,
     /// Whose turn it is, until when.
     turn: Option<(CallId, Time)>,
+    /// Whether the connection's credit may be held back.
+    server: bool,
+    /// Whole messages are more than the limit; the consumers of all calls were asked whether they
+    /// wait.
+    congested: bool,
+    /// Bytes of whole messages when it was last asked which requests are still wanted.
+    asked_at: usize,
+    /// Calls whose consumers wait for messages of which nothing has come.
+    expecting: usize,
 }
 
 /// Whether a call waits for credit because too much is held.
@@ -67,11 +84,16 @@ pub(super) enum Starved {
 }
 
 impl Held {
-    pub(super) const fn new(limit: usize) -> Self {
+    pub(super) const fn new(limit: usize, role: Role) -> Self {
         Self {
+            server: matches!(role, Role::Server),
+            congested: false,
+            asked_at: 0,
+            expecting: 0,
             total: 0,
             whole: 0,
             limit,
+            configured: limit,
             lent: 0,
             wanted: VecDeque::new(),
             idle: VecDeque::new(),
@@ -81,6 +103,12 @@ impl Held {
 
     const fn is_too_much(&self) -> bool {
         self.total > self.limit
+    }
+
+    /// Whether whole messages fill the memory there is: then messages come for those alone who
+    /// wait for them.
+    const fn is_full(&self) -> bool {
+        self.server && self.whole > self.limit
     }
 
     /// When somebody else gets the turn.
@@ -119,6 +147,7 @@ impl Held {
         self.total -= call.held();
         self.whole -= call.unconsumed;
         self.lent -= call.lent;
+        self.expecting -= usize::from(call.expected);
         let ended = call.stream.id();
         if let Some(line) = self.line(call.starved) {
             line.retain(|id| id.stream != ended);
@@ -129,6 +158,8 @@ impl Held {
         self.wanted.clear();
         self.idle.clear();
         self.turn = None;
+        self.expecting = 0;
+        self.congested = false;
     }
 }
 
@@ -179,14 +210,29 @@ impl Transport {
 
     /// The consumer of a call waits for its next message: after [`Event::Withheld`].
     pub fn want(&mut self, now: Time, id: CallId) {
-        if let Some(call) = self.calls.call(id)
-            && call.starved == Starved::Idle
-        {
-            call.starved = Starved::Wanted;
-            self.held.idle.retain(|other| *other != id);
-            self.held.wanted.push_back(id);
-            self.feed_starved(now);
+        let Some(call) = self.calls.call(id) else {
+            return;
+        };
+        call.asked = false;
+        match call.starved {
+            Starved::Idle => {
+                call.starved = Starved::Wanted;
+                self.held.idle.retain(|other| *other != id);
+                self.held.wanted.push_back(id);
+            }
+            Starved::No if self.held.congested && call.may_receive() && !call.expected => {
+                call.expected = true;
+                self.held.expecting += 1;
+            }
+            _ => return,
         }
+        self.feed_starved(now);
+    }
+
+    /// The limit becomes `bytes`, if that is less than what is configured.
+    pub(super) fn limit_held(&mut self, now: Time, bytes: usize) {
+        self.held.limit = bytes.min(self.held.configured);
+        self.feed_starved(now);
     }
 
     /// Nobody reads what else the peer sends on this call: from now on it is dropped as it comes,
@@ -197,6 +243,7 @@ impl Transport {
         };
         self.held.forget(call);
         call.unread = true;
+        call.expected = false;
         call.starved = Starved::No;
         call.lent = 0;
         call.unconsumed = 0;
@@ -225,14 +272,19 @@ impl Transport {
         if let Some(call) = self.calls.call(id)
             && call.starved == Starved::No
         {
+            let expected = std::mem::take(&mut call.expected);
+            self.held.expecting -= usize::from(expected);
             // The caller of a call with one response waits for nothing else.
-            if role == Role::Client && call.receives_one(role) {
+            if expected || role == Role::Client && call.receives_one(role) {
                 call.starved = Starved::Wanted;
                 self.held.wanted.push_back(id);
             } else {
                 call.starved = Starved::Idle;
                 self.held.idle.push_back(id);
-                self.push(Event::Withheld { call: id });
+                let asked = std::mem::replace(&mut call.asked, true);
+                if !(asked && self.held.congested) {
+                    self.push(Event::Withheld { call: id });
+                }
             }
         }
     }
@@ -257,6 +309,89 @@ impl Transport {
     pub(super) fn feed_starved(&mut self, now: Time) {
         if self.held.somebody_starves() {
             self.feed_first(now);
+        }
+        if self.held.congested || self.held.is_full() {
+            self.hold_connection();
+        }
+    }
+
+    /// Holds the connection's credit back while memory is full and nobody waits, and asks who does.
+    #[cold]
+    fn hold_connection(&mut self) {
+        let full = self.held.is_full();
+        if full != self.held.congested {
+            self.held.congested = full;
+            for id in self.calls.ids() {
+                if full {
+                    self.ask(id);
+                } else if let Some(call) = self.calls.call(id) {
+                    call.expected = false;
+                }
+            }
+            self.held.expecting = 0;
+            self.held.asked_at = 0;
+        }
+        // Many requests may have been wanted while nothing waited for a handler: each that is whole
+        // now is before them.
+        if full && self.held.whole > self.held.asked_at.saturating_add(self.held.limit / 16) {
+            self.held.asked_at = self.held.whole;
+            self.ask_again();
+        }
+        self.held.asked_at = self.held.asked_at.min(self.held.whole);
+        let nobody_waits = self.held.expecting == 0 && self.held.wanted.is_empty();
+        self.http2.hold_credit(full && nobody_waits);
+    }
+
+    /// Asks for requests that were wanted, and of which nothing is whole, whether they still are.
+    fn ask_again(&mut self) {
+        for id in self.calls.ids() {
+            let Some(call) = self.calls.call(id) else { continue };
+            if !call.cardinality.has_single_request() || call.messages > 0 {
+                continue;
+            }
+            if call.starved == Starved::Wanted {
+                call.starved = Starved::Idle;
+                self.held.idle.push_back(id);
+            } else if !std::mem::take(&mut call.expected) {
+                continue;
+            } else {
+                self.held.expecting -= 1;
+            }
+            call.asked = true;
+            self.push(Event::Withheld { call: id });
+        }
+        let (held, calls) = (&mut self.held, &mut self.calls);
+        held.wanted.retain(|id| calls.call(*id).is_some_and(|one| one.starved == Starved::Wanted));
+    }
+
+    /// Asks whether the consumer of a call waits, if something may come that is not asked for yet.
+    fn ask(&mut self, id: CallId) {
+        if let Some(call) = self.calls.call(id)
+            && call.may_receive()
+            && call.starved == Starved::No
+            && !std::mem::replace(&mut call.asked, true)
+        {
+            self.push(Event::Withheld { call: id });
+        }
+    }
+
+    /// A call was accepted while memory may be full: its consumer is asked like the others.
+    #[inline]
+    pub(super) fn ask_new(&mut self, id: CallId) {
+        if self.held.congested {
+            self.ask(id);
+        }
+    }
+
+    /// A message of the call has become whole, or none will: who waited for it does not any more.
+    #[inline]
+    pub(super) fn stop_expecting(&mut self, id: CallId) {
+        if self.held.congested
+            && let Some(call) = self.calls.call(id)
+        {
+            self.held.expecting -= usize::from(std::mem::take(&mut call.expected));
+            self.ask(id);
+            self.feed_starved(self.now);
         }
     }
 

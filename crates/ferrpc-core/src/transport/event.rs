@@ -80,8 +80,8 @@ pub enum Event {
         /// The call.
         call: CallId,
     },
-    /// Too much is held for the application: the message that arrives on this call is completed
-    /// only if its consumer waits for it. Say so with [`want`](super::Transport::want), at once or
+    /// Too much is held for the application: the message that arrives on this call, or (server)
+    /// comes next, is completed only if its consumer waits for it. Say so with [`want`](super::Transport::want), at once or
     /// when it begins to wait. This is about one message: where the next one needs it, it is asked
     /// again.
     Withheld {

@@ -15,12 +15,14 @@
 //!   consumed, for the message at the head already as it arrives. Credit that is kept from a call
 //!   comes back when the call's messages are consumed or when its turn comes (`credit.rs`).
 
+mod buffers;
 mod calls;
 mod client;
 mod credit;
 mod deadlines;
 mod event;
 mod lifetime;
+mod memory;
 mod messages;
 mod receive;
 mod request;
@@ -35,6 +37,8 @@ use std::time::Duration;
 use ferrpc_http2::{self as http2, CloseCause, Role, Time, Transmit};
 
 use crate::{Counters, Encoding, EncodingSet, Metadata};
+pub(crate) use buffers::LARGE as LARGE_MESSAGE;
+pub use buffers::{Buffers, FreshBuffers};
 pub use credit::HELD_REQUEST;
 pub use event::{CallId, CancelledBy, Event, Message, RequestHead, SendState, TransparentRetry};
 pub use messages::{Messages, PushError, Run, RunBuilder};
@@ -70,6 +74,8 @@ pub struct Config {
     /// Server: whether calls of any `:path` are events, rather than those of "/service/method"
     /// alone. What is no UTF-8 in them is replaced (U+FFFD).
     pub any_path: bool,
+    /// Where the memory of messages comes from.
+    pub buffers: &'static dyn Buffers,
     /// Randomness for jitter, and for `http2` in place of its own; the machines have no other
     /// source.
     pub seed: u64,
@@ -182,6 +188,7 @@ pub struct Transport {
     held: Held,
     message_runs: bool,
     any_path: bool,
+    buffers: &'static dyn Buffers,
     /// Times output was handed out: tells whether a call's headers can have left.
     epoch: u64,
     closed: bool,
@@ -217,9 +224,10 @@ impl Transport {
             deadlines: Deadlines::default(),
             lifetime,
             counters: Counters::default(),
-            held: Held::new(config.max_held_messages),
+            held: Held::new(config.max_held_messages, role),
             message_runs: config.message_runs,
             any_path: config.any_path,
+            buffers: config.buffers,
             epoch: 0,
             closed: false,
             now,
@@ -368,6 +376,11 @@ impl Transport {
         self.held.total
     }
 
+    /// Bytes that are held because of the peer, roughly: messages both ways, header lists, calls.
+    pub fn memory(&self) -> usize {
+        self.held.total + self.http2.memory()
+    }
+
     /// Bytes that wait for the peer's credit or to be written.
     pub fn buffered(&self) -> usize {
         self.http2.buffered()
@@ -399,6 +412,7 @@ impl Default for Config {
             max_held_messages: 64 << 20,
             message_runs: false,
             any_path: false,
+            buffers: &FreshBuffers,
             seed: 0,
         }
     }

@@ -72,17 +72,23 @@ impl Transport {
         } else if call.unread {
             call.withheld += payload.len();
         } else {
-            let (held, unconsumed) = (call.held(), call.unconsumed);
+            let (held, unconsumed, messages) = (call.held(), call.unconsumed, call.messages);
             let cut = self.cut_messages(id, payload);
+            let mut whole = false;
             if let Some(call) = self.calls.call(id) {
                 self.held.total = self.held.total + call.held() - held;
                 self.held.whole = self.held.whole + call.unconsumed - unconsumed;
+                whole = call.messages != messages;
+                call.asked &= !whole;
             }
             if let Err(status) = cut {
                 self.refuse(now, id, status);
                 return;
             }
             self.give_credit(now, id, payload.len());
+            if whole {
+                self.stop_expecting(id);
+            }
         }
         if end {
             self.handle_end(now, id);
@@ -160,6 +166,7 @@ impl Transport {
             self.refuse(now, id, status);
         } else {
             self.push(Event::RemoteDone { call: id });
+            self.stop_expecting(id);
         }
     }
 
@@ -169,13 +176,16 @@ impl Transport {
             Role::Client => self.give_up(now, id, status),
             Role::Server => {
                 self.http2.charge_early_reset(now);
-                // A handler that was to be started with it is not.
-                self.events
-                    .retain(|event| !matches!(event, Event::Message { call, .. } if *call == id));
+                self.drop_messages(id);
                 self.send_status(now, id, &status);
                 self.cancel_server(now, id, super::CancelledBy::Refused);
             }
         }
+    }
+
+    /// A handler that was to be started with a message is not.
+    pub(super) fn drop_messages(&mut self, id: CallId) {
+        self.events.retain(|event| !matches!(event, Event::Message { call, .. } if *call == id));
     }
 
     fn handle_closed(&mut self, now: Time) {

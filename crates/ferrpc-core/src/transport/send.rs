@@ -2,7 +2,6 @@
 
 use ferrpc_http2::{Reason, Role, Time};
 
-use crate::allocator;
 use crate::framing::prefix;
 use crate::{Encoding, Metadata, Status};
 
@@ -71,7 +70,9 @@ impl Transport {
             }
         };
         self.counters.messages_sent += 1;
-        allocator::expect_messages(size);
+        if size >= super::LARGE_MESSAGE {
+            self.buffers.expect(size);
+        }
         let head = prefix(message.compressed, length);
         self.http2.send_data(now, stream, &head, message.payload, false);
         if self.http2.is_writable(stream) { SendState::Ready } else { SendState::Full }

@@ -109,15 +109,16 @@ impl Transport {
 
     /// Server: takes a call reported by [`Event::Call`].
     pub fn accept(&mut self, id: CallId, cardinality: Cardinality, limits: CallLimits) {
+        let buffers = self.buffers;
         let Some(call) = self.calls.call(id).filter(|call| call.kind == Kind::Offered) else {
             return;
         };
         call.kind = Kind::Grpc;
         call.cardinality = cardinality;
         call.limits = limits;
-        call.deframer = Deframer::new(limits.max_receive);
+        call.deframer = Deframer::with(limits.max_receive, buffers);
         if !call.remote_done {
-            return;
+            return self.ask_new(id);
         }
         // The request ended with its headers.
         if cardinality.has_single_request() {

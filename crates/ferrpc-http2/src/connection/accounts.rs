@@ -27,8 +27,8 @@ pub struct Accounts {
     pub partial_frame: usize,
     /// Bytes the peer may send on the connection now.
     pub credit: i64,
-    /// Bytes consumed whose credit waits to be worth a WINDOW_UPDATE, and bytes of the DATA frame
-    /// now arriving that are still to come.
+    /// Bytes consumed whose credit waits to be worth a WINDOW_UPDATE or is held back, and bytes of
+    /// the DATA frame now arriving that are still to come.
     pub credit_due: i64,
     /// The connection's window: always the sum of the two above.
     pub window: i64,
@@ -50,7 +50,7 @@ impl Connection {
             recent_resets: self.recent_resets.ids.len(),
             partial_frame: self.reader.partial.len(),
             credit,
-            credit_due: pending + self.reader.data_left() as i64,
+            credit_due: pending + (self.reader.data_left() + self.held_credit.unwrap_or(0)) as i64,
             window,
         }
     }

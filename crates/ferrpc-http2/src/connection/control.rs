@@ -160,6 +160,10 @@ impl Connection {
     /// The path holds more than our windows. The connection's grows at once; streams that use up
     /// theirs borrow from [`window_loans`](crate::Limits::window_loans) in `release`.
     pub(super) fn grow_windows(&mut self) {
+        if self.held_credit.is_some() {
+            // When it is let go.
+            return;
+        }
         let grown = self.receive_window.grow_to(self.sizer.connection());
         if grown > 0 {
             self.out.encode(|out| frame::window_update::encode(0, grown, out));

@@ -103,7 +103,7 @@ impl Connection {
             let (payload, rest) = input.split_at(data.left.min(input.len()));
             *input = rest;
             data.left -= payload.len();
-            self.release_connection(payload.len());
+            self.payload_came(payload.len());
             let done = data.left == 0 && data.padding == 0;
             self.reader.state = if done { State::Frame } else { State::Data(data) };
             return Ok(self.hand_on(data, payload, done && data.end));
@@ -209,6 +209,28 @@ impl Connection {
         self.release_connection(bytes);
         if let Some(stream) = stream {
             self.release(stream, bytes);
+        }
+    }
+
+    /// Payload is handed on: the peer gets its credit back, unless that is held back.
+    fn payload_came(&mut self, bytes: usize) {
+        match &mut self.held_credit {
+            Some(held) => *held += bytes,
+            None => self.release_connection(bytes),
+        }
+    }
+
+    /// Whether the connection's credit for payload is held back: then the peer can send what it has
+    /// credit for and no more, on any stream, until it is let go.
+    pub fn hold_credit(&mut self, hold: bool) {
+        match self.held_credit {
+            None if hold => self.held_credit = Some(0),
+            Some(held) if !hold => {
+                self.held_credit = None;
+                self.release_connection(held);
+                self.grow_windows();
+            }
+            _ => {}
         }
     }
 

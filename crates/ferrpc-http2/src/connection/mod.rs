@@ -16,7 +16,8 @@
 //! - Output leaves in the order it was made, and header blocks are encoded when they are appended:
 //!   the peer's decoder sees them in the encoder's order.
 //! - Every byte of DATA received is given back to the connection's window exactly once, whatever
-//!   becomes of its stream; the stream's window gets back what the user releases.
+//!   becomes of its stream, at once unless the user holds it back; the stream's window gets back
+//!   what the user releases.
 //! - A header block is always decoded to its end, also for streams nobody wants, so that the
 //!   compression tables stay in step.
 //! - Nothing grows with what the peer sends but under a budget of [`Limits`](crate::Limits).
@@ -87,8 +88,8 @@ pub enum Event<'a> {
         /// What was exceeded, if the list is too large; fields may be missing then.
         too_large: Option<TooLarge>,
     },
-    /// Payload. The connection's window has it back already; give the stream its part with
-    /// [`Connection::release`].
+    /// Payload. The connection's window has it back already (but see
+    /// [`Connection::hold_credit`]); give the stream its part with [`Connection::release`].
     Data {
         /// The stream's token.
         token: u32,
@@ -184,6 +185,9 @@ pub struct Connection {
     settings_seen: bool,
     sizer: WindowSizer,
     receive_window: ReceiveWindow,
+    /// The connection's credit that is held back, while it is: see
+    /// [`hold_credit`](Connection::hold_credit).
+    held_credit: Option<usize>,
     /// Bytes by which the windows of open streams exceed their initial size.
     loaned: u32,
     send_window: SendWindow,
@@ -196,6 +200,8 @@ pub struct Connection {
     queued: usize,
     /// Those of them that could be sent as far as their streams' credit goes.
     sendable: usize,
+    /// The most of `queued` that there should be.
+    send_memory: usize,
     /// Streams whose users wait because there is enough output.
     crowd: VecDeque<StreamKey>,
     /// Streams without credit whose users wait because there is too much without credit.
@@ -290,6 +296,7 @@ impl Connection {
             unacknowledged_settings: 0,
             settings_seen: false,
             receive_window: ReceiveWindow::new(65_535),
+            held_credit: None,
             loaned: 0,
             send_window: SendWindow::new(65_535),
             sizer,
@@ -298,6 +305,7 @@ impl Connection {
             ready: VecDeque::new(),
             queued: 0,
             sendable: 0,
+            send_memory: limits.send_memory,
             crowd: VecDeque::new(),
             short: VecDeque::new(),
             pending_acks: 0,
@@ -394,6 +402,12 @@ impl Connection {
         self.queued + self.out.len()
     }
 
+    /// Bytes that are held because of the peer, roughly: what it was not sent yet, header lists,
+    /// streams.
+    pub fn memory(&self) -> usize {
+        self.buffered() + self.held_headers + self.streams.len() * STREAM_MEMORY
+    }
+
     /// The largest header list the peer takes, in bytes (6.5.2); if it does not say so, 1 MiB.
     pub fn peer_max_header_list(&self) -> usize {
         self.remote.max_header_list
@@ -486,6 +500,9 @@ const MAX_SENT_LIST: usize = 1 << 20;
 /// Streams a client opens before it knows the server's limit; RFC 9113 (6.5.2) advises servers not
 /// to go below it.
 const STREAMS_BEFORE_SETTINGS: u32 = 100;
+
+/// What an open stream takes, with what its users know of it, roughly.
+const STREAM_MEMORY: usize = 1 << 10;
 
 /// How many streams reset here are remembered: more than are usually open.
 const RECENT_RESETS: usize = 1024;

@@ -24,8 +24,9 @@
 //!   them than it takes for a quarter to be free. (From there on requests are begun again.)
 
 use crate::frame;
+use crate::limits::LEAST_ROOM;
 use crate::stream::{Stream, Waits};
-use crate::{Limits, Reason, StreamKey, Time};
+use crate::{Reason, StreamKey, Time};
 
 use super::work::StartWaits;
 use super::{Connection, Event, ResetBy};
@@ -41,7 +42,7 @@ impl Connection {
             stream.waits = Waits::Queue;
             return false;
         }
-        if self.sendable + self.out.len() < limits.send_buffer && self.queued < limits.send_memory {
+        if self.sendable + self.out.len() < limits.send_buffer && self.queued < self.send_memory {
             return true;
         }
         let line = if stream.has_spare_credit() {
@@ -51,7 +52,7 @@ impl Connection {
             stream.waits = Waits::Output;
             (!std::mem::replace(&mut stream.in_crowd, true)).then_some(&mut self.crowd)
         } else {
-            if self.queued < limits.send_memory {
+            if self.queued < self.send_memory {
                 return true;
             }
             stream.waits = Waits::Memory;
@@ -66,7 +67,7 @@ impl Connection {
     /// Whether what waits for credit takes more memory than it should: nothing should be begun
     /// that adds to it.
     pub(super) fn is_short_of_memory(&self) -> bool {
-        self.queued >= self.config.limits.send_memory
+        self.queued >= self.send_memory
     }
 
     /// A stream got credit.
@@ -106,7 +107,7 @@ impl Connection {
                 self.events.push_back(Event::Writable { token: stream.token });
             }
         }
-        if self.queued >= Self::enough_memory(limits) {
+        if self.queued >= self.enough_memory() {
             return;
         }
         if self.start_waits == StartWaits::Memory {
@@ -140,8 +141,8 @@ impl Connection {
     }
 
     /// Below this whoever waited for memory goes on.
-    const fn enough_memory(limits: &Limits) -> usize {
-        limits.send_memory / 4 * 3
+    const fn enough_memory(&self) -> usize {
+        self.send_memory / 4 * 3
     }
 
     /// Whether stalled streams are to give their memory back: there is none, or requests wait for
@@ -171,15 +172,43 @@ impl Connection {
             .keys(|stream| stream.queue.bytes > 0 && now.since(waits_since(stream)) >= patience);
         stalled.sort_by_key(|key| self.streams.stream(*key).map(waits_since));
         for key in stalled {
-            if self.queued < Self::enough_memory(&self.config.limits) {
+            if self.queued < self.enough_memory() {
                 break;
             }
             self.counters.stalled_streams += 1;
-            let id = key.id;
-            self.out.encode(|out| frame::reset::encode(id, Reason::ENHANCE_YOUR_CALM, out));
-            self.recent_resets.add(id);
-            self.drop_stream(key, Reason::ENHANCE_YOUR_CALM, ResetBy::Stall);
+            self.reset_for_memory(key);
         }
         self.arm_stall_check(now);
+    }
+    /// The most bytes that all streams together may hold for sending, from now on: `bytes`, if that
+    /// is less than [`send_memory`](crate::Limits::send_memory).
+    pub fn limit_send_memory(&mut self, now: Time, bytes: usize) {
+        self.send_memory = bytes.min(self.config.limits.send_memory).max(LEAST_ROOM);
+        self.unblock();
+        self.arm_stall_check(now);
+    }
+
+    /// Resets the streams that hold most for sending until `bytes` are free; how many were.
+    pub fn shed(&mut self, bytes: usize) -> usize {
+        let mut freed = 0;
+        let mut holders = self.streams.keys(|stream| stream.queue.bytes > 0);
+        let size = |key: &StreamKey| self.streams.stream(*key).map_or(0, |one| one.queue.bytes);
+        holders.sort_by_cached_key(|key| std::cmp::Reverse(size(key)));
+        for key in holders {
+            if freed >= bytes {
+                break;
+            }
+            freed += self.streams.stream(key).map_or(0, |stream| stream.queue.bytes);
+            self.counters.stalled_streams += 1;
+            self.reset_for_memory(key);
+        }
+        freed
+    }
+
+    fn reset_for_memory(&mut self, key: StreamKey) {
+        let id = key.id;
+        self.out.encode(|out| frame::reset::encode(id, Reason::ENHANCE_YOUR_CALM, out));
+        self.recent_resets.add(id);
+        self.drop_stream(key, Reason::ENHANCE_YOUR_CALM, ResetBy::Stall);
     }
 }

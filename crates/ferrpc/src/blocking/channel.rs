@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use bytes::Bytes;
+use ferrpc_core::call::ClientCall;
 use ferrpc_core::channel::ConnectivityState;
 use ferrpc_core::transport::Message;
 use ferrpc_core::{Code, Encoding, Metadata, Status};
@@ -95,8 +96,7 @@ impl Channel {
     where
         R: IntoIterator<Item = Q>,
     {
-        let NewCall { head, config, mut hooks, message: requests } =
-            self.handle.maker.make_blocking(method, request)?;
+        let NewCall { head, config, mut hooks, message: requests } = self.make(method, request)?;
         let call = Call::new(self.handle.hold.clone(), head, config, None, true);
         call.start();
         let mut sender = Requests::new(Arc::clone(&call), method.request());
@@ -127,8 +127,7 @@ impl Channel {
         method: &Method<Q, S>,
         request: Request<()>,
     ) -> Result<(Requests<Q>, Responses<S>), Status> {
-        let NewCall { head, config, hooks, message: () } =
-            self.handle.maker.make_blocking(method, request)?;
+        let NewCall { head, config, hooks, message: () } = self.make(method, request)?;
         let call = Call::new(self.handle.hold.clone(), head, config, None, true);
         call.start();
         let requests = Requests::new(Arc::clone(&call), method.request());
@@ -211,14 +210,30 @@ impl Channel {
         &self.handle.hold
     }
 
+    /// Asks the interceptors, and the call's credentials once there is a connection to say on what
+    /// they answer.
+    fn make<Q, S, M>(
+        &self,
+        method: &Method<Q, S>,
+        request: Request<M>,
+    ) -> Result<NewCall<M>, Status> {
+        let Handle { hold, maker } = &*self.handle;
+        let mut new = maker.make(method, request)?;
+        if new.head.credentials.is_some() {
+            let connected = hold.wait_for_connection(ClientCall::new(new.config).request());
+            connected.inspect_err(|status| new.hooks.end(status))?;
+            maker.authorize_blocking(&mut new)?;
+        }
+        Ok(new)
+    }
+
     fn prepare_one<Q, S>(
         &self,
         method: &Method<Q, S>,
         request: Request<Q>,
         unattended: bool,
     ) -> Result<(Arc<Call>, EndHooks), Status> {
-        let NewCall { head, config, mut hooks, message } =
-            self.handle.maker.make_blocking(method, request)?;
+        let NewCall { head, config, mut hooks, message } = self.make(method, request)?;
         match encode(&head, &method.request(), &message) {
             Ok(message) => {
                 let hold = self.handle.hold.clone();

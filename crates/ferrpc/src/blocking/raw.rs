@@ -466,7 +466,9 @@ fn begin(
     }
     let options = CallOptions { end: timeout.map(CallEnd::After), wait_for_ready, compression };
     let request = RequestParts { message, metadata, extensions, options };
-    let NewCall { mut head, config, hooks, message } = maker.make_blocking(&method.0, request)?;
+    let mut new = maker.make(&method.0, request)?;
+    maker.authorize_blocking(&mut new)?;
+    let NewCall { mut head, config, hooks, message } = new;
     // Whoever serialises decides what no message means.
     head.response_optional = true;
     let message = message.map(|message| compression::compress_now(head.encoding, message));

@@ -152,11 +152,38 @@ impl Shared {
     }
 
     fn acquire_locked(&self, state: &mut State, ask: &Ask<'_>, now: Time) -> Acquired {
+        let acquired = self.pick(state, ask.request, now);
+        let Acquired::Wait(until) = acquired else { return acquired };
+        if !ask.registered {
+            let call = Weak::clone(ask.call);
+            let listed = if ask.unattended { until } else { None };
+            state.pending.push(Listed { call, until: listed });
+        }
+        if ask.unattended && until.is_some() {
+            self.keep_time(state);
+        }
+        Acquired::Wait(until)
+    }
+
+    /// The same for a thread that waits here.
+    pub(super) fn wait_for_connection(&self, request: PickRequest) -> Result<(), Status> {
+        let mut state = self.lock();
+        loop {
+            let now = clock::now();
+            match self.pick(&mut state, request, now) {
+                Acquired::Connection(_) => return Ok(()),
+                Acquired::Failed(status, _) => return Err(status),
+                Acquired::Wait(until) => state.wait(until.map(|until| until.since(now))),
+            }
+        }
+    }
+
+    fn pick(&self, state: &mut State, request: PickRequest, now: Time) -> Acquired {
         state.look(now);
         let mut until = None;
         // A second time where there was no thread to connect, which is a failure to be told.
         for _ in 0..2 {
-            match ask.request.step(now, |wait_for_ready| state.machine.pick(now, wait_for_ready)) {
+            match request.step(now, |wait_for_ready| state.machine.pick(now, wait_for_ready)) {
                 Step::Begin(_) => {
                     let current = state.current.as_ref();
                     return Acquired::Connection(Arc::clone(current.expect("it is ready")));
@@ -178,14 +205,6 @@ impl Shared {
             if self.see_to_connecting(state, now) {
                 break;
             }
-        }
-        if !ask.registered {
-            let call = Weak::clone(ask.call);
-            let listed = if ask.unattended { until } else { None };
-            state.pending.push(Listed { call, until: listed });
-        }
-        if ask.unattended && until.is_some() {
-            self.keep_time(state);
         }
         Acquired::Wait(until)
     }
@@ -224,7 +243,7 @@ impl Shared {
             let until = state.machine.poll_timeout();
             let Some(attempt) = due else {
                 let Some(until) = until else { break };
-                state.wait(until.since(now));
+                state.wait(Some(until.since(now)));
                 continue;
             };
             drop(state);
@@ -348,7 +367,7 @@ impl Shared {
             let due = state.pending.iter().filter_map(|listed| listed.until).chain(retry).min();
             let Some(due) = due else { break };
             if due > now {
-                state.wait(due.since(now));
+                state.wait(Some(due.since(now)));
             } else {
                 let pending = std::mem::take(&mut state.pending);
                 drop(state);
@@ -520,7 +539,7 @@ impl Locked<'_> {
     }
 
     /// Waits until something changed, at most for a time. Everything may have changed behind it.
-    fn wait(&mut self, timeout: Duration) {
+    fn wait(&mut self, timeout: Option<Duration>) {
         let settled = self.settle();
         let told = !settled.0.is_empty();
         let Some(state) = self.state.take() else { return };
@@ -529,8 +548,14 @@ impl Locked<'_> {
             self.tell(settled);
             self.shared.raw_lock()
         } else {
-            let waited = self.shared.changed.wait_timeout(state, timeout);
-            waited.unwrap_or_else(PoisonError::into_inner).0
+            let changed = &self.shared.changed;
+            match timeout {
+                None => changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Some(timeout) => {
+                    let waited = changed.wait_timeout(state, timeout);
+                    waited.unwrap_or_else(PoisonError::into_inner).0
+                }
+            }
         });
     }
 

@@ -18,6 +18,7 @@ use crate::credentials::ChannelCredentials;
 use crate::interceptor::ClientInterceptor;
 use crate::observers::Observers;
 use crate::resolver::Target;
+use crate::transport::buffers::KeptBuffers;
 
 /// Makes a [`Channel`]. Made by [`Channel::builder`].
 #[derive(Debug)]
@@ -71,6 +72,7 @@ impl ChannelBuilder {
                 max_held_messages: MAX_HELD_MESSAGES,
                 message_runs: true,
                 any_path: false,
+                buffers: &KeptBuffers,
                 seed: 0,
             },
             limits: CallLimits { max_receive: DEFAULT_MAX_RECEIVE, max_send: usize::MAX },

@@ -148,26 +148,12 @@ impl CallMaker {
         Ok(NewCall { head, config, hooks, message })
     }
 
-    /// The same for a thread that may block, which asks the call's credentials, too: before there is
-    /// a connection, and at most until the deadline.
+    /// For a thread that may block: asks the call's credentials, at most until the deadline.
     #[cfg(unix)]
-    pub(crate) fn make_blocking<Q, S, M>(
-        &self,
-        method: &Method<Q, S>,
-        request: impl Into<RequestParts<M>>,
-    ) -> Result<NewCall<M>, Status> {
-        let mut new = self.make(method, request)?;
-        if let Some(credentials) = &new.head.credentials {
-            let asked = self.ask_blocking(&**credentials, &new.head, new.config.deadline);
-            match asked {
-                Ok(added) => new.head.authorize(&added),
-                Err(status) => {
-                    new.hooks.end(&status);
-                    return Err(status);
-                }
-            }
-        }
-        Ok(new)
+    pub(crate) fn authorize_blocking<M>(&self, new: &mut NewCall<M>) -> Result<(), Status> {
+        let Some(credentials) = &new.head.credentials else { return Ok(()) };
+        let added = self.ask_blocking(&**credentials, &new.head, new.config.deadline);
+        added.map(|added| new.head.authorize(&added)).inspect_err(|status| new.hooks.end(status))
     }
 
     #[cfg(unix)]

@@ -9,17 +9,21 @@ use ferrpc_core::http2::{self, Keepalive, Limits, PingPolicy, Window};
 use ferrpc_core::transport::{CallLimits, Config};
 
 use super::ResponseStream;
-use super::accept::{Acceptor, Door};
+use super::door::{Acceptor, Door};
 use super::external::ExternalQueue;
 use super::handle::Server;
 use super::http::{Fallback, HttpRequest, HttpResponse, not_found};
 use super::interceptor::Interceptor;
 use super::listen::{BindError, Listeners, SocketOptions};
+use super::machine;
+use super::memory::CONNECTION;
 use super::observer::Observer;
-use super::routes::{Router, Routes, Settings, Unknown, unknown_handler};
-use super::shared::{Parts, Shared};
+use super::routes::{Router, Routes, Unknown, unknown_handler};
+use super::settings::Settings;
+use super::shared::{NoPlaceLeft, Parts, Shared};
 use crate::credentials::ServerCredentials;
 use crate::observers::Observers;
+use crate::transport::buffers::KeptBuffers;
 use crate::{Encoding, EncodingSet, Request, Response, Status, Streaming};
 
 /// Describes a server: its services, its limits, how it treats connections.
@@ -31,7 +35,7 @@ pub struct ServerBuilder {
     interceptors: Vec<Arc<dyn Interceptor>>,
     observer: Option<Arc<dyn Observer>>,
     door: Door,
-    max_handshakes: usize,
+    max_handshakes: Option<usize>,
     http2: http2::Config,
     accept: EncodingSet,
     sends: EncodingSet,
@@ -42,6 +46,7 @@ pub struct ServerBuilder {
     max_idle: Option<Duration>,
     max_held_messages: usize,
     any_path: bool,
+    max_memory: Option<usize>,
     max_connections: Option<usize>,
     refuse_connections: bool,
     max_handlers: usize,
@@ -50,8 +55,15 @@ pub struct ServerBuilder {
     options: SocketOptions,
 }
 
+impl Server {
+    /// Begins to describe a server.
+    pub fn builder() -> ServerBuilder {
+        ServerBuilder::new()
+    }
+}
+
 impl ServerBuilder {
-    pub(crate) fn new() -> Self {
+    fn new() -> Self {
         Self {
             routes: Vec::new(),
             unknown: None,
@@ -59,7 +71,7 @@ impl ServerBuilder {
             interceptors: Vec::new(),
             observer: None,
             door: Door::Open,
-            max_handshakes: MAX_HANDSHAKES,
+            max_handshakes: None,
             http2: http2::Config { keepalive: DEFAULT_KEEPALIVE, ..http2::Config::default() },
             accept: EncodingSet::ALL,
             sends: EncodingSet::ALL,
@@ -70,6 +82,7 @@ impl ServerBuilder {
             max_idle: None,
             max_held_messages: 64 << 20,
             any_path: false,
+            max_memory: None,
             max_connections: None,
             refuse_connections: false,
             max_handlers: usize::MAX,
@@ -173,15 +186,30 @@ impl ServerBuilder {
 
     // -- limits -----------------------------------------------------------------------------------
 
+    /// Bytes that all connections together may hold because of their peers: messages both ways,
+    /// header lists, calls, and 32 KiB for each connection; not what handlers make of them. When
+    /// three quarters are taken, connections that hold more than their share get no new calls
+    /// (RESOURCE_EXHAUSTED) and little credit; at the limit the one that holds most loses the calls
+    /// that hold most of it, and connections without calls may end. By default half of what the
+    /// process may use, by control groups, resource limits and the size of the machine; where the
+    /// system does not say, 2 GiB. `usize::MAX`: no limit.
+    pub const fn max_memory(mut self, bytes: usize) -> Self {
+        self.max_memory = Some(bytes);
+        self
+    }
+
     /// Connections that are open at one time; for each address, one more is accepted and waits
-    /// until another ends, and the rest wait in the system's queue. By default there is no limit.
+    /// until another ends, and the rest wait in the system's queue. By default as many as the
+    /// process may have files open, but for an eighth of them, and as
+    /// [`max_memory`](Self::max_memory) has room for; connections above that are let in while
+    /// others end, those that have had no call for longest.
     pub const fn max_connections(mut self, connections: usize) -> Self {
         self.max_connections = Some(connections);
         self
     }
 
     /// Whether connections above [`max_connections`](Self::max_connections) are closed rather than
-    /// left to wait. By default they wait.
+    /// left to wait, or let in for idle ones.
     pub const fn refuse_connections(mut self, refuse: bool) -> Self {
         self.refuse_connections = refuse;
         self
@@ -337,9 +365,10 @@ impl ServerBuilder {
     }
 
     /// TLS handshakes at one time. When there are more, the one that has waited longest for its
-    /// caller to begin is dropped; if all have begun, new connections wait. By default 1000.
+    /// caller to begin is dropped; if all have begun, new connections wait. By default 1000, and at
+    /// most half of the connections.
     pub const fn max_handshakes(mut self, handshakes: usize) -> Self {
-        self.max_handshakes = handshakes;
+        self.max_handshakes = Some(handshakes);
         self
     }
 
@@ -375,6 +404,14 @@ impl ServerBuilder {
         let defaults =
             Settings { limits: self.limits, compression: self.compression, sends: self.sends };
         let interceptors = self.interceptors.into();
+        let max_memory = self.max_memory.unwrap_or_else(default_memory);
+        let max_connections = self.max_connections.unwrap_or_else(|| most_connections(max_memory));
+        let max_handshakes = (max_connections / 2).clamp(1, MAX_HANDSHAKES);
+        let no_place = match self.max_connections {
+            _ if self.refuse_connections => NoPlaceLeft::Refuse,
+            Some(_) => NoPlaceLeft::Wait,
+            None => NoPlaceLeft::EndIdle,
+        };
         let handshake_timeout = self.http2.limits.handshake_timeout;
         let shared = Shared::new(Parts {
             router: Router::new(self.routes, self.unknown, &interceptors, defaults),
@@ -383,8 +420,9 @@ impl ServerBuilder {
             max_handlers: self.max_handlers.max(1),
             max_handlers_per_connection: self.max_handlers_per_connection.max(1),
             overload_pushback: self.overload_pushback,
-            max_connections: self.max_connections,
-            refuse_connections: self.refuse_connections,
+            max_memory,
+            max_connections,
+            no_place,
             config: Config {
                 http2: self.http2,
                 accept: self.accept,
@@ -394,10 +432,11 @@ impl ServerBuilder {
                 max_held_messages: self.max_held_messages,
                 message_runs: true,
                 any_path: self.any_path,
+                buffers: &KeptBuffers,
                 seed: 0,
             },
             door: self.door,
-            max_handshakes: self.max_handshakes,
+            max_handshakes: self.max_handshakes.unwrap_or(max_handshakes),
             handshake_timeout,
         });
         Server::new(shared, self.options)
@@ -413,6 +452,23 @@ impl fmt::Debug for ServerBuilder {
             .finish_non_exhaustive()
     }
 }
+
+/// Half of what the process may use: the rest is for what handlers make of it.
+fn default_memory() -> usize {
+    machine::memory().map_or(UNKNOWN_MEMORY, |bytes| bytes / 2)
+}
+
+/// The connections that there are descriptors and memory for.
+fn most_connections(memory: usize) -> usize {
+    let descriptors = machine::descriptors().map_or(usize::MAX, |all| all - all / 8);
+    descriptors.min(memory / (2 * CONNECTION)).max(FEWEST_CONNECTIONS)
+}
+
+/// For connections, where the system does not say how much there is.
+const UNKNOWN_MEMORY: usize = 2 << 30;
+
+/// However little there is.
+const FEWEST_CONNECTIONS: usize = 16;
 
 /// Half-open handshakes cost some 20 KiB each.
 const MAX_HANDSHAKES: usize = 1000;

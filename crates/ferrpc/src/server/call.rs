@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use ferrpc_core::transport::{Cardinality, Message, Messages, RequestHead};
 
-use super::routes::Settings;
+use super::settings::Settings;
 use crate::codec::CodecError;
 use crate::streaming::MessageSource;
 use crate::transport::cell::{Cell, Outgoing, Room};

@@ -3,49 +3,37 @@
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Duration;
 
 use ferrpc_core::http2::{CloseCause, Fields};
 use ferrpc_core::transport::{
-    CallId, CancelledBy, Cardinality, Event, Message, Messages, RequestHead, SendState,
+    CallId, CancelledBy, Cardinality, Event, Message, Messages, RequestHead,
 };
 
-use super::call::{Outcome, error_status};
+use super::command::Command;
 use super::dispatch::PollTimer;
-use super::external::{ExternalCall, ExternalQueue};
+use super::external::ExternalQueue;
+use super::external_call::ExternalCall;
 use super::http::{HttpRequest, HttpResponse};
 use super::load::Load;
-use super::observer::CallEnded;
+use super::memory::Holder;
 use super::pacing::Pacing;
-use super::routes::Target;
 use super::shared::{Place, Shared};
 use super::slots::{Slots, Work};
-use crate::transport::cell::{Cell, Outgoing};
+use crate::transport::ConnectionInfo;
+use crate::transport::cell::Cell;
 use crate::transport::driver::{Context, Role};
 use crate::transport::mailbox::Mailbox;
 use crate::transport::refusal::Fault;
-use crate::transport::{ConnectionInfo, clock};
 use crate::{Code, Status};
-
-/// What others ask of a server's connection.
-#[derive(Debug)]
-pub(crate) enum Command {
-    /// A handler on a task of its own, or outside the runtime, is done.
-    Done { call: CallId, outcome: Outcome },
-    /// There may be room for calls that wait.
-    Admit,
-    /// Begin a graceful end.
-    Shutdown { grace: Option<Duration> },
-}
 
 /// The server's role on one connection.
 pub(crate) struct Connection {
     pub(super) fixed: Fixed,
     pub(super) slots: Slots,
     /// Calls that are ready to start and may not yet; among them some that are over by now.
-    waiting: VecDeque<CallId>,
+    pub(super) waiting: VecDeque<CallId>,
     /// Some requests are not completed while others wait to start.
-    unwanted: bool,
+    pub(super) unwanted: bool,
     pub(super) timer: PollTimer,
     pub(super) pacing: Pacing,
     /// Calls that are handled by other tasks and threads.
@@ -54,6 +42,9 @@ pub(crate) struct Connection {
     pub(super) external: Vec<(Arc<ExternalQueue>, Vec<ExternalCall>)>,
     /// Observers know that the connection is over.
     told_closed: bool,
+    holder: Holder,
+    /// In this batch it has given up what it held.
+    gave_way: bool,
     /// Given back when the connection is gone.
     _place: Place,
     /// Where TLS says why it broke.
@@ -76,6 +67,7 @@ impl Connection {
         id: u64,
         info: Arc<ConnectionInfo>,
         mailbox: Arc<Mailbox<Command>>,
+        holder: Holder,
         place: Place,
         fault: Option<Arc<Fault>>,
     ) -> Self {
@@ -95,6 +87,8 @@ impl Connection {
             elsewhere: 0,
             external: Vec::new(),
             told_closed: false,
+            holder,
+            gave_way: false,
             _place: place,
             fault,
         };
@@ -110,6 +104,10 @@ impl Connection {
             ctx.transport.reject(ctx.now, call, &shared.router.unimplemented(&head.path));
             return;
         };
+        if self.holder.refuses() {
+            let status = shared.load.overloaded(SCARCE);
+            return ctx.transport.reject(ctx.now, call, &status);
+        }
         let entry = shared.router.entry(method);
         shared.observers.tell(|observer| observer.call_started(&entry.path));
         ctx.transport.accept(call, entry.cardinality, entry.settings.limits);
@@ -150,35 +148,6 @@ impl Connection {
         }
     }
 
-    /// Too much is held: a request goes on to arrive if its handler waits for it, or will be
-    /// started when it is there.
-    fn on_withheld(&mut self, ctx: &mut Context<'_>, call: CallId) {
-        if let Some(Work::Gathering { .. }) = self.slots.work(call) {
-            self.unwanted = true;
-            self.want_requests(ctx);
-        } else if self.slots.cell(call).is_some_and(|cell| cell.ask_demand()) {
-            ctx.transport.want(ctx.now, call);
-        }
-    }
-
-    /// Wants the requests whose handlers would be started at once, if some were not wanted.
-    fn want_requests(&mut self, ctx: &mut Context<'_>) {
-        if !self.unwanted || !self.waiting.is_empty() {
-            return;
-        }
-        self.unwanted = false;
-        let router = &self.fixed.shared.router;
-        for call in self.slots.calls() {
-            let Some((method, _)) = self.slots.method(call) else { continue };
-            let Some(Work::Gathering { .. }) = self.slots.work(call) else { continue };
-            match &router.entry(method).target {
-                // What waits there is first.
-                Target::External(queue) if !queue.is_empty() => self.unwanted = true,
-                _ => ctx.transport.want(ctx.now, call),
-            }
-        }
-    }
-
     fn on_remote_done(&mut self, ctx: &mut Context<'_>, call: CallId) {
         if let Some(Work::Gathering { .. }) = self.slots.work(call) {
             let status = Status::new(Code::Internal, "the request has no message");
@@ -187,240 +156,6 @@ impl Connection {
             cell.end_received();
         }
     }
-
-    // -- limits on running handlers ---------------------------------------------------------------
-
-    /// Starts a call, or lets it wait.
-    fn admit(
-        &mut self,
-        ctx: &mut Context<'_>,
-        call: CallId,
-        head: Box<RequestHead>,
-        message: Message,
-        cell: Option<Arc<Cell>>,
-    ) {
-        if self.waiting.is_empty() && self.may_start(ctx, call) {
-            self.start(ctx, call, head, message, cell);
-            return;
-        }
-        let place = match self.fixed.load.wait() {
-            Ok(place) => place,
-            Err(status) => return self.complete(ctx, call, Err(status), cell),
-        };
-        self.slots.set_work(call, Work::Waiting { head, message, cell, place });
-        if self.waiting.len() >= 2 * self.fixed.load.waiting() {
-            // At least half are over: looking at all of them costs little for each.
-            let slots = &mut self.slots;
-            self.waiting.retain(|call| matches!(slots.work(*call), Some(Work::Waiting { .. })));
-        }
-        self.waiting.push_back(call);
-    }
-
-    /// Whether a handler may start. If not, the connection is told when to try again: by
-    /// [`Command::Admit`] where too many run, by [`Event::MayStart`] where too many were started.
-    fn may_start(&self, ctx: &mut Context<'_>, call: CallId) -> bool {
-        let room = self.fixed.load.has_room();
-        if !room {
-            self.fixed.load.set_waiting(true);
-        }
-        room && ctx.transport.may_start(ctx.now, call)
-    }
-
-    /// Starts calls that wait, as many as may run.
-    fn admit_waiting(&mut self, ctx: &mut Context<'_>) {
-        self.fixed.load.set_waiting(false);
-        while let Some(call) = self.waiting.front().copied() {
-            let waits = matches!(self.slots.work(call), Some(Work::Waiting { .. }));
-            if waits && !self.may_start(ctx, call) {
-                break;
-            }
-            self.waiting.pop_front();
-            let Some(work) = self.slots.work(call) else { continue };
-            match std::mem::replace(work, Work::Empty) {
-                Work::Waiting { head, message, cell, place } => {
-                    drop(place);
-                    self.start(ctx, call, head, message, cell);
-                }
-                other => *work = other,
-            }
-        }
-        if self.waiting.is_empty() {
-            self.waiting = VecDeque::new();
-            self.want_requests(ctx);
-        }
-        self.fixed.load.pass_on();
-    }
-
-    /// There may be memory for answers again: calls go on that were not begun for that reason.
-    fn go_on(&self, ctx: &mut Context<'_>) {
-        if self.fixed.load.is_paused() && !ctx.transport.is_short_of_memory() {
-            self.fixed.load.pause(false);
-            self.external.iter().for_each(|(queue, _)| queue.unpark());
-        }
-    }
-
-    // -- a call ends ------------------------------------------------------------------------------
-
-    /// The handler is done.
-    pub(super) fn complete(
-        &mut self,
-        ctx: &mut Context<'_>,
-        call: CallId,
-        outcome: Outcome,
-        cell: Option<Arc<Cell>>,
-    ) {
-        if self.pacing.answered() {
-            ctx.hurry();
-        }
-        let Some(cell) = cell else {
-            let code = match outcome {
-                Ok(reply) => {
-                    let message = reply.message.unwrap_or_default();
-                    ctx.queue(message.payload.len());
-                    ctx.transport.respond(
-                        ctx.now,
-                        call,
-                        &reply.initial,
-                        reply.encoding,
-                        message,
-                        &reply.trailing,
-                    );
-                    Code::Ok
-                }
-                Err(status) => {
-                    let status = error_status(status);
-                    ctx.transport.finish(ctx.now, call, &status);
-                    status.code()
-                }
-            };
-            self.end(call, code);
-            return;
-        };
-        // What was sent before goes first.
-        let drained = matches!(self.drain(ctx, call, &cell), Drained::All);
-        match outcome {
-            Ok(mut reply) => match reply.message.take() {
-                Some(message) if drained => {
-                    cell.close(Status::new(Code::Cancelled, "the call has ended"));
-                    reply.message = Some(message);
-                    return self.complete(ctx, call, Ok(reply), None);
-                }
-                Some(message) => {
-                    cell.send(Outgoing::Messages(message.into()));
-                    cell.send(Outgoing::Finish(Status::ok().with_metadata(reply.trailing)));
-                }
-                None => {
-                    cell.send(Outgoing::Finish(Status::ok().with_metadata(reply.trailing)));
-                }
-            },
-            Err(status) => {
-                cell.send(Outgoing::Finish(error_status(status)));
-            }
-        }
-        self.slots.set_work(call, Work::Draining { cell: Arc::clone(&cell) });
-        self.look(ctx, call, &cell);
-    }
-
-    fn on_cancelled(&mut self, call: CallId, by: CancelledBy) {
-        let status = match by {
-            CancelledBy::Peer => Status::new(Code::Cancelled, "the caller cancelled the call"),
-            CancelledBy::Deadline => {
-                Status::new(Code::DeadlineExceeded, "the call's deadline passed")
-            }
-            CancelledBy::ConnectionLost => {
-                Status::new(Code::Cancelled, "the connection to the caller was lost")
-            }
-            CancelledBy::Refused => Status::new(Code::Cancelled, "the request broke a rule"),
-        };
-        self.drop_call(call, status);
-    }
-
-    /// Ends a call whose caller needs no answer any more.
-    fn drop_call(&mut self, call: CallId, status: Status) {
-        let code = status.code();
-        if let Some(cell) = self.slots.cell(call) {
-            let cell = Arc::clone(cell);
-            cell.close(status);
-        }
-        let method = self.slots.method(call);
-        let Some(work) = self.end(call, code) else { return };
-        if matches!(work, Work::External { .. })
-            && let Some((method, _)) = method
-            && let Target::External(queue) = &self.fixed.shared.router.entry(method).target
-        {
-            queue.call_cancelled();
-        }
-        work.discard();
-    }
-
-    /// The call is over, with `code`. Returns what was left of its work.
-    fn end(&mut self, call: CallId, code: Code) -> Option<Work> {
-        let shared = &self.fixed.shared;
-        if let Some((method, started)) = self.slots.method(call) {
-            shared.observers.tell(|observer| {
-                observer.call_ended(&CallEnded {
-                    method: &shared.router.entry(method).path,
-                    code,
-                    duration: clock::now().since(started),
-                });
-            });
-        }
-        let work = self.slots.remove(call)?;
-        self.elsewhere -= usize::from(work.is_elsewhere());
-        Some(work)
-    }
-
-    // -- cells ------------------------------------------------------------------------------------
-
-    /// Looks into a call's cell; the call may be over after it.
-    pub(super) fn look(&mut self, ctx: &mut Context<'_>, call: CallId, cell: &Arc<Cell>) {
-        if let Drained::Finished(code) = self.drain(ctx, call, cell) {
-            cell.close(Status::new(Code::Cancelled, "the call has ended"));
-            // A task that has just sent the end is about to end by itself.
-            self.end(call, code);
-        }
-    }
-
-    /// Moves what is in the cell to the transport, as far as that takes it.
-    fn drain(&mut self, ctx: &mut Context<'_>, call: CallId, cell: &Cell) -> Drained {
-        let mut look = cell.look();
-        if let Some(credit) = look.take_credit() {
-            ctx.transport.release(ctx.now, call, credit.messages, credit.payload);
-            if self.unwanted {
-                self.want_requests(ctx);
-            }
-        }
-        if look.take_demand() {
-            ctx.transport.want(ctx.now, call);
-        }
-        if look.take_stop() {
-            ctx.transport.stop_receiving(call);
-        }
-        while let Some(item) = look.next() {
-            let state = match item {
-                Outgoing::Headers(metadata, encoding) => {
-                    ctx.transport.send_headers(ctx.now, call, &metadata, encoding)
-                }
-                Outgoing::Messages(messages) => {
-                    ctx.queue(messages.payload_bytes());
-                    ctx.transport.send_messages(ctx.now, call, messages)
-                }
-                Outgoing::Finish(status) => {
-                    ctx.transport.finish(ctx.now, call, &status);
-                    look.done();
-                    return Drained::Finished(status.code());
-                }
-            };
-            if state == SendState::Full {
-                look.set_full();
-            }
-        }
-        let drained = look.is_drained();
-        look.done();
-        if drained { Drained::All } else { Drained::Part }
-    }
-
-    // -- everything else --------------------------------------------------------------------------
 
     fn lose_calls(&mut self) {
         // What is parked is to be found cancelled.
@@ -447,15 +182,8 @@ impl Connection {
     }
 }
 
-/// What [`Connection::drain`] found.
-enum Drained {
-    /// All was sent.
-    All,
-    /// Some waits for room.
-    Part,
-    /// The call's end was sent.
-    Finished(Code),
-}
+/// What a call is told that is refused because of what its connection holds.
+const SCARCE: &str = "the server is short of memory, and this connection holds much of it";
 
 impl Role for Connection {
     type Command = Command;
@@ -499,7 +227,19 @@ impl Role for Connection {
                     }
                 }
             }
+            Command::Taken { call, payload } => {
+                ctx.transport.release(ctx.now, call, 1, payload);
+                if self.unwanted {
+                    self.want_requests(ctx);
+                }
+            }
             Command::Admit => self.admit_waiting(ctx),
+            Command::GiveWay { bytes } => {
+                self.gave_way = true;
+                if !self.holder.give_way(ctx.now, ctx.transport, bytes) {
+                    ctx.transport.abort(ctx.now);
+                }
+            }
             Command::Shutdown { grace } => ctx.transport.shutdown(ctx.now, grace),
         }
     }
@@ -514,7 +254,7 @@ impl Role for Connection {
         self.poll_again(ctx, slot);
     }
 
-    fn end_batch(&mut self, _ctx: &mut Context<'_>) {
+    fn end_batch(&mut self, ctx: &mut Context<'_>) {
         let router = &self.fixed.shared.router;
         self.timer.pause(|method| &router.entry(method).dispatch);
         self.pacing.end_batch();
@@ -522,6 +262,13 @@ impl Role for Connection {
             if !calls.is_empty() {
                 queue.push_all(calls);
             }
+        }
+        let exhausted = self.holder.settle(ctx.now, ctx.transport, self.slots.held());
+        if std::mem::take(&mut self.gave_way) {
+            self.holder.gave_way();
+        }
+        if exhausted {
+            self.fixed.shared.relieve(ctx.now);
         }
     }
 
@@ -560,6 +307,6 @@ impl Drop for Connection {
         if !self.told_closed {
             self.tell_closed("the connection's task was dropped");
         }
-        self.fixed.shared.remove_connection(self.fixed.id);
+        self.fixed.shared.connections.remove(self.fixed.id);
     }
 }

@@ -36,7 +36,8 @@ use std::task::{Wake, Waker};
 use std::time::{Duration, Instant};
 
 use super::call_limit::CallLimit;
-use super::external::{DeferredReply, ExternalCall, ExternalQueue};
+use super::external::ExternalQueue;
+use super::external_call::{DeferredReply, ExternalCall};
 
 /// The lanes of a server: a queue each, for the calls of one executor.
 pub struct Drains {

@@ -8,10 +8,12 @@ use std::time::Duration;
 
 use tokio::task::JoinHandle;
 
-use super::accept::{Door, Entrance, accept_all};
-use super::builder::ServerBuilder;
+use super::accept::accept_all;
 use super::dispatch::DispatchCounters;
+use super::door::{Door, Entrance};
 use super::listen::{BindError, ListenAddress, Listener, Listeners, SocketOptions, listen};
+use super::memory::MemoryCounters;
+use super::serve::serve;
 use super::shared::Shared;
 use crate::credentials::ServerCredentials;
 use crate::transport::Io;
@@ -43,11 +45,6 @@ struct Listening {
 }
 
 impl Server {
-    /// Begins to describe a server.
-    pub fn builder() -> ServerBuilder {
-        ServerBuilder::new()
-    }
-
     pub(crate) fn new(shared: Arc<Shared>, options: SocketOptions) -> Self {
         Self { shared, listening: Arc::default(), options }
     }
@@ -142,11 +139,11 @@ impl Server {
     pub fn serve_io(&self, io: Box<dyn Io>) {
         let shared = Arc::clone(&self.shared);
         if matches!(shared.door, Door::Open) {
-            return shared.serve(io, None, Entrance::Free);
+            return serve(&shared, io, None, Entrance::Free);
         }
         tokio::spawn(async move {
             let entrance = shared.door.entrance(&shared.handshakes).await;
-            shared.serve(io, None, entrance);
+            serve(&shared, io, None, entrance);
         });
     }
 
@@ -176,7 +173,12 @@ impl Server {
 
     /// Connections open now.
     pub fn connection_count(&self) -> usize {
-        self.shared.connection_count()
+        self.shared.connections.open()
+    }
+
+    /// What connections hold because of their peers, and what came of it.
+    pub fn memory(&self) -> MemoryCounters {
+        self.shared.memory.counters()
     }
 
     /// How the calls of the method with this path were run so far; `None` if there is no such
@@ -202,7 +204,7 @@ impl Server {
             task.abort();
         }
         // Before anything is waited for: from here on it goes on without this future.
-        self.shared.shutdown(grace);
+        self.shared.connections.shutdown(grace);
         for task in tasks {
             // Then its socket is closed, and its file removed.
             let _ = task.await;
@@ -211,18 +213,18 @@ impl Server {
         // The connections keep to the limit themselves; this is for those that cannot.
         let limit = grace.saturating_add(PARTING_TIME);
         if tokio::time::timeout(limit, self.ended()).await.is_err() {
-            self.shared.abort();
+            self.shared.connections.abort();
             self.ended().await;
         }
     }
 
     /// Waits until the server has ended, by [`shutdown`](Self::shutdown). Cancel-safe.
     pub async fn wait(&self) {
-        self.shared.ended().await;
+        self.shared.connections.ended().await;
     }
 
     async fn ended(&self) {
-        self.shared.ended().await;
+        self.shared.connections.ended().await;
         for queue in self.shared.router.external_queues() {
             queue.close();
         }

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::connection::Command;
+use super::command::Command;
 use crate::transport::mailbox::Mailbox;
 use crate::{Code, Status};
 
@@ -64,18 +64,15 @@ impl ServerLoad {
         })
     }
 
-    /// What a call that is too much ends with.
-    fn overloaded(&self) -> Status {
+    /// What a call that is too much ends with; `text` says of what.
+    pub(crate) fn overloaded(&self, text: &'static str) -> Status {
         // The golden ratio spreads them evenly over the time from one to two of the pauses.
         let count = self.refused.fetch_add(1, Relaxed);
         let spread = count.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
         let pause = u64::try_from(self.pushback.as_millis()).unwrap_or(u64::MAX);
         let more = (u128::from(pause) * u128::from(spread)) >> 32;
         let pause = pause.saturating_add(u64::try_from(more).unwrap_or(u64::MAX));
-        let mut status = Status::new(
-            Code::ResourceExhausted,
-            "the server is overloaded: too many calls wait for a handler",
-        );
+        let mut status = Status::new(Code::ResourceExhausted, text);
         let metadata = status.metadata_mut();
         metadata.append("grpc-retry-pushback-ms", &pause.to_string()).expect("a legal value");
         status
@@ -137,7 +134,7 @@ impl Load {
             waiting.load(SeqCst) >= limit.saturating_mul(MAY_WAIT)
         };
         if full(&self.waiting, self.limit) || full(&self.server.waiting, self.server.limit) {
-            return Err(self.server.overloaded());
+            return Err(self.server.overloaded(TOO_MANY));
         }
         self.waiting.fetch_add(1, SeqCst);
         self.server.waiting.fetch_add(1, SeqCst);
@@ -213,6 +210,8 @@ impl Drop for Waiting {
         self.load.server.waiting.fetch_sub(1, SeqCst);
     }
 }
+
+const TOO_MANY: &str = "the server is overloaded: too many calls wait for a handler";
 
 /// Calls that may wait, for each that may run.
 const MAY_WAIT: usize = 4;

@@ -16,13 +16,17 @@
 //! generated code makes. [`Dispatch`] says where handlers run.
 
 mod accept;
+mod admission;
 mod builder;
 mod call;
 mod call_limit;
+mod command;
 mod connection;
 mod dispatch;
+mod door;
 mod drains;
 mod external;
+mod external_call;
 mod handle;
 mod handler;
 mod handshakes;
@@ -30,31 +34,39 @@ mod http;
 mod interceptor;
 mod listen;
 mod load;
+mod machine;
+mod memory;
 mod observer;
 mod pacing;
+mod reply;
 mod routes;
 mod run;
+mod serve;
+mod settings;
 mod shared;
 mod slots;
+mod table;
 mod waiting;
 
 use std::pin::Pin;
 
 use futures_core::Stream;
 
-pub use accept::{Accepting, Acceptor};
 pub use builder::ServerBuilder;
 pub use call::{CallFuture, Outcome, Reply, ServerCall};
 pub use call_limit::CallLimit;
 pub use dispatch::{Dispatch, DispatchCounters};
+pub use door::{Accepting, Acceptor};
 pub use drains::{Drains, Taken, Task, Turn};
-pub use external::{DeferredReply, ExternalCall, ExternalQueue, ExternalReply, Sent};
+pub use external::ExternalQueue;
+pub use external_call::{DeferredReply, ExternalCall, ExternalReply, Sent};
 pub use ferrpc_core::Counters;
 pub use ferrpc_core::http2::{Budget, Keepalive, Limits, PingPolicy, Window};
 pub use handle::Server;
 pub use http::{HttpRequest, HttpResponse};
 pub use interceptor::{Interceptor, Next};
 pub use listen::{BindError, ListenAddress, Listeners};
+pub use memory::MemoryCounters;
 pub use observer::{CallEnded, Observer};
 pub use routes::Routes;
 

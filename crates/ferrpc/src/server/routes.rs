@@ -13,7 +13,8 @@ use super::dispatch::{Dispatch, DispatchCounters, MethodDispatch};
 use super::external::ExternalQueue;
 use super::handler::{Bidirectional, ClientStreaming, Handler, ServerStreaming, Typed, Unary};
 use super::interceptor::{Chain, Interceptor};
-use crate::{Code, Encoding, EncodingSet, Method, Request, Response, Status, Streaming, codec};
+use super::settings::Settings;
+use crate::{Code, Encoding, Method, Request, Response, Status, Streaming, codec};
 
 /// The methods of one service and their handlers.
 ///
@@ -59,16 +60,6 @@ struct Overrides {
     max_receive: Option<usize>,
     max_send: Option<usize>,
     compression: Option<Encoding>,
-}
-
-/// What holds for the messages of a method.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Settings {
-    pub(crate) limits: CallLimits,
-    /// Of responses that do not say otherwise, where the caller takes it.
-    pub(crate) compression: Encoding,
-    /// Those that responses may have.
-    pub(crate) sends: EncodingSet,
 }
 
 impl Routes {

@@ -1,6 +1,7 @@
 //! Starting handlers and polling those that run in place.
 
 use std::any::Any;
+use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,8 +11,9 @@ use ferrpc_core::transport::{CallId, HELD_REQUEST, Message, RequestHead};
 use tokio::time::Instant;
 
 use super::call::{CallFuture, Outcome, ServerCall, finish_in_cell};
-use super::connection::{Command, Connection};
-use super::external::ExternalCall;
+use super::command::Command;
+use super::connection::Connection;
+use super::external_call::ExternalCall;
 use super::routes::Target;
 use super::shared::Shared;
 use super::slots::Work;
@@ -34,8 +36,17 @@ impl Connection {
         let entry = shared.router.entry(method);
         let size = message.payload.len();
         let large = size >= LARGE_REQUEST;
-        if size >= HELD_REQUEST && !entry.is_external() {
-            ctx.transport.release(ctx.now, call, 1, size);
+        let held = if size >= HELD_REQUEST { size } else { 0 };
+        let external = entry.is_external();
+        let mut message = message;
+        if external {
+            self.slots.hold(call, size);
+            if held > 0
+                && let Some(cell) = &cell
+            {
+                // There it goes with the call, should that be given up before it is taken.
+                cell.push_received(std::mem::take(&mut message).into());
+            }
         }
         let server_call = ServerCall {
             head,
@@ -50,8 +61,13 @@ impl Connection {
             Target::External(queue) => {
                 let Some(cell) = cell else { return };
                 let mailbox = Arc::clone(&self.fixed.mailbox);
-                let external =
-                    ExternalCall::new(server_call, call, mailbox, self.fixed.load.start());
+                let external = ExternalCall::new(
+                    server_call,
+                    call,
+                    mailbox,
+                    self.fixed.load.start(),
+                    held > 0,
+                );
                 match self.external.iter_mut().find(|(known, _)| Arc::ptr_eq(known, queue)) {
                     Some((_, calls)) => calls.push(external),
                     None => self.external.push((Arc::clone(queue), vec![external])),
@@ -60,6 +76,9 @@ impl Connection {
                 self.elsewhere += 1;
             }
             Target::Handler(chain) if entry.dispatch.is_in_place() => {
+                if held > 0 {
+                    ctx.transport.release(ctx.now, call, 1, held);
+                }
                 let waker = self.slots.take_waker(call);
                 if let Some(cell) = &cell {
                     cell.expect_look();
@@ -93,7 +112,7 @@ impl Connection {
                     }
                 }
             }
-            Target::Handler(_) => self.spawn(method, call, server_call, cell),
+            Target::Handler(_) => self.spawn(method, call, server_call, cell, held),
         }
     }
 
@@ -137,13 +156,14 @@ impl Connection {
         }
     }
 
-    /// Gives the handler a task of its own.
+    /// Gives the handler a task of its own. Of its request `held` bytes count until it has it.
     fn spawn(
         &mut self,
         method: u32,
         call: CallId,
         server_call: ServerCall,
         cell: Option<Arc<Cell>>,
+        held: usize,
     ) {
         let shared = Arc::clone(&self.fixed.shared);
         let mailbox = Arc::clone(&self.fixed.mailbox);
@@ -151,9 +171,19 @@ impl Connection {
         shared.router.entry(method).dispatch.count_spawned();
         let streams = cell.clone();
         let task = tokio::spawn(async move {
-            let handling =
-                Spawned { shared, method, state: State::New(Some(Box::new(server_call))) };
-            let outcome = handling.await;
+            let state = State::New(Some(Box::new(server_call)));
+            let mut handling = Spawned { shared, method, state };
+            let first = poll_fn(|cx| Poll::Ready(Pin::new(&mut handling).poll(cx))).await;
+            let outcome = match first {
+                // The end of the call gives it back.
+                Poll::Ready(outcome) => outcome,
+                Poll::Pending => {
+                    if held > 0 {
+                        let _ = mailbox.send(Command::Taken { call, payload: held });
+                    }
+                    handling.await
+                }
+            };
             drop(running);
             match (streams, outcome) {
                 (Some(cell), outcome) if !has_message(&outcome) => {

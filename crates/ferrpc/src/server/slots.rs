@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Wake, Waker};
 
 use ferrpc_core::Time;
-use ferrpc_core::transport::{CallId, Message, RequestHead};
+use ferrpc_core::transport::{CallId, HELD_REQUEST, Message, RequestHead};
 use tokio::task::AbortHandle;
 
 use super::call::CallFuture;
-use super::connection::Command;
+use super::command::Command;
 use super::load::{Running, Waiting};
 use crate::transport::cell::Cell;
 use crate::transport::mailbox::Mailbox;
@@ -21,6 +21,8 @@ pub(crate) struct Slots {
     mailbox: Arc<Mailbox<Command>>,
     /// Calls that are open.
     open: usize,
+    /// Bytes of small requests that wait to be taken.
+    held: usize,
 }
 
 /// A place for one call; used again and again.
@@ -30,6 +32,8 @@ struct Slot {
     method: u32,
     started: Time,
     waker: Option<SlotWaker>,
+    /// Bytes of the call among those held.
+    held: u32,
 }
 
 /// How far a call is.
@@ -93,7 +97,7 @@ impl SlotWaker {
 
 impl Slots {
     pub(crate) const fn new(mailbox: Arc<Mailbox<Command>>) -> Self {
-        Self { slots: Vec::new(), mailbox, open: 0 }
+        Self { slots: Vec::new(), mailbox, open: 0, held: 0 }
     }
 
     /// A new call.
@@ -106,6 +110,7 @@ impl Slots {
                 method: 0,
                 started,
                 waker: None,
+                held: 0,
             });
         }
         let slot = &mut self.slots[at];
@@ -115,6 +120,24 @@ impl Slots {
         slot.method = method;
         slot.started = started;
         slot.work = Work::Empty;
+    }
+
+    /// A small request of so many bytes waits, for others to take it or for its turn. It counts to
+    /// the call's end; large ones the transport counts.
+    pub(crate) fn hold(&mut self, call: CallId, bytes: usize) {
+        if bytes < HELD_REQUEST
+            && let Some(slot) = self.slots.get_mut(call.slot())
+            && slot.call == Some(call)
+            && slot.held == 0
+        {
+            slot.held = bytes as u32;
+            self.held += bytes;
+        }
+    }
+
+    /// Bytes of small requests that wait.
+    pub(crate) const fn held(&self) -> usize {
+        self.held
     }
 
     /// The work of a call that is still open.
@@ -183,6 +206,7 @@ impl Slots {
         }
         slot.call = None;
         self.open -= 1;
+        self.held -= std::mem::take(&mut slot.held) as usize;
         let work = std::mem::replace(&mut slot.work, Work::Empty);
         Some(work)
     }

@@ -15,8 +15,8 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use ferrpc_core::transport::{CallId, Messages};
-use ferrpc_core::{Encoding, Metadata, Status};
+use ferrpc_core::transport::{CallId, Message, Messages};
+use ferrpc_core::{Code, Encoding, Metadata, Status};
 
 use super::inbox::{CREDIT_BATCH, Credit, Inbox, Receive, keep_waker};
 use super::mailbox::Mailbox;
@@ -203,6 +203,17 @@ impl Cell {
             self.ring(state);
         }
         room
+    }
+
+    /// The one request of a call, which is there; an error if the call is over.
+    pub(crate) fn take_one(&self) -> Result<Message, Status> {
+        let mut state = self.lock();
+        if let Some(message) = state.inbox.pop_one() {
+            state.inbox.give(Credit::one(message.payload.len()));
+            self.ring(state);
+            return Ok(message);
+        }
+        Err(state.over.clone().unwrap_or_else(|| Status::new(Code::Internal, "taken twice")))
     }
 
     /// Drops what was received; more is dropped as it comes, without credit for it, so that the

@@ -16,7 +16,6 @@ use super::clock;
 use super::io::Io;
 use super::lookout::Lookout;
 use super::mailbox::{Mail, Mailbox};
-use super::parting::Phase;
 use super::scratch::Scratch;
 use super::timer::Timer;
 
@@ -130,6 +129,19 @@ pub(crate) struct Driver<R: Role> {
     trim_at: Option<(Time, u64)>,
     /// Streams opened when memory was last given back.
     trimmed: u64,
+}
+
+/// How far a connection is; see `parting.rs`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    Open,
+    /// The last output is being written.
+    Flushing,
+    /// The writing side is being closed.
+    Shutdown,
+    /// Input is read and dropped until the peer closes too: closing a socket with input unread
+    /// would make the kernel send a reset, which may overtake and destroy our last words.
+    Lingering,
 }
 
 /// How reading ended.

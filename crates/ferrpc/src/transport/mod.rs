@@ -9,7 +9,9 @@
 //! One task owns a connection: its [`Io`], its core `Transport` and its role (server or client).
 //! Everybody else reaches it through the mailbox.
 
+mod allocator;
 pub(crate) mod backlog;
+pub(crate) mod buffers;
 pub(crate) mod cell;
 pub(crate) mod clock;
 pub(crate) mod driver;

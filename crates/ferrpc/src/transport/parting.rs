@@ -8,20 +8,8 @@ use ferrpc_core::http2::{CloseCause, Transmit};
 use tokio::io::ReadBuf;
 
 use super::clock;
-use super::driver::{Driver, Role};
+use super::driver::{Driver, Phase, Role};
 use super::scratch::Scratch;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Phase {
-    Open,
-    /// The last output is being written.
-    Flushing,
-    /// The writing side is being closed.
-    Shutdown,
-    /// Input is read and dropped until the peer closes too: closing a socket with input unread
-    /// would make the kernel send a reset, which may overtake and destroy our last words.
-    Lingering,
-}
 
 impl<R: Role> Driver<R> {
     /// The connection is over; what remains is to part politely.

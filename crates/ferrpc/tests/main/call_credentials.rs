@@ -180,3 +180,37 @@ async fn nobody_is_asked_without_a_connection() {
     assert_eq!(status.code(), Code::Unavailable);
     assert_eq!(asked.load(Ordering::SeqCst), 0);
 }
+
+/// At both APIs: what they answer is for a connection that there is.
+#[tokio::test]
+async fn they_are_not_asked_before_there_is_a_connection() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback");
+    let target = listener.local_addr().expect("bound").to_string();
+    drop(listener);
+    let asked = Arc::new(AtomicUsize::new(0));
+    let plugin = || {
+        let asked = Arc::clone(&asked);
+        move |_: CallContext| {
+            asked.fetch_add(1, Ordering::SeqCst);
+            async { Ok::<_, PluginError>(Metadata::new()) }
+        }
+    };
+    let status = ask(&local(&target, plugin()), request()).await.expect_err("nobody is there");
+    let expected = (status.code(), status.message().to_owned());
+    assert_eq!(expected.0, Code::Unavailable);
+    #[cfg(unix)]
+    {
+        let local = ChannelCredentials::local(LocalKind::Tcp).with_call_credentials(plugin());
+        let channel = Channel::builder(target).credentials(local).build_blocking();
+        let channel = channel.expect("a target");
+        let calls = tokio::task::spawn_blocking(move || {
+            let unary = channel.unary(&ECHO, request()).expect_err("nobody is there");
+            let stream = channel.server_streaming(&STREAM, request()).expect_err("the same");
+            [unary, stream]
+        });
+        for status in calls.await.expect("no panic") {
+            assert_eq!((status.code(), status.message().to_owned()), expected);
+        }
+    }
+    assert_eq!(asked.load(Ordering::SeqCst), 0);
+}

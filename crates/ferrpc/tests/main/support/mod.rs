@@ -58,6 +58,7 @@ pub fn config() -> Config {
         max_held_messages: 1 << 20,
         message_runs: false,
         any_path: false,
+        buffers: &ferrpc_core::transport::FreshBuffers,
         seed: 1,
     }
 }

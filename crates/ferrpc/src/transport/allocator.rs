@@ -16,15 +16,12 @@ static SHOWN: AtomicUsize = AtomicUsize::new(0);
 
 /// Messages of `length` bytes are in use: memory for several of them should not be given back each
 /// time.
-#[inline]
 pub(crate) fn expect_messages(length: usize) {
     if length >= WORTH_KEEPING {
         show(block(length));
     }
 }
 
-/// Kept out of the path of small messages.
-#[cold]
 fn show(block: usize) {
     if SHOWN.load(Ordering::Relaxed) < block && SHOWN.fetch_max(block, Ordering::Relaxed) < block {
         let mut memory = Vec::<u8>::new();
