@@ -2,4 +2,5 @@
 //! `cargo test -p ferrpc-compiler --test main NAME` runs the tests whose path has NAME in it.
 
 mod cases;
+mod mutated;
 mod robust;

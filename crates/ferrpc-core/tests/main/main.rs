@@ -7,6 +7,7 @@ mod connection_calls;
 mod encoding;
 mod end_of_stream;
 mod events;
+mod full;
 mod keepalive;
 mod lifetime;
 mod metadata;

@@ -1,16 +1,13 @@
 //! The memory that a server's connections hold because of their peers, and what it is bounded by.
 
-mod caller;
-mod gate;
-
 use std::sync::Arc;
 
+use crate::caller::Caller;
+use crate::gate::{Gate, patiently, routes};
 use bytes::Bytes;
-use caller::Caller;
 use ferrpc::server::{Dispatch, ExternalQueue, ExternalReply, Routes, Server, Window};
 use ferrpc::transport::in_process;
 use ferrpc::{Cardinality, Code, Metadata};
-use gate::{Gate, patiently, routes};
 use tokio::task::JoinHandle;
 
 const MIB: usize = 1 << 20;

@@ -1,15 +1,13 @@
 //! The server holds no lock while code of its users runs: from wherever they are called, they may ask
 //! the server, and its queues, for anything. With a lock held they would wait for themselves.
 
-mod caller;
-mod gate;
-
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Wake, Waker};
 
+use crate::caller::Caller;
+use crate::gate::{ECHO, patiently};
 use bytes::Bytes;
-use caller::Caller;
 use ferrpc::server::{
     Accepting, Acceptor, CallEnded, CallFuture, CallLimit, Counters, Dispatch, Drains,
     ExternalCall, ExternalQueue, ExternalReply, Interceptor, Next, Observer, Routes, Server,
@@ -17,7 +15,6 @@ use ferrpc::server::{
 };
 use ferrpc::transport::{ConnectionInfo, Io};
 use ferrpc::{Cardinality, Code, Metadata, Request, Response, Status};
-use gate::{ECHO, patiently};
 
 /// Asks for all there is, wherever it is called.
 #[derive(Default)]
