@@ -198,7 +198,9 @@ impl Pace {
     pub const fn wait(self, read: usize) -> Option<Duration> {
         match self {
             Self::Slow if read <= 50 => Some(Duration::from_millis(1)),
-            Self::Bursts if read <= 200 && read % 10 == 0 => Some(Duration::from_millis(5)),
+            Self::Bursts if read <= 200 && read.is_multiple_of(10) => {
+                Some(Duration::from_millis(5))
+            }
             Self::Pause if read == 3 => Some(Duration::from_millis(300)),
             _ => None,
         }
