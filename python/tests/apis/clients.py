@@ -52,6 +52,9 @@ def _options(settings):
         ("grpc.max_reconnect_backoff_ms", max(pause, 1000)),
         ("grpc.use_local_subchannel_pool", 1),
     ]
+    if "keepalive" in settings:
+        wait = int(settings["keepalive"] * 1000)
+        options += [("grpc.keepalive_time_ms", wait), ("grpc.keepalive_timeout_ms", wait)]
     if "max_receive" in settings:
         options.append(("grpc.max_receive_message_length", settings["max_receive"]))
     if "max_send" in settings:

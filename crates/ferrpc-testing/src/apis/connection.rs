@@ -38,6 +38,8 @@ pub(super) struct Connection {
     cancelled: BTreeMap<u32, u32>,
     /// Frames of requests that it is slow to read.
     slow: usize,
+    /// Answers no PING.
+    mute: bool,
     /// Whether what was read is credited to the client.
     credit: bool,
     /// What may be sent, in bytes: on the connection (0) and on streams.
@@ -62,6 +64,7 @@ impl Connection {
             begun: BTreeSet::new(),
             cancelled: BTreeMap::new(),
             slow: 0,
+            mute: false,
             credit: true,
             windows: BTreeMap::from([(0, INITIAL_WINDOW)]),
             initial_window: INITIAL_WINDOW,
@@ -146,6 +149,7 @@ impl Connection {
             }
             Action::Pause(millis) => thread::sleep(Duration::from_millis(*millis)),
             Action::Slowly => self.slow = SLOW_FRAMES,
+            Action::Mute => self.mute = true,
             // It may be gone already.
             Action::Close => self.line.close().or_else(unless_late)?,
             Action::Abort => {
@@ -314,7 +318,7 @@ impl Connection {
                 }
                 self.answer(&wire::frame(kind::SETTINGS, flag::ACK, 0, &[]));
             }
-            kind::PING if frame.flags & flag::ACK == 0 => {
+            kind::PING if frame.flags & flag::ACK == 0 && !self.mute => {
                 self.answer(&wire::frame(kind::PING, flag::ACK, 0, &frame.payload));
             }
             _ => {}

@@ -101,6 +101,9 @@ pub struct Settings {
     /// The largest request, in bytes.
     #[serde(default)]
     pub max_send: Option<usize>,
+    /// Seconds between keepalive pings, and to wait for their answers.
+    #[serde(default)]
+    pub keepalive: Option<f64>,
 }
 
 /// Something that the client does, or waits for: one of these.
@@ -146,6 +149,9 @@ pub struct Step {
     /// Closes the channel.
     #[serde(default)]
     pub close: bool,
+    /// Drops the channel, without closing it. Nothing can be done with it behind that.
+    #[serde(default)]
+    pub leave: bool,
 }
 
 /// How a call is made.

@@ -42,6 +42,8 @@ pub(super) enum Action {
     Frame { kind: u8, flags: u8, stream: Last, payload: Vec<u8> },
     /// Reads nothing for so many milliseconds.
     Pause(u64),
+    /// From now on answers no PING.
+    Mute,
     /// From now on waits a millisecond behind each of the next frames of requests.
     Slowly,
     /// RST_STREAM.
@@ -124,6 +126,7 @@ fn action(step: &str) -> Option<Action> {
         },
         "pause" => Action::Pause(rest.parse().ok()?),
         "slowly" => Action::Slowly,
+        "mute" => Action::Mute,
         "reset" => Action::Reset(reason(rest)?),
         "goaway" => Action::Goaway {
             last: stream(words.next()?)?,

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use ferrpc::client::{BackoffConfig, Channel, ChannelBuilder, ConnectivityState};
+use ferrpc::client::{BackoffConfig, Channel, ChannelBuilder, ConnectivityState, Keepalive};
 use ferrpc::credentials::{
     CallContext, CallCredentials, CallMetadata, ChannelCredentials, ClientTls, Roots,
 };
@@ -124,6 +124,11 @@ pub(crate) fn builder(host: &Host, settings: &Settings, transport: Transport) ->
     }
     if let Some(bytes) = settings.max_send {
         builder = builder.max_send_message(bytes);
+    }
+    if let Some(seconds) = settings.keepalive {
+        let time = Duration::from_secs_f64(seconds);
+        let keepalive = Keepalive { interval: Some(time), timeout: time, ..Keepalive::default() };
+        builder = builder.keepalive(keepalive);
     }
     if transport == Transport::Tls {
         let roots = Roots::from_pem(&certificates().root).expect("a certificate");

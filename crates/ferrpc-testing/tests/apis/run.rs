@@ -53,6 +53,7 @@ fn once(scenario: &Scenario, api: Api, transport: Transport, kind: Kind) -> Resu
     // Where it is known to fail it is to fail soon.
     let known = scenario.failing.contains_key(api.name);
     let patience = if known { PATIENCE / 40 } else { PATIENCE };
+    let client = Some(client);
     let mut play = Play { kind, host, client, calls: HashMap::new(), patience };
     let mut faults = Vec::new();
     for step in scenario.steps() {
@@ -62,14 +63,15 @@ fn once(scenario: &Scenario, api: Api, transport: Transport, kind: Kind) -> Resu
     }
     let Play { host, client, calls, .. } = play;
     drop(calls);
-    if let Err(fault) = expect_states(scenario, api, &*client) {
-        faults.push(fault);
+    if let Some(client) = client {
+        if let Err(fault) = expect_states(scenario, api, &*client) {
+            faults.push(fault);
+        }
+        let asked = client.asked();
+        if scenario.asked.is_some_and(|expected| asked != expected) {
+            faults.push(format!("credentials were asked {asked} times"));
+        }
     }
-    let asked = client.asked();
-    if scenario.asked.is_some_and(|expected| asked != expected) {
-        faults.push(format!("credentials were asked {asked} times"));
-    }
-    drop(client);
     let seen = host.finish();
     if scenario.received.is_some_and(|expected| seen.received != expected) {
         faults.push(format!("the peer received {} bytes", seen.received));
@@ -91,16 +93,21 @@ fn once(scenario: &Scenario, api: Api, transport: Transport, kind: Kind) -> Resu
 struct Play {
     kind: Kind,
     host: Host,
-    client: Box<dyn Client>,
+    /// None: it was dropped.
+    client: Option<Box<dyn Client>>,
     calls: HashMap<String, Box<dyn Running>>,
     /// For a state.
     patience: Duration,
 }
 
 impl Play {
+    fn client(&self) -> &dyn Client {
+        self.client.as_deref().expect("it was not dropped")
+    }
+
     fn step(&mut self, step: &Step, addresses: &[String]) -> Result<(), String> {
         if let Some(name) = &step.call {
-            let call = self.client.call(self.kind, &step.with);
+            let call = self.client().call(self.kind, &step.with);
             self.calls.insert(name.clone(), call);
         }
         if let Some(count) = step.calls {
@@ -123,14 +130,17 @@ impl Play {
             self.host.listen(listen).map_err(|error| error.to_string())?;
         }
         if step.connect {
-            self.client.connect();
+            self.client().connect();
         }
         if let Some(state) = &step.state {
-            let reached = || self.client.state().name() == state;
+            let reached = || self.client().state().name() == state;
             until(&format!("the state {state}"), self.patience, reached)?;
         }
         if step.close {
-            self.client.close();
+            self.client().close();
+        }
+        if step.leave {
+            self.client = None;
         }
         Ok(())
     }
@@ -144,7 +154,7 @@ impl Play {
             if running.len() == step.at_once.max(1) {
                 self.oldest_ends(&mut running, step, addresses)?;
             }
-            running.push_back((number, self.client.call(self.kind, &step.with)));
+            running.push_back((number, self.client().call(self.kind, &step.with)));
         }
         while !running.is_empty() {
             self.oldest_ends(&mut running, step, addresses)?;

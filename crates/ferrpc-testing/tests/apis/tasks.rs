@@ -24,7 +24,7 @@ struct Tasks {
     states: Arc<Mutex<Vec<String>>>,
     asked: Asked,
     watcher: Option<JoinHandle<()>>,
-    runtime: Runtime,
+    runtime: Arc<Runtime>,
 }
 
 pub(crate) fn make(host: &Host, settings: &Settings, transport: Transport) -> Box<dyn Client> {
@@ -47,7 +47,7 @@ pub(crate) fn make(host: &Host, settings: &Settings, transport: Transport) -> Bo
         states: Arc::default(),
         asked: Asked::default(),
         watcher: None,
-        runtime,
+        runtime: Arc::new(runtime),
     })
 }
 
@@ -68,14 +68,14 @@ impl Client for Tasks {
         let (channel, call, asked) = (self.channel.clone(), call.clone(), self.asked.clone());
         let task = self.runtime.spawn(async move {
             let mut read = Read::default();
-            let result = exchange(&channel, &asked, kind, &call, &mut read).await;
+            let result = exchange(channel, &asked, kind, &call, &mut read).await;
             match result {
                 Ok(true) => Ended::dropped(read),
                 Ok(false) => Ended::new(Ok(()), read),
                 Err(status) => Ended::new(Err(status), read),
             }
         });
-        Box::new(Task { task, runtime: self.runtime.handle().clone() })
+        Box::new(Task { task, runtime: Arc::clone(&self.runtime) })
     }
 
     fn state(&self) -> ConnectivityState {
@@ -128,7 +128,7 @@ fn note(states: &Mutex<Vec<String>>, state: ConnectivityState) {
 
 /// A call from its beginning to its end; true: it was dropped in the middle.
 async fn exchange(
-    channel: &Channel,
+    channel: Channel,
     asked: &Asked,
     kind: Kind,
     call: &Call,
@@ -142,10 +142,12 @@ async fn exchange(
         Kind::ServerStreaming => {
             let response =
                 channel.server_streaming(&SERVER, request(message(call), call, asked)).await?;
+            drop(channel);
             return responses(response.into_inner(), call, read).await;
         }
         Kind::Bidirectional => {
             let stream = channel.bidirectional(&BOTH, request(requests(call), call, asked)).await?;
+            drop(channel);
             return responses(stream, call, read).await;
         }
     };
@@ -166,7 +168,12 @@ async fn responses(
     read: &mut Read,
 ) -> Result<bool, Status> {
     while call.take.is_none_or(|take| read.messages < take) {
-        let Some(message) = stream.message().await? else { return Ok(false) };
+        let next = stream.message().await;
+        let Ok(Some(message)) = next else {
+            // Behind an end and behind an error there is nothing.
+            assert!(matches!(stream.message().await, Ok(None)), "it does not stay at its end");
+            return next.map(|_| false);
+        };
         read.count(&message);
         if let Some(pause) = call.pace.wait(read.messages) {
             tokio::time::sleep(pause).await;
@@ -177,7 +184,8 @@ async fn responses(
 
 struct Task {
     task: JoinHandle<Ended>,
-    runtime: tokio::runtime::Handle,
+    /// Of its channel, which may be gone.
+    runtime: Arc<Runtime>,
 }
 
 impl Running for Task {

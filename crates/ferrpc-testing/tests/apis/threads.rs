@@ -30,7 +30,7 @@ impl Client for Threads {
         let (channel, call, asked) = (self.channel.clone(), call.clone(), self.asked.clone());
         Box::new(Thread(thread::spawn(move || {
             let mut read = Read::default();
-            match exchange(&channel, &asked, kind, &call, &mut read) {
+            match exchange(channel, &asked, kind, &call, &mut read) {
                 Ok(true) => Ended::dropped(read),
                 Ok(false) => Ended::new(Ok(()), read),
                 Err(status) => Ended::new(Err(status), read),
@@ -69,7 +69,7 @@ impl Client for Threads {
 
 /// A call from its beginning to its end; true: it was dropped in the middle.
 fn exchange(
-    channel: &Channel,
+    channel: Channel,
     asked: &Asked,
     kind: Kind,
     call: &Call,
@@ -82,10 +82,12 @@ fn exchange(
         }
         Kind::ServerStreaming => {
             let stream = channel.server_streaming(&SERVER, request(message(call), call, asked))?;
+            drop(channel);
             return responses(stream, call, read);
         }
         Kind::Bidirectional => {
             let (sender, stream) = channel.bidirectional(&BOTH, request((), call, asked))?;
+            drop(channel);
             // The other half is used by another thread.
             return thread::scope(|scope| {
                 let sends = scope.spawn(|| send(sender, call));
@@ -103,7 +105,8 @@ fn exchange(
 fn send(mut sender: Requests<Bytes>, call: &Call) -> Option<Requests<Bytes>> {
     for message in messages(call) {
         // What the call ended with is for the other half to tell.
-        if sender.send(&message).is_err() {
+        if let Err(status) = sender.send(&message) {
+            assert!(!status.is_ok(), "an error that is none");
             return Some(sender);
         }
     }
@@ -116,7 +119,12 @@ fn send(mut sender: Requests<Bytes>, call: &Call) -> Option<Requests<Bytes>> {
 
 fn responses(mut stream: Responses<Bytes>, call: &Call, read: &mut Read) -> Result<bool, Status> {
     while call.take.is_none_or(|take| read.messages < take) {
-        let Some(message) = stream.message()? else { return Ok(false) };
+        let next = stream.message();
+        let Ok(Some(message)) = next else {
+            // Behind an end and behind an error there is nothing.
+            assert!(matches!(stream.message(), Ok(None)), "it does not stay at its end");
+            return next.map(|_| false);
+        };
         read.count(&message);
         if let Some(pause) = call.pace.wait(read.messages) {
             thread::sleep(pause);
