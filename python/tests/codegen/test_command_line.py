@@ -40,22 +40,18 @@ def both(compiler, official, folder, *arguments, **more):
     return said
 
 
+@pytest.mark.timeout(10 * TIMEOUT)
 def test_the_table_of_command_lines(compiler, official, repository):
     """What the table says is what the official compiler says, and ours says that or what it gives
     a reason for."""
     table = repository / "testdata/protos/command_line/cases.txt"
     files = repository / "testdata/protos/command_line/files"
     script = pathlib.Path(command_lines.__file__)
-    said = []
-    for one in (compiler, official):
-        done = subprocess.run(
-            [one.python, script, table, files],
-            capture_output=True,
-            check=True,
-            timeout=10 * TIMEOUT,
-            env=clean(),
-        )
-        said.append(json.loads(done.stdout))
+    running = [
+        subprocess.Popen([one.python, script, table, files], stdout=subprocess.PIPE, env=clean())
+        for one in (compiler, official)
+    ]
+    said = [json.loads(process.communicate()[0]) for process in running]
     ours, theirs = said
     _, cases = command_lines.read(table)
     assert len(cases) > 400

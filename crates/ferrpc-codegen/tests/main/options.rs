@@ -91,9 +91,11 @@ fn what_is_unchanged_is_not_written_again() {
 
 #[test]
 fn a_package_may_have_services_alone() {
-    let mut libraries = vec![ferrpc_codegen::Messages::Buffa];
-    #[cfg(feature = "prost")]
-    libraries.push(ferrpc_codegen::Messages::Prost);
+    let libraries = [
+        ferrpc_codegen::Messages::Buffa,
+        #[cfg(feature = "prost")]
+        ferrpc_codegen::Messages::Prost,
+    ];
     for library in libraries {
         let builder = Builder::new().messages(library);
         let files = generate(&builder, &["services_only.proto"]);
