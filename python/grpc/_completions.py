@@ -58,7 +58,7 @@ class Lane:
         #: The identity of the thread that runs one of them, or None.
         self.runner = None
 
-    def run(self, tag, value):
+    def run(self, tag, value, worker):
         """Runs the tag's handler, or leaves that to the thread which runs another of the lane."""
         with _lock:
             if self._generation != _generation:
@@ -72,6 +72,8 @@ class Lane:
                 self._waiting.append((tag, value))
                 return
             self.runner = threading.get_ident()
+        # Not before: another thread could be here first with what happened later.
+        _ferrpc.completion_begins(worker)
         while True:
             _call(tag, value)
             with _lock:
@@ -140,7 +142,7 @@ def _run():
         if lane is None:
             _call(tag, value)
         else:
-            lane.run(tag, value)
+            lane.run(tag, value, me)
         del lane
 
 

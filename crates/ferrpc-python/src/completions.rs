@@ -2,8 +2,9 @@
 //!
 //! ```text
 //!   take: nobody leads ------------------------> the lead, and one thing that happened
-//!         another leads, for less than LATE ---> waits (one thread of them no longer than that)
-//!         another leads, for longer -----------> the lead: the other one's callback takes long
+//!         another leads, has not begun --------> waits: things come into their lanes in order
+//!         its callback runs for less than LATE -> waits (one thread of them no longer than that)
+//!         it runs for longer ------------------> the lead: the other one's callback takes long
 //! ```
 
 use std::collections::VecDeque;
@@ -26,8 +27,8 @@ pub(crate) struct Completions {
 #[derive(Default)]
 struct Queue {
     happened: VecDeque<(u64, u32)>,
-    /// Which thread runs a callback, and since when.
-    leader: Option<(u64, Instant)>,
+    /// Which thread runs a callback, and since when; None: it has not begun yet.
+    leader: Option<(u64, Option<Instant>)>,
     /// How many threads wait here.
     waiting: usize,
     /// Whether one of them will look whether the leader is late.
@@ -71,6 +72,19 @@ impl Completions {
         drop(queue);
         if wake {
             self.changed.notify_one();
+        }
+    }
+
+    /// What thread `me` took is where it belongs, and runs: from now on it may be late.
+    fn begin(&self, me: u64) {
+        let mut queue = self.lock();
+        if queue.leader == Some((me, None)) {
+            queue.leader = Some((me, Some(Instant::now())));
+            let wake = queue.waiting > 0 && !queue.is_watched && !queue.happened.is_empty();
+            drop(queue);
+            if wake {
+                self.changed.notify_one();
+            }
         }
     }
 
@@ -124,14 +138,15 @@ impl Queue {
         let Some(&(tag, value)) = self.happened.front() else {
             return if self.stopped { Task::End } else { Task::Wait };
         };
-        let now = Instant::now();
-        if let Some((_, since)) = self.leader
-            && now < since + LATE
-        {
-            return if self.is_watched { Task::Wait } else { Task::WaitUntil(since + LATE) };
+        match self.leader {
+            Some((_, None)) => return Task::Wait,
+            Some((_, Some(since))) if Instant::now() < since + LATE => {
+                return if self.is_watched { Task::Wait } else { Task::WaitUntil(since + LATE) };
+            }
+            _ => {}
         }
         self.happened.pop_front();
-        self.leader = Some((me, now));
+        self.leader = Some((me, None));
         Task::Run(tag, value, self.waiting == 0)
     }
 }
@@ -156,6 +171,13 @@ fn take_completion<'py>(
         Task::Wait | Task::WaitUntil(_) => Ok(Some(PyTuple::empty(py))),
         Task::End => Ok(None),
     }
+}
+
+/// Thread `me` begins to run what it took. Until it says so, no other thread takes anything: one that
+/// need not say it must be quick.
+#[pyfunction]
+fn completion_begins(me: u64) {
+    completions().begin(me);
 }
 
 /// The threads that take completions are to end: the interpreter does.
@@ -187,6 +209,7 @@ fn complete_later(py: Python<'_>, tag: u64, seconds: f64) -> PyResult<()> {
 /// Registers this module's items.
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(take_completion, module)?)?;
+    module.add_function(wrap_pyfunction!(completion_begins, module)?)?;
     module.add_function(wrap_pyfunction!(complete, module)?)?;
     module.add_function(wrap_pyfunction!(complete_later, module)?)?;
     module.add_function(wrap_pyfunction!(stop_completions, module)?)

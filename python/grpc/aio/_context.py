@@ -73,9 +73,11 @@ class _ServicerContext:
 
     def _serialized(self, message):
         serialize = self._plan.serialize
+        is_text = isinstance(message, str)
         if serialize is not None:
             message = serialize(message)
-        if isinstance(message, str):
+        # Text of the handler's that no serialiser has turned into something else.
+        if is_text and isinstance(message, str):
             message = message.encode()
         return message if type(message) is bytes else _as_bytes(message)
 

@@ -1,10 +1,12 @@
 """When callbacks run, and whom they keep waiting: of calls that end, of channels that change."""
 
 import contextvars
+import itertools
 import subprocess
 import sys
 import textwrap
 import threading
+import time
 
 import grpc
 import pytest
@@ -348,3 +350,36 @@ def test_a_callback_that_gets_no_thread_is_not_waited_for(target):
     )
     said = "can't start new thread\nwaits for callbacks: False\ncalled: True\n"
     assert (done.stdout, done.stderr) == (said, "")
+
+
+@pytest.mark.ferrpc_only("its own code")
+def test_a_thread_that_does_not_get_on_is_not_overtaken(monkeypatch):
+    """Between taking what happened and running its handler, on a busy machine."""
+    from grpc import _completions, _ferrpc
+
+    take, number = _completions.take, itertools.count()
+
+    def stumble(me):
+        happened = take(me)
+        if next(number) % 2 == 0:
+            time.sleep(0.03)
+        return happened
+
+    monkeypatch.setattr(_completions, "take", stumble)
+    lane, seen, over = _completions.Lane(), [], threading.Event()
+
+    def handler(index):
+        def handle(_):
+            seen.append(index)
+            if index == 19:
+                over.set()
+
+        return handle
+
+    tags = [_completions.register(handler(index), lane) for index in range(20)]
+    for tag in tags:
+        _ferrpc.complete(tag)
+    assert over.wait(30)
+    assert seen == list(range(20))
+    for tag in tags:
+        _completions.forget(tag)
