@@ -40,6 +40,7 @@ def both(compiler, official, folder, *arguments, **more):
     return said
 
 
+@pytest.mark.timeout(1200)
 def test_the_table_of_command_lines(compiler, official, repository):
     """What the table says is what the official compiler says, and ours says that or what it gives
     a reason for."""

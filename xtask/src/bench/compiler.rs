@@ -47,16 +47,16 @@ pub(crate) fn run(workspace: &Workspace, rounds: usize, quick: bool) -> Result<T
             let name = ["ferrpc", "protoc"][at];
             progress.say(&format!("round {round} of {rounds}: {name}"));
             let said = measure(workspace, python, &folder, 50, &files[..1])?;
-            one[at].push(median(said.seconds.into_iter()) * 1e3);
+            one[at].push(median(said.seconds) * 1e3);
             let said = measure(workspace, python, &folder, 1, &files)?;
-            many[at].push(median(said.seconds.into_iter()));
+            many[at].push(median(said.seconds));
             memory[at].push(said.peak);
             start[at].push(start_of(python)? * 1e3);
         }
     }
     drop(progress);
     let row = |what, unit, of: [Vec<f64>; 2], most: Option<f64>, share: f64| {
-        let [ours, theirs] = of.map(|values| median(values.into_iter()));
+        let [ours, theirs] = of.map(|values| median(values));
         Row { what, unit, ours, theirs, most: most.unwrap_or(theirs * share) }
     };
     let rows = [
@@ -105,7 +105,7 @@ fn start_of(python: &Path) -> Result<f64> {
         process::output(&mut command, "protoc --version", process::MINUTE)?;
         times.push(begun.elapsed().as_secs_f64());
     }
-    Ok(median(times.into_iter()))
+    Ok(median(times))
 }
 
 /// Writes the files that are compiled; their paths below the folder.
