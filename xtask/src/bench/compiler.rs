@@ -56,7 +56,7 @@ pub(crate) fn run(workspace: &Workspace, rounds: usize, quick: bool) -> Result<T
     }
     drop(progress);
     let row = |what, unit, of: [Vec<f64>; 2], most: Option<f64>, share: f64| {
-        let [ours, theirs] = of.map(|values| median(values));
+        let [ours, theirs] = of.map(median);
         Row { what, unit, ours, theirs, most: most.unwrap_or(theirs * share) }
     };
     let rows = [
