@@ -100,3 +100,44 @@ def test_well_known_files_are_the_official_ones(compiler, official, tmp_path):
     assert ours.keys() == theirs.keys()
     for name in ours:
         assert ours[name] == theirs[name], name
+
+
+_PLUGIN = """#!{python}
+import hashlib
+import sys
+from google.protobuf.compiler import plugin_pb2
+request = plugin_pb2.CodeGeneratorRequest.FromString(sys.stdin.buffer.read())
+response = plugin_pb2.CodeGeneratorResponse(
+    supported_features=3, minimum_edition=998, maximum_edition=1001
+)
+lines = [f"{{it}} is to be generated" for it in request.file_to_generate]
+for kind in ("proto_file", "source_file_descriptors"):
+    for file in getattr(request, kind):
+        digest = hashlib.sha256(file.SerializeToString(deterministic=True)).hexdigest()
+        lines.append(f"{{kind}} {{file.name}} {{len(file.source_code_info.location)}} {{digest}}")
+response.file.add(name="request", content="\\n".join(lines))
+sys.stdout.buffer.write(response.SerializeToString())
+"""
+
+
+def test_plugins_get_the_same_request(compiler, official, oracle_python, tmp_path):
+    """Comments of the well-known files, and options that are for sources only, included."""
+    (tmp_path / "plugin").write_text(_PLUGIN.format(python=oracle_python))
+    (tmp_path / "plugin").chmod(0o755)
+    names = ("any", "api", "compiler/plugin", "cpp_features", "go_features", "java_features")
+    imports = "".join(f'import "google/protobuf/{name}.proto";\n' for name in names)
+    option = "extend google.protobuf.FileOptions { string %s = %d [retention = RETENTION_SOURCE]; }"
+    descriptor = 'import "google/protobuf/descriptor.proto";\n'
+    (tmp_path / "b.proto").write_text(
+        f'edition = "2023";\n{descriptor}{option % ("b", 50001)}\noption (b) = "b";\n'
+    )
+    (tmp_path / "a.proto").write_text(
+        f'edition = "2023";\nimport "b.proto";\n{imports}'
+        f'{descriptor}{option % ("a", 50002)}\noption (b) = "a";\noption (a) = "a";\n'
+    )
+    found = []
+    for one, name in ((compiler, "ours"), (official, "theirs")):
+        (tmp_path / name).mkdir()
+        one.make("-I.", "--plugin=protoc-gen-x=./plugin", f"--x_out={name}", "a.proto", cwd=tmp_path)
+        found.append((tmp_path / name / "request").read_text().splitlines())
+    assert found[0] == found[1]

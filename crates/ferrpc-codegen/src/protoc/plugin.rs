@@ -86,10 +86,16 @@ fn read(named: &str, answer: &[u8], compiled: &Compiled) -> Result<Vec<Piece>, R
 fn request(output: &Output, compiled: &Compiled) -> Result<CodeGeneratorRequest, String> {
     let mut options = EncodeOptions::default();
     (options.source_info, options.json_names) = (true, true);
-    // Without options that are for sources only, which `source_file_descriptors` has.
     let front = &compiled.front;
-    let files: Result<Vec<FileDescriptorProto>, Failure> =
-        front.files().map(|name| decode(front, name, options)).collect();
+    let files: Result<Vec<FileDescriptorProto>, Failure> = front
+        .files()
+        .map(|name| {
+            // Inputs come without options that are for sources only, which
+            // `source_file_descriptors` has; that has no imports.
+            options.retain_options = !compiled.inputs.iter().any(|input| input == name);
+            decode(front, name, options)
+        })
+        .collect();
     let proto_file = files.map_err(|failure| failure.text)?;
     let files: Result<Vec<FileDescriptorProto>, Failure> =
         compiled.inputs.iter().map(|name| with_comments(front, name)).collect();

@@ -3,54 +3,10 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 
-use ferrpc_compiler::{Diagnostic, EncodeOptions, compile};
+use ferrpc_compiler::{Diagnostic, compile};
 
 fn refused(text: &str) -> Vec<Diagnostic> {
     compile(&HashMap::from([("a.proto", text)]), &["a.proto"]).expect_err("it is wrong")
-}
-
-/// Numbers that are the same in each run: xorshift64*.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        let number = self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33;
-        usize::try_from(number).expect("has 31 bits") % bound
-    }
-}
-
-#[test]
-fn mutated_files_end_with_a_verdict() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../testdata/protos/language/cases.txt");
-    let text = std::fs::read(path).expect("is there");
-    let well_known = ferrpc_compiler::WELL_KNOWN_FILES;
-    let mut random = Random(0x5eed);
-    for _ in 0..1500 {
-        let at = random.below(text.len() - 600);
-        let mut file =
-            b"syntax = \"proto2\";\nimport \"google/protobuf/descriptor.proto\";\n".to_vec();
-        file.extend_from_slice(&text[at..at + random.below(600)]);
-        for _ in 0..random.below(5) {
-            let at = random.below(file.len());
-            match random.below(3) {
-                0 => file[at] = text[random.below(text.len())],
-                1 => drop(file.remove(at)),
-                _ => file.insert(at, u8::try_from(random.below(256)).expect("is a byte")),
-            }
-        }
-        let mut tree: HashMap<&str, Vec<u8>> =
-            well_known.iter().map(|(name, text)| (*name, text.as_bytes().to_vec())).collect();
-        tree.insert("a.proto", file);
-        match compile(&tree, &["a.proto"]) {
-            Ok((compilation, _)) => {
-                assert!(compilation.encode("a.proto", EncodeOptions::default()).is_some());
-            }
-            Err(found) => assert!(!found.is_empty()),
-        }
-    }
 }
 
 #[test]
