@@ -139,8 +139,8 @@ impl Channel {
         self.handle.hold.connectivity(false)
     }
 
-    /// Begins to connect, if there is no connection, and goes on trying while somebody
-    /// [watches](Self::watch) the channel. Returns at once, with the state after that.
+    /// Begins to connect, if there is no connection, and goes on trying until there is one, or
+    /// nobody has asked for one for 30 minutes. Returns at once, with the state after that.
     pub fn try_to_connect(&self) -> ConnectivityState {
         self.handle.hold.connectivity(true)
     }
@@ -148,8 +148,9 @@ impl Channel {
     /// Tells `watcher` the state now, and from then on each change; begins to connect if
     /// `connect` is set. Returns what [`unwatch`](Self::unwatch) takes.
     ///
-    /// The watcher runs in whichever thread learns of a change, in the order of the changes, under
-    /// a lock of the channel: it must neither block nor use the channel.
+    /// The watcher runs in whichever thread learns of a change, in the order of the changes, and may
+    /// use the channel; it must not block. It may hear of a change that was being told while it was
+    /// [unwatched](Self::unwatch).
     pub fn watch(
         &self,
         watcher: impl Fn(ConnectivityState) + Send + Sync + 'static,

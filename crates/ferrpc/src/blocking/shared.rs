@@ -9,7 +9,11 @@
 //! A second thread keeps time for those of these calls that have no thread of their own. It lives as
 //! long as there is a time to wait for.
 
-use std::ops::{Deref, DerefMut};
+mod locked;
+#[cfg(test)]
+mod tests;
+
+use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
@@ -22,6 +26,8 @@ use ferrpc_core::channel::{
 };
 use ferrpc_core::http2::CloseCause;
 use ferrpc_core::{Status, Time};
+
+use locked::Locked;
 
 use super::call::Call;
 use super::connection::{Connection, Wake};
@@ -233,6 +239,7 @@ impl Shared {
 
     /// Makes a connection, however many attempts that takes, and keeps guard over it.
     fn connect(self: Arc<Self>) {
+        let interrupted = Interrupted(Weak::clone(&self.me));
         let mut state = self.lock();
         loop {
             let now = clock::now();
@@ -250,6 +257,7 @@ impl Shared {
             match dial::dial(&self, attempt) {
                 Ok(connection) => {
                     self.connected(&connection);
+                    drop(interrupted);
                     return Self::keep_guard(self, &connection);
                 }
                 Err(failure) => self.attempt_failed(attempt, failure),
@@ -479,7 +487,7 @@ impl Shared {
     }
 
     fn lock(&self) -> Locked<'_> {
-        Locked { shared: self, state: Some(self.raw_lock()) }
+        Locked::new(self, self.raw_lock())
     }
 
     fn raw_lock(&self) -> MutexGuard<'_, State> {
@@ -522,81 +530,20 @@ fn resume(pending: Vec<Listed>) {
     }
 }
 
-/// The state, locked. Dropped, it does what there is to do for what the machine reports: no other
-/// lock may be held then. Who holds one [releases](Self::release) it.
-struct Locked<'a> {
-    shared: &'a Shared,
-    /// None only while it is dropped, or waits.
-    state: Option<MutexGuard<'a, State>>,
-}
+/// A thread connects. Where it panics, which a signer of the program's may cause, another one starts
+/// anew.
+struct Interrupted(Weak<Shared>);
 
-impl Locked<'_> {
-    /// Releases the lock; what is to be told, once no other lock is held.
-    fn release(mut self) -> Option<Wake> {
-        let changed = self.machine.has_changes();
-        self.state = None;
-        changed.then(|| Wake::Channel(Weak::clone(&self.shared.me)))
-    }
-
-    /// Waits until something changed, at most for a time. Everything may have changed behind it.
-    fn wait(&mut self, timeout: Option<Duration>) {
-        let settled = self.settle();
-        let told = !settled.0.is_empty();
-        let Some(state) = self.state.take() else { return };
-        self.state = Some(if told {
-            drop(state);
-            self.tell(settled);
-            self.shared.raw_lock()
-        } else {
-            let changed = &self.shared.changed;
-            match timeout {
-                None => changed.wait(state).unwrap_or_else(PoisonError::into_inner),
-                Some(timeout) => {
-                    let waited = changed.wait_timeout(state, timeout);
-                    waited.unwrap_or_else(PoisonError::into_inner).0
-                }
-            }
-        });
-    }
-
-    /// Tells of what was settled. Without the lock.
-    fn tell(&self, (changes, pending): (Vec<StateChange>, Vec<Listed>)) {
-        if changes.is_empty() {
-            return;
-        }
-        self.shared.changed.notify_all();
-        changes.into_iter().for_each(|change| trace::state_changed(&self.shared.target, change));
-        self.shared.tell_watchers();
-        resume(pending);
-    }
-}
-
-impl Deref for Locked<'_> {
-    type Target = State;
-
-    fn deref(&self) -> &State {
-        self.state.as_ref().expect("it is locked until it is dropped")
-    }
-}
-
-impl DerefMut for Locked<'_> {
-    fn deref_mut(&mut self) -> &mut State {
-        self.state.as_mut().expect("it is locked until it is dropped")
-    }
-}
-
-impl Drop for Locked<'_> {
+impl Drop for Interrupted {
     fn drop(&mut self) {
-        if self.state.is_none() || thread::panicking() {
-            return;
+        if thread::panicking()
+            && let Some(shared) = self.0.upgrade()
+        {
+            let mut state = shared.lock();
+            if std::mem::take(&mut state.connecting) {
+                state.machine.handle_interrupted();
+            }
         }
-        let settled = self.settle();
-        let tells = self.watchers.has_news();
-        self.state = None;
-        if settled.0.is_empty() && tells {
-            self.shared.tell_watchers();
-        }
-        self.tell(settled);
     }
 }
 
@@ -611,93 +558,3 @@ impl Drop for Telling<'_> {
 
 /// When there was no thread to connect.
 const RETRY: Duration = Duration::from_secs(1);
-
-#[cfg(test)]
-mod tests {
-    use std::io::Write;
-    use std::net::TcpListener;
-    use std::time::Instant;
-
-    use ferrpc_core::transport::Cardinality;
-
-    use ferrpc_core::Code;
-
-    use crate::blocking::{Channel, RawMethod, RawOptions};
-    use crate::client::Keepalive;
-
-    use super::*;
-
-    const INTERVAL: Duration = Duration::from_secs(3600);
-
-    /// SETTINGS, and a GOAWAY with ENHANCE_YOUR_CALM and its reason.
-    fn greeting(reason: &[u8]) -> Vec<u8> {
-        let mut bytes = vec![0, 0, 0, 4, 0, 0, 0, 0, 0];
-        let length = u8::try_from(8 + reason.len()).expect("short");
-        bytes.extend([0, 0, length, 7, 0, 0, 0, 0, 0]);
-        bytes.extend([0, 0, 0, 0, 0, 0, 0, 11]);
-        bytes.extend(reason);
-        bytes
-    }
-
-    /// The interval of a channel after it was sent away for each of these reasons.
-    fn interval_after(reasons: &'static [&'static str]) -> Option<Duration> {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
-        let target = listener.local_addr().expect("bound").to_string();
-        let server = thread::spawn(move || {
-            for reason in reasons {
-                let (mut stream, _) = listener.accept().expect("a connection");
-                stream.write_all(&greeting(reason.as_bytes())).expect("it takes it");
-                // Until it has gone.
-                let _ = std::io::copy(&mut stream, &mut std::io::sink());
-            }
-        });
-        let channel = Channel::builder(target)
-            .keepalive(Keepalive { interval: Some(INTERVAL), ..Keepalive::default() })
-            .build_blocking()
-            .expect("a target");
-        let shared = channel.shared();
-        let began = Instant::now();
-        while !server.is_finished() {
-            assert!(began.elapsed() < Duration::from_secs(30), "it does not connect anew");
-            shared.connectivity(true);
-            thread::sleep(Duration::from_millis(1));
-        }
-        server.join().expect("it served");
-        shared.lock().machine.keepalive()
-    }
-
-    /// What one of two threads has seen of a side's news is no news to the other, which looks at
-    /// events.
-    #[test]
-    fn an_end_from_this_side_is_an_event() {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
-        let target = listener.local_addr().expect("bound").to_string();
-        let channel = Channel::builder(target).build_blocking().expect("a target");
-        let server = thread::spawn(move || {
-            let (mut stream, _) = listener.accept().expect("a connection");
-            stream.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).expect("it takes it");
-            let _ = std::io::copy(&mut stream, &mut std::io::sink());
-        });
-        let shared = channel.shared();
-        while shared.connectivity(true) != ConnectivityState::Ready {
-            thread::sleep(Duration::from_millis(1));
-        }
-        let method = RawMethod::new("/t/m", Cardinality::ServerStreaming);
-        let call = channel.start_raw(&method, RawOptions::default()).expect("it begins");
-        let connection = shared.lock().current.clone().expect("it is ready");
-        // Only what is done here happens.
-        let before = connection.look().events;
-        assert!(call.cancel(Status::new(Code::Cancelled, "")));
-        assert!(connection.look().events > before);
-        drop((call, connection));
-        channel.close();
-        server.join().expect("it served");
-    }
-
-    #[test]
-    fn each_complaint_of_pings_doubles_their_interval() {
-        let interval = interval_after(&["too_many_pings", "too_many_pings"]);
-        assert_eq!(interval, Some(INTERVAL * 4));
-        assert_eq!(interval_after(&["too_many_calls"]), Some(INTERVAL));
-    }
-}
