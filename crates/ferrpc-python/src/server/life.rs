@@ -159,9 +159,7 @@ pub(crate) const fn cardinality(requests: bool, responses: bool) -> Cardinality 
 pub(crate) fn apply(options: &[(String, i64)]) -> Options {
     let mut builder = Server::builder()
         // Generic handlers decide about paths.
-        .any_path(true)
-        // The user's executor, or loop, bounds what runs; what waits is bounded by the streams.
-        .max_handlers_per_connection(usize::MAX);
+        .any_path(true);
     if let Some(observer) = crate::trace::of_server() {
         builder = builder.observer(observer);
     }

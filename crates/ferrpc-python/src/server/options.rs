@@ -19,6 +19,10 @@ pub(crate) struct Options {
     metadata: MetadataLimits,
     age: Option<Duration>,
     age_grace: Option<Duration>,
+    /// Calls that a connection may have open.
+    streams: Option<u32>,
+    /// Those that are handled, or wait for a thread, at one time.
+    handlers: Option<usize>,
     /// One submission per call.
     pub(crate) submit_per_call: bool,
 }
@@ -34,6 +38,8 @@ impl Options {
             metadata: MetadataLimits::default(),
             age: None,
             age_grace: None,
+            streams: None,
+            handlers: None,
             submit_per_call: false,
         }
     }
@@ -55,6 +61,8 @@ impl Options {
                 self.pings.min_interval = milliseconds(value);
             }
             "grpc.http2.max_ping_strikes" => self.pings.max_strikes = unsigned(value),
+            "grpc.max_concurrent_streams" => self.streams = Some(unsigned(value)),
+            "ferrpc.max_handlers_per_connection" => self.handlers = Some(size(value)),
             "grpc.max_connection_age_ms" => self.age = finite(value),
             "grpc.max_connection_age_grace_ms" => self.age_grace = finite(value),
             "grpc.max_metadata_size" | "ferrpc.soft_header_list_size" => {
@@ -90,6 +98,13 @@ impl Options {
             .ping_policy(self.pings)
             .max_metadata_size(self.metadata.hard())
             .soft_metadata_size(self.metadata.soft());
+        let builder = match self.streams {
+            Some(streams) => builder.max_concurrent_streams(streams),
+            None => builder,
+        };
+        // Whoever may open a call expects it to be handled, unless an option says otherwise.
+        let least = self.streams.map_or(0, |streams| streams as usize).max(HANDLERS);
+        let builder = builder.max_handlers_per_connection(self.handlers.unwrap_or(least));
         match self.age {
             Some(age) => builder.max_connection_age(age, self.age_grace),
             None => builder,
@@ -102,7 +117,6 @@ fn built(builder: ServerBuilder, key: &str, value: i64) -> ServerBuilder {
         "grpc.max_receive_message_length" => builder.max_receive_message(size(value)),
         "grpc.max_send_message_length" => builder.max_send_message(size(value)),
         "grpc.so_reuseport" => builder.reuse_port(value != 0),
-        "grpc.max_concurrent_streams" => builder.max_concurrent_streams(unsigned(value)),
         "grpc.max_allowed_incoming_connections" => {
             builder.max_connections(size(value)).refuse_connections(true)
         }
@@ -127,9 +141,11 @@ fn limited(mut builder: ServerBuilder, name: &str, value: i64) -> ServerBuilder 
     match name {
         "max_connections" => builder.max_connections(size(value)),
         "max_handlers" => builder.max_handlers(size(value)),
-        "max_handlers_per_connection" => builder.max_handlers_per_connection(size(value)),
+        "max_handshakes" => builder.max_handshakes(size(value)),
         "max_held_messages" => builder.max_held_messages(size(value)),
+        "max_memory" => builder.max_memory(size(value)),
         "max_window" => builder.window(Window::Auto { max: unsigned(value) }),
+        "refuse_connections" => builder.refuse_connections(value != 0),
         "overload_pushback_ms" => builder.overload_pushback(milliseconds(value)),
         "window" => builder.window(Window::Fixed(unsigned(value))),
         _ => {
@@ -140,13 +156,16 @@ fn limited(mut builder: ServerBuilder, name: &str, value: i64) -> ServerBuilder 
 }
 
 /// Those of [`limited`] that are not the engine's [`Limits`].
-const LIMITS: [&str; 7] = [
+const LIMITS: [&str; 10] = [
     "max_connections",
     "max_handlers",
     "max_handlers_per_connection",
+    "max_handshakes",
     "max_held_messages",
+    "max_memory",
     "max_window",
     "overload_pushback_ms",
+    "refuse_connections",
     "window",
 ];
 
@@ -202,6 +221,9 @@ const KNOWN: [&str; 22] = [
     "grpc.server_handshake_timeout_ms",
     "grpc.so_reuseport",
 ];
+
+/// Calls that are handled, or wait for a thread, for one connection; as in Rust's servers.
+const HANDLERS: usize = 1000;
 
 /// What gRPC's servers do by default (gRFC A8).
 const DEFAULT_KEEPALIVE: Keepalive = Keepalive {
