@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 
 use crate::process;
 use crate::report::Tally;
+use crate::walls;
 use crate::workspace::Workspace;
 
 /// A crate of the workspace, and which of its others it may import (not counting
@@ -86,7 +87,10 @@ pub(crate) fn run(workspace: &Workspace) -> Result<Tally> {
         let path = workspace.root.join(folder).join("clippy.toml");
         let locks = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
         note("clippy.toml", missing_locks(&locks, folder));
+        note("state of the process", walls::process_state(workspace, folder)?);
     }
+    note("walls", walls::broken_walls(workspace)?);
+    note("circles", walls::circles(workspace)?);
     if tally.failed == 0 {
         println!("layering: the rooms are as they should be");
     }

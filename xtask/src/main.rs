@@ -32,6 +32,7 @@ mod python;
 mod report;
 mod stamp;
 mod testing;
+mod walls;
 mod workloads;
 mod workspace;
 
