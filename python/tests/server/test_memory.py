@@ -1,5 +1,6 @@
 """The memory of requests that wait for threads, and what it is bounded by."""
 
+import contextlib
 import queue
 import threading
 from concurrent import futures
@@ -35,39 +36,41 @@ def test_requests_that_wait_for_a_thread_are_all_answered(serve):
 
 
 @pytest.mark.ferrpc_only("grpcio has no such limit")
-def test_who_fills_the_memory_gives_way_and_others_do_not_notice(serve):
+def test_who_fills_the_memory_gives_way_and_others_do_not_notice():
     behavior, go = gated()
 
     def own(request, context):
         return request
 
-    with futures.ThreadPoolExecutor(1) as pool, futures.ThreadPoolExecutor(1) as other:
-        own.experimental_thread_pool = other
+    with contextlib.ExitStack() as stack:
+        pool = stack.enter_context(futures.ThreadPoolExecutor(1))
+        own.experimental_thread_pool = stack.enter_context(futures.ThreadPoolExecutor(1))
         unary = grpc.unary_unary_rpc_method_handler
-        known = grpc.method_handlers_generic_handler("k", {"Own": unary(own)})
+        handlers = {"UU": unary(behavior), "Own": unary(own)}
+        known = grpc.method_handlers_generic_handler("k", handlers)
         options = [("ferrpc.max_memory", 8 << 20)]
-        ends = serve({"/s/UU": behavior}, pool=pool, handlers=[known], options=options)
-        assert ends.uu("/k/Own") == b"q"
-        channels = [grpc.insecure_channel(f"127.0.0.1:{ends.port}") for _ in range(10)]
+        server = grpc.server(pool, handlers=[known], options=options)
+        port = server.add_insecure_port("127.0.0.1:0")
+        server.start()
+        stack.callback(lambda: server.stop(None).wait())
+        stack.callback(go.set)
+
+        def channel():
+            return stack.enter_context(grpc.insecure_channel(f"127.0.0.1:{port}"))
+
+        honest = channel().unary_unary("/k/Own")
+        assert honest(b"q", timeout=LIMIT) == b"q"
+        callers = [channel().unary_unary("/k/UU") for _ in range(10)]
         done = queue.SimpleQueue()
-        try:
-            calls = [
-                channel.unary_unary("/s/UU").future(LARGE, timeout=2 * LIMIT)
-                for _ in range(50)
-                for channel in channels
-            ]
-            for call in calls:
-                call.add_done_callback(done.put)
-            first = done.get(timeout=LIMIT)
-            assert first.code() is Code.RESOURCE_EXHAUSTED
-            assert [ends.uu("/k/Own") for _ in range(50)] == [b"q"] * 50
-            go.set()
-            ended = {call.code() for call in calls}
-            assert ended <= {Code.OK, Code.RESOURCE_EXHAUSTED} and Code.OK in ended
-        finally:
-            for channel in channels:
-                channel.close()
-        assert ends.uu("/s/UU", LARGE) == len(LARGE).to_bytes(4, "big")
+        calls = [one.future(LARGE, timeout=2 * LIMIT) for _ in range(50) for one in callers]
+        for call in calls:
+            call.add_done_callback(done.put)
+        assert done.get(timeout=LIMIT).code() is Code.RESOURCE_EXHAUSTED
+        assert [honest(b"q", timeout=LIMIT) for _ in range(50)] == [b"q"] * 50
+        go.set()
+        ended = {call.code() for call in calls}
+        assert ended <= {Code.OK, Code.RESOURCE_EXHAUSTED} and Code.OK in ended
+        assert callers[0](LARGE, timeout=LIMIT) == len(LARGE).to_bytes(4, "big")
 
 
 @pytest.mark.ferrpc_only("the options are its own")
