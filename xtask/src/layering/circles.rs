@@ -23,6 +23,14 @@ const WITHOUT_CIRCLES: &[&str] = &[
 const CHANGEABLE: &[&str] =
     &["Atomic", "Cell<", "LazyLock<", "Mutex<", "Once", "RwLock<", "static mut "];
 
+/// What is kept although it should not be, by file and line, with the reason.
+const STILL_KEPT: &[(&str, &str)] = &[
+    // The compressors of a thread, some 300 KiB each: they have yet to become an input, as the
+    // memory of messages is.
+    ("crates/ferrpc-core/src/encoding.rs", "thread_local! {"),
+    ("crates/ferrpc-core/src/encoding.rs", "static STATES: RefCell<States> = RefCell::default();"),
+];
+
 /// The circles of all folders, and what each of the pure crates keeps.
 pub(super) fn rules(workspace: &Workspace) -> Result<Vec<Rule>> {
     let mut rules = vec![Rule { name: "circles", broken: circles(workspace)? }];
@@ -50,7 +58,10 @@ fn circles(workspace: &Workspace) -> Result<Vec<String>> {
 fn process_state(workspace: &Workspace, folder: &str) -> Result<Vec<String>> {
     let sources = sources(&workspace.root.join(folder).join("src"))?;
     let kept = sources.iter().flat_map(|(path, code)| {
-        let lines = code.lines().filter(|line| is_process_state(line));
+        let known = |line: &str| {
+            STILL_KEPT.iter().any(|(file, kept)| path.ends_with(file) && line.trim() == *kept)
+        };
+        let lines = code.lines().filter(move |line| is_process_state(line) && !known(line));
         lines.map(move |line| format!("{}: {}", path.display(), line.trim()))
     });
     Ok(kept.collect())
