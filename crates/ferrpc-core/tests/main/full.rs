@@ -1,6 +1,6 @@
 //! A server whose application does not take what came: the connection's credit is held back too.
 
-use ferrpc_core::transport::{CallId, CallLimits, Cardinality, Config, Event};
+use ferrpc_core::transport::{CallId, CallLimits, Cardinality, Config, Event, Message};
 use ferrpc_http2::Window;
 use ferrpc_testing::wire::{self, kind};
 use ferrpc_testing::{Pair, Scripted};
@@ -152,9 +152,13 @@ fn requests_are_wanted_only_as_long_as_their_handlers_would_start() {
         callers.push(there);
         calls.push(call);
     }
+    // All begin before any is whole.
     for there in callers {
-        pair.request(there, &[7; LARGE]);
+        let message = Message::plain(vec![7; LARGE]);
+        pair.client.transport.send_message(pair.now, there, message);
+        pair.client.transport.half_close(pair.now, there);
     }
+    pair.drive();
     let mut whole = 0;
     loop {
         let mut wanted = false;

@@ -86,7 +86,7 @@ impl Server {
         Ok(self.serve_all(listeners, &door))
     }
 
-    /// Serves what [`ServerBuilder::listen`] opened.
+    /// Serves what [`ServerBuilder::listen`](super::ServerBuilder::listen) opened.
     ///
     /// # Panics
     /// Outside a tokio runtime.
