@@ -95,7 +95,11 @@ pub fn certificates() -> &'static Certificates {
         let params = CertificateParams::new(names).expect("legal names");
         let certificate = params.self_signed(&key).expect("a certificate");
         let der = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        let mut config = ServerConfig::builder()
+        // With all features of the workspace there are two to choose from.
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("it has versions")
             .with_no_client_auth()
             .with_single_cert(vec![certificate.der().clone()], der)
             .expect("they belong together");
