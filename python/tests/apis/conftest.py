@@ -35,7 +35,7 @@ class Peer:
 def peer(repository):
     target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", repository / "target"))
     subprocess.run(
-        ["cargo", "build", "--quiet", "-p", "ferrpc-testing", "--bin", "api_peer"],
+        ["cargo", "build", "--quiet", "--workspace", "--all-features", "--bin", "api_peer"],
         cwd=repository,
         env={**os.environ, "CARGO_TARGET_DIR": str(target)},
         check=True,

@@ -89,19 +89,14 @@ pub fn test(workspace: &Workspace, rest: &[String], soak: bool) -> Result<Tally>
         let progress = Progress::new();
         prepare(workspace, &progress)?
     };
+    // The peer of `tests/apis`. With these flags it is the one that the tests in Rust have built.
+    let api_peer = ["build", "--quiet", "--workspace", "--all-features", "--bin", "api_peer"];
+    process::output(&mut workspace.cargo(&api_peer), "cargo build --bin api_peer", process::BUILD)?;
     let sides = [("grpcio", &environments.oracle), ("ferrpc", &environments.ferrpc)];
     let run = |(name, python): (&str, &PathBuf)| {
         pytest(workspace, name, python, &environments.oracle, rest, soak)
     };
-    if !rest.is_empty() {
-        return sides.into_iter().map(run).sum();
-    }
-    // Most of what a test does is to wait: both sides take little longer than one.
-    println!("\n-- the Python tests on grpcio and on ferrpc, side by side");
-    thread::scope(|scope| {
-        let sides = sides.map(|side| scope.spawn(move || run(side)));
-        sides.into_iter().map(|side| side.join().expect("it does not panic")).sum()
-    })
+    sides.into_iter().map(run).sum()
 }
 
 /// The tests in one environment. That pytest fails without a test that did is an error.
