@@ -34,12 +34,17 @@ pub struct Backoff {
     random: u64,
 }
 
+/// Without any pause a channel would spin.
+const LEAST_WAIT: Duration = Duration::from_millis(1);
+
 impl Backoff {
     /// No failure yet. `seed` is the only source of jitter.
     pub fn new(mut config: BackoffConfig, seed: u64) -> Self {
         // A number that makes no sense counts as none: a channel must not stop for it.
         config.jitter = if config.jitter.is_nan() { 0.0 } else { config.jitter.clamp(0.0, 1.0) };
         config.multiplier = config.multiplier.max(1.0);
+        config.max = config.max.max(LEAST_WAIT);
+        config.initial = config.initial.max(LEAST_WAIT);
         let wait = config.initial.min(config.max);
         Self { config, wait, next: Time::ZERO, random: seed }
     }

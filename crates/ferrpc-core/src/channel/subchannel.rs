@@ -173,10 +173,7 @@ impl<F: Clone> Subchannel<F> {
     pub fn pick(&mut self, now: Time, wait_for_ready: bool) -> Pick<F> {
         match (self.phase, &self.failure) {
             (Phase::Shutdown, _) => return Pick::Shutdown,
-            (Phase::Ready(connection), _) => {
-                self.note_use();
-                return Pick::Ready(connection);
-            }
+            (Phase::Ready(connection), _) => return Pick::Ready(connection),
             _ => {}
         }
         self.connect(now);
@@ -186,7 +183,8 @@ impl<F: Clone> Subchannel<F> {
         }
     }
 
-    /// A call uses the connection without having asked [`pick`](Self::pick).
+    /// A call uses the connection. (A call that may, by [`pick`](Self::pick), may yet wait for its
+    /// turn: it is no reason to miss the connection at once.)
     pub const fn note_use(&mut self) {
         self.delay.note_use();
     }

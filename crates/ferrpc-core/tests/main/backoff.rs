@@ -28,6 +28,16 @@ fn waits_grow_from_the_start_of_each_attempt() {
 }
 
 #[test]
+fn no_wait_at_all_is_a_short_one() {
+    let zero = BackoffConfig { initial: Duration::ZERO, max: Duration::ZERO, ..STEADY };
+    let mut backoff = Backoff::new(zero, 1);
+    for _ in 0..3 {
+        backoff.start(at(100));
+        assert!(backoff.fail(at(100)) > at(100));
+    }
+}
+
+#[test]
 fn an_attempt_longer_than_its_wait_is_followed_at_once() {
     let mut backoff = Backoff::new(STEADY, 1);
     let give_up = backoff.start(at(100));

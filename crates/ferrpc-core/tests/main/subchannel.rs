@@ -152,9 +152,14 @@ fn a_server_that_accepts_and_closes_does_not_make_it_spin() {
     now = now + Duration::from_secs(10);
     let connection = ready(&mut subchannel, now);
     assert_eq!(subchannel.pick(now, false), Pick::Ready(connection));
+    subchannel.note_use();
+    subchannel.handle_unusable(now, connection);
+    let connection = ready(&mut subchannel, now);
+    // One that a call asked for and did not use is not.
+    assert_eq!(subchannel.pick(now, false), Pick::Ready(connection));
     subchannel.handle_unusable(now, connection);
     subchannel.connect(now);
-    assert!(subchannel.poll_attempt(now).is_some());
+    assert!(subchannel.poll_attempt(now).is_none());
 }
 
 #[test]

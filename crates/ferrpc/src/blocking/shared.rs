@@ -14,6 +14,7 @@ mod locked;
 mod tests;
 
 use std::ops::Deref;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
@@ -161,6 +162,12 @@ impl Shared {
         let acquired = self.pick(state, ask.request, now);
         let Acquired::Wait(until) = acquired else { return acquired };
         if !ask.registered {
+            // Calls that have ended while the state stayed go when room is needed.
+            if state.pending.len() == state.pending.capacity() {
+                state.pending.retain(|listed| listed.call.strong_count() > 0);
+                let left = state.pending.len();
+                state.pending.reserve(left);
+            }
             let call = Weak::clone(ask.call);
             let listed = if ask.unattended { until } else { None };
             state.pending.push(Listed { call, until: listed });
@@ -191,6 +198,7 @@ impl Shared {
         for _ in 0..2 {
             match request.step(now, |wait_for_ready| state.machine.pick(now, wait_for_ready)) {
                 Step::Begin(_) => {
+                    state.machine.note_use();
                     let current = state.current.as_ref();
                     return Acquired::Connection(Arc::clone(current.expect("it is ready")));
                 }
@@ -441,7 +449,12 @@ impl Shared {
             let next = self.raw_lock().watchers.next();
             let Some((state, watchers)) = next else { return };
             let telling = Telling(self);
-            watchers.iter().for_each(|watcher| watcher(state));
+            for watcher in &watchers {
+                // Those who are told next, and the connection, do not pay for it.
+                if catch_unwind(AssertUnwindSafe(|| watcher(state))).is_err() {
+                    tracing::error!("a watcher of a channel panicked");
+                }
+            }
             drop(telling);
         }
     }

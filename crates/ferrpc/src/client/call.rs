@@ -123,7 +123,8 @@ impl CallCell {
     /// call is over already.
     pub(super) fn fail(&self, status: Status) {
         let mut state = self.lock();
-        if state.ended.is_some() || state.cancelled {
+        // An attempt that has just ended unsent would be followed by another, which has no sender.
+        if state.is_over() {
             return;
         }
         state.cancelled = true;

@@ -270,6 +270,26 @@ fn watchers_hear_of_each_state() {
 }
 
 #[test]
+fn a_watcher_that_panics_harms_nobody_else() {
+    let mut host = Host::start();
+    let channel = host.channel();
+    channel.watch(|state| panic!("a watcher's own fault: {state:?}"), false);
+    let (told, states) = mpsc::channel();
+    channel.watch(move |state| told.send(state).unwrap_or_default(), false);
+    let next = || states.recv_timeout(LONG).expect("a change");
+    assert_eq!(next(), ConnectivityState::Idle);
+    for _ in 0..2 {
+        let call = channel.start_raw(&echo(), options("hello")).expect("no interceptor");
+        assert_eq!(call.ended(None).expect("it ends").status().code(), Code::Ok);
+    }
+    assert_eq!(next(), ConnectivityState::Connecting);
+    assert_eq!(next(), ConnectivityState::Ready);
+    // The connection has its guard.
+    host.stop();
+    assert_eq!(next(), ConnectivityState::Idle);
+}
+
+#[test]
 fn a_channel_that_is_watched_tries_again_by_itself() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("it is bound");
