@@ -2,11 +2,9 @@
 
 A task is made by asyncio itself, and is its coroutine's from the first step to the last. What costs
 time is the way to the first step, which leads through the loop's queue. Here a batch of tasks goes
-without:
-
-    CPython 3.12 and later   a task can be told to begin at once (`eager_start`)
-    before                   while the tasks are made, the loop's `call_soon` is one that keeps
-                             their first steps, which then run one after the other
+without: while they are made, the loop's `call_soon` is one that keeps their first steps, which then
+run one after the other. One entry of the queue stands for all of them, for the case that one of them
+runs the loop.
 
 A loop with a task factory, in debug mode, or with methods that somebody has replaced gets its tasks
 in the ordinary way, with nothing left out that might be looked at.
@@ -17,7 +15,6 @@ import collections
 import sys
 import types
 
-_EAGER = sys.version_info >= (3, 12)
 _TAKES_CONTEXT = sys.version_info >= (3, 11)
 
 
@@ -28,14 +25,16 @@ class Batch:
         self._loop = loop
         self._is_ordinary = not _is_plain(loop)
         self._steps = collections.deque()
+        self._then = None
+        self._entry = None
 
     def __enter__(self):
-        if not (self._is_ordinary or _EAGER):
+        if not self._is_ordinary:
             self._loop.call_soon = self._call_soon
         return self
 
     def __exit__(self, *_):
-        if not (self._is_ordinary or _EAGER):
+        if not self._is_ordinary:
             del self._loop.call_soon
 
     def task(self, coroutine, context, name):
@@ -47,36 +46,33 @@ class Batch:
             task.set_name(name)
             return task
         Task = asyncio.tasks.Task
-        if _EAGER:
-            return Task(
-                coroutine, loop=loop, name=name, context=context.copy(), eager_start=True
-            )
         if _TAKES_CONTEXT:
             return Task(coroutine, loop=loop, name=name, context=context.copy())
         # It copies the context by itself.
         return context.run(Task, coroutine, loop=loop, name=name)
 
     def begin(self, then):
-        """The first steps, as far as they have not been made, and `then()` behind them."""
-        if self._is_ordinary:
-            self._loop.call_soon(then)
-            return
-        steps = self._steps
-        try:
-            while steps:
-                step, context = steps.popleft()
-                context.run(step)
-        except BaseException:
-            # The loop ends by it. Should it run again, nothing is lost.
-            self.begin_later(then)
-            raise
-        then()
+        """The first steps, and `then()` behind them."""
+        self.begin_later(then)
+        if not self._is_ordinary:
+            # Should a step end the loop, or run it, the others have the entry in the queue.
+            entry = self._entry
+            self._go_on()
+            entry.cancel()
 
     def begin_later(self, then):
         """The same by the loop's queue."""
-        for step, context in self._steps:
-            self._loop.call_soon(step, context=context)
-        self._loop.call_soon(then)
+        self._then = then
+        self._entry = self._loop.call_soon(self._go_on)
+
+    def _go_on(self):
+        steps = self._steps
+        while steps:
+            step, context = steps.popleft()
+            context.run(step)
+        then, self._then = self._then, None
+        if then is not None:
+            then()
 
     def _call_soon(self, callback, *arguments, context=None):
         if arguments or context is None:
@@ -95,8 +91,8 @@ def _is_plain(loop):
         or loop.get_task_factory() is not None
         or "call_soon" in own
         or "create_task" in own
-        or not _is_as_made(kind.call_soon)
-        or not _is_as_made(kind.create_task)
+        # One that can run inside of itself needs the queue of completions meanwhile.
+        or not all(_is_as_made(getattr(kind, name)) for name in _METHODS)
     )
 
 
@@ -108,5 +104,7 @@ def _is_as_made(method):
         type(method).__name__ == "cython_function_or_method" and method.__module__ == "uvloop.loop"
     )
 
+
+_METHODS = ("call_soon", "create_task", "run_forever", "run_until_complete")
 
 _OWN = asyncio.BaseEventLoop.run_forever.__code__.co_filename

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextvars
-import sys
 
 import pytest
 
@@ -135,9 +134,6 @@ def test_what_others_put_into_the_queue_meanwhile_is_theirs():
     asyncio.run(main())
 
 
-@pytest.mark.skipif(
-    sys.version_info >= (3, 12), reason="ferrpc_only: eager tasks are made one by one"
-)
 def test_a_loop_that_is_ended_by_a_first_step_goes_on_with_the_others():
     seen = []
 
@@ -153,5 +149,32 @@ def test_a_loop_that_is_ended_by_a_first_step_goes_on_with_the_others():
         loop.run_until_complete(asyncio.sleep(0))
         assert seen[:4] == [0, 1, 2, 3]
         assert [type(task.exception()) for task in seen[4:]] == [_NONE, SystemExit, _NONE, _NONE]
+    finally:
+        loop.close()
+
+
+def test_a_first_step_that_runs_the_loop_waits_for_no_other():
+    loop = asyncio.new_event_loop()
+    seen = []
+
+    def turn():
+        """What the loop would do: those that are ready now."""
+        for _ in range(len(loop._ready)):
+            handle = loop._ready.popleft()
+            if not handle.cancelled():
+                handle._run()
+
+    async def step(number):
+        seen.append(number)
+        if number == 1:
+            # Another task would be in the way of the others' first steps.
+            asyncio.tasks._leave_task(loop, task := asyncio.current_task())
+            turn()
+            asyncio.tasks._enter_task(loop, task)
+            seen.append("back")
+
+    try:
+        tasks = loop.run_until_complete(_made(map(step, range(4)), lambda _: seen.append("then")))
+        assert seen == [0, 1, 2, 3, "then", "back"] and all(task.done() for task in tasks)
     finally:
         loop.close()
