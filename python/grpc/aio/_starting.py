@@ -27,6 +27,7 @@ class Batch:
         self._steps = collections.deque()
         self._then = None
         self._entry = None
+        self._making = False
 
     def __enter__(self):
         if not self._is_ordinary:
@@ -46,10 +47,14 @@ class Batch:
             task.set_name(name)
             return task
         Task = asyncio.tasks.Task
-        if _TAKES_CONTEXT:
-            return Task(coroutine, loop=loop, name=name, context=context.copy())
-        # It copies the context by itself.
-        return context.run(Task, coroutine, loop=loop, name=name)
+        self._making = True
+        try:
+            if _TAKES_CONTEXT:
+                return Task(coroutine, loop=loop, name=name, context=context.copy())
+            # It copies the context by itself.
+            return context.run(Task, coroutine, loop=loop, name=name)
+        finally:
+            self._making = False
 
     def begin(self, then):
         """The first steps, and `then()` behind them."""
@@ -75,8 +80,9 @@ class Batch:
             then()
 
     def _call_soon(self, callback, *arguments, context=None):
-        if arguments or context is None:
-            # Not a task's: a finalizer or a signal's handler runs at any time.
+        if arguments or context is None or not self._making:
+            # Not a task's: a finalizer or a signal's handler runs at any time; and where an exception
+            # comes in between, this stays the loop's.
             loop = self._loop
             return type(loop).call_soon(loop, callback, *arguments, context=context)
         self._steps.append((callback, context))
@@ -85,10 +91,11 @@ class Batch:
 def _is_plain(loop):
     """Whether nobody would notice."""
     kind = type(loop)
-    own = vars(loop)
+    own = getattr(loop, "__dict__", ())
     return not (
         loop.get_debug()
         or loop.get_task_factory() is not None
+        or getattr(loop, "_nest_patched", False)
         or "call_soon" in own
         or "create_task" in own
         # One that can run inside of itself needs the queue of completions meanwhile.

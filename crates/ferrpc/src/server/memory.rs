@@ -129,10 +129,9 @@ impl Memory {
         let before = self.held.fetch_sub(bytes, SeqCst);
         let enough = self.enough();
         if before >= enough && before - bytes < enough {
-            let mut pressed = self.pressed.lock().unwrap_or_else(PoisonError::into_inner);
-            let told = std::mem::take(&mut *pressed);
-            drop(pressed);
-            // Whatever comes by mail makes a connection look.
+            let told = self.pressed.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            // Whatever comes by mail makes a connection look. It is in the list until it is released:
+            // when it looks, there may be too little again.
             told.into_iter().for_each(|mailbox| drop(mailbox.send(Command::Admit)));
         }
     }
@@ -233,10 +232,12 @@ impl Holder {
 
     /// Whether a new call is one too many; it is counted as refused then.
     pub(crate) fn refuses(&self) -> bool {
-        if self.pressed {
-            self.account.memory.refused_calls.fetch_add(1, Relaxed);
+        let memory = &*self.account.memory;
+        let refuses = self.pressed && memory.held.load(Relaxed) >= memory.enough();
+        if refuses {
+            memory.refused_calls.fetch_add(1, Relaxed);
         }
-        self.pressed
+        refuses
     }
 
     /// Says what the connection holds, `beside` what its transport knows of, and presses or
@@ -253,18 +254,26 @@ impl Holder {
             self.account.set(held);
         }
         let memory = &*self.account.memory;
-        let (all, limit, scarce) = (memory.held.load(Relaxed), memory.limit, memory.scarce());
-        if all < memory.enough() {
-            if self.pressed {
-                self.pressed = false;
-                transport.press(now, None);
-            }
-            return false;
+        let (all, limit) = (memory.held.load(Relaxed), memory.limit);
+        let (scarce, enough) = (memory.scarce(), memory.enough());
+        // Who holds little is no reason for what is scarce, whoever else holds on.
+        if self.pressed && (all < enough || held <= memory.share() / 2) {
+            self.release(now, transport);
         }
         if all >= scarce && !self.pressed {
             self.press(now, transport, held);
         }
         all > limit
+    }
+
+    #[cold]
+    fn release(&mut self, now: Time, transport: &mut Transport) {
+        self.pressed = false;
+        let memory = &*self.account.memory;
+        let mut pressed = memory.pressed.lock().unwrap_or_else(PoisonError::into_inner);
+        pressed.retain(|mailbox| !Arc::ptr_eq(mailbox, &self.mailbox));
+        drop(pressed);
+        transport.press(now, None);
     }
 
     #[cold]

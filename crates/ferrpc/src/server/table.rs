@@ -84,7 +84,9 @@ impl Table {
             return;
         }
         let connections = self.lock();
-        let largest = connections.all.values().max_by_key(|entry| entry.account.held());
+        // One that has ended hears nothing any more, though its output may still be on its way.
+        let open = connections.all.values().filter(|entry| !entry.mailbox.is_closed());
+        let largest = open.max_by_key(|entry| entry.account.held());
         if let Some(entry) = largest.filter(|entry| !entry.account.is_small()) {
             let bytes = memory.excess().min(entry.account.held());
             entry.account.give_way();
@@ -111,7 +113,7 @@ impl Table {
         idle.truncate(connections.all.len().div_ceil(IDLE_ENDED));
         for (_, entry) in &idle {
             entry.account.end_idle();
-            let _ = entry.mailbox.send(Command::Shutdown { grace: Some(IDLE_GRACE) });
+            let _ = entry.mailbox.send(Command::Shutdown { grace: None });
         }
         memory.count_ended(0, idle.len());
     }
@@ -158,6 +160,3 @@ impl Table {
 
 /// Of so many connections one is ended at a time, if it is idle.
 const IDLE_ENDED: usize = 16;
-
-/// Time for calls that an idle connection's peer begins before it hears of the end.
-const IDLE_GRACE: Duration = Duration::from_secs(5);

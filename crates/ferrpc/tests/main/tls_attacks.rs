@@ -250,7 +250,7 @@ async fn junk_after_the_handshake() {
 #[tokio::test]
 async fn failures_are_said_once() {
     let warnings = Warnings::default();
-    let _guard = tracing::subscriber::set_default(warnings.clone());
+    let _guard = warnings.listen();
     let host = host(|builder| builder).await;
     for _ in 0..20 {
         drop(host.stranger().await);

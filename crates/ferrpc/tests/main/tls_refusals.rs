@@ -49,7 +49,7 @@ async fn ask(channel: ChannelBuilder) -> Result<Response<Bytes>, Status> {
 /// What a caller with that certificate is told, and what a server that wants one logs.
 async fn check(authority: &Authority, client: Option<Issued>, caller: &str, server: &[&str]) {
     let warnings = Warnings::default();
-    let _guard = tracing::subscriber::set_default(warnings.clone());
+    let _guard = warnings.listen();
     let required = ClientAuth::Required(authority.roots());
     let (_server, target) = serve(&authority.issue(&["localhost"]), required).await;
     let status = ask(channel(&target, authority, client.as_ref())).await.expect_err("refused");
@@ -109,7 +109,7 @@ async fn client_certificates() {
 #[tokio::test]
 async fn callers_without_trust() {
     let warnings = Warnings::default();
-    let _guard = tracing::subscriber::set_default(warnings.clone());
+    let _guard = warnings.listen();
     let (ours, theirs) = (Authority::new("our root"), Authority::new("their root"));
     let (_server, target) = serve(&ours.issue(&["localhost"]), ClientAuth::None).await;
     ask(channel(&target, &theirs, None)).await.expect_err("it is not trusted");
@@ -126,7 +126,7 @@ async fn callers_without_http2() {
         (vec![b"http/1.1".to_vec()], "by ALPN, the caller has others"),
     ] {
         let warnings = Warnings::default();
-        let _guard = tracing::subscriber::set_default(warnings.clone());
+        let _guard = warnings.listen();
         let (server, _) = serve(&authority.issue(&["localhost"]), ClientAuth::None).await;
         let mut roots = rustls::RootCertStore::empty();
         let root = CertificateDer::from_pem_slice(authority.pem.as_bytes()).expect("PEM");

@@ -188,7 +188,7 @@ async fn call(channel: &Channel) -> Result<(), Status> {
 #[tokio::test]
 async fn callers_that_renegotiate() {
     let warnings = Warnings::default();
-    let _guard = tracing::subscriber::set_default(warnings.clone());
+    let _guard = warnings.listen();
     let authority = Arc::new(Authority::new("root"));
     let (_server, address) = host(&authority).await;
     let honest = channel(address, &authority);
