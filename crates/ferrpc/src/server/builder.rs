@@ -279,7 +279,7 @@ impl ServerBuilder {
 
     /// Bytes of requests that wait for their handlers, on one connection. Beyond it messages larger
     /// than a call's window arrive one at a time, those that a handler waits for first. By default
-    /// 64 MiB.
+    /// 64 MiB; never more than a quarter of [`max_memory`](Self::max_memory).
     pub const fn max_held_messages(mut self, bytes: usize) -> Self {
         self.max_held_messages = bytes;
         self
@@ -429,7 +429,8 @@ impl ServerBuilder {
                 max_age: self.max_age,
                 max_age_grace: self.max_age_grace,
                 max_idle: self.max_idle,
-                max_held_messages: self.max_held_messages,
+                // Messages wait before calls are refused, however little memory there is.
+                max_held_messages: self.max_held_messages.min((max_memory / 4).max(1 << 20)),
                 message_runs: true,
                 any_path: self.any_path,
                 buffers: &KeptBuffers,
