@@ -45,6 +45,28 @@ pub(super) const PACKAGES: &[Package] = &[
     go("github.com/openconfig/gnmi", "v0.14.1", &["proto", ""]),
     go("go.etcd.io/etcd/api/v3", "v3.7.3", &[""]),
     go("k8s.io/apimachinery", "v0.37.2", &[""]),
+    go(
+        "github.com/bufbuild/protovalidate",
+        "v1.2.2",
+        &["proto/protovalidate", "proto/protovalidate-testing"],
+    ),
+    go("github.com/cosmos/gogoproto", "v1.7.2", &["", "protobuf"]),
+    crates("opentelemetry-proto", "0.33.1", &["src/proto/opentelemetry-proto"]),
+    // The data plane API of Envoy, with all that it imports.
+    crates(
+        "envoy-types",
+        "0.7.7",
+        &[
+            "proto/data-plane-api",
+            "proto/xds",
+            "proto/googleapis",
+            "proto/protoc-gen-validate",
+            "proto/opentelemetry-proto",
+            "proto/client_model",
+            "proto/cel-spec",
+            "proto/ratelimit/api",
+        ],
+    ),
 ];
 
 const fn pypi(
