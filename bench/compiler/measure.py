@@ -20,10 +20,15 @@ def peak():
 
 
 def main(folder, repeats, *files):
-    with tempfile.TemporaryDirectory(dir=pathlib.Path(folder).parent) as out:
+    # Into memory where there is such a folder: else most of the time is the file system's.
+    memory = pathlib.Path("/dev/shm")
+    place = memory if memory.is_dir() else pathlib.Path(folder).parent
+    with tempfile.TemporaryDirectory(dir=place) as out:
         arguments = [
             "protoc",
             f"-I{folder}",
+            # The well-known types, as `python -m grpc_tools.protoc` adds them.
+            f"-I{pathlib.Path(protoc.__file__).parent / '_proto'}",
             f"--python_out={out}",
             f"--grpc_python_out={out}",
             *files,
@@ -32,7 +37,7 @@ def main(folder, repeats, *files):
             # As build systems pass them.
             listed = pathlib.Path(out, "files")
             listed.write_text("\n".join(files))
-            arguments[4:] = [f"@{listed}"]
+            arguments[5:] = [f"@{listed}"]
         before, seconds = peak(), []
         for _ in range(int(repeats)):
             begun = time.perf_counter()
