@@ -200,6 +200,8 @@ class _Serving:
         calls, more = self.engine.take(_BATCH)
         if more:
             self.events.queue.push(self.tag, _ARRIVED)
+        if not calls:
+            return
         calls.reverse()
         begun = []
         batch = Batch(self._loop())

@@ -92,11 +92,12 @@ pub fn test(workspace: &Workspace, rest: &[String], soak: bool) -> Result<Tally>
     // The peer of `tests/apis`. With these flags it is the one that the tests in Rust have built.
     let api_peer = ["build", "--quiet", "--workspace", "--all-features", "--bin", "api_peer"];
     process::output(&mut workspace.cargo(&api_peer), "cargo build --bin api_peer", process::BUILD)?;
-    let sides = [("grpcio", &environments.oracle), ("ferrpc", &environments.ferrpc)];
-    let run = |(name, python): (&str, &PathBuf)| {
-        pytest(workspace, name, python, &environments.oracle, rest, soak)
-    };
-    sides.into_iter().map(run).sum()
+    let mut tally = Tally::default();
+    for (name, python) in [("grpcio", &environments.oracle), ("ferrpc", &environments.ferrpc)] {
+        println!("\n-- the Python tests on {name}");
+        tally += pytest(workspace, name, python, &environments.oracle, rest, soak)?;
+    }
+    Ok(tally)
 }
 
 /// The tests in one environment. That pytest fails without a test that did is an error.
@@ -130,14 +131,13 @@ fn pytest(
         command.spawn().with_context(|| format!("cannot start {}", python.display()))?;
     let stdout = child.stdout.take().context("stdout is a pipe")?;
     let (sender, summary) = mpsc::channel();
-    let label = format!("{name} | ");
     thread::spawn(move || {
         let mut last = None;
         for line in BufReader::new(stdout).lines().map_while(Result::ok) {
             if line.starts_with("tally on ") {
                 last = Some(line.clone());
             }
-            println!("{label}{line}");
+            println!("{line}");
         }
         let _ = sender.send(last);
     });
