@@ -131,7 +131,14 @@ async def _many(step, kind, client):
     return ended + [await call.end() for call in running]
 
 
+# What an asynchronous call of grpcio says, whatever its status, if that came before a request was
+# written: whichever its threads do first. In docs/differences.md.
+_LOST_RACE = "Internal error from Core"
+
+
 def _compare(step, kind, ended, addresses, on_ferrpc):
+    if not on_ferrpc and ended.details == _LOST_RACE:
+        return []
     expected = step.get("as", {})
     details = expected.get("python", expected.get("details"))
     fits = ended.code == expected.get("code", "OK")

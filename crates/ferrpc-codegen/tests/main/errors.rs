@@ -1,40 +1,35 @@
 //! What a user sees when something is wrong.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::Path;
 
 use ferrpc_codegen::{Builder, Error};
 
+use crate::directory;
+
 /// Compiles `a.proto` with the given text; `DIR` in the expectation is where it is.
 #[track_caller]
-fn check(name: &str, text: &str, expect: &str) {
-    let directory = directory(name);
+fn check(text: &str, expect: &str) {
+    let directory = directory();
+    let directory = directory.path();
     fs::write(directory.join("a.proto"), text).expect("can be written");
-    let error = compile(&directory).expect_err("it is wrong");
+    let error = compile(directory).expect_err("it is wrong");
     let shown = error.to_string().replace(&directory.display().to_string(), "DIR");
     assert_eq!(shown, expect);
     assert_eq!(format!("{error:?}"), error.to_string());
     assert!(!directory.join("out").exists(), "something was written");
 }
 
-fn compile(directory: &PathBuf) -> Result<(), Error> {
+fn compile(directory: &Path) -> Result<(), Error> {
     Builder::new()
         .out_dir(directory.join("out"))
         .emit_cargo_lines(false)
         .compile(&[directory.join("a.proto")], &[directory])
 }
 
-fn directory(name: &str) -> PathBuf {
-    let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("errors").join(name);
-    let _ = fs::remove_dir_all(&directory);
-    fs::create_dir_all(&directory).expect("can be created");
-    directory
-}
-
 #[test]
 fn a_syntax_error_has_its_place() {
     check(
-        "syntax",
         "syntax = \"proto3\";\nmessage A {\n  int32 x 1;\n}\n",
         "DIR/a.proto:3:11: Missing field number.\n    int32 x 1;\n            ^\n  help: found 1",
     );
@@ -43,7 +38,6 @@ fn a_syntax_error_has_its_place() {
 #[test]
 fn an_unknown_type_has_its_place() {
     check(
-        "unknown",
         "syntax = \"proto3\";\nmessage A {\n  B b = 1;\n}\n",
         "DIR/a.proto:3:3: \"B\" is not defined.\n    B b = 1;\n    ^",
     );
@@ -52,7 +46,6 @@ fn an_unknown_type_has_its_place() {
 #[test]
 fn every_fault_of_a_file_is_told() {
     check(
-        "several",
         "syntax = \"proto3\";\nmessage A {\n  B b = 1;\n  C c = 2;\n}\n",
         "DIR/a.proto:3:3: \"B\" is not defined.\n    B b = 1;\n    ^\n\
          DIR/a.proto:4:3: \"C\" is not defined.\n    C c = 2;\n    ^",
@@ -62,7 +55,6 @@ fn every_fault_of_a_file_is_told() {
 #[test]
 fn a_number_given_twice_has_its_place() {
     check(
-        "twice",
         "syntax = \"proto3\";\nmessage A {\n  int32 b = 1;\n  int32 c = 1;\n}\n",
         "DIR/a.proto:4:13: Field number 1 has already been used in \"A\" by field \"b\". Next \
          available field number is 2.\n    int32 c = 1;\n              ^",
@@ -72,7 +64,6 @@ fn a_number_given_twice_has_its_place() {
 #[test]
 fn a_missing_import_has_its_place() {
     check(
-        "import",
         "syntax = \"proto3\";\nimport \"b.proto\";\n",
         "b.proto: File not found.\n\
          DIR/a.proto:2:1: Import \"b.proto\" was not found or had errors.\n  \
@@ -84,7 +75,6 @@ fn a_missing_import_has_its_place() {
 #[test]
 fn imports_in_a_circle_are_told() {
     check(
-        "circle",
         "syntax = \"proto3\";\nimport \"a.proto\";\n",
         "DIR/a.proto:2:1: File recursively imports itself: a.proto -> a.proto\n  \
          import \"a.proto\";\n  ^\n\
@@ -95,8 +85,9 @@ fn imports_in_a_circle_are_told() {
 
 #[test]
 fn a_missing_file_is_named() {
-    let directory = directory("missing");
-    let error = compile(&directory).expect_err("there is none");
+    let directory = directory();
+    let directory = directory.path();
+    let error = compile(directory).expect_err("there is none");
     let shown = error.to_string().replace(&directory.display().to_string(), "DIR");
     assert_eq!(
         shown,
@@ -134,25 +125,27 @@ fn what_a_library_cannot_do_is_told() {
 
 #[test]
 fn an_attribute_that_is_none_is_told() {
-    let directory = directory("attribute");
+    let directory = directory();
+    let directory = directory.path();
     let text = "syntax = \"proto3\";\nmessage M {}\nservice S { rpc A(M) returns (M); }\n";
     fs::write(directory.join("a.proto"), text).expect("can be written");
     let builder = Builder::new().out_dir(directory.join("out")).client_attribute(".S", "derive(X)");
-    let error = builder.compile(&[directory.join("a.proto")], &[&directory]).expect_err("no #");
+    let error = builder.compile(&[directory.join("a.proto")], &[directory]).expect_err("no #");
     assert!(error.to_string().starts_with("the attribute `derive(X)` for \".S\" is none: "));
 }
 
 #[test]
 fn a_package_that_two_calls_write_is_told() {
-    let directory = directory("twice");
+    let directory = directory();
+    let directory = directory.path();
     for (name, message) in [("a", "A"), ("b", "B")] {
         let text = format!("syntax = \"proto3\";\npackage p;\nmessage {message} {{}}\n");
         fs::write(directory.join(format!("{name}.proto")), text).expect("can be written");
     }
     let builder = Builder::new().out_dir(directory.join("out")).emit_cargo_lines(false);
-    builder.compile(&[directory.join("a.proto")], &[&directory]).expect("it is the first");
-    builder.compile(&[directory.join("a.proto")], &[&directory]).expect("it is the same");
-    let error = builder.compile(&[directory.join("b.proto")], &[&directory]);
+    builder.compile(&[directory.join("a.proto")], &[directory]).expect("it is the first");
+    builder.compile(&[directory.join("a.proto")], &[directory]).expect("it is the same");
+    let error = builder.compile(&[directory.join("b.proto")], &[directory]);
     let error = error.expect_err("A would be lost").to_string();
     assert!(error.contains("an earlier call of this build script wrote p.rs"), "{error}");
 }

@@ -4,6 +4,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::directory;
+
 /// Numbers that are the same in each run: xorshift64*.
 struct Random(u64);
 
@@ -15,13 +17,6 @@ impl Random {
         let number = self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33;
         usize::try_from(number).expect("has 31 bits") % below
     }
-}
-
-fn folder(name: &str) -> PathBuf {
-    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("foreign_sets").join(name);
-    let _ = fs::remove_dir_all(&folder);
-    fs::create_dir_all(folder.join("out")).expect("can be created");
-    folder
 }
 
 /// A set with everything that a `.proto` file can say, with its imports.
@@ -65,17 +60,19 @@ fn run(folder: &Path, set: &[u8], inputs: &[&str], more: &[&str]) -> (i32, Strin
 
 #[test]
 fn a_good_one() {
-    let folder = folder("good");
-    let (status, said) = run(&folder, &good(), &["kinds.proto", "tagged.proto"], &[]);
+    let folder = directory();
+    let folder = folder.path();
+    let (status, said) = run(folder, &good(), &["kinds.proto", "tagged.proto"], &[]);
     assert_eq!((status, said.as_str()), (0, ""));
 }
 
 #[test]
 fn cut_off_anywhere() {
-    let folder = folder("cut");
+    let folder = directory();
+    let folder = folder.path();
     let set = good();
     for length in (0..set.len()).step_by(set.len() / 50) {
-        let (status, _) = run(&folder, &set[..length], &["kinds.proto"], &[]);
+        let (status, _) = run(folder, &set[..length], &["kinds.proto"], &[]);
         // Cut between two files it is a set that lacks one, or has all that is asked for.
         assert!(status == 1 || length > set.len() / 2);
     }
@@ -83,7 +80,8 @@ fn cut_off_anywhere() {
 
 #[test]
 fn bits_flipped() {
-    let folder = folder("flipped");
+    let folder = directory();
+    let folder = folder.path();
     let set = good();
     let mut random = Random(0x5eed);
     let mut refused = 0;
@@ -94,32 +92,34 @@ fn bits_flipped() {
             set[at] ^= 1 << random.next(8);
         }
         let inputs = ["kinds.proto", "tagged.proto", "importer.proto"];
-        refused += run(&folder, &set, &inputs, &[]).0;
+        refused += run(folder, &set, &inputs, &[]).0;
     }
     assert!(refused > 15, "only {refused} were refused");
 }
 
 #[test]
 fn bits_flipped_in_what_a_source_imports() {
-    let folder = folder("imported");
+    let folder = directory();
+    let folder = folder.path();
     let source = "syntax = \"proto3\";\nimport \"kinds.proto\";\nimport \"tagged.proto\";\n\
                   message M { kinds.v1.Everything e = 1; tagged.Tagged t = 2; }\n";
     fs::write(folder.join("m.proto"), source).expect("can be written");
     let include = format!("-I{}", folder.display());
     let set = good();
-    assert_eq!(run(&folder, &set, &["m.proto"], &[&include]).0, 0);
+    assert_eq!(run(folder, &set, &["m.proto"], &[&include]).0, 0);
     let mut random = Random(0xf00d);
     for _ in 0..40 {
         let mut set = set.clone();
         let at = random.next(set.len());
         set[at] ^= 1 << random.next(8);
-        run(&folder, &set, &["m.proto"], &[&include]);
+        run(folder, &set, &["m.proto"], &[&include]);
     }
 }
 
 #[test]
 fn messages_nested_without_end() {
-    let folder = folder("nested");
+    let folder = directory();
+    let folder = folder.path();
     // DescriptorProto.nested_type within itself, 100,000 times.
     let mut message = Vec::new();
     for _ in 0..100_000 {
@@ -138,24 +138,25 @@ fn messages_nested_without_end() {
     let mut set = vec![0x0a];
     length(file.len(), &mut set);
     set.extend(file);
-    let (status, _) = run(&folder, &set, &["a.proto"], &[]);
+    let (status, _) = run(folder, &set, &["a.proto"], &[]);
     assert_eq!(status, 1);
 }
 
 #[test]
 fn editions_are_generated_from_sets_and_imported() {
-    let folder = folder("editions");
+    let folder = directory();
+    let folder = folder.path();
     // name, message_type { name: "A" }, syntax: "editions", edition: EDITION_2023.
     let mut file = b"\x0a\x07e.proto\x22\x03\x0a\x01A\x62\x08editions\x70\xe8\x07".to_vec();
     let mut set = vec![0x0a];
     length(file.len(), &mut set);
     set.append(&mut file);
-    let (status, said) = run(&folder, &set, &["e.proto"], &[]);
+    let (status, said) = run(folder, &set, &["e.proto"], &[]);
     assert_eq!((status, said.as_str()), (0, ""));
     let source = "syntax = \"proto3\";\nimport \"e.proto\";\nmessage B { A a = 1; }\n";
     fs::write(folder.join("b.proto"), source).expect("can be written");
     let include = format!("-I{}", folder.display());
-    let (status, said) = run(&folder, &set, &["b.proto"], &[&include]);
+    let (status, said) = run(folder, &set, &["b.proto"], &[&include]);
     assert_eq!((status, said.as_str()), (0, ""));
 }
 

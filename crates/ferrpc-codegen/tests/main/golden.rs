@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 
 use ferrpc_codegen::{Builder, Messages};
 
+use crate::directory;
+
 #[test]
 fn the_example_with_its_messages() {
     check("buffa", Builder::new(), &["test_service.proto"], "", &["example.rs"]);
@@ -51,9 +53,8 @@ fn names_that_are_keywords_or_clash() {
 #[test]
 fn python_modules_and_their_types() {
     let testdata = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/protos/python");
-    let out = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("golden_python");
-    let _ = fs::remove_dir_all(&out);
-    fs::create_dir_all(&out).expect("can be created");
+    let out = directory();
+    let out = out.path();
     let out_flag = |generator: &str, parameter: &str| {
         format!("--{generator}_out={parameter}:{}", out.display())
     };

@@ -5,3 +5,8 @@ mod errors;
 mod foreign_sets;
 mod golden;
 mod options;
+
+/// A directory of the test that asks, and no other's; it goes with the value.
+fn directory() -> tempfile::TempDir {
+    tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("can be created")
+}

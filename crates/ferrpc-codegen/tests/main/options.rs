@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use ferrpc_codegen::{Builder, GeneratedFile};
 
+use crate::directory;
+
 fn testdata() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/protos/codegen")
 }
@@ -73,9 +75,9 @@ fn generation_is_deterministic() {
 
 #[test]
 fn what_is_unchanged_is_not_written_again() {
-    let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("options/unchanged");
-    let _ = fs::remove_dir_all(&directory);
-    let builder = Builder::new().out_dir(&directory).emit_cargo_lines(false);
+    let directory = directory();
+    let directory = directory.path();
+    let builder = Builder::new().out_dir(directory).emit_cargo_lines(false);
     let compile = || builder.compile(&[testdata().join("no_package.proto")], &[testdata()]);
     compile().expect("it can be written");
     let written = fs::metadata(directory.join("_.rs")).and_then(|data| data.modified());
@@ -85,7 +87,7 @@ fn what_is_unchanged_is_not_written_again() {
     assert_eq!(written.expect("it is there"), after.expect("it is there"));
     let tree = fs::read_to_string(directory.join("ferrpc_protos.rs")).expect("it is there");
     assert!(tree.contains("include!(\"_.rs\")"), "{tree}");
-    let left: Vec<_> = fs::read_dir(&directory).expect("it is there").collect();
+    let left: Vec<_> = fs::read_dir(directory).expect("it is there").collect();
     assert_eq!(left.len(), 2, "something was left behind: {left:?}");
 }
 
@@ -125,9 +127,9 @@ fn names_that_clash_get_others() {
 
 #[test]
 fn two_calls_make_one_tree() {
-    let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("options/two_calls");
-    let _ = fs::remove_dir_all(&directory);
-    let builder = Builder::new().out_dir(&directory).emit_cargo_lines(false).include_file("it.rs");
+    let directory = directory();
+    let directory = directory.path();
+    let builder = Builder::new().out_dir(directory).emit_cargo_lines(false).include_file("it.rs");
     for proto in ["no_package.proto", "messages_only.proto"] {
         builder.compile(&[testdata().join(proto)], &[testdata()]).expect("it can be written");
     }
@@ -162,9 +164,9 @@ fn json_is_for_those_who_ask() {
 
 #[test]
 fn a_set_can_be_written_without_its_sources() {
-    let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("options/set");
-    let _ = fs::remove_dir_all(&directory);
-    let builder = Builder::new().out_dir(&directory).default_package_filename("none");
+    let directory = directory();
+    let directory = directory.path();
+    let builder = Builder::new().out_dir(directory).default_package_filename("none");
     builder.compile_set(&set(&["no_package.proto"])).expect("it can be written");
     let tree = fs::read_to_string(directory.join("ferrpc_protos.rs")).expect("it is there");
     assert!(directory.join("none.rs").is_file() && tree.contains("none.rs"), "{tree}");
