@@ -7,7 +7,7 @@ pub(crate) fn message(size: usize) -> Vec<u8> {
     // The last block, with fixed codes; a zero, and "258 bytes, from one byte ago" without end. No
     // checksum: whoever gets there has lost.
     bits.push(0b1, 1);
-    bits.push(0b10, 2);
+    bits.push(0b01, 2);
     bits.push(0b0000_1100, 8);
     for _ in 0..size.div_ceil(258) {
         bits.push(0b1010_0011, 8);

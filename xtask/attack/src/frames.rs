@@ -142,7 +142,8 @@ mod tests {
     fn literals_decode() {
         let value = vec![b'v'; 1000];
         let block = [literal(b"grpc-status", b"8", true), literal(b"x", &value, false)].concat();
-        let frame = Frame { kind: kind::HEADERS, flags: flag::END_HEADERS, stream: 1, payload: block };
+        let frame =
+            Frame { kind: kind::HEADERS, flags: flag::END_HEADERS, stream: 1, payload: block };
         assert_eq!(Lists::default().status(&frame).as_deref(), Some("8"));
     }
 }

@@ -95,7 +95,9 @@ impl Caller {
         let mut caller =
             Self { socket, frames: Frames::default(), lists: Lists::default(), next: 1 };
         // All the credit that answers of five bytes will ever need.
-        caller.socket.write_all(&[wire::client_hello(), wire::window_update(0, 1 << 30)].concat())?;
+        caller
+            .socket
+            .write_all(&[wire::client_hello(), wire::window_update(0, 1 << 30)].concat())?;
         Ok(caller)
     }
 

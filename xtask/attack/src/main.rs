@@ -57,7 +57,9 @@ fn main() -> ExitCode {
 fn run(workspace: &Workspace, options: &Options) -> Result<Tally> {
     let parties = parties(workspace, options)?;
     let mut rows = rows::all();
-    rows.retain(|row| options.rows.is_empty() || options.rows.iter().any(|name| name == row.number));
+    rows.retain(|row| {
+        options.rows.is_empty() || options.rows.iter().any(|name| name == row.number)
+    });
     if options.quick {
         rows.retain(|row| row.patience <= QUICK);
     }
@@ -81,7 +83,8 @@ fn run(workspace: &Workspace, options: &Options) -> Result<Tally> {
 
 /// The servers that are asked for, built.
 fn parties(workspace: &Workspace, options: &Options) -> Result<Vec<Party>> {
-    let wanted = |name: &str| options.only.is_empty() || options.only.iter().any(|only| only == name);
+    let wanted =
+        |name: &str| options.only.is_empty() || options.only.iter().any(|only| only == name);
     let progress = Progress::new();
     let mut parties = Vec::new();
     if wanted(peers::FERRPC) {

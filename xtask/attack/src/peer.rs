@@ -73,12 +73,7 @@ impl Hostile {
         Ok(Self { socket, seen, sent: 0, streams: 0, stuck: false })
     }
 
-    /// Connects, says hello as every client does, and waits for the server's SETTINGS.
-    pub(crate) fn greeted(address: &str) -> Result<Self> {
-        Self::greeted_with(address, &[])
-    }
-
-    /// The same with SETTINGS of its own.
+    /// Connects, says hello as every client does, with these SETTINGS, and waits for the server's.
     pub(crate) fn greeted_with(address: &str, settings: &[(u16, u32)]) -> Result<Self> {
         let mut peer = Self::silent(address)?;
         peer.send(&[wire::PREFACE, &wire::settings(settings)].concat());
@@ -96,7 +91,9 @@ impl Hostile {
                     self.sent += count as u64;
                     rest = &rest[count..];
                 }
-                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) =>
+                {
                     self.stuck = true;
                     return false;
                 }

@@ -36,8 +36,8 @@ impl Figures {
     pub(crate) fn print(&mut self) -> Tally {
         self.outcomes.sort_by_key(|(server, row, _)| (*row, *server));
         let mut table = report::table([
-            "row", "attack", "server", "reaction", "after", "sent", "held", "a byte", "kept", "CPU",
-            "p99", "wrong",
+            "row", "attack", "server", "reaction", "after", "sent", "held", "a byte", "kept",
+            "CPU", "p99", "wrong",
         ]);
         let mut tally = Tally::default();
         for (server, row, outcome) in &self.outcomes {

@@ -10,7 +10,7 @@ use super::source::Current;
 #[cfg(feature = "_rustls")]
 use super::{ServerTls, TlsSource};
 use crate::transport::Io;
-use crate::transport::refusal::{Refusal, Secured};
+use crate::transport::refusal::{Refusal, Secured, Stage};
 #[cfg(feature = "_rustls")]
 use crate::transport::tls;
 
@@ -69,14 +69,14 @@ impl ServerCredentials {
         matches!(self.kind, Kind::Insecure)
     }
 
-    /// Performs the handshake; `hello_came` is told when the caller has begun it.
+    /// Performs the handshake; `note` is told how far it is.
     pub(crate) async fn accept(
         &self,
         io: Box<dyn Io>,
-        hello_came: impl FnOnce() + Send,
+        note: impl Fn(Stage) + Send,
     ) -> Result<Secured, Refusal> {
         #[cfg(not(feature = "_rustls"))]
-        drop(hello_came);
+        drop(note);
         match &self.kind {
             Kind::Insecure => Ok(Secured::plain(io)),
             Kind::Local(kind) => kind
@@ -85,7 +85,7 @@ impl ServerCredentials {
                 .map_err(|what| Refusal::new(what, "use TLS for callers on other machines")),
             #[cfg(feature = "_rustls")]
             Kind::Tls(current) => {
-                let tls = tls::accept(io, hello_came, || current.get()).await?;
+                let tls = tls::accept(io, note, || current.get()).await?;
                 let fault = Some(tls.fault());
                 Ok(Secured { io: Box::new(tls), fault })
             }

@@ -33,18 +33,13 @@ pub(super) fn rows() -> Vec<Row> {
                 Ok(())
             },
         ),
-        Row::new(
-            "11",
-            "empty DATA",
-            Expected::GoAway(CALM, "too_many_empty_frames"),
-            |attack| {
-                let peer = attack.greeted()?;
-                peer.streams += 1;
-                peer.send(&call(1, "UnaryCall"));
-                peer.flood(100_000, |_| wire::data(1, false, b""));
-                Ok(())
-            },
-        ),
+        Row::new("11", "empty DATA", Expected::GoAway(CALM, "too_many_empty_frames"), |attack| {
+            let peer = attack.greeted()?;
+            peer.streams += 1;
+            peer.send(&call(1, "UnaryCall"));
+            peer.flood(100_000, |_| wire::data(1, false, b""));
+            Ok(())
+        }),
         Row::new(
             "12",
             "DATA of one byte",
@@ -78,15 +73,10 @@ pub(super) fn rows() -> Vec<Row> {
                 Ok(())
             },
         ),
-        Row::new(
-            "16",
-            "WINDOW_UPDATE of 0",
-            Expected::GoAway(PROTOCOL_ERROR, ""),
-            |attack| {
-                attack.greeted()?.send(&wire::window_update(0, 0));
-                Ok(())
-            },
-        ),
+        Row::new("16", "WINDOW_UPDATE of 0", Expected::GoAway(PROTOCOL_ERROR, ""), |attack| {
+            attack.greeted()?.send(&wire::window_update(0, 0));
+            Ok(())
+        }),
         Row::new(
             "16",
             "the connection's window above 2^31",
@@ -136,22 +126,17 @@ pub(super) fn rows() -> Vec<Row> {
                 Ok(())
             },
         ),
-        Row::new(
-            "34",
-            "DATA after END_STREAM",
-            Expected::GoAway(STREAM_CLOSED, ""),
-            |attack| {
-                let peer = attack.greeted()?;
-                peer.streams += 1;
-                let call = [
-                    call(1, "StreamingInputCall"),
-                    wire::data(1, true, b""),
-                    wire::data(1, false, b"x"),
-                ];
-                peer.send(&call.concat());
-                Ok(())
-            },
-        ),
+        Row::new("34", "DATA after END_STREAM", Expected::Reset(STREAM_CLOSED), |attack| {
+            let peer = attack.greeted()?;
+            peer.streams += 1;
+            let call = [
+                call(1, "StreamingInputCall"),
+                wire::data(1, true, b""),
+                wire::data(1, false, b"x"),
+            ];
+            peer.send(&call.concat());
+            Ok(())
+        }),
         Row::new(
             "34",
             "trailers that do not end the stream",
