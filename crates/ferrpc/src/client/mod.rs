@@ -19,6 +19,7 @@ mod proxy;
 mod pump;
 mod responses;
 mod role;
+mod service;
 mod subchannel;
 
 pub use builder::ChannelBuilder;
@@ -32,6 +33,7 @@ pub(crate) use error::Failure;
 pub use error::{ConnectError, ConnectStage};
 pub use ferrpc_core::channel::{BackoffConfig, ConnectivityState};
 pub use ferrpc_core::http2::{Budget, Keepalive, Limits, Window};
+pub use ferrpc_core::service_config::{FieldError, ServiceConfigError};
 pub(crate) use maker::{CallMaker, Head, NewCall};
 pub use observer::{CallEnded, Observer};
 pub use proxy::Proxy;
