@@ -9,7 +9,7 @@ use xtask_base::report::{self, Tally};
 use xtask_base::workspace::Workspace;
 
 use crate::rows::Row;
-use crate::subject::Outcome;
+use crate::subject::{Outcome, is_ours};
 
 /// The outcome of each row at each server.
 pub(crate) struct Figures {
@@ -127,11 +127,6 @@ impl Figures {
         }
         out
     }
-}
-
-/// Whether a server is one of those that have to stand.
-fn is_ours(name: &str) -> bool {
-    name.starts_with("ferrpc")
 }
 
 /// `850 us`, `3.2 ms`, `1.5 s`.
