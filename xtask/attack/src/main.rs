@@ -4,7 +4,7 @@
 //! rows     what is sent, and what has to come of it     honest   calls that must not suffer
 //! peer     the hostile end of a connection              subject  a server, its memory and CPU time
 //! frames   frames and fields by hand                    bomb     a message that is small on the wire
-//! tables   for a terminal, for SECURITY.md
+//! victim   a client, its memory and CPU time            tables   for a terminal, for SECURITY.md
 //! ```
 
 mod bomb;
@@ -14,6 +14,7 @@ mod peer;
 mod rows;
 mod subject;
 mod tables;
+mod victim;
 
 use std::process::ExitCode;
 use std::sync::Mutex;
@@ -73,10 +74,19 @@ fn run(workspace: &Workspace, options: &Options) -> Result<Tally> {
     run(&fast, 1);
     // These wait for most of their time.
     run(&slow, 8);
+    let mut clients = Figures::of_clients(&parties);
+    for (party, client) in parties.iter().enumerate().filter(|(_, it)| CLIENTS.contains(&it.name)) {
+        for (row, attack) in rows::servers::all().iter().enumerate() {
+            if options.rows.is_empty() || options.rows.iter().any(|name| name == attack.number) {
+                progress.detail(&format!("{}: {}", client.name, attack.what));
+                clients.add(party, row, victim::run(client, &parties[0], attack));
+            }
+        }
+    }
     drop(progress);
-    let tally = figures.print();
+    let tally = [figures.print("servers"), clients.print("clients")].into_iter().sum();
     if options.write {
-        figures.write(workspace)?;
+        tables::write(workspace, &[figures, clients])?;
     }
     Ok(tally)
 }
@@ -132,6 +142,8 @@ fn attack(
     }
 }
 
+/// Whose clients are attacked.
+const CLIENTS: [&str; 2] = [peers::PYTHON_PEER, "grpcio"];
 /// Who stands beside ours.
 const OTHERS: [&str; 3] = ["tonic", "grpcio", "grpcio-aio"];
 /// What is waited for when things have to be quick.

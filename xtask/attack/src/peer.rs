@@ -22,6 +22,8 @@ pub(crate) struct Seen {
     pub(crate) resets: BTreeMap<u32, usize>,
     /// The values of `grpc-status`.
     pub(crate) statuses: BTreeMap<String, usize>,
+    /// The streams that were opened, by those who open them.
+    pub(crate) opened: Vec<u32>,
     /// Acknowledgements of PING and of SETTINGS.
     pub(crate) pongs: usize,
     pub(crate) settings_acks: usize,
@@ -53,6 +55,20 @@ impl Hostile {
         let reader = peer.socket.try_clone()?;
         let seen = Arc::clone(&peer.seen);
         thread::spawn(move || read(reader, &seen));
+        Ok(peer)
+    }
+
+    /// The hostile server's end of a connection that a client has made.
+    pub(crate) fn accepted(socket: TcpStream) -> Result<Self> {
+        let peer = Self::over(socket)?;
+        let reader = peer.socket.try_clone()?;
+        let seen = Arc::clone(&peer.seen);
+        thread::spawn(move || {
+            let mut preface = vec![0; wire::PREFACE.len()];
+            if (&reader).read_exact(&mut preface).is_ok() {
+                read(reader, &seen);
+            }
+        });
         Ok(peer)
     }
 
@@ -223,6 +239,9 @@ fn note(seen: &mut Seen, lists: &mut Lists, frame: &wire::Frame) {
             seen.changed.get_or_insert_with(Instant::now);
         }
         kind::HEADERS | kind::CONTINUATION => {
+            if frame.kind == kind::HEADERS && seen.opened.last() != Some(&frame.stream) {
+                seen.opened.push(frame.stream);
+            }
             if let Some(status) = lists.status(frame) {
                 *seen.statuses.entry(status).or_default() += 1;
                 seen.changed.get_or_insert_with(Instant::now);

@@ -3,6 +3,7 @@
 mod frames;
 mod headers;
 mod messages;
+pub(crate) mod servers;
 mod slow;
 mod streams;
 
@@ -155,31 +156,36 @@ impl Attack {
         let Some(peer) = self.peers.last_mut() else {
             return Reaction { as_expected: false, reaction: "no connection".to_owned() };
         };
-        let as_expected = match *expected {
-            Expected::GoAway(code, text) => peer.wait(patience, |seen| {
-                seen.go_away.as_ref().is_some_and(|(got, said)| *got == code && said.contains(text))
-            }),
-            Expected::Either(code, text, status) => {
-                peer.wait(patience, |seen| {
-                    let said = seen.go_away.as_ref();
-                    said.is_some_and(|(got, said)| *got == code && said.contains(text))
-                        || seen.statuses.contains_key(status)
-                }) && !peer.lock().closed
-                    || peer.lock().go_away.is_some()
-            }
-            Expected::Reset(code) => {
-                peer.wait(patience, |seen| seen.resets.contains_key(&code) || seen.closed)
-                    && peer.answers()
-            }
-            Expected::Status(status) => {
-                peer.wait(patience, |seen| seen.statuses.contains_key(status) || seen.closed)
-                    && peer.answers()
-            }
-            Expected::Lives => peer.answers() && peer.lock().resets.is_empty(),
-            Expected::Closes => peer.wait(patience, |seen| seen.closed),
-        };
-        Reaction { as_expected, reaction: describe(peer) }
+        meet(peer, expected, patience)
     }
+}
+
+/// Waits until a peer has done what is expected, or for `patience`.
+pub(crate) fn meet(peer: &mut Hostile, expected: &Expected, patience: Duration) -> Reaction {
+    let as_expected = match *expected {
+        Expected::GoAway(code, text) => peer.wait(patience, |seen| {
+            seen.go_away.as_ref().is_some_and(|(got, said)| *got == code && said.contains(text))
+        }),
+        Expected::Either(code, text, status) => {
+            peer.wait(patience, |seen| {
+                let said = seen.go_away.as_ref();
+                said.is_some_and(|(got, said)| *got == code && said.contains(text))
+                    || seen.statuses.contains_key(status)
+            }) && !peer.lock().closed
+                || peer.lock().go_away.is_some()
+        }
+        Expected::Reset(code) => {
+            peer.wait(patience, |seen| seen.resets.contains_key(&code) || seen.closed)
+                && peer.answers()
+        }
+        Expected::Status(status) => {
+            peer.wait(patience, |seen| seen.statuses.contains_key(status) || seen.closed)
+                && peer.answers()
+        }
+        Expected::Lives => peer.answers() && peer.lock().resets.is_empty(),
+        Expected::Closes => peer.wait(patience, |seen| seen.closed),
+    };
+    Reaction { as_expected, reaction: describe(peer) }
 }
 
 /// Many calls at once, so that all threads of a server have worked.

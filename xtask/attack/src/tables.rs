@@ -8,7 +8,7 @@ use xtask_base::peers::Party;
 use xtask_base::report::{self, Tally};
 use xtask_base::workspace::Workspace;
 
-use crate::rows::Row;
+use crate::rows::{Row, servers};
 use crate::subject::{Outcome, is_ours};
 
 /// The outcome of each row at each server.
@@ -27,13 +27,23 @@ impl Figures {
         }
     }
 
-    /// Adds an outcome, and says it at once if it is not as it should be.
+    /// Those of the rows against clients.
+    pub(crate) fn of_clients(parties: &[Party]) -> Self {
+        let rows = servers::all();
+        Self {
+            servers: parties.iter().map(|party| party.name).collect(),
+            rows: rows.iter().map(|row| (row.number, row.what)).collect(),
+            outcomes: Vec::new(),
+        }
+    }
+
+    /// Adds an outcome.
     pub(crate) fn add(&mut self, server: usize, row: usize, outcome: Result<Outcome>) {
         self.outcomes.push((server, row, outcome));
     }
 
     /// Prints all; each row at one of our servers is a check.
-    pub(crate) fn print(&mut self) -> Tally {
+    pub(crate) fn print(&mut self, what: &str) -> Tally {
         self.outcomes.sort_by_key(|(server, row, _)| (*row, *server));
         let mut table = report::table([
             "row", "attack", "server", "reaction", "after", "sent", "held", "a byte", "kept",
@@ -80,27 +90,14 @@ impl Figures {
             };
             table.add_row(cells);
         }
-        println!("{table}");
+        println!("\n{what}\n{table}");
         tally
     }
 
-    /// Puts the table into SECURITY.md.
-    pub(crate) fn write(&self, workspace: &Workspace) -> Result<()> {
-        let path = workspace.root.join("SECURITY.md");
-        let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-        let new = report::between(&text, MARKERS, &self.markdown(workspace))
-            .context("SECURITY.md lacks the markers of the table")?;
-        std::fs::write(&path, new)?;
-        Ok(())
-    }
-
-    fn markdown(&self, workspace: &Workspace) -> String {
-        let mut out = format!(
-            "Measured on {} at {}.\n\n\
-             | row | attack | server | reaction | after | sent | held | a byte | CPU | honest calls: lost, p99 |\n\
+    fn markdown(&self) -> String {
+        let mut out = String::from(
+            "| row | attack | server | reaction | after | sent | held | a byte | CPU | honest calls: lost, p99 |\n\
              |---|---|---|---|---|---|---|---|---|---|\n",
-            workspace.date(),
-            workspace.commit(),
         );
         for (server, row, outcome) in &self.outcomes {
             let (number, what) = self.rows[*row];
@@ -127,6 +124,23 @@ impl Figures {
         }
         out
     }
+}
+
+/// Puts the tables, of servers and of clients, into SECURITY.md.
+pub(crate) fn write(workspace: &Workspace, [servers, clients]: &[Figures; 2]) -> Result<()> {
+    let path = workspace.root.join("SECURITY.md");
+    let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+    let tables = format!(
+        "Measured on {} at {}.\n\n### Servers\n\n{}\n### Clients\n\nA hostile server does this to \
+         the first call of a client, whose program ends if a call to another server is lost.\n\n{}",
+        workspace.date(),
+        workspace.commit(),
+        servers.markdown(),
+        clients.markdown(),
+    );
+    let new = report::between(&text, MARKERS, &tables);
+    std::fs::write(&path, new.context("SECURITY.md lacks the markers of the table")?)?;
+    Ok(())
 }
 
 /// `850 us`, `3.2 ms`, `1.5 s`.
