@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use ferrpc::blocking::{self, RawMethod, RawOptions};
 use ferrpc::client::{BackoffConfig, ChannelBuilder, ConnectivityState, Proxy};
 use ferrpc::resolver::Target;
 use ferrpc::{Cardinality, Code, Encoding, EncodingSet};
+use ferrpc_blocking::{self as blocking, RawMethod, RawOptions};
 use ferrpc_core::http2::{Keepalive, Limits, Window};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -475,7 +475,7 @@ impl Settings {
         if let Some(bytes) = self.retry_buffer {
             builder = builder.retry_buffer(bytes);
         }
-        builder.build_blocking().map_err(|error| error.to_string())
+        blocking::Channel::new(builder).map_err(|error| error.to_string())
     }
 }
 
