@@ -44,8 +44,8 @@ struct Options {
     /// Only rows with these numbers.
     #[arg(long, value_delimiter = ',', value_name = "NUMBER")]
     rows: Vec<String>,
-    /// Write the table into SECURITY.md.
-    #[arg(long, conflicts_with_all = ["quick", "only", "rows"])]
+    /// Write the tables into SECURITY.md.
+    #[arg(long, conflicts_with = "rows")]
     write: bool,
 }
 
@@ -86,7 +86,7 @@ fn run(workspace: &Workspace, options: &Options) -> Result<Tally> {
     drop(progress);
     let tally = [figures.print("servers"), clients.print("clients")].into_iter().sum();
     if options.write {
-        tables::write(workspace, &[figures, clients])?;
+        tables::write(workspace, &[figures, clients], options.quick)?;
     }
     Ok(tally)
 }

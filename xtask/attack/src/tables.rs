@@ -127,14 +127,19 @@ impl Figures {
 }
 
 /// Puts the tables, of servers and of clients, into SECURITY.md.
-pub(crate) fn write(workspace: &Workspace, [servers, clients]: &[Figures; 2]) -> Result<()> {
+pub(crate) fn write(
+    workspace: &Workspace,
+    [servers, clients]: &[Figures; 2],
+    quick: bool,
+) -> Result<()> {
     let path = workspace.root.join("SECURITY.md");
     let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
     let tables = format!(
-        "Measured on {} at {}.\n\n### Servers\n\n{}\n### Clients\n\nA hostile server does this to \
+        "Measured on {} at {}{}.\n\n### Servers\n\n{}\n### Clients\n\nA hostile server does this to \
          the first call of a client, whose program ends if a call to another server is lost.\n\n{}",
         workspace.date(),
         workspace.commit(),
+        if quick { ", shortened" } else { "" },
         servers.markdown(),
         clients.markdown(),
     );
