@@ -35,7 +35,7 @@ use self::tables::Figures;
 #[derive(Parser)]
 #[command(name = "cargo xtask attack", bin_name = "cargo xtask attack")]
 struct Options {
-    /// Our servers alone, with fewer of everything, and without limits of more than ten seconds.
+    /// Our servers alone if none are named, with fewer of everything, and without limits of more than ten seconds.
     #[arg(long)]
     quick: bool,
     /// Only these servers: ferrpc, ferrpc-python, ferrpc-python-aio, tonic, grpcio, grpcio-aio.
@@ -102,7 +102,7 @@ fn parties(workspace: &Workspace, options: &Options) -> Result<Vec<Party>> {
     }
     let (python, mut skipped) = peers::python_ends(workspace, &progress, wanted)?;
     parties.extend(python);
-    if !options.quick {
+    if !options.quick || !options.only.is_empty() {
         let others: Vec<_> = OTHERS.into_iter().filter(|name| wanted(name)).collect();
         let (others, missing) = peers::prepare(workspace, &progress, &others)?;
         parties.extend(others);

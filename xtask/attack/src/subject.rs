@@ -49,7 +49,7 @@ pub(crate) fn run(party: &Party, row: &Row, quick: bool) -> Result<Outcome> {
     // What others do, they do at once or not at all; they are not waited for.
     let patience = match row.by_time() || is_ours(party.name) {
         true => row.patience,
-        false => row.patience.min(AGAIN),
+        false => OTHERS,
     };
     let mut attack = Attack::new(&address, quick);
     let begin = Instant::now();
@@ -185,8 +185,10 @@ pub(crate) const CONNECTION: u64 = 256 << 10;
 pub(crate) const STREAM: u64 = 1 << 10;
 /// What a server may hold for each byte that it received beyond that.
 pub(crate) const FACTOR: f64 = 8.0;
-/// For a reaction that was seen once, or that is not known.
+/// For a reaction that was seen once.
 const AGAIN: Duration = Duration::from_secs(3);
+/// For those of servers that are not ours.
+const OTHERS: Duration = Duration::from_millis(1500);
 /// How often an attack is made again, until no more is kept than before.
 const ROUNDS: usize = 6;
 /// How long memory may take to come back.
