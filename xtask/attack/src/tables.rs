@@ -134,15 +134,17 @@ pub(crate) fn write(
 ) -> Result<()> {
     let path = workspace.root.join("SECURITY.md");
     let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-    let tables = format!(
-        "Measured on {} at {}{}.\n\n### Servers\n\n{}\n### Clients\n\nA hostile server does this to \
-         the first call of a client, whose program ends if a call to another server is lost.\n\n{}",
+    let mut tables = format!(
+        "Measured on {} at {}{}.\n\n### Servers\n\n{}",
         workspace.date(),
         workspace.commit(),
         if quick { ", shortened" } else { "" },
         servers.markdown(),
-        clients.markdown(),
     );
+    if !clients.outcomes.is_empty() {
+        tables.push_str(CLIENTS);
+        tables.push_str(&clients.markdown());
+    }
     let new = report::between(&text, MARKERS, &tables);
     std::fs::write(&path, new.context("SECURITY.md lacks the markers of the table")?)?;
     Ok(())
@@ -168,3 +170,5 @@ fn size(bytes: u64) -> String {
 }
 
 const MARKERS: [&str; 2] = ["<!-- attack: begin -->", "<!-- attack: end -->"];
+const CLIENTS: &str = "\n### Clients\n\nA hostile server does this to the first call of a client, whose \
+    program ends if a call to another server is lost.\n\n";
