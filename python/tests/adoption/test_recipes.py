@@ -3,6 +3,7 @@ files are stands in that document, which is where they are read from."""
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -81,12 +82,11 @@ def write(folder, text, current):
     return name
 
 
-def commands(folder, text):
-    """Runs the lines of a block, with the tools of this test."""
+def commands(text):
+    """The lines of a block, with the tools of this test."""
     for line in text.splitlines():
-        for name, command in TOOLS.items():
-            line = re.sub(rf"^{re.escape(name)}\b", " ".join(map(str, command)), line)
-        yield line
+        first, _, rest = line.partition(" ")
+        yield f"{shlex.join(TOOLS.get(first, [first]))} {rest}"
 
 
 def is_well(folder, python):
@@ -102,12 +102,12 @@ def is_well(folder, python):
 def test_a_project(document, project, current, tool):
     variables = {"POETRY_VIRTUALENVS_IN_PROJECT": "1", "PDM_PYTHON": sys.executable}
     if tool == "PDM":
-        run(project, f"{' '.join(TOOLS['pdm'])} use --quiet --first {sys.executable}")
+        run(project, f"{shlex.join(TOOLS['pdm'])} use --quiet --first {sys.executable}")
     if tool == "pip-tools":
         run(project, f"{sys.executable} -m venv .venv")
     for language, text in section(document, tool):
         if language == "sh":
-            for line in commands(project, text):
+            for line in commands(text):
                 run(project, line, **variables)
         else:
             write(project, text, current)
