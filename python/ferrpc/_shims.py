@@ -74,11 +74,13 @@ def remove() -> list[str]:
         for found in _installed.copies(name):
             if not _installed.is_shim(found):
                 continue
+            # Read from the files that are to go.
+            line = f"{name}: {found.version} is removed"
             try:
                 _delete(found)
             except OSError as error:
                 raise ShimError(f"{name} cannot be removed: {error}") from error
-            lines.append(f"{name}: {found.version} is removed")
+            lines.append(line)
     return lines
 
 

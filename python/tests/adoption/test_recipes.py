@@ -100,11 +100,11 @@ def is_well(folder, python):
 
 @pytest.mark.parametrize("tool", ["uv", "Poetry", "PDM", "pip-tools"])
 def test_a_project(document, project, current, tool):
-    variables = {"POETRY_VIRTUALENVS_IN_PROJECT": "1", "PDM_PYTHON": sys.executable}
-    if tool == "PDM":
-        run(project, f"{shlex.join(TOOLS['pdm'])} use --quiet --first {sys.executable}")
-    if tool == "pip-tools":
+    variables = {"POETRY_VIRTUALENVS_IN_PROJECT": "1"}
+    if tool in ("PDM", "pip-tools"):
         run(project, f"{sys.executable} -m venv .venv")
+        # PDM would install into the environment of these tests.
+        variables["PDM_PYTHON"] = f"{project}/.venv/bin/python"
     for language, text in section(document, tool):
         if language == "sh":
             for line in commands(text):
