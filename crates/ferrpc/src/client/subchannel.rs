@@ -16,18 +16,17 @@ use ferrpc_core::channel::{
     SubchannelConfig,
 };
 use ferrpc_core::http2::CloseCause;
+use ferrpc_net::{clock, trace};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
+use super::ConnectError;
 use super::builder::Config;
-use super::error::ConnectError;
 use super::observer::Observer;
 use super::role::Command;
 use crate::credentials::SecurityLevel;
 use crate::observers::Observers;
 use crate::resolver::Target;
-use crate::trace;
-use crate::transport::clock;
 use crate::transport::mailbox::Mailbox;
 
 /// One target's connection and its states.
@@ -119,7 +118,7 @@ impl Subchannel {
     }
 
     pub(super) const fn security_level(&self) -> SecurityLevel {
-        self.config.security.credentials.security_level()
+        self.config.dialer.security.credentials.security_level()
     }
 
     pub(super) fn watch(&self) -> watch::Receiver<ConnectivityState> {
@@ -430,7 +429,7 @@ async fn race<A, B: Future>(first: impl Future<Output = A>, second: B) -> Race<B
 }
 
 /// Randomness for backoff jitter and the like: unlike from process to process and each time.
-pub(crate) fn seed() -> u64 {
+pub fn seed() -> u64 {
     use std::hash::{BuildHasher, Hasher, RandomState};
     RandomState::new().build_hasher().finish()
 }

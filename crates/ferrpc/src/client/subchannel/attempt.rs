@@ -6,15 +6,14 @@ use std::task::Poll;
 
 use ferrpc_core::Transport;
 use ferrpc_core::channel::{Attempt, AttemptId, Dialing};
+use ferrpc_net::connect::{self, ConnectError, Failure, Place};
+use ferrpc_net::streams::Secured;
+use ferrpc_net::{clock, trace};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use super::{Connection, Dialled, Subchannel, seed};
-use crate::client::connector::{self, Place};
-use crate::client::error::{ConnectError, Failure};
 use crate::client::role::ClientRole;
-use crate::trace;
-use crate::transport::clock;
 use crate::transport::driver::Driver;
 use crate::transport::mailbox::Mailbox;
 
@@ -22,7 +21,7 @@ impl Subchannel {
     /// One attempt to connect, of which there is one at a time: by all addresses that the target has,
     /// until the SETTINGS of the first server come.
     pub(super) async fn attempt(self: &Arc<Self>, attempt: Attempt) -> Result<(), ConnectError> {
-        let places = connector::places(&self.target, &self.config).await?;
+        let places = connect::places(&self.target, &self.config.dialer).await?;
         let mut plan = Dialing::new(places.len());
         let (tells, mut connected) = mpsc::unbounded_channel();
         // With it go those that are too late.
@@ -71,14 +70,15 @@ impl Subchannel {
         place: &Place,
         connected: impl FnOnce() + Send,
     ) -> Result<Result<(), (String, Failure)>, ConnectError> {
-        let name = place.name(&self.target, &self.config);
+        let name = place.name(&self.target, &self.config.dialer);
         tracing::debug!(
             target: trace::CONNECTIVITY, channel = %self.target, address = name, "connecting"
         );
-        let (io, fault) = match place.connect(&self.target, &self.config, connected).await {
-            Ok(secured) => secured,
-            Err(failure) => return Ok(Err((name, failure))),
-        };
+        let Secured { io, fault } =
+            match place.connect(&self.target, &self.config.dialer, connected).await {
+                Ok(secured) => secured,
+                Err(failure) => return Ok(Err((name, failure))),
+            };
         let (outcome, finished) = oneshot::channel();
         let mailbox = Mailbox::new();
         let mut config = self.config.transport.clone();
