@@ -21,7 +21,7 @@ use std::thread;
 use std::time::Duration;
 
 use ferrpc::for_blocking::{Config, seed};
-use ferrpc_core::call::{PickRequest, Step};
+use ferrpc_core::call::{ClientCall, PickRequest, Step};
 use ferrpc_core::channel::{
     Attempt, AttemptEnd, AttemptId, ConnectionId, ConnectivityState, Dialled, StateChange,
     Subchannel as Machine, SubchannelConfig,
@@ -178,12 +178,19 @@ impl Shared {
     }
 
     /// The same for a thread that waits here.
-    pub(super) fn wait_for_connection(&self, request: PickRequest) -> Result<(), Status> {
+    pub(super) fn wait_for_connection(&self, call: &mut ClientCall) -> Result<(), Status> {
         let mut state = self.lock();
         loop {
             let now = clock::now();
-            match self.pick(&mut state, request, now) {
+            match self.pick(&mut state, call.request(), now) {
                 Acquired::Connection(_) => return Ok(()),
+                Acquired::Failed(status, Origin::Connect(_)) => {
+                    let mut end = AttemptEnd::unreachable(status);
+                    call.handle_end(now, &mut end);
+                    if end.is_final() {
+                        return Err(end.status);
+                    }
+                }
                 Acquired::Failed(status, _) => return Err(status),
                 Acquired::Wait(until) => state.wait(until.map(|until| until.since(now))),
             }

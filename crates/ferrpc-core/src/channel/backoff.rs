@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use ferrpc_http2::Time;
 
+use crate::random;
+
 /// The numbers of gRPC's connection backoff.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct BackoffConfig {
@@ -67,14 +69,10 @@ impl Backoff {
         self.wait = self.config.initial.min(self.config.max);
     }
 
-    /// Uniform in 0..1 (SplitMix64).
+    /// Uniform in 0..1.
     fn random(&mut self) -> f64 {
-        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.random;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^= z >> 31;
-        (z >> 11) as f64 / (1u64 << 53) as f64
+        self.random = self.random.wrapping_add(random::STEP);
+        random::unit(self.random)
     }
 }
 

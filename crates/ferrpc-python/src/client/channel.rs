@@ -10,6 +10,7 @@ use ferrpc::resolver::Target;
 use ferrpc::{Cardinality, Code, Encoding, EncodingSet};
 use ferrpc_blocking::{self as blocking, RawMethod, RawOptions};
 use ferrpc_core::http2::{Keepalive, Limits, Window};
+use ferrpc_core::service_config::ServiceConfig;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
@@ -104,6 +105,8 @@ struct Settings {
     idle: Option<Duration>,
     max_frame: Option<u32>,
     retry_buffer: Option<usize>,
+    service_config: Option<String>,
+    retries: bool,
     /// Why its calls end at once, in grpcio's words.
     refused: Option<String>,
 }
@@ -136,6 +139,8 @@ impl Channel {
             idle: Some(DEFAULT_IDLE),
             max_frame: None,
             retry_buffer: None,
+            service_config: None,
+            retries: true,
             refused: None,
         };
         for (name, value) in options {
@@ -149,6 +154,13 @@ impl Channel {
     #[staticmethod]
     fn has_limit(name: &str) -> bool {
         LIMITS.contains(&name) || Limits::NAMES.contains(&name)
+    }
+
+    /// The fields of a service config that have no effect; none where it is not one.
+    #[staticmethod]
+    fn without_effect(service_config: &str) -> Vec<String> {
+        let config = ServiceConfig::parse(service_config).unwrap_or_default();
+        config.ignored().to_vec()
     }
 
     /// A unary call, waited for: the response's bytes if all went well (and `whole` is false),
@@ -387,9 +399,16 @@ impl Settings {
                 self.max_frame = u32::try_from(bytes).ok();
             }
             "retry_buffer" => self.retry_buffer = Some(size()?),
-            "refused" => {
-                let why: String = value.extract()?;
-                self.refused = Some(format!("Failed to create channel to '{}':{why}", self.target));
+            "retries" => self.retries = value.is_truthy()?,
+            "service_config" => {
+                let json: String = value.extract()?;
+                match ServiceConfig::parse(&json) {
+                    Ok(_) => self.service_config = Some(json),
+                    Err(why) => {
+                        let text = format!("Failed to create channel to '{}':{why}", self.target);
+                        self.refused = Some(text);
+                    }
+                }
             }
             "compression" => self.compression = encoding(value.extract()?)?,
             "encodings" => self.encodings = contract::encodings(value.extract()?),
@@ -450,6 +469,7 @@ impl Settings {
             .keepalive(keepalive)
             .proxy(self.proxy.clone())
             .window(self.window)
+            .retries(self.retries)
             .spin(self.spin);
         if let Some(bytes) = self.max_held {
             builder = builder.max_held_messages(bytes);
@@ -474,6 +494,9 @@ impl Settings {
         }
         if let Some(bytes) = self.retry_buffer {
             builder = builder.retry_buffer(bytes);
+        }
+        if let Some(json) = &self.service_config {
+            builder = builder.service_config(json).map_err(|error| error.to_string())?;
         }
         blocking::Channel::new(builder).map_err(|error| error.to_string())
     }

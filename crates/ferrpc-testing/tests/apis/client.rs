@@ -130,6 +130,15 @@ pub(crate) fn builder(host: &Host, settings: &Settings, transport: Transport) ->
         let keepalive = Keepalive { interval: Some(time), timeout: time, ..Keepalive::default() };
         builder = builder.keepalive(keepalive);
     }
+    if let Some(json) = &settings.service_config {
+        builder = builder.service_config(json).expect("a service config");
+    }
+    if let Some(act) = settings.retries {
+        builder = builder.retries(act);
+    }
+    if let Some(bytes) = settings.retry_buffer {
+        builder = builder.retry_buffer(bytes);
+    }
     if transport == Transport::Tls {
         let roots = Roots::from_pem(&certificates().root).expect("a certificate");
         let tls = ClientTls::builder().roots(roots).build().expect("roots");

@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use ferrpc_core::channel::BackoffConfig;
 use ferrpc_core::http2::{Keepalive, Limits, Window};
+use ferrpc_core::service_config::{ServiceConfig, ServiceConfigError};
 use ferrpc_core::transport::{self, CallLimits};
 use ferrpc_core::{Encoding, EncodingSet};
 use ferrpc_net::connect::{Dialer, Security};
 
 use super::maker::CallMaker;
 use super::observer::Observer;
+use super::service::Service;
 use super::{Channel, ConnectError, Connector, Proxy};
 use crate::credentials::ChannelCredentials;
 use crate::interceptor::ClientInterceptor;
@@ -31,6 +33,8 @@ pub struct ChannelBuilder {
     user_agent: Option<String>,
     whole_user_agent: bool,
     interceptors: Vec<Interceptor>,
+    service_config: ServiceConfig,
+    retries: bool,
     config: Config,
 }
 
@@ -96,6 +100,8 @@ impl ChannelBuilder {
             user_agent: None,
             whole_user_agent: false,
             interceptors: Vec::new(),
+            service_config: ServiceConfig::default(),
+            retries: true,
             config,
         }
     }
@@ -260,8 +266,48 @@ impl ChannelBuilder {
         self
     }
 
+    /// What the service says about calls, as gRPC's JSON service config: deadlines, wait-for-ready,
+    /// sizes of messages, and retries by method. Fails, and names the fields, if it is not one.
+    /// Fields that have no effect are logged.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), ferrpc::client::ServiceConfigError> {
+    /// let builder = ferrpc::Channel::builder("localhost:50051").service_config(
+    ///     r#"{"methodConfig": [{
+    ///         "name": [{"service": "example.Test"}],
+    ///         "retryPolicy": {
+    ///             "maxAttempts": 3,
+    ///             "initialBackoff": "0.1s",
+    ///             "maxBackoff": "1s",
+    ///             "backoffMultiplier": 2,
+    ///             "retryableStatusCodes": ["UNAVAILABLE"]
+    ///         }
+    ///     }]}"#,
+    /// )?;
+    /// # Ok(()) }
+    /// ```
+    pub fn service_config(mut self, json: &str) -> Result<Self, ServiceConfigError> {
+        self.service_config = ServiceConfig::parse(json)?;
+        for field in self.service_config.ignored() {
+            tracing::warn!(
+                target = self.target,
+                field,
+                "a field of the service config has no effect"
+            );
+        }
+        Ok(self)
+    }
+
+    /// Whether the service config's retry policies act. By default they do. Calls that surely never
+    /// reached a server go again either way.
+    pub const fn retries(mut self, act: bool) -> Self {
+        self.retries = act;
+        self
+    }
+
     /// Bytes of request messages that a call keeps until the server has begun to answer, so that
-    /// it can be sent again if the server did not take it. By default 256 KiB.
+    /// it can be sent again if the server did not take it, or a retry policy asks for it. A call that
+    /// has sent more is not sent again. By default 256 KiB.
     pub const fn retry_buffer(mut self, bytes: usize) -> Self {
         self.config.max_kept = bytes;
         self
@@ -310,6 +356,8 @@ impl ChannelBuilder {
             user_agent,
             whole_user_agent,
             interceptors,
+            service_config,
+            retries,
             mut config,
         } = self;
         let target: Target = target.parse()?;
@@ -338,7 +386,9 @@ impl ChannelBuilder {
         let interceptors = interceptors.into_iter().map(|Interceptor(inner)| inner).collect();
         let scheme = if tls || target.wants_tls() { "https" } else { "http" };
         let (authority, user_agent) = (authority.into(), user_agent.into());
-        let maker = CallMaker::new(scheme, authority, user_agent, interceptors, config.clone());
+        let service = Service::new(service_config, retries);
+        let maker =
+            CallMaker::new(scheme, authority, user_agent, interceptors, service, config.clone());
         Ok((target, maker, config))
     }
 
