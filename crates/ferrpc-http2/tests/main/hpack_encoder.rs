@@ -102,7 +102,7 @@ fn check_updates(sizes: &[u32], expected: &[u8]) {
     let mut encoder = Encoder::new();
     sizes.iter().for_each(|size| encoder.set_peer_table_size(*size));
     assert_eq!(encode(&mut encoder, &Fields::new()), expected, "{sizes:?}");
-    assert_eq!(encode(&mut encoder, &Fields::new()), [], "{sizes:?}, told once");
+    assert!(encode(&mut encoder, &Fields::new()).is_empty(), "{sizes:?}, told once");
 }
 
 #[test]
