@@ -9,6 +9,7 @@
 //! A second thread keeps time for those of these calls that have no thread of their own. It lives as
 //! long as there is a time to wait for.
 
+mod dial;
 mod locked;
 #[cfg(test)]
 mod tests;
@@ -33,11 +34,10 @@ use ferrpc_net::resolver::Target;
 use ferrpc_net::{clock, trace};
 use locked::Locked;
 
-use super::call::Call;
-use super::connection::{Connection, Wake};
-use super::dial;
-use super::outside::Driver;
-use super::raw::Origin;
+use super::connection::Connection;
+use super::driver::Driver;
+use super::outcome::Origin;
+use super::wake::{Attempts, Owner, Wake};
 use super::watchers::{Watcher, Watchers};
 
 /// The connection of a channel, and how there comes to be one.
@@ -79,14 +79,14 @@ struct Release(Arc<Shared>);
 
 /// A call that waits for a connection.
 struct Listed {
-    call: Weak<Call>,
+    call: Weak<dyn Attempts>,
     /// When it is to be resumed in any case, unless its own thread sees to that.
     until: Option<Time>,
 }
 
 /// What a call asks for.
 pub(super) struct Ask<'a> {
-    pub(super) call: &'a Weak<Call>,
+    pub(super) call: &'a Weak<dyn Attempts>,
     pub(super) request: PickRequest,
     /// It is listed already.
     pub(super) registered: bool,
@@ -118,6 +118,23 @@ impl Deref for Hold {
 impl Drop for Release {
     fn drop(&mut self) {
         self.0.shut_down(None);
+    }
+}
+
+impl Owner for Shared {
+    fn lost(&self) {
+        self.lock().look(clock::now());
+    }
+
+    fn closed(&self, id: ConnectionId, cause: &CloseCause) {
+        let mut state = self.lock();
+        let now = clock::now();
+        state.look(now);
+        let slower = state.machine.handle_closed(now, id, cause);
+        drop(state);
+        if let Some(interval) = slower {
+            trace::pings_slowed(&self.target, interval);
+        }
     }
 }
 
@@ -344,23 +361,6 @@ impl Shared {
         observers.tell(|observer| observer.disconnected(&target, &text));
         if let Some(shared) = owner.upgrade() {
             shared.lost();
-        }
-    }
-
-    /// The connection takes no more calls.
-    pub(super) fn lost(&self) {
-        self.lock().look(clock::now());
-    }
-
-    /// A connection is over.
-    pub(super) fn closed(&self, id: ConnectionId, cause: &CloseCause) {
-        let mut state = self.lock();
-        let now = clock::now();
-        state.look(now);
-        let slower = state.machine.handle_closed(now, id, cause);
-        drop(state);
-        if let Some(interval) = slower {
-            trace::pings_slowed(&self.target, interval);
         }
     }
 

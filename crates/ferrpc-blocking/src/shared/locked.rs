@@ -8,7 +8,7 @@ use ferrpc_core::channel::StateChange;
 use ferrpc_net::trace;
 
 use super::{Listed, Shared, State, resume};
-use crate::connection::Wake;
+use crate::wake::Wake;
 
 /// The state, locked. Dropped, it does what there is to do for what the machine reports: no other
 /// lock may be held then. Who holds one [releases](Self::release) it.
@@ -27,7 +27,7 @@ impl<'a> Locked<'a> {
     pub(super) fn release(mut self) -> Option<Wake> {
         let changed = self.machine.has_changes();
         self.state = None;
-        changed.then(|| Wake::Channel(Weak::clone(&self.shared.me)))
+        changed.then(|| Wake::Channel(Weak::<Shared>::clone(&self.shared.me)))
     }
 
     /// Waits until something changed, at most for a time. Everything may have changed behind it.

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use ferrpc::client::{BackoffConfig, ChannelBuilder, ConnectivityState, Proxy};
 use ferrpc::resolver::Target;
 use ferrpc::{Cardinality, Code, Encoding, EncodingSet};
-use ferrpc_blocking::{self as blocking, RawMethod, RawOptions};
+use ferrpc_blocking::{self as blocking, RawMethod, RawOptions, RawUnary};
 use ferrpc_core::http2::{Keepalive, Limits, Window};
 use ferrpc_core::service_config::ServiceConfig;
 use pyo3::exceptions::PyValueError;
@@ -184,15 +184,27 @@ impl Channel {
             (Ok(options), Ok(channel)) => (options, channel),
             (Err(ended), _) | (_, Err(ended)) => return Ok(Py::new(py, ended)?.into_any()),
         };
-        let mut call = match channel.raw_unary(&method.0, options) {
-            Ok(call) => call,
+        let (mut options, mut running) = (Some(options), None);
+        let unary = waiting::wait(py, None, |limit| {
+            if let Some(call) = &mut running {
+                return RawUnary::wait(call, limit).map(Ok);
+            }
+            match channel.raw_unary(&method.0, options.take()?, limit) {
+                Ok(Ok(unary)) => Some(Ok(unary)),
+                Ok(Err(call)) => {
+                    running = Some(call);
+                    None
+                }
+                Err(status) => Some(Err(status)),
+            }
+        })?;
+        let unary = match unary.expect("a wait without limit brings the end") {
+            Ok(unary) => unary,
             Err(status) => {
                 let ended = Ended::local(status.code(), status.message());
                 return Ok(Py::new(py, ended)?.into_any());
             }
         };
-        let unary = waiting::wait(py, None, |limit| call.wait(limit))?;
-        let unary = unary.expect("a wait without limit brings the end");
         match unary.message {
             Some(message) if !whole && unary.outcome.status().is_ok() => {
                 Ok(PyBytes::new(py, &message).into_any().unbind())

@@ -148,7 +148,7 @@ impl ChannelBuilder {
     /// before it sleeps. It pays where answers come within that time, saves the time to wake a
     /// core, and costs that of a core while no other thread wants it; where they do not come, it
     /// is tried ever more rarely. Of a channel that an event loop drives: how long the loop is asked
-    /// to look rather than sleep ([`Pumped::look`](crate::blocking::Pumped::look)). By default not at
+    /// to look rather than sleep (`ferrpc_blocking::Pumped::look`). By default not at
     /// all.
     pub const fn spin(mut self, spin: Duration) -> Self {
         self.config.spin = spin;

@@ -7,25 +7,21 @@
 //! ```
 
 mod attempt;
-mod builder;
+pub(crate) mod builder;
 mod call;
 mod channel;
-mod maker;
+pub(crate) mod maker;
 mod observer;
-mod pump;
+pub(crate) mod pump;
 mod responses;
 mod role;
 mod service;
-mod subchannel;
+pub(crate) mod subchannel;
 
 pub use builder::ChannelBuilder;
-pub use builder::Config;
 pub use channel::Channel;
 pub use ferrpc_core::channel::{BackoffConfig, ConnectivityState};
 pub use ferrpc_core::http2::{Budget, Keepalive, Limits, Window};
 pub use ferrpc_core::service_config::{FieldError, ServiceConfigError};
 pub use ferrpc_net::connect::{ConnectError, ConnectFuture, ConnectStage, Connector, Proxy};
-pub use maker::{CallMaker, Head, NewCall};
 pub use observer::{CallEnded, Observer};
-pub use pump::check_size;
-pub use subchannel::seed;

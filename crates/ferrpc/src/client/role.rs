@@ -8,13 +8,13 @@ use ferrpc_core::channel::{AttemptEnd, Calls, ConnectionId, Start as Started, Tu
 use ferrpc_core::http2::CloseCause;
 use ferrpc_core::transport::{CallId, Cardinality, Event, Message, Messages, SendState};
 use ferrpc_core::{Encoding, Metadata, Status, Time};
+use ferrpc_net::clock;
 
 use super::call::{Attempt, CallCell, State};
 use super::subchannel::{Subchannel, Watched};
 use crate::resolver::Target;
 use crate::transport::driver::{Context, Role};
 use crate::transport::mailbox::Mailbox;
-use ferrpc_net::clock;
 
 /// What a connection can be asked for.
 pub(crate) enum Command {

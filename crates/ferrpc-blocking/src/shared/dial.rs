@@ -17,8 +17,9 @@ use ferrpc_net::socket::{Kick, Patience, SLICE, Socket};
 use ferrpc_net::streams::Fault;
 use ferrpc_net::{clock, trace};
 
-use super::connection::Connection;
-use super::shared::Shared;
+use super::Shared;
+use crate::connection::Connection;
+use crate::wake::Owner;
 
 /// Looks the target up, connects, and waits for the server's SETTINGS; gives up at a time.
 pub(super) fn dial(
