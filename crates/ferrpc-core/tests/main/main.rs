@@ -3,6 +3,7 @@
 
 mod backoff;
 mod calls;
+mod channel;
 mod connection_calls;
 mod encoding;
 mod end_of_stream;
