@@ -80,6 +80,11 @@ pub struct PickRequest {
 }
 
 impl PickRequest {
+    /// Whether nothing but a connection is missing: the deadline lies ahead, and no pause runs.
+    pub fn is_due(&self, now: Time) -> bool {
+        self.not_before <= now && self.deadline.is_none_or(|deadline| now < deadline)
+    }
+
     /// What the call does now. `pick` asks the channel, and is told whether the call waits for a
     /// connection.
     pub fn step<F, C>(&self, now: Time, pick: impl FnOnce(bool) -> Pick<F, C>) -> Step<F, C> {

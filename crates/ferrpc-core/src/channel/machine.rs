@@ -406,6 +406,11 @@ impl<A: Clone + PartialEq, H: Clone, C: Causes> Channel<A, H, C> {
         self.events.pop_front()
     }
 
+    /// Whether [`poll_event`](Self::poll_event) has something.
+    pub fn has_events(&self) -> bool {
+        !self.events.is_empty()
+    }
+
     /// When [`handle_timeout`](Self::handle_timeout) is to be called.
     pub fn poll_timeout(&self) -> Option<Time> {
         let entries = self.entries.iter().filter_map(Entry::poll_timeout);

@@ -70,6 +70,11 @@ impl<H> Picker<H> {
         self.ready.is_empty()
     }
 
+    /// The handles of the connections, in turn.
+    pub fn handles(&self) -> impl Iterator<Item = &H> {
+        self.ready.iter().map(|ready| &ready.handle)
+    }
+
     /// The ids of the connections, in turn.
     pub fn connections(&self) -> impl Iterator<Item = ConnectionId> + '_ {
         self.ready.iter().map(|ready| ready.id)

@@ -4,6 +4,7 @@
 mod backoff;
 mod calls;
 mod channel;
+mod channel_world;
 mod connection_calls;
 mod encoding;
 mod end_of_stream;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ferrpc_core::channel::BackoffConfig;
+use ferrpc_core::channel::{BackoffConfig, Balancing};
 use ferrpc_core::http2::{Keepalive, Limits, Window};
 use ferrpc_core::transport::{self, CallLimits};
 use ferrpc_core::{Encoding, EncodingSet};
@@ -43,6 +43,8 @@ pub(crate) struct Config {
     pub(crate) route: Option<Route>,
     pub(crate) connect_timeout: Option<Duration>,
     pub(crate) backoff: BackoffConfig,
+    pub(crate) balancing: Balancing,
+    pub(crate) resolution_interval: Duration,
     pub(crate) transport: transport::Config,
     pub(crate) limits: CallLimits,
     pub(crate) wait_for_ready: bool,
@@ -63,6 +65,8 @@ impl ChannelBuilder {
             route: None,
             connect_timeout: None,
             backoff: BackoffConfig::default(),
+            balancing: Balancing::default(),
+            resolution_interval: RESOLUTION_INTERVAL,
             transport: transport::Config {
                 http2: ferrpc_core::http2::Config::default(),
                 accept: EncodingSet::ALL,
@@ -154,6 +158,20 @@ impl ChannelBuilder {
     /// How long to wait between attempts to connect. By default 1 s, growing to 120 s.
     pub const fn backoff(mut self, backoff: BackoffConfig) -> Self {
         self.config.backoff = backoff;
+        self
+    }
+
+    /// How calls are spread over the addresses of the target. By default all go over one connection,
+    /// to the first address that answers.
+    pub const fn balancing(mut self, balancing: Balancing) -> Self {
+        self.config.balancing = balancing;
+        self
+    }
+
+    /// How long addresses are believed before the name is looked up again, which happens when a
+    /// connection is lost or cannot be made. By default 30 s.
+    pub const fn resolution_interval(mut self, interval: Duration) -> Self {
+        self.config.resolution_interval = interval;
         self
     }
 
@@ -386,6 +404,9 @@ impl fmt::Debug for Interceptor {
 
 /// gRPC's default in all languages.
 const DEFAULT_MAX_RECEIVE: usize = 4 << 20;
+
+/// gRPC's default (`grpc.dns_min_time_between_resolutions_ms`).
+const RESOLUTION_INTERVAL: Duration = Duration::from_secs(30);
 
 /// The per-call buffer of gRFC A6 as gRPC's implementations have it.
 const DEFAULT_MAX_KEPT: usize = 256 << 10;

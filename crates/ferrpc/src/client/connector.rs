@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use ferrpc_core::channel::ChannelConfig;
 use tokio::net::TcpStream;
 
 use super::builder::Config;
@@ -95,7 +96,7 @@ impl Security {
 pub(super) type Secured = (Box<dyn Io>, Option<Arc<Fault>>);
 
 /// Where one try of a channel to connect leads.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
     Address(Address),
     /// What a proxy is asked for.
@@ -110,6 +111,25 @@ pub(super) async fn places(target: &Target, config: &Config) -> Result<Vec<Place
         Some(places) => Ok(places),
         None => Ok(resolver::resolve(target).await?.into_iter().map(Place::Address).collect()),
     }
+}
+
+/// What a channel's machine is told.
+pub(crate) fn machine_config(target: &Target, config: &Config) -> ChannelConfig {
+    let changes = Place::configured(config).is_none() && resolver::may_change(target);
+    ChannelConfig {
+        balancing: config.balancing,
+        backoff: config.backoff,
+        connect_timeout: config.connect_timeout,
+        keepalive: config.transport.http2.keepalive.interval,
+        resolution_interval: changes.then_some(config.resolution_interval),
+        seed: seed(),
+    }
+}
+
+/// Randomness for backoff jitter and the like: unlike from process to process and each time.
+pub(crate) fn seed() -> u64 {
+    use std::hash::{BuildHasher, Hasher, RandomState};
+    RandomState::new().build_hasher().finish()
 }
 
 impl Place {

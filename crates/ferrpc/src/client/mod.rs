@@ -24,16 +24,16 @@ mod subchannel;
 pub use builder::ChannelBuilder;
 pub(crate) use builder::Config;
 pub use channel::Channel;
-#[cfg(unix)]
-pub(crate) use connector::Place;
+pub(crate) use connector::seed;
 pub use connector::{ConnectFuture, Connector};
 #[cfg(unix)]
-pub(crate) use error::Failure;
+pub(crate) use connector::{Place, machine_config};
 pub use error::{ConnectError, ConnectStage};
-pub use ferrpc_core::channel::{BackoffConfig, ConnectivityState};
+#[cfg(unix)]
+pub(crate) use error::{Failure, Reasons};
+pub use ferrpc_core::channel::{BackoffConfig, Balancing, ConnectivityState};
 pub use ferrpc_core::http2::{Budget, Keepalive, Limits, Window};
 pub(crate) use maker::{CallMaker, Head, NewCall};
 pub use observer::{CallEnded, Observer};
 pub use proxy::Proxy;
 pub(crate) use pump::check_size;
-pub(crate) use subchannel::seed;

@@ -1,26 +1,25 @@
-//! The driver of a channel's subchannel: tasks that connect, and who is told of changes.
+//! A channel's connections: the driver of [`ferrpc_core::channel::Channel`] for tokio.
 //!
-//! What is decided is decided by [`ferrpc_core::channel::Subchannel`]. Here it gets a lock, the
-//! time, a task while an attempt runs or is due, and the connections that its ids stand for. What
-//! the machine reports is dealt with where the lock is released.
+//! What is decided is decided by the machine. Here it gets a lock, the time, a task while something
+//! runs or is due, and the connections that its ids stand for. Calls pick from the last picker, which
+//! has a lock of its own. What the machine reports is dealt with where its lock is released.
 
 mod attempt;
+mod locked;
 
-use std::ops::{Deref, DerefMut};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Poll;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use ferrpc_core::Status;
 use ferrpc_core::channel::{
-    Attempt, AttemptEnd, ConnectionId, ConnectivityState, Pick, StateChange, Subchannel as Machine,
-    SubchannelConfig,
+    AttemptEnd, Channel as Machine, ConnectionId, ConnectivityState, Dial, DialId, Pick, Picker,
 };
 use ferrpc_core::http2::CloseCause;
-use tokio::sync::{oneshot, watch};
-use tokio::task::JoinHandle;
+use ferrpc_core::{Status, Time};
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, oneshot, watch};
 
 use super::builder::Config;
-use super::error::ConnectError;
+use super::connector::{Place, machine_config};
+use super::error::{ConnectError, Reasons};
 use super::observer::Observer;
 use super::role::Command;
 use crate::credentials::SecurityLevel;
@@ -30,26 +29,40 @@ use crate::trace;
 use crate::transport::clock;
 use crate::transport::mailbox::Mailbox;
 
-/// One target's connection and its states.
-pub(crate) struct Subchannel {
+use locked::Locked;
+
+/// The connections of one channel, and their states.
+pub(crate) struct Connections {
     target: Target,
     config: Config,
+    /// Changed only with the state locked.
+    picker: RwLock<Arc<Picker<Connection>>>,
     state: Mutex<State>,
+    /// There is an order for the task that connects.
+    ordered: Notify,
 }
 
 struct State {
-    machine: Machine<ConnectError>,
-    /// The connection that takes calls, which the machine knows by its id.
-    connection: Option<Connection>,
-    /// Connections of the current attempt.
+    machine: Machine<Place, Connection, Reasons>,
+    /// Connections without the server's SETTINGS.
     dialled: Vec<Dialled>,
-    /// Connections whose last calls may still run.
-    old: Vec<Connection>,
+    /// Connections that take calls, and those whose last calls may still run.
+    connections: Vec<Connection>,
+    orders: Vec<Order>,
     /// The task that connects.
     task: Option<u64>,
+    /// Until when it sleeps.
+    until: Option<Time>,
     last_task: u64,
     /// Changed only with the state locked.
     published: watch::Sender<ConnectivityState>,
+}
+
+/// What the task that connects is to do.
+enum Order {
+    Resolve,
+    Dial(Dial<Place>),
+    Abandon(DialId),
 }
 
 /// A connection without the server's SETTINGS.
@@ -91,27 +104,35 @@ impl Connection {
         // Refused by one that is over already.
         let _ = self.mailbox.send(Command::Close(status));
     }
+
+    /// It takes no new calls, and ends with those it has.
+    fn drain(&self) {
+        // Refused by one that is over already.
+        let _ = self.mailbox.send(Command::Drain);
+    }
 }
 
-impl Subchannel {
+impl Connections {
     pub(super) fn new(target: Target, config: Config) -> Arc<Self> {
-        let machine = Machine::new(&SubchannelConfig {
-            backoff: config.backoff,
-            connect_timeout: config.connect_timeout,
-            keepalive: config.transport.http2.keepalive.interval,
-            seed: seed(),
-        });
+        let machine = Machine::new(&machine_config(&target, &config), Reasons(target.clone()));
         let published = watch::Sender::new(machine.connectivity());
         let state = State {
             machine,
-            connection: None,
             dialled: Vec::new(),
-            old: Vec::new(),
+            connections: Vec::new(),
+            orders: Vec::new(),
             task: None,
+            until: None,
             last_task: 0,
             published,
         };
-        Arc::new(Self { target, config, state: Mutex::new(state) })
+        Arc::new(Self {
+            target,
+            config,
+            picker: RwLock::new(Arc::new(Picker::empty())),
+            state: Mutex::new(state),
+            ordered: Notify::new(),
+        })
     }
 
     pub(super) const fn target(&self) -> &Target {
@@ -122,35 +143,40 @@ impl Subchannel {
         self.config.security.credentials.security_level()
     }
 
-    pub(super) fn watch(&self) -> watch::Receiver<ConnectivityState> {
+    pub(super) fn watch(self: &Arc<Self>) -> watch::Receiver<ConnectivityState> {
         self.lock().published.subscribe()
     }
 
-    pub(super) fn connectivity(&self) -> ConnectivityState {
+    pub(super) fn connectivity(self: &Arc<Self>) -> ConnectivityState {
         self.lock().machine.connectivity()
     }
 
     // -- for calls -------------------------------------------------------------------------------
 
-    /// The connection, if there is one: the way of nearly all calls.
-    pub(super) fn connection(&self) -> Option<Connection> {
-        let mut state = self.lock();
-        let connection = state.connection.clone()?;
-        state.machine.note_use();
+    /// A connection, if one is ready: the way of nearly all calls.
+    pub(super) fn connection(self: &Arc<Self>) -> Option<Connection> {
+        let (connection, wants_calls) = {
+            // Nothing that can panic runs under the lock.
+            let picker = self.picker.read().unwrap_or_else(PoisonError::into_inner);
+            (picker.pick()?.clone(), picker.wants_calls())
+        };
+        if wants_calls {
+            self.lock().machine.connect(clock::now());
+        }
         Some(connection)
     }
 
+    /// Whether a connection is ready.
+    pub(super) fn has_connection(&self) -> bool {
+        !self.picker.read().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
     /// Asks for a connection, and starts to make one if there is none.
-    pub(super) fn pick(self: &Arc<Self>, wait_for_ready: bool) -> Pick<ConnectError> {
+    pub(super) fn pick(self: &Arc<Self>, wait_for_ready: bool) -> Pick<ConnectError, Connection> {
         let mut state = self.lock();
         let picked = state.machine.pick(clock::now(), wait_for_ready);
-        let task = self.task(&mut state);
-        drop(state);
-        if let Some(task) = task
-            && task.spawn().is_finished()
-            && self.connectivity() == ConnectivityState::Idle
-        {
-            // It was dropped at once.
+        let interrupted = state.release();
+        if interrupted && self.connectivity() == ConnectivityState::Idle {
             return Pick::Fail(ConnectError::runtime(&self.target));
         }
         picked
@@ -174,33 +200,31 @@ impl Subchannel {
     }
 
     /// Starts to connect if nothing is under way.
+    ///
+    /// # Panics
+    /// Outside of a runtime.
     pub(super) fn connect(self: &Arc<Self>) {
-        let mut state = self.lock();
-        state.machine.connect(clock::now());
-        let task = self.task(&mut state);
-        drop(state);
-        task.map(ConnectTask::spawn);
+        drop(Handle::current());
+        self.lock().machine.connect(clock::now());
     }
 
     /// How a call ends whose deadline passes while it waits for a connection.
-    pub(super) fn late(&self) -> AttemptEnd {
+    pub(super) fn late(self: &Arc<Self>) -> AttemptEnd {
         let state = self.lock();
         let failure = state.machine.failure().map(ToString::to_string);
         AttemptEnd::late_for_connection(self.target.as_str(), failure.as_deref())
     }
 
     /// No more calls: those that run get `status`, or may go on if there is none.
-    pub(super) fn shut_down(&self, status: Option<Status>) {
+    pub(super) fn shut_down(self: &Arc<Self>, status: Option<Status>) {
         let mut state = self.lock();
         state.machine.shut_down();
-        let connections: Vec<_> =
-            state.connection.take().into_iter().chain(state.old.drain(..)).collect();
+        let connections = std::mem::take(&mut state.connections);
         drop(state);
         for connection in connections {
             match &status {
                 Some(status) => connection.close(status.clone()),
-                // Refused by a connection that is over already.
-                None => drop(connection.mailbox.send(Command::Drain)),
+                None => connection.drain(),
             }
         }
     }
@@ -210,40 +234,40 @@ impl Subchannel {
     /// The server's SETTINGS came. Returns who is to be told of the connection's end; nobody if
     /// the connection is not wanted any more.
     pub(super) fn connection_ready(
-        &self,
+        self: &Arc<Self>,
         id: ConnectionId,
-        mailbox: &Mailbox<Command>,
+        mailbox: &Arc<Mailbox<Command>>,
     ) -> Option<Watched> {
+        let connection = Connection { id, mailbox: Arc::clone(mailbox) };
         let mut state = self.lock();
         let dialled = state.take_dialled(id);
-        if !state.machine.handle_ready(id) {
+        if !state.machine.handle_ready(clock::now(), id, connection.clone()) {
             drop(state);
-            let _ = mailbox.send(Command::Close(ConnectError::closed().status()));
+            connection.close(ConnectError::closed().status());
             return None;
         }
-        let dialled = dialled.expect("what the machine knows as dialled is here");
-        let Dialled { connection, outcome } = dialled;
-        state.connection = Some(connection);
+        state.connections.retain(|connection| !connection.mailbox.is_closed());
+        state.connections.push(connection);
         drop(state);
         self.config.observers.tell(|observer| observer.connected(&self.target));
-        // The task that waits for it may be gone; then nobody needs to know.
-        let _ = outcome.send(Ok(()));
+        if let Some(dialled) = dialled {
+            // The task that waits for it may be gone; then nobody needs to know.
+            let _ = dialled.outcome.send(Ok(()));
+        }
         let observers = self.config.observers.clone();
         (!observers.is_empty()).then(|| Watched { observers, target: self.target.clone() })
     }
 
-    /// The connection takes no new calls. The next call makes another connection, at once: this
-    /// is no failure.
-    pub(super) fn connection_lost(&self, id: ConnectionId) {
-        self.lock().lose(id);
+    /// The connection takes no new calls: they go to another one, at once. This is no failure.
+    pub(super) fn connection_lost(self: &Arc<Self>, id: ConnectionId) {
+        self.lock().machine.handle_unusable(clock::now(), id);
     }
 
     /// The connection is over.
-    pub(super) fn connection_closed(&self, id: ConnectionId, cause: &CloseCause) {
+    pub(super) fn connection_closed(self: &Arc<Self>, id: ConnectionId, cause: &CloseCause) {
         let mut state = self.lock();
-        state.lose(id);
         let slower = state.machine.handle_closed(clock::now(), id, cause);
-        state.old.retain(|old| old.id != id);
+        state.connections.retain(|connection| connection.id != id);
         let dialled = state.take_dialled(id);
         drop(state);
         if let Some(interval) = slower {
@@ -254,189 +278,21 @@ impl Subchannel {
         }
     }
 
-    // -- connecting ------------------------------------------------------------------------------
-
-    /// A task that connects, if there is something to do and no task that does it. It is to be
-    /// spawned without the lock: a runtime that is shutting down drops it at once, and its drop
-    /// takes the lock.
-    #[must_use]
-    fn task(self: &Arc<Self>, state: &mut State) -> Option<ConnectTask> {
-        if state.task.is_some() || !state.machine.is_connecting() {
-            return None;
-        }
-        state.last_task += 1;
-        let id = state.last_task;
-        state.task = Some(id);
-        Some(ConnectTask { subchannel: Arc::clone(self), id })
-    }
-
-    /// Takes note of how an attempt ended.
-    fn attempt_failed(&self, attempt: Attempt, failure: ConnectError) {
-        let mut state = self.lock();
-        let failed = state.machine.handle_failed(clock::now(), attempt.id, failure.clone());
-        drop(state);
-        if failed {
-            tracing::debug!(
-                target: trace::CONNECTIVITY, channel = %self.target, error = %failure,
-                "no connection"
-            );
-            self.config.observers.tell(|observer| observer.connect_failed(&self.target, &failure));
-        }
-    }
-
-    fn lock(&self) -> Locked<'_> {
+    fn lock(self: &Arc<Self>) -> Locked<'_> {
         // No code of users runs under the lock, so that its state is whole even after a panic.
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        Locked { channel: &self.target, state: Some(state) }
-    }
-}
-
-/// The state, locked. Dropped, it settles what the machine reports.
-struct Locked<'a> {
-    channel: &'a Target,
-    /// None only when it is dropped.
-    state: Option<MutexGuard<'a, State>>,
-}
-
-impl Deref for Locked<'_> {
-    type Target = State;
-
-    fn deref(&self) -> &State {
-        self.state.as_ref().expect("it is locked until it is dropped")
-    }
-}
-
-impl DerefMut for Locked<'_> {
-    fn deref_mut(&mut self) -> &mut State {
-        self.state.as_mut().expect("it is locked until it is dropped")
-    }
-}
-
-impl Drop for Locked<'_> {
-    fn drop(&mut self) {
-        let Some(mut state) = self.state.take() else { return };
-        let changes = state.settle();
-        drop(state);
-        changes.into_iter().for_each(|change| trace::state_changed(self.channel, change));
+        Locked::new(self, self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 impl State {
-    /// Does what the machine reports.
-    fn settle(&mut self) -> Vec<StateChange> {
-        while let Some(id) = self.machine.poll_abandoned() {
-            if let Some(dialled) = self.take_dialled(id) {
-                dialled.connection.close(ConnectError::closed().status());
-            }
-        }
-        let changes: Vec<_> = std::iter::from_fn(|| self.machine.poll_change()).collect();
-        if let Some(change) = changes.last() {
-            self.published.send_replace(change.after);
-        }
-        changes
-    }
-
     fn take_dialled(&mut self, id: ConnectionId) -> Option<Dialled> {
         let at = self.dialled.iter().position(|dialled| dialled.connection.id == id)?;
         Some(self.dialled.swap_remove(at))
     }
-
-    fn lose(&mut self, id: ConnectionId) {
-        if self.machine.handle_unusable(clock::now(), id) {
-            self.old.retain(|old| !old.mailbox.is_closed());
-            self.old.extend(self.connection.take());
-        }
-    }
 }
 
-/// The task that makes a connection, however many attempts that takes.
-struct ConnectTask {
-    subchannel: Arc<Subchannel>,
-    id: u64,
-}
-
-impl ConnectTask {
-    fn spawn(self) -> JoinHandle<()> {
-        tokio::spawn(self.run())
-    }
-
-    async fn run(self) {
-        let subchannel = &self.subchannel;
-        let mut changes = subchannel.watch();
-        loop {
-            let (due, until) = {
-                let mut state = subchannel.lock();
-                let due = state.machine.poll_attempt(clock::now());
-                if !state.machine.is_connecting() {
-                    // From here on, whoever asks for a connection starts another task.
-                    state.task = None;
-                    return;
-                }
-                (due, state.machine.poll_timeout())
-            };
-            // Wakes the task when the channel goes, whatever it is doing.
-            let closed = changes.wait_for(|now| *now == ConnectivityState::Shutdown);
-            match (due, until) {
-                (Some(attempt), _) => {
-                    let connecting = race(closed, subchannel.attempt(attempt));
-                    let give_up = clock::to_instant(attempt.give_up);
-                    let failure = match tokio::time::timeout_at(give_up, connecting).await {
-                        Ok(Race::First | Race::Second(Ok(()))) => continue,
-                        Ok(Race::Second(Err(failure))) => failure,
-                        Err(_) => {
-                            let patience = attempt.give_up.since(attempt.began);
-                            ConnectError::timeout(&subchannel.target, patience)
-                        }
-                    };
-                    subchannel.attempt_failed(attempt, failure);
-                }
-                (None, Some(until)) => {
-                    let pause = tokio::time::sleep_until(clock::to_instant(until));
-                    race(closed, pause).await;
-                }
-                // Another task has the attempt, which is impossible while this one lives.
-                (None, None) => return,
-            }
-        }
-    }
-}
-
-impl Drop for ConnectTask {
-    fn drop(&mut self) {
-        let mut state = self.subchannel.lock();
-        if state.task.take_if(|id| *id == self.id).is_some() {
-            // Dropped in the middle, by a runtime that shuts down: whoever waits in another
-            // runtime starts anew.
-            state.machine.handle_interrupted();
-        }
-    }
-}
-
-enum Race<T> {
-    First,
-    Second(T),
-}
-
-/// Whichever is ready first; the first if both are.
-async fn race<A, B: Future>(first: impl Future<Output = A>, second: B) -> Race<B::Output> {
-    let (mut first, mut second) = (Box::pin(first), Box::pin(second));
-    std::future::poll_fn(|cx| {
-        if first.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(Race::First);
-        }
-        second.as_mut().poll(cx).map(Race::Second)
-    })
-    .await
-}
-
-/// Randomness for backoff jitter and the like: unlike from process to process and each time.
-pub(crate) fn seed() -> u64 {
-    use std::hash::{BuildHasher, Hasher, RandomState};
-    RandomState::new().build_hasher().finish()
-}
-
-impl std::fmt::Debug for Subchannel {
+impl std::fmt::Debug for Connections {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Subchannel").field("target", &self.target).finish_non_exhaustive()
+        f.debug_struct("Connections").field("target", &self.target).finish_non_exhaustive()
     }
 }

@@ -4,9 +4,9 @@ mod lookup;
 mod special;
 mod target;
 
-pub(crate) use lookup::resolve;
 #[cfg(unix)]
 pub(crate) use lookup::resolve_blocking;
 pub use lookup::{Address, ResolveError};
+pub(crate) use lookup::{may_change, resolve};
 pub(crate) use special::{completed, unescaped, zoned};
 pub use target::{Scheme, Target, TargetError};
