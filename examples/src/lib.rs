@@ -9,3 +9,8 @@ pub mod example {
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct Readme;
+
+/// The same for the page about service configs.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/service-config.md")]
+struct ServiceConfig;

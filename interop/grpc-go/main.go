@@ -16,6 +16,7 @@ const usage = `usage:
   server --listen HOST:PORT [TLS]
   client --connect HOST:PORT --case CASE[,CASE...] [TLS]
   client --connect HOST:PORT --as CALLER [TLS]
+  service-configs <CONFIGS
 where TLS is: [--tls-ca FILE] [--tls-cert FILE --tls-key FILE]`
 
 var errUsage = errors.New("wrong usage")
@@ -44,6 +45,11 @@ func run(args []string) error {
 	var files tlsFiles
 	files.addFlags(flags)
 	switch args[0] {
+	case "service-configs":
+		if err := parse(flags, args[1:]); err != nil {
+			return err
+		}
+		return judgeServiceConfigs(os.Stdin, os.Stdout)
 	case "server":
 		listen := flags.String("listen", "", "")
 		if err := parse(flags, args[1:]); err != nil {

@@ -25,6 +25,7 @@ _ENGINE = {
     "grpc.http2.ping_timeout_ms": "ping_timeout",
     "grpc.per_rpc_retry_buffer_size": "retry_buffer",
     "grpc.client_idle_timeout_ms": "idle_timeout",
+    "grpc.dns_min_time_between_resolutions_ms": "resolution_interval",
     "ferrpc.spin_us": "spin_us",
 }
 
@@ -34,13 +35,19 @@ _READ = frozenset(
         ChannelOptions.SingleThreadedUnaryStream,
         "grpc.default_authority",
         "grpc.enable_http_proxy",
+        "grpc.enable_retries",
         "grpc.http_proxy",
+        "grpc.lb_policy_name",
         "grpc.primary_user_agent",
         "grpc.secondary_user_agent",
+        "grpc.service_config",
         "grpc.ssl_session_cache",
         "grpc.ssl_target_name_override",
     )
 )
+
+#: Policies that calls are spread by. Any other name asks for the first, as it does in grpcio.
+_POLICIES = frozenset(("pick_first", "round_robin"))
 
 #: All that act.
 ACTING = _READ.union(_ENGINE)
@@ -83,6 +90,12 @@ class Options:
                 self._proxy = _text(value)
             elif name == "grpc.enable_http_proxy":
                 self._uses_proxy = bool(value)
+            elif name == "grpc.enable_retries":
+                self.engine["retries"] = bool(value)
+            elif name == "grpc.service_config":
+                self._configure(value)
+            elif name == "grpc.lb_policy_name" and _text(value) in _POLICIES:
+                self.engine["round_robin"] = _text(value) == "round_robin"
             elif name == "grpc.primary_user_agent":
                 primary = _text(value)
             elif name == "grpc.secondary_user_agent":
@@ -90,8 +103,6 @@ class Options:
             elif name.startswith("ferrpc.") and self._limit(name, value):
                 pass
             else:
-                if name == "grpc.service_config":
-                    self._refuse(value)
                 _missing_options.warn(_missing_options.OF_CHANNELS, name, value)
         if compression is not None:
             self.engine["compression"] = int(compression)
@@ -110,22 +121,18 @@ class Options:
         self.engine[name] = int(value)
         return True
 
-    def _refuse(self, config):
-        """Calls end at once where the service config can be none; whether more is wrong with it
-        is not looked at yet."""
-        import json
+    def _configure(self, config):
+        """Reads a service config. With one that is wrong calls end with INVALID_ARGUMENT; fields
+        that have no effect are said."""
+        from grpc import _ferrpc
 
+        # A number, or no text at all, is none to grpcio.
         if isinstance(config, int):
             return
-        try:
-            found = json.loads(config)
-        except ValueError as error:
-            self.engine["refused"] = f"JSON parsing failed: [{error}]"
-            return
-        if not isinstance(found, dict):
-            self.engine["refused"] = (
-                "errors validating service config: [field: error:is not an object]"
-            )
+        config = _text(config)
+        for field in _ferrpc.ClientChannel.without_effect(config):
+            _missing_options.warn_of_field("grpc.service_config", field)
+        self.engine["service_config"] = config
 
     def secure(self, secured):
         """Adds what a channel is secured by, a `grpc._credentials.Secured` or None."""

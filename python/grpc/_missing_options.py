@@ -11,10 +11,8 @@ OF_CHANNELS = {
     "grpc.experimental.enable_hedging": 0,
     "grpc.happy_eyeballs_connection_attempt_delay_ms": None,
     "grpc.http2_scheme": None,
-    "grpc.lb_policy_name": "pick_first",
     "grpc.per_message_compression": 1,
     "grpc.per_message_decompression": 1,
-    "grpc.service_config": "{}",
 }
 
 OF_SERVERS = {
@@ -44,13 +42,22 @@ def warn(missing, name, value):
         text = f"there is no option {name} (docs/options.md)"
     else:
         return
-    if name not in _said:
-        _said.add(name)
+    _say(name, text)
+
+
+def warn_of_field(option, field):
+    """Says, once, that a field within the value of an option does nothing."""
+    _say((option, field), f"{field} in the option {option} has no effect yet (docs/options.md)")
+
+
+def _say(what, text):
+    if what not in _said:
+        _said.add(what)
         warnings.warn(text, RuntimeWarning, stacklevel=_depth())
 
 
 def _depth():
-    """How far above `warn` the program's own line is."""
+    """How far above the caller the program's own line is."""
     depth, frame = 1, sys._getframe(1)
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("grpc"):
         depth, frame = depth + 1, frame.f_back

@@ -10,6 +10,8 @@ mod framing;
 mod mapping;
 mod metadata;
 mod percent;
+mod random;
+pub mod service_config;
 mod shown;
 mod status;
 mod timeout;

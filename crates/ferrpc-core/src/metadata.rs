@@ -170,7 +170,7 @@ impl Kind {
 /// Whether an application may use `key` for values of `kind`.
 fn check_key(key: &str, kind: Kind) -> Result<(), MetadataError> {
     let name = key.as_bytes();
-    if name.starts_with(b":") || is_reserved(name) || name == b"user-agent" {
+    if name.starts_with(b":") || is_reserved(name) || READ_ONLY.contains(&name) {
         Err(MetadataError::ReservedKey(key.into()))
     } else if !is_legal_key(name) {
         Err(MetadataError::IllegalKey(key.into()))
@@ -215,8 +215,8 @@ fn is_reserved(name: &[u8]) -> bool {
 }
 
 /// What follows `grpc-` in the names that gRPC's protocol has for itself. Not among them: what servers
-/// tell retrying clients (gRFC A6), which handlers may say too, and the details of a status, which
-/// programs read and write as they like.
+/// and retrying clients tell each other (gRFC A6), which handlers may read or say too, and the details
+/// of a status, which programs read and write as they like.
 fn is_the_protocols(rest: &[u8]) -> bool {
     matches!(
         rest,
@@ -226,10 +226,12 @@ fn is_the_protocols(rest: &[u8]) -> bool {
             | b"encoding"
             | b"accept-encoding"
             | b"message-type"
-            | b"previous-rpc-attempts"
             | b"internal-encoding-request"
     )
 }
+
+/// Keys that are received as metadata, and sent by the engine alone.
+const READ_ONLY: [&[u8]; 2] = [b"user-agent", b"grpc-previous-rpc-attempts"];
 
 /// Where the details of a status travel.
 pub(crate) const DETAILS_KEY: &str = "grpc-status-details-bin";

@@ -61,6 +61,12 @@ def _options(settings):
         options.append(("grpc.max_receive_message_length", settings["max_receive"]))
     if "max_send" in settings:
         options.append(("grpc.max_send_message_length", settings["max_send"]))
+    if "service_config" in settings:
+        options.append(("grpc.service_config", settings["service_config"]))
+    if "retries" in settings:
+        options.append(("grpc.enable_retries", int(settings["retries"])))
+    if "retry_buffer" in settings:
+        options.append(("grpc.per_rpc_retry_buffer_size", settings["retry_buffer"]))
     return options
 
 

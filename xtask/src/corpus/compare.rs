@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 
 use super::AT_ONCE;
+use super::packages::folder_name;
 use crate::process::{self, Finished};
 use crate::python;
 
@@ -197,7 +198,7 @@ impl Compilers {
     }
 
     fn modules_of(&self, compiler: &str, package: &str) -> PathBuf {
-        self.scratch.join(compiler).join(package.replace('/', "_"))
+        self.scratch.join(compiler).join(folder_name(package))
     }
 
     fn look_into(

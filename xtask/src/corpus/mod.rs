@@ -3,7 +3,7 @@
 //! same.
 //!
 //! ```text
-//! packages  what is compared, from the registries of Python, npm, Go and Rust, in target/corpus
+//! packages  what is compared, from the registries of Python, npm, Go, Rust and Java, in target/corpus
 //! compare   both compilers on some files
 //! modules.py  what is in generated modules
 //! ```
@@ -86,6 +86,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<Tally> {
             compilers.compare(&group, &mut counts)?;
         }
         compilers.compare_modules(package.name, &common_names, &mut counts)?;
+        ensure!(counts.same > 0, "no file of {} compiles: none was compared", package.name);
         for line in &counts.wrong {
             println!("{}: {line}", package.name);
         }

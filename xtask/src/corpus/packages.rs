@@ -14,6 +14,7 @@ enum Registry {
     Npm,
     Go,
     Crates,
+    Maven,
 }
 
 /// A package, and where in it imports start from: a file belongs to the first of these folders
@@ -67,6 +68,10 @@ pub(super) const PACKAGES: &[Package] = &[
             "proto/ratelimit/api",
         ],
     ),
+    maven("com.google.api.grpc:proto-google-cloud-aiplatform-v1", "3.60.0", &[""]),
+    // proto2, with groups and defaults.
+    maven("org.apache.hbase:hbase-protocol-shaded", "2.6.1", &[""]),
+    maven("io.envoyproxy.controlplane:api", "1.0.49", &[""]),
 ];
 
 const fn pypi(
@@ -89,6 +94,14 @@ const fn crates(
     Package { registry: Registry::Crates, name, version, roots }
 }
 
+const fn maven(
+    name: &'static str,
+    version: &'static str,
+    roots: &'static [&'static str],
+) -> Package {
+    Package { registry: Registry::Maven, name, version, roots }
+}
+
 impl Package {
     /// Where the package lies, unpacked.
     pub(super) fn fetch(
@@ -97,12 +110,12 @@ impl Package {
         python: &Path,
         folder: &Path,
     ) -> Result<PathBuf> {
-        let own = folder.join(format!("{}-{}", self.name.replace('/', "_"), self.version));
+        let own = folder.join(format!("{}-{}", folder_name(self.name), self.version));
         let done = own.join(".done");
         let place = match self.registry {
             Registry::Npm => own.join("package"),
             Registry::Crates => own.join("vendor").join(self.name),
-            Registry::Pypi => own.clone(),
+            Registry::Pypi | Registry::Maven => own.clone(),
             Registry::Go => return self.fetch_go(workspace, folder),
         };
         if done.exists() {
@@ -113,6 +126,12 @@ impl Package {
         match self.registry {
             Registry::Npm => run_in(&own, "npm", &["pack", "--silent", &spec("@")])?,
             Registry::Crates => self.vendor(&own)?,
+            Registry::Maven => {
+                let plugin = "org.apache.maven.plugins:maven-dependency-plugin:copy";
+                let artifact = format!("-Dartifact={}", spec(":"));
+                let arguments = ["-q", "-B", plugin, &artifact, "-DoutputDirectory=."];
+                run_in(&own, "mvn", &arguments)?;
+            }
             Registry::Pypi | Registry::Go => {
                 let spec = spec("==");
                 let arguments = ["-m", "pip", "download", "--no-deps", "--quiet", &spec];
@@ -124,7 +143,7 @@ impl Package {
             let name = archive.to_string_lossy().into_owned();
             match archive.extension().and_then(|it| it.to_str()) {
                 Some("tgz") => run_in(&own, "tar", &["xzf", &name])?,
-                Some("whl") => run_in(&own, python, &["-m", "zipfile", "-e", &name, "."])?,
+                Some("whl" | "jar") => run_in(&own, python, &["-m", "zipfile", "-e", &name, "."])?,
                 _ => {}
             }
         }
@@ -155,6 +174,11 @@ impl Package {
         let said: serde_json::Value = serde_json::from_str(&said)?;
         Ok(said["Dir"].as_str().context("go says where the module lies")?.into())
     }
+}
+
+/// A package's name as that of a folder, which options of protoc can name.
+pub(super) fn folder_name(package: &str) -> String {
+    package.replace(['/', ':'], "_")
 }
 
 fn run_in(folder: &Path, program: impl AsRef<std::ffi::OsStr>, arguments: &[&str]) -> Result<()> {

@@ -4,26 +4,29 @@
 //!            start_attempt                handle_headers, or more sent than is kept
 //!  Waiting ----------------> Attempting ------------------------------> Committed
 //!     ^   request: wait, end     |                                          |
-//!     |            begin         | handle_finished                          | handle_finished
-//!     | Next::AttemptAt          |                                          |
+//!     |            begin         | handle_end                               | handle_end
+//!     | AttemptEnd::next         |                                          |
 //!     +--------------------------+--------------> Over <--------------------+
 //! ```
 //!
 //! The call outlives the streams that try to carry it: while it waits for a name, a connection or
 //! a place among the peer's streams it has none, and yet a deadline. Messages are kept until the
-//! call is committed, so that an attempt that the server surely did not process can be repeated
-//! without the application knowing (gRFC A6).
+//! call is committed. Until then an attempt that the server surely did not process is repeated
+//! without the application knowing, once if the server refused it; and one that failed is repeated
+//! where a policy of the service config says so ([`Retry`]). Nothing else that the server may have
+//! seen is sent again (gRFC A6).
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use ferrpc_http2::Time;
 
-use crate::channel::{ConnectionId, Pick};
+use super::retry::Retry;
+use crate::channel::{AttemptEnd, ConnectionId, EndedBy, Pick};
 use crate::transport::{Messages, TransparentRetry};
 
 /// What a call is told when it begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub struct CallConfig {
     /// When it must have ended.
     pub deadline: Option<Time>,
@@ -31,6 +34,8 @@ pub struct CallConfig {
     pub wait_for_ready: bool,
     /// Bytes of messages kept for another attempt; a call that sent more is committed.
     pub max_kept: usize,
+    /// How failures are judged. `None`: none of them has another attempt, and none counts.
+    pub retry: Option<Box<Retry>>,
 }
 
 /// One call of a client: its deadline, its messages, and whether it may be tried again.
@@ -38,9 +43,11 @@ pub struct CallConfig {
 /// **Input**: messages ([`push`](Self::push), [`half_close`](Self::half_close)), and what became of
 /// attempts and of the wait for them (`handle_*`).
 /// **Output**: [`next_messages`](Self::next_messages) and [`wants_half_close`](Self::wants_half_close)
-/// for the attempt that runs, [`Next`] for what follows one, and [`request`](Self::request) while
-/// there is none.
-#[derive(Debug)]
+/// for the attempt that runs, [`AttemptEnd::next`] for what follows one, and
+/// [`request`](Self::request) while there is none.
+///
+/// The default is a call without messages that was never attempted, to take the place of another.
+#[derive(Debug, Default)]
 pub struct ClientCall {
     config: CallConfig,
     /// While uncommitted: all messages, of which this attempt sent the first `sent`. Once
@@ -60,15 +67,6 @@ pub struct ClientCall {
     never_sent: u32,
     /// When the next attempt may start.
     not_before: Time,
-}
-
-/// What follows when an attempt, or the wait for one, came to an end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Next {
-    /// The call is over, with the status at hand.
-    Finish,
-    /// Another attempt, not before this time: [`PickRequest::step`] waits for it.
-    AttemptAt(Time),
 }
 
 /// A call without an attempt asks for a connection.
@@ -121,24 +119,12 @@ pub enum Step<F, C = ConnectionId> {
 
 impl ClientCall {
     /// A call that was not attempted yet.
-    pub const fn new(config: CallConfig) -> Self {
-        Self {
-            config,
-            messages: VecDeque::new(),
-            sent: 0,
-            kept: 0,
-            unsent: 0,
-            half_closed: false,
-            half_close_sent: false,
-            committed: false,
-            refused: false,
-            never_sent: 0,
-            not_before: Time::ZERO,
-        }
+    pub fn new(config: CallConfig) -> Self {
+        Self { config, ..Self::default() }
     }
 
-    /// What it was told when it began.
-    pub const fn config(&self) -> CallConfig {
+    /// What it was told when it began, for another call in its place: failures stay counted.
+    pub fn into_config(self) -> CallConfig {
         self.config
     }
 
@@ -208,35 +194,52 @@ impl ClientCall {
 
     // -- what follows ----------------------------------------------------------------------------
 
-    /// The attempt ended: goes on with another one if the server surely did not process it.
-    pub fn handle_finished(&mut self, now: Time, retry: TransparentRetry) -> Next {
-        if self.committed || self.config.deadline.is_some_and(|deadline| deadline <= now) {
-            return Next::Finish;
-        }
-        match retry {
-            TransparentRetry::No => Next::Finish,
-            TransparentRetry::Refused if self.refused => Next::Finish,
-            TransparentRetry::Refused => {
-                self.refused = true;
-                self.attempt_at(now)
-            }
+    /// The attempt ended, or there is no connection for it: decides whether there is another one,
+    /// and when. To be told once of each attempt, in order.
+    pub fn handle_end(&mut self, now: Time, end: &mut AttemptEnd) {
+        let over = self.committed || self.config.deadline.is_some_and(|deadline| deadline <= now);
+        end.next = match end.retry {
+            _ if over => None,
             TransparentRetry::NeverSent => {
                 let wait = never_sent_wait(self.never_sent);
                 self.never_sent = self.never_sent.saturating_add(1);
-                self.attempt_at(now + wait)
+                Some(now + wait)
             }
+            TransparentRetry::Refused if !self.refused => {
+                self.refused = true;
+                Some(now)
+            }
+            TransparentRetry::Refused | TransparentRetry::No => None,
+        };
+        if end.next.is_none()
+            && let Some(retry) = &mut self.config.retry
+            && !matches!(end.by, EndedBy::Client | EndedBy::Deadline | EndedBy::Channel)
+        {
+            end.next = retry.handle_end(now, &end.status, over);
         }
+        self.not_before = end.next.unwrap_or(self.not_before);
     }
 
-    const fn attempt_at(&mut self, at: Time) -> Next {
-        self.not_before = at;
-        Next::AttemptAt(at)
+    /// The deadline passed while there was no attempt: what is to be said, where the call was
+    /// attempted before.
+    pub fn late(&self) -> Option<AttemptEnd> {
+        let failure = self.config.retry.as_ref()?.last_failure()?;
+        Some(AttemptEnd::late_for_attempt(failure))
+    }
+
+    /// Attempts before this one that the server may know of (`grpc-previous-rpc-attempts`).
+    pub fn previous_attempts(&self) -> u32 {
+        self.config.retry.as_ref().map_or(0, |retry| retry.previous_attempts())
     }
 
     /// What the call asks for while it has no attempt.
     pub const fn request(&self) -> PickRequest {
-        let CallConfig { deadline, wait_for_ready, .. } = self.config;
-        PickRequest { deadline, wait_for_ready, not_before: self.not_before }
+        let CallConfig { deadline, wait_for_ready, .. } = &self.config;
+        PickRequest {
+            deadline: *deadline,
+            wait_for_ready: *wait_for_ready,
+            not_before: self.not_before,
+        }
     }
 
     /// When the call must have ended.
@@ -279,9 +282,12 @@ const LONGEST_WAIT: Duration = Duration::from_secs(1);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Status;
     use crate::transport::Message;
 
-    const CONFIG: CallConfig = CallConfig { deadline: None, wait_for_ready: false, max_kept: 10 };
+    fn config() -> CallConfig {
+        CallConfig { max_kept: 10, ..CallConfig::default() }
+    }
 
     fn at(millis: u64) -> Time {
         Time::from_nanos(millis * 1_000_000)
@@ -292,13 +298,20 @@ mod tests {
     }
 
     fn call(sizes: &[usize]) -> ClientCall {
-        let mut call = ClientCall::new(CONFIG);
+        let mut call = ClientCall::new(config());
         sizes.iter().for_each(|size| call.push(message(*size)));
         call
     }
 
     fn sent(call: &mut ClientCall) -> Vec<usize> {
         std::iter::from_fn(|| call.next_messages()).map(|message| message.payload_bytes()).collect()
+    }
+
+    /// When the call is attempted again behind an end that is told apart by `retry` alone.
+    fn finished(call: &mut ClientCall, now: Time, retry: TransparentRetry) -> Option<Time> {
+        let mut end = AttemptEnd::finished(Status::unavailable("x"), retry, false);
+        call.handle_end(now, &mut end);
+        end.next
     }
 
     #[test]
@@ -309,26 +322,26 @@ mod tests {
         assert_eq!(sent(&mut call), [1, 2]);
         assert!(call.wants_half_close());
         assert!(!call.wants_half_close());
-        assert_eq!(call.handle_finished(at(1), TransparentRetry::Refused), Next::AttemptAt(at(1)));
+        assert_eq!(finished(&mut call, at(1), TransparentRetry::Refused), Some(at(1)));
 
         call.start_attempt();
         assert_eq!(call.unsent(), 3);
         assert_eq!(sent(&mut call), [1, 2]);
         assert!(call.wants_half_close());
-        assert_eq!(call.handle_finished(at(2), TransparentRetry::Refused), Next::Finish);
+        assert_eq!(finished(&mut call, at(2), TransparentRetry::Refused), None);
     }
 
     #[test]
     fn a_call_that_never_left_goes_again_until_its_deadline_and_does_not_spin() {
-        let config = CallConfig { deadline: Some(at(100)), ..CONFIG };
+        let config = CallConfig { deadline: Some(at(100)), ..config() };
         let mut call = ClientCall::new(config);
         let mut waits = Vec::new();
         let mut now = at(0);
         loop {
             call.start_attempt();
-            match call.handle_finished(now, TransparentRetry::NeverSent) {
-                Next::Finish => break,
-                Next::AttemptAt(next) => {
+            match finished(&mut call, now, TransparentRetry::NeverSent) {
+                None => break,
+                Some(next) => {
                     waits.push(next.since(now).as_millis());
                     now = next;
                 }
@@ -340,7 +353,7 @@ mod tests {
 
     #[test]
     fn a_call_without_an_attempt_waits_no_longer_than_it_has_to() {
-        let config = CallConfig { deadline: Some(at(100)), wait_for_ready: true, ..CONFIG };
+        let config = CallConfig { deadline: Some(at(100)), wait_for_ready: true, ..config() };
         let mut call = ClientCall::new(config);
         let picked = |pick: Pick<&'static str>| {
             move |wait_for_ready: bool| {
@@ -361,7 +374,7 @@ mod tests {
         // Between two attempts not even a connection at hand is taken, or refused.
         for _ in 0..2 {
             call.start_attempt();
-            call.handle_finished(at(0), TransparentRetry::NeverSent);
+            finished(&mut call, at(0), TransparentRetry::NeverSent);
         }
         assert_eq!(step(&call, at(4), Pick::Fail("no")), Some(5));
         assert!(matches!(call.request().step(at(4), picked(Pick::Shutdown)), Step::Closed));
@@ -381,7 +394,7 @@ mod tests {
         call.handle_headers();
         call.push(message(2));
         assert_eq!(sent(&mut call), [2]);
-        assert_eq!(call.handle_finished(at(0), TransparentRetry::NeverSent), Next::Finish);
+        assert_eq!(finished(&mut call, at(0), TransparentRetry::NeverSent), None);
     }
 
     #[test]
@@ -404,7 +417,7 @@ mod tests {
     fn a_failure_the_server_may_have_seen_ends_the_call() {
         let mut call = call(&[1]);
         call.start_attempt();
-        assert_eq!(call.handle_finished(at(0), TransparentRetry::No), Next::Finish);
+        assert_eq!(finished(&mut call, at(0), TransparentRetry::No), None);
     }
 
     #[test]
@@ -412,7 +425,7 @@ mod tests {
         let mut call = call(&[1]);
         call.start_attempt();
         assert_eq!(sent(&mut call), [1]);
-        call.handle_finished(at(0), TransparentRetry::Refused);
+        finished(&mut call, at(0), TransparentRetry::Refused);
         call.push(message(2));
         assert!(call.has_output());
         call.start_attempt();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ferrpc_http2::Time;
 
-use super::random::Random;
+use crate::random::Random;
 
 /// The numbers of gRPC's connection backoff.
 #[derive(Clone, Copy, Debug, PartialEq)]

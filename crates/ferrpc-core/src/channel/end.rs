@@ -1,6 +1,6 @@
 //! How an attempt of a call ended, and the one place that says it in words.
 
-use ferrpc_http2::CloseCause;
+use ferrpc_http2::{CloseCause, Time};
 
 use crate::transport::{StartError, TransparentRetry};
 use crate::{Code, Status};
@@ -14,6 +14,9 @@ pub struct AttemptEnd {
     pub retry: TransparentRetry,
     /// Who ended it.
     pub by: EndedBy,
+    /// When the call is attempted again; `None`: it ends with this. Decided by
+    /// [`ClientCall::handle_end`](crate::call::ClientCall::handle_end).
+    pub next: Option<Time>,
 }
 
 /// Who ended an attempt.
@@ -24,6 +27,8 @@ pub enum EndedBy {
     Server,
     /// The deadline passed here.
     Deadline,
+    /// The stream ended without the server's status: it was reset, or its connection was lost.
+    Stream,
     /// The connection was lost, or took the call no more.
     Connection,
     /// The channel was closed.
@@ -35,12 +40,12 @@ pub enum EndedBy {
 impl AttemptEnd {
     /// This side ended it with a status of its own.
     pub const fn local(status: Status) -> Self {
-        Self { status, retry: TransparentRetry::No, by: EndedBy::Client }
+        Self::new(status, TransparentRetry::No, EndedBy::Client)
     }
 
-    /// Whether the call ends with it: another attempt is out of the question.
-    pub fn is_final(&self) -> bool {
-        self.retry == TransparentRetry::No
+    /// Whether the call ends with it: there is no other attempt.
+    pub const fn is_final(&self) -> bool {
+        self.next.is_none()
     }
 
     /// The transport reported the end of a call that had a stream.
@@ -48,9 +53,9 @@ impl AttemptEnd {
         let by = match status.code() {
             _ if from_peer => EndedBy::Server,
             Code::DeadlineExceeded => EndedBy::Deadline,
-            _ => EndedBy::Client,
+            _ => EndedBy::Stream,
         };
-        Self { status, retry, by }
+        Self::new(status, retry, by)
     }
 
     /// The connection ended under a call that had a stream, and no event said how the call ended.
@@ -92,10 +97,23 @@ impl AttemptEnd {
         Self::late("the deadline passed while waiting for the call's credentials".to_owned())
     }
 
+    /// The deadline passed between two attempts, of which the first ended with `failure`.
+    pub(crate) fn late_for_attempt(failure: &Status) -> Self {
+        let (code, text) = (failure.code(), failure.message());
+        Self::late(format!(
+            "the deadline passed before another attempt; the last one ended with {code}: {text}"
+        ))
+    }
+
     /// The channel was closed.
     pub fn closed() -> Self {
         let status = Status::new(Code::Cancelled, "the channel was closed");
-        Self { status, retry: TransparentRetry::No, by: EndedBy::Channel }
+        Self::new(status, TransparentRetry::No, EndedBy::Channel)
+    }
+
+    /// There is no connection to be had, for this reason.
+    pub fn unreachable(status: Status) -> Self {
+        Self::new(status, TransparentRetry::No, EndedBy::Connection)
     }
 
     /// The transport did not start the call. `None`: it has to wait for a stream.
@@ -113,10 +131,14 @@ impl AttemptEnd {
 
     fn late(text: String) -> Self {
         let status = Status::new(Code::DeadlineExceeded, text);
-        Self { status, retry: TransparentRetry::No, by: EndedBy::Deadline }
+        Self::new(status, TransparentRetry::No, EndedBy::Deadline)
     }
 
     fn connection(text: String, retry: TransparentRetry) -> Self {
-        Self { status: Status::new(Code::Unavailable, text), retry, by: EndedBy::Connection }
+        Self::new(Status::new(Code::Unavailable, text), retry, EndedBy::Connection)
+    }
+
+    const fn new(status: Status, retry: TransparentRetry, by: EndedBy) -> Self {
+        Self { status, retry, by, next: None }
     }
 }

@@ -47,19 +47,20 @@ use std::time::Duration;
 use ferrpc_http2::{CloseCause, Time};
 
 use super::entry::Entry;
-use super::policy::{Balancing, Policy};
-use super::random::Random;
+use super::policy::Policy;
 use super::resolution::Resolution;
 use super::{
     Backoff, BackoffConfig, ConnectionId, ConnectivityState, Dialled, Pick, Picker, StateChange,
     Subchannel, SubchannelConfig, SubchannelId, UNWANTED_FOR,
 };
+use crate::random::Random;
+use crate::service_config::LoadBalancing;
 
 /// Settings of a channel.
 #[derive(Clone, Debug)]
 pub struct ChannelConfig {
     /// How calls are spread over addresses.
-    pub balancing: Balancing,
+    pub balancing: LoadBalancing,
     /// Pauses between attempts to connect, and between look-ups that fail.
     pub backoff: BackoffConfig,
     /// The most that an attempt, or a look-up, may take, in place of what the backoff says.

@@ -15,7 +15,8 @@
 //! connection does not enter the [`Channel`]: it picks from the last [`Picker`].
 //!
 //! - [`Channel`]: the whole of it; its documentation has states, events and invariants.
-//! - [`Balancing`]: the policies, and [`Picker`]: what calls see of them.
+//! - [`LoadBalancing`](crate::service_config::LoadBalancing): the policies, and [`Picker`]: what calls
+//!   see of them.
 //! - [`Subchannel`]: whether there is a connection to one of its addresses, and when the next attempt
 //!   to make one starts.
 //! - [`Dialing`]: which address of an attempt is tried when.
@@ -32,7 +33,6 @@ mod entry;
 mod machine;
 mod picker;
 mod policy;
-mod random;
 mod reconnect;
 mod resolution;
 mod subchannel;
@@ -44,7 +44,6 @@ pub use dialing::Dialing;
 pub use end::{AttemptEnd, EndedBy};
 pub use machine::{Causes, Channel, ChannelConfig, Dial, DialId, Event};
 pub use picker::Picker;
-pub use policy::Balancing;
 pub use subchannel::{
     Attempt, AttemptId, ConnectionId, Dialled, Pick, StateChange, Subchannel, SubchannelConfig,
     SubchannelId, UNWANTED_FOR,

@@ -7,30 +7,12 @@
 //! picker knows of a connection.
 
 use super::ConnectivityState::{self, Connecting, Idle, Ready, TransientFailure};
-use super::random::Random;
+use crate::random::Random;
+use crate::service_config::LoadBalancing;
 
-/// The policies that a channel may have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Balancing {
-    /// One connection, to the first address that answers.
-    PickFirst {
-        /// The addresses are tried in an order of their own each time (gRFC A62).
-        shuffle: bool,
-    },
-    /// A connection to each address; calls take them in turn.
-    RoundRobin,
-}
-
-impl Default for Balancing {
-    fn default() -> Self {
-        Self::PickFirst { shuffle: false }
-    }
-}
-
-impl Balancing {
-    pub(super) fn policy(self) -> Box<dyn Policy> {
-        match self {
+impl LoadBalancing {
+    pub(super) fn policy(&self) -> Box<dyn Policy> {
+        match *self {
             Self::PickFirst { shuffle } => Box::new(PickFirst { shuffle }),
             Self::RoundRobin => Box::new(RoundRobin),
         }

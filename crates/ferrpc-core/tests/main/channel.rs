@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use ferrpc_core::Time;
 use ferrpc_core::channel::{
-    BackoffConfig, Balancing, Causes, Channel, ChannelConfig, ConnectionId, ConnectivityState,
-    Dial, DialId, Event, Pick, Picker, StateChange,
+    BackoffConfig, Causes, Channel, ChannelConfig, ConnectionId, ConnectivityState, Dial, DialId,
+    Event, Pick, Picker, StateChange,
 };
 use ferrpc_core::http2::{CloseCause, Reason};
+use ferrpc_core::service_config::LoadBalancing;
 
 use ConnectivityState::{Connecting, Idle, Ready, Shutdown, TransientFailure};
 
-const FIRST: Balancing = Balancing::PickFirst { shuffle: false };
+const FIRST: LoadBalancing = LoadBalancing::PickFirst { shuffle: false };
 const INTERVAL: Duration = Duration::from_secs(30);
 
 #[derive(Debug)]
@@ -37,7 +38,7 @@ impl Causes for Texts {
 
 pub(super) type Machine = Channel<&'static str, ConnectionId, Texts>;
 
-pub(super) fn config(balancing: Balancing, seed: u64) -> ChannelConfig {
+pub(super) fn config(balancing: LoadBalancing, seed: u64) -> ChannelConfig {
     ChannelConfig {
         balancing,
         backoff: BackoffConfig { jitter: 0.0, ..BackoffConfig::default() },
@@ -62,7 +63,7 @@ struct Driver {
 }
 
 impl Driver {
-    fn new(balancing: Balancing) -> Self {
+    fn new(balancing: LoadBalancing) -> Self {
         Self::of(&config(balancing, 1))
     }
 
@@ -81,7 +82,7 @@ impl Driver {
     }
 
     /// One that has asked, with these addresses.
-    fn resolved(balancing: Balancing, addresses: &[&'static str]) -> Self {
+    fn resolved(balancing: LoadBalancing, addresses: &[&'static str]) -> Self {
         let mut driver = Self::new(balancing);
         driver.act(|channel, now| channel.connect(now));
         driver.resolve(Ok(addresses));
@@ -245,7 +246,7 @@ fn an_attempt_ends_when_its_time_is_over() {
 
 #[test]
 fn round_robin_takes_all_connections_in_turn() {
-    let mut driver = Driver::resolved(Balancing::RoundRobin, &["a", "b", "c", "b"]);
+    let mut driver = Driver::resolved(LoadBalancing::RoundRobin, &["a", "b", "c", "b"]);
     assert_eq!(driver.tried(), ["a", "b", "c"]);
     let b = driver.ready("b");
     assert_eq!(driver.channel.connectivity(), Ready);
@@ -272,7 +273,7 @@ fn round_robin_takes_all_connections_in_turn() {
 
 #[test]
 fn round_robin_fails_when_all_have_failed() {
-    let mut driver = Driver::resolved(Balancing::RoundRobin, &["a", "b"]);
+    let mut driver = Driver::resolved(LoadBalancing::RoundRobin, &["a", "b"]);
     driver.refuse("a");
     assert_eq!(driver.pick(false), Pick::Wait);
     driver.refuse("b");
@@ -286,7 +287,7 @@ fn round_robin_fails_when_all_have_failed() {
 
 #[test]
 fn a_connection_that_ends_unused_waits_for_calls() {
-    let mut driver = Driver::resolved(Balancing::RoundRobin, &["a", "b"]);
+    let mut driver = Driver::resolved(LoadBalancing::RoundRobin, &["a", "b"]);
     let (a, b) = (driver.ready("a"), driver.ready("b"));
     driver.lose(a);
     assert_eq!((driver.tried(), driver.connections()), (vec![], vec![b]));
@@ -297,7 +298,7 @@ fn a_connection_that_ends_unused_waits_for_calls() {
     assert!(!driver.picker.wants_calls());
 
     // All of them: the channel is IDLE.
-    let mut driver = Driver::resolved(Balancing::RoundRobin, &["a"]);
+    let mut driver = Driver::resolved(LoadBalancing::RoundRobin, &["a"]);
     let a = driver.ready("a");
     driver.lose(a);
     assert_eq!((driver.tried(), driver.channel.connectivity()), (vec![], Idle));
@@ -308,7 +309,7 @@ fn a_connection_that_ends_unused_waits_for_calls() {
 
 #[test]
 fn a_name_is_looked_up_again_when_connections_are_lost_and_not_too_often() {
-    let mut driver = Driver::resolved(Balancing::RoundRobin, &["a", "b"]);
+    let mut driver = Driver::resolved(LoadBalancing::RoundRobin, &["a", "b"]);
     let (a, b) = (driver.ready("a"), driver.ready("b"));
     for _ in 0..2 {
         driver.picker.pick();
@@ -427,7 +428,7 @@ fn what_nobody_wants_any_more_ends() {
 
 #[test]
 fn the_complaint_of_one_server_slows_the_pings_to_all() {
-    let mut driver = Driver::resolved(Balancing::RoundRobin, &["a", "b"]);
+    let mut driver = Driver::resolved(LoadBalancing::RoundRobin, &["a", "b"]);
     let a = driver.ready("a");
     driver.picker.pick();
     let debug = "too_many_pings".into();
@@ -441,7 +442,7 @@ fn the_complaint_of_one_server_slows_the_pings_to_all() {
 
 #[test]
 fn whoever_asks_after_an_interruption_starts_anew() {
-    let mut driver = Driver::resolved(Balancing::RoundRobin, &["a", "b"]);
+    let mut driver = Driver::resolved(LoadBalancing::RoundRobin, &["a", "b"]);
     let a = driver.ready("a");
     driver.dials.clear();
     driver.act(|channel, now| channel.handle_interrupted(now));
@@ -453,7 +454,7 @@ fn whoever_asks_after_an_interruption_starts_anew() {
 
 #[test]
 fn nothing_leaves_shutdown() {
-    let mut driver = Driver::resolved(Balancing::RoundRobin, &["a", "b"]);
+    let mut driver = Driver::resolved(LoadBalancing::RoundRobin, &["a", "b"]);
     let a = driver.ready("a");
     let b = driver.dial("b");
     let b = driver.act(|channel, _| channel.handle_dialled(b)).expect("it is wanted").id;

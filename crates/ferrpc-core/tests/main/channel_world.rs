@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use ferrpc_core::Time;
 use ferrpc_core::channel::{
-    Balancing, Channel, ConnectionId, ConnectivityState, Dial, DialId, Event, Pick, Picker,
-    UNWANTED_FOR,
+    Channel, ConnectionId, ConnectivityState, Dial, DialId, Event, Pick, Picker, UNWANTED_FOR,
 };
 use ferrpc_core::http2::CloseCause;
+use ferrpc_core::service_config::LoadBalancing;
 
 use super::channel::{Machine, Texts, config};
 
@@ -27,7 +27,7 @@ enum Known {
 /// connection that it has.
 struct World {
     channel: Machine,
-    balancing: Balancing,
+    balancing: LoadBalancing,
     now: Time,
     random: u64,
     resolving: bool,
@@ -49,12 +49,12 @@ const ADDRESSES: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
 impl World {
     fn new(seed: u64) -> Self {
         let balancing = match seed % 3 {
-            0 => Balancing::PickFirst { shuffle: false },
-            1 => Balancing::PickFirst { shuffle: true },
-            _ => Balancing::RoundRobin,
+            0 => LoadBalancing::PickFirst { shuffle: false },
+            1 => LoadBalancing::PickFirst { shuffle: true },
+            _ => LoadBalancing::RoundRobin,
         };
         Self {
-            channel: Channel::new(&config(balancing, seed), Texts),
+            channel: Channel::new(&config(balancing.clone(), seed), Texts),
             balancing,
             now: Time::from_nanos(1_000_000_000),
             random: seed,
@@ -329,7 +329,7 @@ impl World {
             .collect();
         assert_eq!(picked, current, "exactly what is ready is picked");
         assert_eq!(state == Ready, !picked.is_empty());
-        if self.balancing != Balancing::RoundRobin {
+        if self.balancing != LoadBalancing::RoundRobin {
             assert!(picked.len() <= 1, "two connections");
         }
         for known in self.connections.values() {

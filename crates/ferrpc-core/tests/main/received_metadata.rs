@@ -38,7 +38,18 @@ fn what_the_application_sees() {
         ("we!rd", "x"),
     ]);
     let keys: Vec<_> = metadata.iter().map(|(key, _)| key.to_owned()).collect();
-    assert_eq!(keys, ["user-agent", "grpc-foo", "grpc-trace-bin", "grpc-tags-bin", "a", "a"]);
+    assert_eq!(
+        keys,
+        [
+            "user-agent",
+            "grpc-foo",
+            "grpc-previous-rpc-attempts",
+            "grpc-trace-bin",
+            "grpc-tags-bin",
+            "a",
+            "a"
+        ]
+    );
     assert_eq!(metadata.value_bin("grpc-trace-bin"), Some(vec![1, 2]));
     assert_eq!(metadata.value_bin("grpc-tags-bin"), Some(vec![3, 4]));
     assert_eq!(metadata.values("a").collect::<Vec<_>>(), ["1", "2"]);

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ferrpc::blocking::{self, RawMethod, RawOptions};
-use ferrpc::client::{BackoffConfig, ChannelBuilder, ConnectivityState, Proxy};
+use ferrpc::client::{BackoffConfig, ChannelBuilder, ConnectivityState, LoadBalancing, Proxy};
 use ferrpc::resolver::Target;
 use ferrpc::{Cardinality, Code, Encoding, EncodingSet};
 use ferrpc_core::http2::{Keepalive, Limits, Window};
+use ferrpc_core::service_config::ServiceConfig;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
@@ -104,6 +105,12 @@ struct Settings {
     idle: Option<Duration>,
     max_frame: Option<u32>,
     retry_buffer: Option<usize>,
+    service_config: Option<String>,
+    /// Calls take all addresses in turn, unless the service config says how.
+    round_robin: bool,
+    /// From one look-up of the name to the next at least.
+    resolution_interval: Option<Duration>,
+    retries: bool,
     /// Why its calls end at once, in grpcio's words.
     refused: Option<String>,
 }
@@ -136,6 +143,10 @@ impl Channel {
             idle: Some(DEFAULT_IDLE),
             max_frame: None,
             retry_buffer: None,
+            service_config: None,
+            round_robin: false,
+            resolution_interval: None,
+            retries: true,
             refused: None,
         };
         for (name, value) in options {
@@ -149,6 +160,13 @@ impl Channel {
     #[staticmethod]
     fn has_limit(name: &str) -> bool {
         LIMITS.contains(&name) || Limits::NAMES.contains(&name)
+    }
+
+    /// The fields of a service config that have no effect; none where it is not one.
+    #[staticmethod]
+    fn without_effect(service_config: &str) -> Vec<String> {
+        let config = ServiceConfig::parse(service_config).unwrap_or_default();
+        config.ignored().to_vec()
     }
 
     /// A unary call, waited for: the response's bytes if all went well (and `whole` is false),
@@ -387,9 +405,18 @@ impl Settings {
                 self.max_frame = u32::try_from(bytes).ok();
             }
             "retry_buffer" => self.retry_buffer = Some(size()?),
-            "refused" => {
-                let why: String = value.extract()?;
-                self.refused = Some(format!("Failed to create channel to '{}':{why}", self.target));
+            "retries" => self.retries = value.is_truthy()?,
+            "round_robin" => self.round_robin = value.is_truthy()?,
+            "resolution_interval" => self.resolution_interval = Some(time()?),
+            "service_config" => {
+                let json: String = value.extract()?;
+                match ServiceConfig::parse(&json) {
+                    Ok(_) => self.service_config = Some(json),
+                    Err(why) => {
+                        let text = format!("Failed to create channel to '{}':{why}", self.target);
+                        self.refused = Some(text);
+                    }
+                }
             }
             "compression" => self.compression = encoding(value.extract()?)?,
             "encodings" => self.encodings = contract::encodings(value.extract()?),
@@ -450,6 +477,7 @@ impl Settings {
             .keepalive(keepalive)
             .proxy(self.proxy.clone())
             .window(self.window)
+            .retries(self.retries)
             .spin(self.spin);
         if let Some(bytes) = self.max_held {
             builder = builder.max_held_messages(bytes);
@@ -474,6 +502,15 @@ impl Settings {
         }
         if let Some(bytes) = self.retry_buffer {
             builder = builder.retry_buffer(bytes);
+        }
+        if self.round_robin {
+            builder = builder.load_balancing(LoadBalancing::RoundRobin);
+        }
+        if let Some(interval) = self.resolution_interval {
+            builder = builder.resolution_interval(interval);
+        }
+        if let Some(json) = &self.service_config {
+            builder = builder.service_config(json).map_err(|error| error.to_string())?;
         }
         builder.build_blocking().map_err(|error| error.to_string())
     }

@@ -110,6 +110,15 @@ pub struct Settings {
     /// Seconds between keepalive pings, and to wait for their answers.
     #[serde(default)]
     pub keepalive: Option<f64>,
+    /// A service config, as JSON.
+    #[serde(default)]
+    pub service_config: Option<String>,
+    /// Whether its retry policies act; by default they do.
+    #[serde(default)]
+    pub retries: Option<bool>,
+    /// Bytes of requests that a call keeps for another attempt.
+    #[serde(default)]
+    pub retry_buffer: Option<usize>,
 }
 
 /// Something that the client does, or waits for: one of these.

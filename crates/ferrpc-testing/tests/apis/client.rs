@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ferrpc::client::{
-    BackoffConfig, Balancing, Channel, ChannelBuilder, ConnectivityState, Keepalive,
+    BackoffConfig, Channel, ChannelBuilder, ConnectivityState, Keepalive, LoadBalancing,
 };
 use ferrpc::credentials::{
     CallContext, CallCredentials, CallMetadata, ChannelCredentials, ClientTls, Roots,
@@ -128,12 +128,21 @@ pub(crate) fn builder(host: &Host, settings: &Settings, transport: Transport) ->
         builder = builder.max_send_message(bytes);
     }
     if settings.balancing.as_deref() == Some("round_robin") {
-        builder = builder.balancing(Balancing::RoundRobin);
+        builder = builder.load_balancing(LoadBalancing::RoundRobin);
     }
     if let Some(seconds) = settings.keepalive {
         let time = Duration::from_secs_f64(seconds);
         let keepalive = Keepalive { interval: Some(time), timeout: time, ..Keepalive::default() };
         builder = builder.keepalive(keepalive);
+    }
+    if let Some(json) = &settings.service_config {
+        builder = builder.service_config(json).expect("a service config");
+    }
+    if let Some(act) = settings.retries {
+        builder = builder.retries(act);
+    }
+    if let Some(bytes) = settings.retry_buffer {
+        builder = builder.retry_buffer(bytes);
     }
     if transport == Transport::Tls {
         let roots = Roots::from_pem(&certificates().root).expect("a certificate");

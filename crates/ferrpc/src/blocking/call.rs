@@ -7,7 +7,7 @@
 //!                       |  | no server, deadline, cancel       |      | final status read, or
 //!                       |  v                                   |      v cancelled
 //!                       | Over <-------------------------------|----- Over
-//!                       +--------- transparent retry ----------+
+//!                       +----------- another attempt -----------+
 //! ```
 //!
 //! Nothing here waits but [`Call::wait`] (`poll.rs` is for those who do not): a pending call is taken further by whoever learns of
@@ -19,8 +19,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::Waker;
 
-use ferrpc_core::call::{CallConfig, ClientCall, Next};
-use ferrpc_core::transport::{Message, TransparentRetry};
+use ferrpc_core::call::{CallConfig, ClientCall};
+use ferrpc_core::channel::AttemptEnd;
+use ferrpc_core::transport::Message;
 use ferrpc_core::{Code, Encoding, Metadata, Status, Time};
 
 use super::connection::{Connection, State, Wake};
@@ -150,7 +151,7 @@ impl Call {
         let mut state = self.lock();
         if let Attempt::On { connection, key } = &state.attempt {
             let Some(ended) = connection.ended(*key) else { return };
-            if ended.retry != TransparentRetry::No {
+            if !ended.is_final() {
                 self.after(&mut state, ended);
             }
         }
@@ -182,7 +183,7 @@ impl Call {
                 Some(Ok(found)) => return Found::Done(found),
                 Some(Err(ended)) => ended,
             };
-            if side == Side::Send && ended.retry == TransparentRetry::No {
+            if side == Side::Send && ended.is_final() {
                 // What was received before the end is still to be read by the other side.
                 return Found::Over(Arc::new(Outcome::new(ended.status, ended.origin)));
             }
@@ -258,13 +259,23 @@ impl Call {
                 return;
             }
         };
-        let (acquired, later) = channel.acquire(&Ask {
-            call: &self.me,
-            request: pending.call.request(),
-            registered: pending.registered,
-            unattended: self.unattended,
-        });
-        state.later.extend(later);
+        let acquired = loop {
+            let (acquired, later) = channel.acquire(&Ask {
+                call: &self.me,
+                request: pending.call.request(),
+                registered: pending.registered,
+                unattended: self.unattended,
+            });
+            state.later.extend(later);
+            if let Acquired::Failed(status, Origin::Connect(_)) = &acquired {
+                let mut end = AttemptEnd::unreachable(status.clone());
+                pending.call.handle_end(clock::now(), &mut end);
+                if !end.is_final() {
+                    continue;
+                }
+            }
+            break acquired;
+        };
         if !matches!(acquired, Acquired::Wait(_)) {
             // They poll again.
             state.wake_pollers();
@@ -278,6 +289,10 @@ impl Call {
                 state.later.extend(later);
                 state.attempts += 1;
                 Attempt::On { connection, key }
+            }
+            Acquired::Failed(status, Origin::Deadline) => {
+                let status = pending.call.late().map_or(status, |late| late.status);
+                Attempt::Over(Arc::new(Outcome::new(status, Origin::Deadline)))
             }
             Acquired::Failed(status, origin) => {
                 Attempt::Over(Arc::new(Outcome::new(status, origin)))
@@ -297,11 +312,9 @@ impl Call {
         else {
             unreachable!("only a running attempt ends");
         };
-        let (mut call, initial, later) = connection.abandon(key, &ended);
+        let (call, initial, later) = connection.abandon(key, &ended);
         state.later.extend(later);
-        if ended.retry != TransparentRetry::No
-            && let Next::AttemptAt(_) = call.handle_finished(clock::now(), ended.retry)
-        {
+        if !ended.is_final() {
             state.attempt = Attempt::Pending(Pending::new(call));
             self.proceed(state);
         } else {
@@ -339,7 +352,7 @@ impl Call {
     pub(super) fn finish(&self, limit: Option<Time>) -> Found<Finished> {
         let found = self.wait(Side::Receive, limit, |state, key| {
             let slot = &mut state.slots[key];
-            slot.ended.as_ref().filter(|ended| ended.retry == TransparentRetry::No)?;
+            slot.ended.as_ref().filter(|ended| ended.is_final())?;
             let Ended { status, origin, .. } = slot.ended.take()?;
             let found = Finished {
                 outcome: Outcome::new(status, origin),
@@ -365,7 +378,8 @@ impl Call {
     pub(super) fn ended(&self, limit: Option<Time>) -> Found<Arc<Outcome>> {
         self.wait(Side::Receive, limit, |state, key| {
             let ended = state.slots[key].ended.as_ref()?;
-            (ended.retry == TransparentRetry::No)
+            ended
+                .is_final()
                 .then(|| Arc::new(Outcome::new(ended.status.clone(), ended.origin.clone())))
         })
     }
@@ -461,8 +475,7 @@ impl Call {
         match &state.attempt {
             Attempt::On { connection, key } => {
                 let ended = ended(connection, *key)?;
-                (ended.retry == TransparentRetry::No)
-                    .then(|| Arc::new(Outcome::new(ended.status, ended.origin)))
+                ended.is_final().then(|| Arc::new(Outcome::new(ended.status, ended.origin)))
             }
             _ => state.over(),
         }
@@ -505,20 +518,17 @@ impl Call {
 
     fn end_by(&self, outcome: Outcome, ended_already: EndOf) -> bool {
         let mut state = self.lock();
-        let (status, origin) = outcome.into_parts();
-        let ended = Ended { status, origin, retry: TransparentRetry::No };
         let running = match &state.attempt {
             Attempt::Over(_) => false,
             Attempt::On { connection, key } => {
-                let over = ended_already(connection, *key)
-                    .is_some_and(|ended| ended.retry == TransparentRetry::No);
+                let over = ended_already(connection, *key).is_some_and(|ended| ended.is_final());
                 if !over {
-                    self.after(&mut state, ended);
+                    self.after(&mut state, outcome.into());
                 }
                 !over
             }
             Attempt::New(_) | Attempt::Pending(_) | Attempt::Moving => {
-                state.attempt = Attempt::Over(Arc::new(Outcome::new(ended.status, ended.origin)));
+                state.attempt = Attempt::Over(Arc::new(outcome));
                 state.wake_pollers();
                 self.changed.notify_all();
                 true
@@ -570,7 +580,7 @@ impl CallState {
         match &self.attempt {
             Attempt::Over(_) => true,
             Attempt::On { connection, key } => {
-                connection.ended(*key).is_some_and(|ended| ended.retry == TransparentRetry::No)
+                connection.ended(*key).is_some_and(|ended| ended.is_final())
             }
             _ => false,
         }
@@ -620,8 +630,7 @@ impl Drop for Call {
         let mut state = self.lock();
         if let Attempt::On { .. } = state.attempt {
             let status = Status::new(Code::Cancelled, "the call was dropped");
-            let retry = TransparentRetry::No;
-            self.after(&mut state, Ended { status, origin: Origin::Local, retry });
+            self.after(&mut state, Outcome::new(status, Origin::Local).into());
         }
         self.unlock(state);
     }

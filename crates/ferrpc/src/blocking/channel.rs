@@ -221,7 +221,9 @@ impl Channel {
         let Handle { hold, maker } = &*self.handle;
         let mut new = maker.make(method, request)?;
         if new.head.credentials.is_some() {
-            let connected = hold.wait_for_connection(ClientCall::new(new.config).request());
+            let mut call = ClientCall::new(new.config);
+            let connected = hold.wait_for_connection(&mut call);
+            new.config = call.into_config();
             connected.inspect_err(|status| new.hooks.end(status))?;
             maker.authorize_blocking(&mut new)?;
         }

@@ -25,16 +25,15 @@ use std::time::Duration;
 
 use ferrpc_core::channel::{AttemptEnd, Calls, ConnectionId};
 use ferrpc_core::http2::{CloseCause, Transmit};
-use ferrpc_core::transport::{Config, Event, TransparentRetry};
+use ferrpc_core::transport::{Config, Event};
 use ferrpc_core::{Status, Time, Transport};
 use slab::Slab;
 
 use super::call::Call;
 use super::locked::Waits;
 use super::outside::Driver;
-use super::raw::Origin;
 use super::shared::Shared;
-use super::slots::{Ended, Side, Slot};
+use super::slots::{Side, Slot};
 use super::socket::{Kick, Socket};
 use super::spinning::Spinning;
 use crate::transport::clock;
@@ -238,8 +237,8 @@ impl Connection {
                 if let Some(call) = state.slots[key].stream {
                     state.transport.cancel(now, call);
                 }
-                let (status, retry) = (status.clone(), TransparentRetry::No);
-                state.end(key, Ended { status, origin: Origin::Closed, retry });
+                let end = AttemptEnd { status: status.clone(), ..AttemptEnd::closed() };
+                state.end(key, end);
             }
         }
         self.drain(&mut state);
@@ -284,7 +283,7 @@ impl Connection {
                 }
                 Event::Finished { call, status, retry, from_peer } => {
                     if let Some(key) = state.key(call) {
-                        state.end(key, AttemptEnd::finished(status, retry, from_peer).into());
+                        state.end(key, AttemptEnd::finished(status, retry, from_peer));
                     }
                 }
                 Event::StreamsAvailable => state.start_queued(),
@@ -301,7 +300,7 @@ impl Connection {
                     }
                     self.drain(state);
                     for (_, key) in state.calls.close() {
-                        state.end(key, AttemptEnd::lost(&cause).into());
+                        state.end(key, AttemptEnd::lost(&cause));
                     }
                     state.closed = Some(cause);
                     self.guard.notify_one();
@@ -321,7 +320,7 @@ impl Connection {
             state.wakes.push(Wake::Channel(Weak::clone(&self.owner)));
         }
         for key in queued {
-            state.end(key, AttemptEnd::not_sent().into());
+            state.end(key, AttemptEnd::not_sent());
         }
     }
 }

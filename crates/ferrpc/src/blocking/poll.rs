@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use ferrpc_core::Status;
-use ferrpc_core::transport::{Message, TransparentRetry};
+use ferrpc_core::transport::Message;
 
 use super::call::{Attempt, Call, CallState, Finished, Found, Unsent, put};
 use super::connection::{Connection, State, Wake};
@@ -49,7 +49,7 @@ impl Call {
                 match polled {
                     Ok(found) => Found::Done(found),
                     Err(None) => Found::Late,
-                    Err(Some(ended)) if ended.retry != TransparentRetry::No => {
+                    Err(Some(ended)) if !ended.is_final() => {
                         // Whoever learnt of it is about to begin another attempt.
                         state.wakers[side as usize] = Some(waker.clone());
                         Found::Late
@@ -78,7 +78,7 @@ impl Call {
         let mut state = self.lock();
         let found = self.poll_locked(&mut state, Side::Receive, waker, |state, key| {
             let slot = &mut state.slots[key];
-            slot.ended.as_ref().filter(|ended| ended.retry == TransparentRetry::No)?;
+            slot.ended.as_ref().filter(|ended| ended.is_final())?;
             let Ended { status, origin, .. } = slot.ended.take()?;
             let finished = Finished {
                 outcome: Outcome::new(status, origin),

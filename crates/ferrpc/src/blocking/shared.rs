@@ -14,19 +14,20 @@ mod locked;
 #[cfg(test)]
 mod tests;
 
-use ferrpc_core::call::{PickRequest, Step};
-use ferrpc_core::channel::{
-    AttemptEnd, Channel as Machine, ConnectionId, ConnectivityState, Dial, DialId, Dialled, Pick,
-    Picker,
-};
-use ferrpc_core::http2::CloseCause;
-use ferrpc_core::{Status, Time};
 use std::collections::HashMap;
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::thread;
+
+use ferrpc_core::call::{ClientCall, PickRequest, Step};
+use ferrpc_core::channel::{
+    AttemptEnd, Channel as Machine, ConnectionId, ConnectivityState, Dial, DialId, Dialled, Pick,
+    Picker,
+};
+use ferrpc_core::http2::CloseCause;
+use ferrpc_core::{Status, Time};
 
 use locked::{Locked, resume};
 
@@ -198,15 +199,22 @@ impl Shared {
     }
 
     /// The same for a thread that waits here.
-    pub(super) fn wait_for_connection(&self, request: PickRequest) -> Result<(), Status> {
+    pub(super) fn wait_for_connection(&self, call: &mut ClientCall) -> Result<(), Status> {
         if !self.picker.read().unwrap_or_else(PoisonError::into_inner).is_empty() {
             return Ok(());
         }
         let mut state = self.lock();
         loop {
             let now = clock::now();
-            match self.pick(&mut state, request, now) {
+            match self.pick(&mut state, call.request(), now) {
                 Acquired::Connection(_) => return Ok(()),
+                Acquired::Failed(status, Origin::Connect(_)) => {
+                    let mut end = AttemptEnd::unreachable(status);
+                    call.handle_end(now, &mut end);
+                    if end.is_final() {
+                        return Err(end.status);
+                    }
+                }
                 Acquired::Failed(status, _) => return Err(status),
                 Acquired::Wait(until) => state.wait(until.map(|until| until.since(now))),
             }

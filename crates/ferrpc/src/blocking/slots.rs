@@ -14,12 +14,12 @@ use std::thread::{self, Thread};
 
 use ferrpc_core::call::ClientCall;
 use ferrpc_core::channel::{AttemptEnd, EndedBy, Start, Turn};
-use ferrpc_core::transport::{CallId, Message, Messages, SendState, TransparentRetry};
+use ferrpc_core::transport::{CallId, Message, Messages, SendState};
 use ferrpc_core::{Encoding, Metadata, Status, Time};
 
 use super::call::Call;
 use super::connection::{Connection, Role, State, Wake};
-use super::raw::Origin;
+use super::raw::{Origin, Outcome};
 use crate::client::Head;
 use crate::transport::backlog::Backlog;
 use crate::transport::clock;
@@ -54,7 +54,22 @@ pub(super) struct Slot {
 pub(super) struct Ended {
     pub(super) status: Status,
     pub(super) origin: Origin,
-    pub(super) retry: TransparentRetry,
+    /// When the call is attempted again.
+    pub(super) next: Option<Time>,
+}
+
+impl Ended {
+    /// Whether the call ends with it.
+    pub(super) const fn is_final(&self) -> bool {
+        self.next.is_none()
+    }
+}
+
+impl From<Outcome> for Ended {
+    fn from(outcome: Outcome) -> Self {
+        let (status, origin) = outcome.into_parts();
+        Self { status, origin, next: None }
+    }
 }
 
 impl From<AttemptEnd> for Ended {
@@ -65,7 +80,7 @@ impl From<AttemptEnd> for Ended {
             EndedBy::Channel => Origin::Closed,
             _ => Origin::Local,
         };
-        Self { status: end.status, origin, retry: end.retry }
+        Self { status: end.status, origin, next: end.next }
     }
 }
 
@@ -180,7 +195,7 @@ impl Connection {
                 state.send(key);
             }
             // The next attempt, which nobody has begun yet, takes it along.
-            Some(ended) if ended.retry != TransparentRetry::No => slot.call.half_close(),
+            Some(ended) if !ended.is_final() => slot.call.half_close(),
             Some(_) => {}
         }
         state.release()
@@ -202,11 +217,10 @@ impl Connection {
         } else if state.slots[key].queued {
             state.calls.retain_queued(|queued| *queued != key);
         }
-        state.end(key, ended.clone());
+        state.end_with(key, ended.clone());
         let slot = &mut state.slots[key];
         slot.abandoned = true;
-        let spent = ClientCall::new(slot.call.config());
-        let call = mem::replace(&mut slot.call, spent);
+        let call = mem::take(&mut slot.call);
         let initial = slot.initial.take();
         state.leave(key, false);
         self.inflight.store(state.slots.len(), Ordering::Relaxed);
@@ -230,8 +244,7 @@ impl State {
     /// Gives a call a stream; false if it has to wait for one.
     fn start(&mut self, key: usize, turn: Turn) -> bool {
         let slot = &mut self.slots[key];
-        let (head, deadline) = (Arc::clone(&slot.head), slot.call.deadline());
-        let start = head.start(deadline);
+        let start = slot.head.start(&slot.call);
         match self.calls.start(clock::now(), &mut self.transport, &start, turn) {
             Start::Running(call) => {
                 slot.stream = Some(call);
@@ -243,10 +256,10 @@ impl State {
             }
             Start::Queued => {
                 slot.queued = true;
-                self.calls.enqueue(key, deadline, turn);
+                self.calls.enqueue(key, slot.call.deadline(), turn);
                 return false;
             }
-            Start::Ended(end) => self.end(key, end.into()),
+            Start::Ended(end) => self.end(key, end),
         }
         true
     }
@@ -263,7 +276,7 @@ impl State {
     /// Ends those calls whose time was over before they got a stream.
     pub(super) fn expire_queued(&mut self, now: Time) {
         for key in self.calls.expire(now) {
-            self.end(key, AttemptEnd::late_for_stream().into());
+            self.end(key, AttemptEnd::late_for_stream());
         }
     }
 
@@ -347,7 +360,17 @@ impl State {
         }
     }
 
-    pub(super) fn end(&mut self, key: usize, mut ended: Ended) {
+    /// An attempt is over: its call decides what follows.
+    pub(super) fn end(&mut self, key: usize, mut end: AttemptEnd) {
+        let slot = &mut self.slots[key];
+        if slot.ended.is_none() {
+            slot.call.handle_end(clock::now(), &mut end);
+        }
+        self.end_with(key, end.into());
+    }
+
+    /// The same with an end that is decided, unless the attempt was over.
+    fn end_with(&mut self, key: usize, ended: Ended) {
         let slot = &mut self.slots[key];
         if let Some(call) = slot.stream.take() {
             self.calls.remove(call);
@@ -356,9 +379,6 @@ impl State {
         // An event, whoever ends it: of two threads that wait for a side, one may have looked at
         // the news before the other.
         self.events += 1;
-        if slot.call.is_committed() {
-            ended.retry = TransparentRetry::No;
-        }
         slot.ended.get_or_insert(ended);
         self.watched -= usize::from(mem::take(&mut slot.watched));
         slot.wake_all(&mut self.wakes);

@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 
-use ferrpc_core::call::{Next, Step};
+use ferrpc_core::call::Step;
 use ferrpc_core::channel::AttemptEnd;
 use ferrpc_core::{Encoding, Metadata, Status, Time};
 
@@ -55,8 +55,10 @@ impl CallGuard {
         {
             return self.ended(status);
         }
+        let mut due = true;
         loop {
-            let connection = match connections.connection() {
+            let at_hand = due.then(|| connections.connection()).flatten();
+            let connection = match at_hand {
                 Some(connection) => connection,
                 None => match self.connection(connections).await {
                     Ok(connection) => connection,
@@ -75,18 +77,8 @@ impl CallGuard {
                 }
                 Progress::Ended(ended) => ended,
             };
-            if ended.is_final() {
-                return self.ended(ended.status);
-            }
-            let now = clock::now();
-            match self.cell.after(now, &ended) {
-                Next::Finish => return self.ended(ended.status),
-                Next::AttemptAt(at) if at <= now => {}
-                Next::AttemptAt(at) => {
-                    let end = self.deadline().unwrap_or(Time::MAX);
-                    tokio::time::sleep_until(clock::to_instant(at.min(end))).await;
-                }
-            }
+            let Some(next) = ended.next else { return self.ended(ended.status) };
+            due = next <= clock::now();
         }
     }
 
@@ -123,7 +115,7 @@ impl CallGuard {
         Ok(())
     }
 
-    /// Waits for a connection, at most until the deadline.
+    /// Waits for a connection, and for the time of the next attempt, at most until the deadline.
     async fn connection(&self, connections: &Arc<Connections>) -> Result<Connection, Status> {
         // Subscribed before asking: no change is missed.
         let mut changes = connections.watch();
@@ -133,9 +125,19 @@ impl CallGuard {
             let until = match request.step(clock::now(), pick) {
                 Step::Begin(connection) => return Ok(connection),
                 Step::Wait(until) => until,
-                Step::Fail(failure) => return Err(failure.status()),
+                Step::Fail(failure) => {
+                    let mut end = AttemptEnd::unreachable(failure.status());
+                    self.cell.lock().call.handle_end(clock::now(), &mut end);
+                    if end.is_final() {
+                        return Err(end.status);
+                    }
+                    continue;
+                }
                 Step::Closed => return Err(AttemptEnd::closed().status),
-                Step::Late => return Err(connections.late().status),
+                Step::Late => {
+                    let late = self.cell.lock().call.late();
+                    return Err(late.unwrap_or_else(|| connections.late()).status);
+                }
             };
             let mut changed = pin!(changes.changed());
             let changed = poll_fn(|cx| {

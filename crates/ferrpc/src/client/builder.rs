@@ -4,8 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ferrpc_core::channel::{BackoffConfig, Balancing};
+use ferrpc_core::channel::BackoffConfig;
 use ferrpc_core::http2::{Keepalive, Limits, Window};
+use ferrpc_core::service_config::{LoadBalancing, ServiceConfig, ServiceConfigError};
 use ferrpc_core::transport::{self, CallLimits};
 use ferrpc_core::{Encoding, EncodingSet};
 
@@ -13,6 +14,7 @@ use super::connector::{Connector, Security};
 use super::maker::CallMaker;
 use super::observer::Observer;
 use super::proxy::{Proxy, Route};
+use super::service::Service;
 use super::{Channel, ConnectError};
 use crate::credentials::ChannelCredentials;
 use crate::interceptor::ClientInterceptor;
@@ -32,6 +34,8 @@ pub struct ChannelBuilder {
     user_agent: Option<String>,
     whole_user_agent: bool,
     interceptors: Vec<Interceptor>,
+    service_config: ServiceConfig,
+    retries: bool,
     config: Config,
 }
 
@@ -43,7 +47,7 @@ pub(crate) struct Config {
     pub(crate) route: Option<Route>,
     pub(crate) connect_timeout: Option<Duration>,
     pub(crate) backoff: BackoffConfig,
-    pub(crate) balancing: Balancing,
+    pub(crate) balancing: LoadBalancing,
     pub(crate) resolution_interval: Duration,
     pub(crate) transport: transport::Config,
     pub(crate) limits: CallLimits,
@@ -65,7 +69,7 @@ impl ChannelBuilder {
             route: None,
             connect_timeout: None,
             backoff: BackoffConfig::default(),
-            balancing: Balancing::default(),
+            balancing: LoadBalancing::default(),
             resolution_interval: RESOLUTION_INTERVAL,
             transport: transport::Config {
                 http2: ferrpc_core::http2::Config::default(),
@@ -95,6 +99,8 @@ impl ChannelBuilder {
             user_agent: None,
             whole_user_agent: false,
             interceptors: Vec::new(),
+            service_config: ServiceConfig::default(),
+            retries: true,
             config,
         }
     }
@@ -161,10 +167,18 @@ impl ChannelBuilder {
         self
     }
 
-    /// How calls are spread over the addresses of the target. By default all go over one connection,
-    /// to the first address that answers.
-    pub const fn balancing(mut self, balancing: Balancing) -> Self {
-        self.config.balancing = balancing;
+    /// How calls are spread over the addresses of the target, where the
+    /// [service config](Self::service_config) does not say. By default all go over one connection, to
+    /// the first address that answers.
+    ///
+    /// ```
+    /// use ferrpc::client::LoadBalancing;
+    ///
+    /// let builder = ferrpc::Channel::builder("ipv4:10.0.0.1:50051,10.0.0.2:50051")
+    ///     .load_balancing(LoadBalancing::RoundRobin);
+    /// ```
+    pub fn load_balancing(mut self, policy: LoadBalancing) -> Self {
+        self.config.balancing = policy;
         self
     }
 
@@ -273,8 +287,48 @@ impl ChannelBuilder {
         self
     }
 
+    /// What the service says about calls, as gRPC's JSON service config: deadlines, wait-for-ready,
+    /// sizes of messages, and retries by method; and how calls are spread over addresses. Fails, and names the fields, if it is not one.
+    /// Fields that have no effect are logged.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), ferrpc::client::ServiceConfigError> {
+    /// let builder = ferrpc::Channel::builder("localhost:50051").service_config(
+    ///     r#"{"methodConfig": [{
+    ///         "name": [{"service": "example.Test"}],
+    ///         "retryPolicy": {
+    ///             "maxAttempts": 3,
+    ///             "initialBackoff": "0.1s",
+    ///             "maxBackoff": "1s",
+    ///             "backoffMultiplier": 2,
+    ///             "retryableStatusCodes": ["UNAVAILABLE"]
+    ///         }
+    ///     }]}"#,
+    /// )?;
+    /// # Ok(()) }
+    /// ```
+    pub fn service_config(mut self, json: &str) -> Result<Self, ServiceConfigError> {
+        self.service_config = ServiceConfig::parse(json)?;
+        for field in self.service_config.ignored() {
+            tracing::warn!(
+                target = self.target,
+                field,
+                "a field of the service config has no effect"
+            );
+        }
+        Ok(self)
+    }
+
+    /// Whether the service config's retry policies act. By default they do. Calls that surely never
+    /// reached a server go again either way.
+    pub const fn retries(mut self, act: bool) -> Self {
+        self.retries = act;
+        self
+    }
+
     /// Bytes of request messages that a call keeps until the server has begun to answer, so that
-    /// it can be sent again if the server did not take it. By default 256 KiB.
+    /// it can be sent again if the server did not take it, or a retry policy asks for it. A call that
+    /// has sent more is not sent again. By default 256 KiB.
     pub const fn retry_buffer(mut self, bytes: usize) -> Self {
         self.config.max_kept = bytes;
         self
@@ -332,6 +386,8 @@ impl ChannelBuilder {
             user_agent,
             whole_user_agent,
             interceptors,
+            service_config,
+            retries,
             mut config,
         } = self;
         let target: Target = target.parse()?;
@@ -360,7 +416,12 @@ impl ChannelBuilder {
         let interceptors = interceptors.into_iter().map(|Interceptor(inner)| inner).collect();
         let scheme = if tls || target.wants_tls() { "https" } else { "http" };
         let (authority, user_agent) = (authority.into(), user_agent.into());
-        let maker = CallMaker::new(scheme, authority, user_agent, interceptors, config.clone());
+        if let Some(policy) = &service_config.load_balancing {
+            config.balancing = policy.clone();
+        }
+        let service = Service::new(service_config, retries);
+        let maker =
+            CallMaker::new(scheme, authority, user_agent, interceptors, service, config.clone());
         Ok((target, maker, config))
     }
 

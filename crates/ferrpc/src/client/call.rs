@@ -15,13 +15,14 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use ferrpc_core::call::{CallConfig, ClientCall, Next};
+use ferrpc_core::call::{CallConfig, ClientCall};
 use ferrpc_core::channel::AttemptEnd;
 use ferrpc_core::transport::{CallId, Message, Messages};
 use ferrpc_core::{Encoding, Metadata, Status, Time};
 
 use super::maker::Head;
 use super::role::Command;
+use crate::transport::clock;
 use crate::transport::inbox::{Credit, Inbox, Receive, keep_waker};
 use crate::transport::mailbox::Mailbox;
 
@@ -185,11 +186,6 @@ impl CallCell {
         state.full = false;
     }
 
-    /// What follows the end of an attempt.
-    pub(super) fn after(&self, now: Time, ended: &AttemptEnd) -> Next {
-        self.lock().call.handle_finished(now, ended.retry)
-    }
-
     /// Puts the end back: the call is over for everybody who asks later.
     pub(super) fn finish(&self, status: Status) {
         let mut state = self.lock();
@@ -206,7 +202,7 @@ impl CallCell {
         if state.is_over() {
             return;
         }
-        state.ended = Some(AttemptEnd::not_sent());
+        state.end(clock::now(), AttemptEnd::not_sent());
         let receiver = state.inbox.take_receiver();
         drop(state);
         receiver.into_iter().for_each(Waker::wake);
@@ -249,6 +245,14 @@ impl State {
     /// Whether nothing can be sent any more.
     pub(super) fn is_over(&self) -> bool {
         self.cancelled || self.ended.as_ref().is_some_and(AttemptEnd::is_final)
+    }
+
+    /// An attempt is over, unless it was before: the call decides what follows.
+    pub(super) fn end(&mut self, now: Time, mut end: AttemptEnd) {
+        if self.ended.is_none() {
+            self.call.handle_end(now, &mut end);
+            self.ended = Some(end);
+        }
     }
 
     /// Whether the sender may go on.

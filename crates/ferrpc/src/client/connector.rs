@@ -117,7 +117,7 @@ pub(super) async fn places(target: &Target, config: &Config) -> Result<Vec<Place
 pub(crate) fn machine_config(target: &Target, config: &Config) -> ChannelConfig {
     let changes = Place::configured(config).is_none() && resolver::may_change(target);
     ChannelConfig {
-        balancing: config.balancing,
+        balancing: config.balancing.clone(),
         backoff: config.backoff,
         connect_timeout: config.connect_timeout,
         keepalive: config.transport.http2.keepalive.interval,

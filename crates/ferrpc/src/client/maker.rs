@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use ferrpc_core::call::CallConfig;
+use ferrpc_core::call::{CallConfig, ClientCall as Attempts};
 #[cfg(unix)]
 use ferrpc_core::channel::AttemptEnd;
 use ferrpc_core::http2::Window;
@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::builder::Config;
 use super::observer::CallEnded;
+use super::service::Service;
 use crate::credentials::{self, CallContext, CallCredentials, Composite, OfRequest, SecurityLevel};
 use crate::interceptor::{ClientCall, ClientInterceptor, EndHooks};
 use crate::method::MethodPath;
@@ -27,6 +28,7 @@ pub(crate) struct CallMaker {
     authority: Arc<str>,
     user_agent: Arc<str>,
     interceptors: Arc<[Arc<dyn ClientInterceptor>]>,
+    service: Service,
     config: Config,
     credit_batch: usize,
 }
@@ -61,20 +63,19 @@ pub(crate) struct Head {
 
 impl Head {
     /// What the transport needs for an attempt.
-    pub(crate) fn start(&self, deadline: Option<Time>) -> StartCall<'_> {
+    pub(crate) fn start(&self, call: &Attempts) -> StartCall<'_> {
         StartCall {
             path: &self.path,
             authority: &self.authority,
             scheme: self.scheme,
             user_agent: &self.user_agent,
             metadata: self.authorized.get().map_or(&self.metadata, |metadata| metadata),
-            deadline,
+            deadline: call.deadline(),
             encoding: self.encoding,
             cardinality: self.cardinality,
             response_optional: self.response_optional,
             limits: self.limits,
-            // Transparent retries do not count as attempts.
-            previous_attempts: 0,
+            previous_attempts: call.previous_attempts(),
         }
     }
 
@@ -97,13 +98,14 @@ impl CallMaker {
         authority: Arc<str>,
         user_agent: Arc<str>,
         interceptors: Arc<[Arc<dyn ClientInterceptor>]>,
+        service: Service,
         config: Config,
     ) -> Self {
         let credit_batch = match config.transport.http2.window {
             Window::Auto { .. } => CREDIT_BATCH,
             Window::Fixed(window) => CREDIT_BATCH.min(window as usize / 4),
         };
-        Self { scheme, authority, user_agent, interceptors, config, credit_batch }
+        Self { scheme, authority, user_agent, interceptors, service, config, credit_batch }
     }
 
     /// Asks the interceptors, and fills in what the request leaves to the channel.
@@ -113,8 +115,10 @@ impl CallMaker {
         request: impl Into<RequestParts<M>>,
     ) -> Result<NewCall<M>, Status> {
         let RequestParts { message, mut metadata, mut extensions, options } = request.into();
-        let deadline = options.end.map(deadline);
         let path = method.shared_path();
+        let service = self.service.of(&path);
+        let ends = options.end.map(deadline).into_iter();
+        let deadline = ends.chain(service.timeout().map(|timeout| clock::now() + timeout)).min();
         let mut hooks = EndHooks::new();
         self.observe(&path, &mut hooks);
         if !self.interceptors.is_empty() {
@@ -137,13 +141,17 @@ impl CallMaker {
             encoding: options.compression.unwrap_or(self.config.compression),
             cardinality: method.cardinality(),
             response_optional: false,
-            limits: self.config.limits,
+            limits: service.limit(self.config.limits),
             credit_batch: self.credit_batch,
         };
         let config = CallConfig {
             deadline,
-            wait_for_ready: options.wait_for_ready.unwrap_or(self.config.wait_for_ready),
+            wait_for_ready: options
+                .wait_for_ready
+                .or_else(|| service.wait_for_ready())
+                .unwrap_or(self.config.wait_for_ready),
             max_kept: self.config.max_kept,
+            retry: service.retry,
         };
         Ok(NewCall { head, config, hooks, message })
     }

@@ -19,6 +19,7 @@ mod proxy;
 mod pump;
 mod responses;
 mod role;
+mod service;
 mod subchannel;
 
 pub use builder::ChannelBuilder;
@@ -31,8 +32,9 @@ pub(crate) use connector::{Place, machine_config};
 pub use error::{ConnectError, ConnectStage};
 #[cfg(unix)]
 pub(crate) use error::{Failure, Reasons};
-pub use ferrpc_core::channel::{BackoffConfig, Balancing, ConnectivityState};
+pub use ferrpc_core::channel::{BackoffConfig, ConnectivityState};
 pub use ferrpc_core::http2::{Budget, Keepalive, Limits, Window};
+pub use ferrpc_core::service_config::{FieldError, LoadBalancing, ServiceConfigError};
 pub(crate) use maker::{CallMaker, Head, NewCall};
 pub use observer::{CallEnded, Observer};
 pub use proxy::Proxy;

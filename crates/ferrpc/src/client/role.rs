@@ -6,14 +6,13 @@ use std::task::Waker;
 
 use ferrpc_core::channel::{AttemptEnd, Calls, ConnectionId, Start as Started, Turn};
 use ferrpc_core::http2::CloseCause;
-use ferrpc_core::transport::{
-    CallId, Cardinality, Event, Message, Messages, SendState, TransparentRetry,
-};
+use ferrpc_core::transport::{CallId, Cardinality, Event, Message, Messages, SendState};
 use ferrpc_core::{Encoding, Metadata, Status, Time};
 
 use super::call::{Attempt, CallCell, State};
 use super::subchannel::{Connections, Watched};
 use crate::resolver::Target;
+use crate::transport::clock;
 use crate::transport::driver::{Context, Role};
 use crate::transport::mailbox::Mailbox;
 
@@ -97,7 +96,7 @@ impl ClientRole {
         if state.is_over() {
             return true;
         }
-        let start = slot.cell.head.start(state.call.deadline());
+        let start = slot.cell.head.start(&state.call);
         match self.calls.start(ctx.now, ctx.transport, &start, turn) {
             Started::Running(call) => {
                 let mailbox = Arc::clone(&self.mailbox);
@@ -126,7 +125,7 @@ impl ClientRole {
                     self.no_new_calls();
                     state = slot.cell.lock();
                 }
-                self.end(state, end);
+                self.end(ctx.now, state, end);
             }
         }
         true
@@ -155,13 +154,9 @@ impl ClientRole {
     }
 
     /// The attempt is over; the call may be, too.
-    fn end(&mut self, mut state: MutexGuard<'_, State>, mut end: AttemptEnd) {
+    fn end(&mut self, now: Time, mut state: MutexGuard<'_, State>, end: AttemptEnd) {
         state.attempt = Attempt::None;
-        if state.call.is_committed() {
-            // It has no other attempt.
-            end.retry = TransparentRetry::No;
-        }
-        state.ended.get_or_insert(end);
+        state.end(now, end);
         self.wakers.extend(state.take_wakers().into_iter().flatten());
     }
 
@@ -173,14 +168,14 @@ impl ClientRole {
         }
         // After the channel knows: they go straight to a new connection.
         for slot in queued {
-            self.end(slot.cell.lock(), AttemptEnd::not_sent());
+            self.end(clock::now(), slot.cell.lock(), AttemptEnd::not_sent());
         }
     }
 
     /// Ends what no event has ended.
     fn lose_calls(&mut self, end: &AttemptEnd) {
         for (_, slot) in self.calls.close() {
-            self.end(slot.cell.lock(), end.clone());
+            self.end(clock::now(), slot.cell.lock(), end.clone());
         }
     }
 
@@ -214,7 +209,7 @@ impl ClientRole {
         self.wakers.extend(waker);
     }
 
-    fn on_finished(&mut self, call: CallId, end: AttemptEnd) {
+    fn on_finished(&mut self, now: Time, call: CallId, end: AttemptEnd) {
         let Some(slot) = self.calls.remove(call) else { return };
         let mut state = slot.cell.lock();
         if slot.initial.is_some() {
@@ -224,7 +219,7 @@ impl ClientRole {
         if let Some(message) = slot.message {
             state.inbox.push_quietly(message);
         }
-        self.end(state, end);
+        self.end(now, state, end);
     }
 
     /// Does what the caller left in the cell.
@@ -278,7 +273,7 @@ impl Role for ClientRole {
                 }
             }
             Event::Finished { call, status, retry, from_peer } => {
-                self.on_finished(call, AttemptEnd::finished(status, retry, from_peer));
+                self.on_finished(ctx.now, call, AttemptEnd::finished(status, retry, from_peer));
             }
             Event::StreamsAvailable => self.start_queued(ctx),
             Event::Ready => {
@@ -309,7 +304,7 @@ impl Role for ClientRole {
                 self.no_new_calls();
                 for (call, slot) in self.calls.close() {
                     ctx.transport.cancel(ctx.now, call);
-                    self.end(slot.cell.lock(), AttemptEnd::local(status.clone()));
+                    self.end(ctx.now, slot.cell.lock(), AttemptEnd::local(status.clone()));
                 }
                 ctx.transport.shutdown(ctx.now, None);
             }
@@ -322,7 +317,7 @@ impl Role for ClientRole {
 
     fn on_timeout(&mut self, ctx: &mut Context<'_>) {
         for slot in self.calls.expire(ctx.now) {
-            self.end(slot.cell.lock(), AttemptEnd::late_for_stream());
+            self.end(ctx.now, slot.cell.lock(), AttemptEnd::late_for_stream());
         }
     }
 
