@@ -21,7 +21,9 @@ pub(crate) const MAP: &str = "docs/code-map.md";
 const PARTS: &[(&str, &str)] = &[
     ("ferrpc-http2", "crates/ferrpc-http2/src"),
     ("ferrpc-core", "crates/ferrpc-core/src"),
+    ("ferrpc-net", "crates/ferrpc-net/src"),
     ("ferrpc", "crates/ferrpc/src"),
+    ("ferrpc-blocking", "crates/ferrpc-blocking/src"),
     ("ferrpc-compiler", "crates/ferrpc-compiler/src"),
     ("ferrpc-codegen", "crates/ferrpc-codegen/src"),
     ("ferrpc-cli", "crates/ferrpc-cli/src"),

@@ -15,7 +15,7 @@ const TOGETHER: &[(&str, &[&str])] = &[("ferrpc", &["prost", "tls-ring"])];
 
 /// Built apart by another step: the wheel is `ferrpc` with its default features and no others. Alone,
 /// `tls` would build the C of aws-lc once more.
-const ELSEWHERE: &[(&str, &str)] = &[("ferrpc", "tls")];
+const ELSEWHERE: &[(&str, &str)] = &[("ferrpc", "tls"), ("ferrpc-net", "tls")];
 
 /// Builds all sets without linking, by clippy; each is one check.
 pub(crate) fn run(workspace: &Workspace) -> Result<Tally> {

@@ -154,7 +154,7 @@ async fn what_is_held_is_about_what_was_sent() {
     let mut callers = Vec::new();
     for shape in SHAPES {
         let (target, flooded, keep) = flooding_server(shape);
-        let channel = Channel::builder(target).build_blocking().expect("a target");
+        let channel = ferrpc_blocking::Channel::new(Channel::builder(target)).expect("a target");
         // Each reads one message. One more has none to read: it waits, and so reads the socket.
         let calls: Vec<_> = (0..=STREAMS)
             .map(|_| {

@@ -79,7 +79,7 @@ impl fmt::Debug for OnEnd {
 
 /// The hooks of one call, in the order in which the interceptors began; they end in the reverse.
 #[derive(Default)]
-pub(crate) struct EndHooks(Vec<Hook>);
+pub struct EndHooks(Vec<Hook>);
 
 impl EndHooks {
     /// No hooks; allocates nothing.
@@ -112,7 +112,7 @@ impl EndHooks {
     }
 
     /// Tells all how the call ended. Later calls do nothing.
-    pub(crate) fn end(&mut self, status: &Status) {
+    pub fn end(&mut self, status: &Status) {
         while let Some(hook) = self.0.pop() {
             hook(status);
         }

@@ -9,14 +9,13 @@
 //!  ferrpc-core, ferrpc-http2    decide everything; do no input or output
 //! ```
 
-mod base64;
-#[cfg(unix)]
-pub mod blocking;
 pub mod client;
 pub mod codec;
 mod compression;
 pub mod credentials;
 mod extensions;
+#[doc(hidden)]
+pub mod for_blocking;
 pub mod interceptor;
 mod method;
 mod observers;
@@ -25,7 +24,6 @@ pub mod resolver;
 pub mod rich;
 pub mod server;
 mod streaming;
-mod trace;
 pub mod transport;
 
 pub use client::Channel;

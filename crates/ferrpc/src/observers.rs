@@ -5,21 +5,22 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 /// Who observes: nobody, as a rule.
-pub(crate) struct Observers<T: ?Sized>(Option<Arc<T>>);
+pub struct Observers<T: ?Sized>(Option<Arc<T>>);
 
 impl<T: ?Sized> Observers<T> {
-    pub(crate) const fn new(observer: Option<Arc<T>>) -> Self {
+    /// One, or nobody.
+    pub const fn new(observer: Option<Arc<T>>) -> Self {
         Self(observer)
     }
 
     /// Whether there is somebody.
-    pub(crate) const fn is_empty(&self) -> bool {
+    pub const fn is_empty(&self) -> bool {
         self.0.is_none()
     }
 
     /// Tells them something; `what` is not run where there is nobody. A panic in it is logged, and
     /// does no other harm.
-    pub(crate) fn tell(&self, what: impl FnOnce(&T)) {
+    pub fn tell(&self, what: impl FnOnce(&T)) {
         if let Some(observer) = &self.0
             && catch_unwind(AssertUnwindSafe(|| what(observer))).is_err()
         {

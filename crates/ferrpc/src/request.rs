@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ferrpc_net::credentials::{CallCredentials, OfRequest};
 use futures_core::Stream;
 
-use crate::credentials::{CallCredentials, OfRequest};
 use crate::transport::{AuthContext, CallInfo};
 use crate::{Encoding, Extensions, Metadata};
 
@@ -48,15 +48,18 @@ pub struct Response<T> {
 
 /// What a client wants of one call; what is not set comes from the channel.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct CallOptions {
-    pub(crate) end: Option<CallEnd>,
-    pub(crate) wait_for_ready: Option<bool>,
-    pub(crate) compression: Option<Encoding>,
+pub struct CallOptions {
+    /// When it must have ended.
+    pub end: Option<CallEnd>,
+    /// Whether it waits for a connection.
+    pub wait_for_ready: Option<bool>,
+    /// How its messages are compressed.
+    pub compression: Option<Encoding>,
 }
 
 /// When a call must have ended.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum CallEnd {
+pub enum CallEnd {
     /// So long after its start.
     After(Duration),
     /// At that time.
@@ -208,11 +211,15 @@ impl<T> Request<T> {
 }
 
 /// A request taken apart.
-pub(crate) struct RequestParts<T> {
-    pub(crate) message: T,
-    pub(crate) metadata: Metadata,
-    pub(crate) extensions: Extensions,
-    pub(crate) options: CallOptions,
+pub struct RequestParts<T> {
+    /// The message, or messages.
+    pub message: T,
+    /// Initial metadata.
+    pub metadata: Metadata,
+    /// What interceptors see.
+    pub extensions: Extensions,
+    /// What is wanted of the call.
+    pub options: CallOptions,
 }
 
 impl<T> From<Request<T>> for RequestParts<T> {
@@ -300,7 +307,8 @@ impl<T> Response<T> {
     // -- inside the crate ------------------------------------------------------------------------
 
     /// A response as a client got it.
-    pub(crate) fn received(message: T, metadata: Metadata, trailing: Metadata) -> Self {
+    #[doc(hidden)]
+    pub fn received(message: T, metadata: Metadata, trailing: Metadata) -> Self {
         let mut response = Self::new(message);
         response.metadata = metadata;
         response.trailing = trailing;

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use ferrpc::blocking;
 use ferrpc::client::ConnectivityState;
+use ferrpc_blocking as blocking;
 use support::*;
 use tracing::span;
 
@@ -62,7 +62,8 @@ fn subscribers_may_use_the_channel() {
     let server = runtime.block_on(TestServer::start_with(config()));
     let target = server.target();
     let (done, is_done) = mpsc::channel();
-    let threads = blocking::Channel::builder(target.clone()).build_blocking().expect("a target");
+    let threads =
+        blocking::Channel::new(blocking::Channel::builder(target.clone())).expect("a target");
     assert!(THREADS.set(threads).is_ok());
     let told = done.clone();
     std::thread::spawn(move || {

@@ -64,7 +64,10 @@ LOOKED_INTO = re.compile(
 )
 
 #: They read what users write.
-PARSERS = {"ferrpc/src/resolver/target.rs"}
+PARSERS = {"ferrpc-net/src/resolver/target.rs"}
+
+#: The engine.
+CRATES = ("ferrpc-http2", "ferrpc-core", "ferrpc-net", "ferrpc", "ferrpc-blocking", "ferrpc-python")
 
 
 def rust(repository, *crates):
@@ -79,7 +82,7 @@ def rust(repository, *crates):
 def test_rust_decides_nothing_by_a_text(repository):
     found = [
         f"{name}: {line.strip()}"
-        for name, text in rust(repository, "ferrpc", "ferrpc-core", "ferrpc-http2", "ferrpc-python")
+        for name, text in rust(repository, *CRATES)
         for line in text.splitlines()
         if LOOKED_INTO.search(line) and not line.lstrip().startswith("//")
     ]

@@ -13,8 +13,13 @@ use crate::workspace::Workspace;
 /// Folders whose files form no circle: each can be read, and changed, with those it names alone. A
 /// folder in one of them counts as one file.
 const WITHOUT_CIRCLES: &[&str] = &[
-    "crates/ferrpc/src/credentials",
-    "crates/ferrpc/src/resolver",
+    "crates/ferrpc-net/src",
+    "crates/ferrpc-net/src/connect",
+    "crates/ferrpc-net/src/credentials",
+    "crates/ferrpc-net/src/listen",
+    "crates/ferrpc-net/src/resolver",
+    "crates/ferrpc-net/src/streams",
+    "crates/ferrpc-net/src/tls",
     "crates/ferrpc/src/server",
     "crates/ferrpc/src/transport",
 ];
@@ -105,12 +110,12 @@ fn code(text: &str) -> String {
 fn named_by(folder: &Path) -> Result<BTreeMap<String, BTreeSet<String>>> {
     let mut all: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     let own = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    let by_path = format!("crate::{own}::");
+    let by_path = if own == "src" { "crate::".to_owned() } else { format!("crate::{own}::") };
     for (path, code) in sources(folder)? {
         let inside = path.strip_prefix(folder)?;
         let first = inside.iter().next().and_then(|name| name.to_str()).unwrap_or_default();
         let name = first.trim_end_matches(".rs");
-        if name == "mod" {
+        if matches!(name, "mod" | "lib") {
             continue;
         }
         let depth = inside.components().count();

@@ -16,12 +16,15 @@ struct Room {
     imports: &'static [&'static str],
 }
 
-/// The left never sees the right: http2 <- core <- ferrpc <- services <- cli, codegen <- cli.
+/// The left never sees the right: http2 <- core <- net <- ferrpc <- blocking, services <- cli; codegen <-
+/// cli.
 /// A new crate gets a line here.
 const ROOMS: &[Room] = &[
     Room { name: "ferrpc-http2", imports: &[] },
     Room { name: "ferrpc-core", imports: &["ferrpc-http2"] },
-    Room { name: "ferrpc", imports: &["ferrpc-http2", "ferrpc-core"] },
+    Room { name: "ferrpc-net", imports: &["ferrpc-core"] },
+    Room { name: "ferrpc", imports: &["ferrpc-core", "ferrpc-net"] },
+    Room { name: "ferrpc-blocking", imports: &["ferrpc-core", "ferrpc-net", "ferrpc"] },
     Room { name: "ferrpc-compiler", imports: &[] },
     Room { name: "ferrpc-codegen", imports: &["ferrpc-compiler"] },
     Room { name: "ferrpc-services", imports: &["ferrpc-core", "ferrpc", "ferrpc-codegen"] },
@@ -31,7 +34,7 @@ const ROOMS: &[Room] = &[
     },
     Room {
         name: "ferrpc-python",
-        imports: &["ferrpc-core", "ferrpc", "ferrpc-services", "ferrpc-codegen"],
+        imports: &["ferrpc-core", "ferrpc", "ferrpc-blocking", "ferrpc-services", "ferrpc-codegen"],
     },
     Room {
         name: TESTING,
@@ -40,7 +43,13 @@ const ROOMS: &[Room] = &[
     Room { name: "ferrpc-examples", imports: &["ferrpc", "ferrpc-services", "ferrpc-codegen"] },
     Room {
         name: "ferrpc-bench",
-        imports: &["ferrpc", "ferrpc-services", "ferrpc-codegen", "ferrpc-bench-load"],
+        imports: &[
+            "ferrpc",
+            "ferrpc-blocking",
+            "ferrpc-services",
+            "ferrpc-codegen",
+            "ferrpc-bench-load",
+        ],
     },
     // Not published, and nothing but a measuring tool: `Pair` is what it drives.
     Room { name: "ferrpc-bench-counts", imports: &["ferrpc-http2", "ferrpc-core", TESTING] },

@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use ferrpc::blocking::Channel;
 use ferrpc::{Request, Status};
 use ferrpc_bench::testing::test_service_methods::{
     FULL_DUPLEX_CALL, STREAMING_OUTPUT_CALL, UNARY_CALL,
@@ -11,6 +10,7 @@ use ferrpc_bench::testing::{Payload, SimpleRequest, asking};
 use ferrpc_bench::tutorial::test_service_methods::METHOD;
 use ferrpc_bench::{MESSAGE_LIMIT, tutorial};
 use ferrpc_bench_load::{Client, Failure, Options};
+use ferrpc_blocking::Channel;
 
 fn main() -> ExitCode {
     ferrpc_bench_load::blocking_main("blocking_client", connect)
@@ -21,7 +21,7 @@ fn connect(options: &Options) -> Result<Stubs, Failure> {
     if options.big_windows {
         channel = channel.window(ferrpc::client::Window::Fixed(16 << 20));
     }
-    Ok(Stubs { channel: channel.build_blocking()?, metadata: options.metadata })
+    Ok(Stubs { channel: Channel::new(channel)?, metadata: options.metadata })
 }
 
 #[derive(Clone)]

@@ -197,7 +197,7 @@ fn too_many_failures_stop_all_calls_of_the_channel() {
     // A server that says "never" counts whatever the code is, others do not.
     let mut other = ClientCall::new(with(None, &budget));
     assert_eq!(fail(&mut other, Code::Internal), None);
-    let mut succeed = || {
+    let succeed = || {
         let mut good = ClientCall::new(with(None, &budget));
         assert_eq!(fail(&mut good, Code::Ok), None);
     };

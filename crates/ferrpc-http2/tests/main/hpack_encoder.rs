@@ -102,7 +102,7 @@ fn check_updates(sizes: &[u32], expected: &[u8]) {
     let mut encoder = Encoder::new();
     sizes.iter().for_each(|size| encoder.set_peer_table_size(*size));
     assert_eq!(encode(&mut encoder, &Fields::new()), expected, "{sizes:?}");
-    assert_eq!(encode(&mut encoder, &Fields::new()), [], "{sizes:?}, told once");
+    assert!(encode(&mut encoder, &Fields::new()).is_empty(), "{sizes:?}, told once");
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn a_smaller_cap_is_told_and_a_greater_one_used_only_when_offered() {
     let mut small = Encoder::with_max_table_size(20);
     assert_eq!(encode(&mut small, &Fields::new()), [0x20 | 20]);
     let mut great = Encoder::with_max_table_size(8192);
-    assert_eq!(encode(&mut great, &Fields::new()), []);
+    assert!(encode(&mut great, &Fields::new()).is_empty());
     great.set_peer_table_size(10_000);
     assert_eq!(encode(&mut great, &Fields::new()), [0x3f, 0xe1, 0x3f]);
 }

@@ -14,8 +14,8 @@ use std::task::Waker;
 use std::thread;
 
 use bytes::Bytes;
-use ferrpc::blocking::{self, Driven, Message, PushError, RawCall, Waited};
 use ferrpc::{Code, Status};
+use ferrpc_blocking::{self as blocking, Driven, Message, PushError, RawCall, Waited};
 use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};

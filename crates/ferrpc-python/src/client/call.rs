@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use ferrpc::blocking::{self, PushError, RawCall, Waited};
 use ferrpc::{Code, Status};
+use ferrpc_blocking::{self as blocking, PushError, RawCall, Waited};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
 

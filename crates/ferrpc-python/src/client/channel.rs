@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use ferrpc::blocking::{self, RawMethod, RawOptions};
 use ferrpc::client::{BackoffConfig, ChannelBuilder, ConnectivityState, LoadBalancing, Proxy};
 use ferrpc::resolver::Target;
 use ferrpc::{Cardinality, Code, Encoding, EncodingSet};
+use ferrpc_blocking::{self as blocking, RawMethod, RawOptions};
 use ferrpc_core::http2::{Keepalive, Limits, Window};
 use ferrpc_core::service_config::ServiceConfig;
 use pyo3::exceptions::PyValueError;
@@ -512,7 +512,7 @@ impl Settings {
         if let Some(json) = &self.service_config {
             builder = builder.service_config(json).map_err(|error| error.to_string())?;
         }
-        builder.build_blocking().map_err(|error| error.to_string())
+        blocking::Channel::new(builder).map_err(|error| error.to_string())
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use ferrpc::blocking::{Origin, Outcome, Unary};
 use ferrpc::{Code, Metadata};
+use ferrpc_blocking::{Origin, Outcome, Unary};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
 

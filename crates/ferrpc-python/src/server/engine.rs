@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::Waker;
 use std::time::Duration;
 
-use ferrpc::server::{CallLimit, DeferredReply, Drains, ExternalCall, Routes, Taken, Task, Turn};
+use ferrpc::server::{CallLimit, DeferredReply, ExternalCall, Routes};
 use ferrpc::{Code, Status};
+use ferrpc_blocking::{Drains, Taken, Task, Turn};
 use pyo3::prelude::*;
 use tokio::runtime::Runtime;
 

@@ -5,8 +5,8 @@ use std::thread::{self, JoinHandle};
 
 use bytes::Bytes;
 use ferrpc::Status;
-use ferrpc::blocking::{Channel, Requests, Responses};
 use ferrpc::client::ConnectivityState;
+use ferrpc_blocking::{Channel, Requests, Responses};
 use ferrpc_testing::apis::{Call, Host, Kind, Settings, Transport};
 
 use crate::client::{
@@ -21,7 +21,7 @@ struct Threads {
 }
 
 pub(crate) fn make(host: &Host, settings: &Settings, transport: Transport) -> Box<dyn Client> {
-    let channel = builder(host, settings, transport).build_blocking().expect("a target");
+    let channel = Channel::new(builder(host, settings, transport)).expect("a target");
     Box::new(Threads { channel, states: Arc::default(), asked: Asked::default() })
 }
 

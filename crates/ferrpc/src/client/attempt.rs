@@ -8,12 +8,12 @@ use std::task::Poll;
 use ferrpc_core::call::Step;
 use ferrpc_core::channel::AttemptEnd;
 use ferrpc_core::{Encoding, Metadata, Status, Time};
+use ferrpc_net::clock;
+use ferrpc_net::credentials::{self, SecurityLevel};
 
 use super::call::{CallCell, Progress};
 use super::role::{Command, Start};
 use super::subchannel::{Connection, Connections};
-use crate::credentials::{self, SecurityLevel};
-use crate::transport::clock;
 
 /// Holds a call while its caller waits for it: dropped, the call is cancelled.
 pub(super) struct CallGuard {

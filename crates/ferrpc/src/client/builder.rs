@@ -4,18 +4,18 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ferrpc_core::channel::BackoffConfig;
+use ferrpc_core::channel::{BackoffConfig, ChannelConfig};
 use ferrpc_core::http2::{Keepalive, Limits, Window};
 use ferrpc_core::service_config::{LoadBalancing, ServiceConfig, ServiceConfigError};
 use ferrpc_core::transport::{self, CallLimits};
 use ferrpc_core::{Encoding, EncodingSet};
+use ferrpc_net::connect::{self, Dialer, Security};
 
-use super::connector::{Connector, Security};
 use super::maker::CallMaker;
 use super::observer::Observer;
-use super::proxy::{Proxy, Route};
 use super::service::Service;
-use super::{Channel, ConnectError};
+use super::subchannel::seed;
+use super::{Channel, ConnectError, Connector, Proxy};
 use crate::credentials::ChannelCredentials;
 use crate::interceptor::ClientInterceptor;
 use crate::observers::Observers;
@@ -41,22 +41,43 @@ pub struct ChannelBuilder {
 
 /// What the parts of a channel need to know.
 #[derive(Clone, Debug)]
-pub(crate) struct Config {
-    pub(crate) connector: Option<Arc<dyn Connector>>,
-    pub(crate) security: Security,
-    pub(crate) route: Option<Route>,
-    pub(crate) connect_timeout: Option<Duration>,
-    pub(crate) backoff: BackoffConfig,
+pub struct Config {
+    /// How connections are made.
+    pub dialer: Dialer,
+    /// How long an attempt may take.
+    pub connect_timeout: Option<Duration>,
+    /// How long after a failed attempt the next begins.
+    pub backoff: BackoffConfig,
+    /// Of all connections.
+    pub transport: transport::Config,
+    /// Of all calls.
+    pub limits: CallLimits,
+    /// How calls are spread over addresses.
     pub(crate) balancing: LoadBalancing,
+    /// From one look-up of the target's name to the next at least.
     pub(crate) resolution_interval: Duration,
-    pub(crate) transport: transport::Config,
-    pub(crate) limits: CallLimits,
     pub(crate) wait_for_ready: bool,
     pub(crate) compression: Encoding,
     pub(crate) max_kept: usize,
-    pub(crate) observers: Observers<dyn Observer>,
-    /// Of blocking channels.
-    pub(crate) spin: Duration,
+    /// Who sees the channel's calls and connections.
+    pub observers: Observers<dyn Observer>,
+    /// How long a blocking channel looks for answers before it sleeps.
+    pub spin: Duration,
+}
+
+impl Config {
+    /// What the machine of a channel to this target is told.
+    pub fn machine(&self, target: &Target) -> ChannelConfig {
+        let changes = connect::may_change(target, &self.dialer);
+        ChannelConfig {
+            balancing: self.balancing.clone(),
+            backoff: self.backoff,
+            connect_timeout: self.connect_timeout,
+            keepalive: self.transport.http2.keepalive.interval,
+            resolution_interval: changes.then_some(self.resolution_interval),
+            seed: seed(),
+        }
+    }
 }
 
 struct Interceptor(Arc<dyn ClientInterceptor>);
@@ -64,9 +85,11 @@ struct Interceptor(Arc<dyn ClientInterceptor>);
 impl ChannelBuilder {
     pub(super) fn new(target: String) -> Self {
         let config = Config {
-            connector: None,
-            security: Security::new(ChannelCredentials::insecure(), ""),
-            route: None,
+            dialer: Dialer {
+                connector: None,
+                security: Security::new(ChannelCredentials::insecure(), ""),
+                route: None,
+            },
             connect_timeout: None,
             backoff: BackoffConfig::default(),
             balancing: LoadBalancing::default(),
@@ -348,7 +371,7 @@ impl ChannelBuilder {
 
     /// Makes the byte streams of this channel, in place of its own resolver and sockets.
     pub fn connector(mut self, connector: impl Connector) -> Self {
-        self.config.connector = Some(Arc::new(connector));
+        self.config.dialer.connector = Some(Arc::new(connector));
         self
     }
 
@@ -365,18 +388,9 @@ impl ChannelBuilder {
         Ok(Channel::new(target, maker, config))
     }
 
-    /// A channel for threads without a runtime, which connects when the first call asks for it.
-    /// Fails only if the target is not one, or if a connector was set.
-    #[cfg(unix)]
-    pub fn build_blocking(self) -> Result<crate::blocking::Channel, ConnectError> {
-        let (target, maker, config) = self.finish()?;
-        if config.connector.is_some() {
-            return Err(ConnectError::needs_runtime(&target));
-        }
-        Ok(crate::blocking::Channel::new(target, maker, config))
-    }
-
-    fn finish(self) -> Result<(Target, CallMaker, Config), ConnectError> {
+    /// What channels are made of: for `ferrpc-blocking`.
+    #[doc(hidden)]
+    pub fn finish(self) -> Result<(Target, CallMaker, Config), ConnectError> {
         let Self {
             target,
             authority,
@@ -394,20 +408,20 @@ impl ChannelBuilder {
         let credentials = match credentials {
             Some(credentials) => credentials,
             // A connector that was not told how to secure its streams does that itself.
-            None if target.wants_tls() && config.connector.is_none() => usual_tls(&target)?,
+            None if target.wants_tls() && config.dialer.connector.is_none() => usual_tls(&target)?,
             None => ChannelCredentials::insecure(),
         };
         let tls = credentials.is_tls();
-        if target.wants_tls() && !tls && config.connector.is_none() {
+        if target.wants_tls() && !tls && config.dialer.connector.is_none() {
             return Err(ConnectError::tls(&target));
         }
-        if config.connector.is_none() && !credentials.is_local() {
-            config.route = proxy.route(&target)?;
+        if config.dialer.connector.is_none() && !credentials.is_local() {
+            config.dialer.route = proxy.route(&target)?;
         }
         let authority =
             authority.or_else(|| server_name.clone()).unwrap_or_else(|| target.authority());
         let server_name = server_name.unwrap_or_else(|| host(&authority).to_owned());
-        config.security = Security::new(credentials, server_name);
+        config.dialer.security = Security::new(credentials, server_name);
         let user_agent = match user_agent {
             None => DEFAULT_USER_AGENT.to_owned(),
             Some(text) if whole_user_agent => text,

@@ -22,9 +22,9 @@ use ferrpc_core::{Encoding, Metadata, Status, Time};
 
 use super::maker::Head;
 use super::role::Command;
-use crate::transport::clock;
 use crate::transport::inbox::{Credit, Inbox, Receive, keep_waker};
 use crate::transport::mailbox::Mailbox;
+use ferrpc_net::clock;
 
 /// One call: what it starts with, and what changes.
 pub(crate) struct CallCell {

@@ -3,27 +3,26 @@
 use std::sync::{Arc, OnceLock};
 
 use ferrpc_core::call::{CallConfig, ClientCall as Attempts};
-#[cfg(unix)]
 use ferrpc_core::channel::AttemptEnd;
 use ferrpc_core::http2::Window;
 use ferrpc_core::transport::{CallLimits, Cardinality, StartCall};
 use ferrpc_core::{Encoding, Metadata, Time};
-use tokio::time::Instant;
+use ferrpc_net::clock;
+use ferrpc_net::credentials::{
+    self, CallContext, CallCredentials, Composite, OfRequest, SecurityLevel,
+};
 
 use super::builder::Config;
 use super::observer::CallEnded;
 use super::service::Service;
-use crate::credentials::{self, CallContext, CallCredentials, Composite, OfRequest, SecurityLevel};
 use crate::interceptor::{ClientCall, ClientInterceptor, EndHooks};
 use crate::method::MethodPath;
 use crate::request::{CallEnd, RequestParts};
-use crate::transport::clock;
 use crate::transport::inbox::CREDIT_BATCH;
-
 use crate::{Extensions, Method, Status};
 
 /// What all calls of a channel have in common.
-pub(crate) struct CallMaker {
+pub struct CallMaker {
     scheme: &'static str,
     authority: Arc<str>,
     user_agent: Arc<str>,
@@ -34,36 +33,42 @@ pub(crate) struct CallMaker {
 }
 
 /// A call about to start, and the message (or messages) it begins with.
-pub(crate) struct NewCall<M> {
-    pub(crate) head: Head,
-    pub(crate) config: CallConfig,
-    pub(crate) hooks: EndHooks,
-    pub(crate) message: M,
+pub struct NewCall<M> {
+    /// What each of its attempts starts with.
+    pub head: Head,
+    /// What it wants.
+    pub config: CallConfig,
+    /// Told of its end.
+    pub hooks: EndHooks,
+    /// Its request, or requests.
+    pub message: M,
 }
 
 /// What every attempt of a call starts with.
-pub(crate) struct Head {
+pub struct Head {
     pub(crate) path: MethodPath,
     scheme: &'static str,
     authority: Arc<str>,
     user_agent: Arc<str>,
     metadata: Metadata,
     /// Credentials of the channel, of the request, or of both; asked once there is a connection.
-    pub(crate) credentials: Option<Arc<dyn CallCredentials>>,
+    pub credentials: Option<Arc<dyn CallCredentials>>,
     /// The metadata and what the credentials added to it.
     authorized: OnceLock<Box<Metadata>>,
-    pub(crate) encoding: Encoding,
+    /// How request messages are compressed.
+    pub encoding: Encoding,
     pub(crate) cardinality: Cardinality,
     /// Whether OK counts without a response where there has to be one.
-    pub(crate) response_optional: bool,
-    pub(crate) limits: CallLimits,
+    pub response_optional: bool,
+    /// Of its messages.
+    pub limits: CallLimits,
     /// Bytes of consumed messages that are given back together.
-    pub(crate) credit_batch: usize,
+    pub credit_batch: usize,
 }
 
 impl Head {
     /// What the transport needs for an attempt.
-    pub(crate) fn start(&self, call: &Attempts) -> StartCall<'_> {
+    pub fn start(&self, call: &Attempts) -> StartCall<'_> {
         StartCall {
             path: &self.path,
             authority: &self.authority,
@@ -77,6 +82,11 @@ impl Head {
             limits: self.limits,
             previous_attempts: call.previous_attempts(),
         }
+    }
+
+    /// "/service/method".
+    pub fn path(&self) -> &str {
+        &self.path
     }
 
     /// What credentials are told of the call.
@@ -109,7 +119,7 @@ impl CallMaker {
     }
 
     /// Asks the interceptors, and fills in what the request leaves to the channel.
-    pub(crate) fn make<Q, S, M>(
+    pub fn make<Q, S, M>(
         &self,
         method: &Method<Q, S>,
         request: impl Into<RequestParts<M>>,
@@ -157,33 +167,31 @@ impl CallMaker {
     }
 
     /// For a thread that may block: asks the call's credentials, at most until the deadline.
-    #[cfg(unix)]
-    pub(crate) fn authorize_blocking<M>(&self, new: &mut NewCall<M>) -> Result<(), Status> {
+    pub fn authorize_blocking<M>(&self, new: &mut NewCall<M>) -> Result<(), Status> {
         let Some(credentials) = &new.head.credentials else { return Ok(()) };
         let added = self.ask_blocking(&**credentials, &new.head, new.config.deadline);
         added.map(|added| new.head.authorize(&added)).inspect_err(|status| new.hooks.end(status))
     }
 
-    #[cfg(unix)]
     fn ask_blocking(
         &self,
         credentials: &dyn CallCredentials,
         head: &Head,
         deadline: Option<Time>,
     ) -> Result<Metadata, Status> {
-        let level = self.config.security.credentials.security_level();
+        let level = self.config.dialer.security.credentials.security_level();
         if level < SecurityLevel::PrivacyAndIntegrity {
             return Err(credentials::insecure());
         }
         let context = head.context();
         let asking = credentials::ask(credentials, &context);
-        crate::transport::wait::block_on_until(asking, deadline)
+        ferrpc_net::wait::block_on_until(asking, deadline)
             .unwrap_or_else(|| Err(AttemptEnd::late_for_credentials().status))
     }
 
     /// The credentials of a call with these extensions.
     fn credentials(&self, extensions: &Extensions) -> Option<Arc<dyn CallCredentials>> {
-        let channel = self.config.security.credentials.call_credentials();
+        let channel = self.config.dialer.security.credentials.call_credentials();
         match (channel, extensions.value::<OfRequest>()) {
             (None, None) => None,
             (Some(channel), None) => Some(Arc::clone(channel)),
@@ -224,6 +232,6 @@ impl CallMaker {
 fn deadline(end: CallEnd) -> Time {
     match end {
         CallEnd::After(timeout) => clock::now() + timeout,
-        CallEnd::At(instant) => clock::to_time(Instant::from_std(instant)),
+        CallEnd::At(instant) => clock::from_std(instant),
     }
 }

@@ -2,13 +2,13 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::BytesMut;
 use ferrpc_core::transport::{Message, Messages, PushError, RunBuilder};
 use ferrpc_core::{Code, Encoding, Status};
 use futures_core::Stream;
-use std::sync::Arc;
 
 use super::call::CallCell;
 use crate::Codec;
@@ -137,7 +137,7 @@ impl<R: Stream> Pump<R> {
 }
 
 /// Whether a message may be sent.
-pub(crate) fn check_size(size: usize, max_send: usize) -> Result<(), Status> {
+pub fn check_size(size: usize, max_send: usize) -> Result<(), Status> {
     if size <= max_send { Ok(()) } else { Err(too_large(size, max_send)) }
 }
 

@@ -12,9 +12,9 @@ use ferrpc_core::{Encoding, Metadata, Status, Time};
 use super::call::{Attempt, CallCell, State};
 use super::subchannel::{Connections, Watched};
 use crate::resolver::Target;
-use crate::transport::clock;
 use crate::transport::driver::{Context, Role};
 use crate::transport::mailbox::Mailbox;
+use ferrpc_net::clock;
 
 /// What a connection can be asked for.
 pub(crate) enum Command {

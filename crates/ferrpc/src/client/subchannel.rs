@@ -14,19 +14,18 @@ use ferrpc_core::channel::{
 };
 use ferrpc_core::http2::CloseCause;
 use ferrpc_core::{Status, Time};
+use ferrpc_net::connect::{Place, Reasons};
+use ferrpc_net::{clock, trace};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot, watch};
 
+use super::ConnectError;
 use super::builder::Config;
-use super::connector::{Place, machine_config};
-use super::error::{ConnectError, Reasons};
 use super::observer::Observer;
 use super::role::Command;
 use crate::credentials::SecurityLevel;
 use crate::observers::Observers;
 use crate::resolver::Target;
-use crate::trace;
-use crate::transport::clock;
 use crate::transport::mailbox::Mailbox;
 
 use locked::Locked;
@@ -114,7 +113,7 @@ impl Connection {
 
 impl Connections {
     pub(super) fn new(target: Target, config: Config) -> Arc<Self> {
-        let machine = Machine::new(&machine_config(&target, &config), Reasons(target.clone()));
+        let machine = Machine::new(&config.machine(&target), Reasons(target.clone()));
         let published = watch::Sender::new(machine.connectivity());
         let state = State {
             machine,
@@ -140,7 +139,7 @@ impl Connections {
     }
 
     pub(super) const fn security_level(&self) -> SecurityLevel {
-        self.config.security.credentials.security_level()
+        self.config.dialer.security.credentials.security_level()
     }
 
     pub(super) fn watch(self: &Arc<Self>) -> watch::Receiver<ConnectivityState> {
@@ -289,6 +288,12 @@ impl State {
         let at = self.dialled.iter().position(|dialled| dialled.connection.id == id)?;
         Some(self.dialled.swap_remove(at))
     }
+}
+
+/// Randomness for backoff jitter and the like: unlike from process to process and each time.
+pub fn seed() -> u64 {
+    use std::hash::{BuildHasher, Hasher, RandomState};
+    RandomState::new().build_hasher().finish()
 }
 
 impl std::fmt::Debug for Connections {

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use super::door::Door;
-use super::listen::Listener;
+use ferrpc_net::listen::{Door, Listener};
+
 use super::serve::serve;
 use super::shared::Shared;
 

@@ -7,14 +7,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use ferrpc_core::http2::{self, Keepalive, Limits, PingPolicy, Window};
 use ferrpc_core::transport::{CallLimits, Config};
+use ferrpc_net::listen::{Acceptor, BindError, Door, Listeners, SocketOptions};
 
 use super::ResponseStream;
-use super::door::{Acceptor, Door};
 use super::external::ExternalQueue;
 use super::handle::Server;
 use super::http::{Fallback, HttpRequest, HttpResponse, not_found};
 use super::interceptor::Interceptor;
-use super::listen::{BindError, Listeners, SocketOptions};
 use super::machine;
 use super::memory::CONNECTION;
 use super::observer::Observer;

@@ -8,6 +8,7 @@ use ferrpc_core::http2::{CloseCause, Fields};
 use ferrpc_core::transport::{
     CallId, CancelledBy, Cardinality, Event, Message, Messages, RequestHead,
 };
+use ferrpc_net::streams::Fault;
 
 use super::command::Command;
 use super::dispatch::PollTimer;
@@ -23,7 +24,6 @@ use crate::transport::ConnectionInfo;
 use crate::transport::cell::Cell;
 use crate::transport::driver::{Context, Role};
 use crate::transport::mailbox::Mailbox;
-use crate::transport::refusal::Fault;
 use crate::{Code, Status};
 
 /// The server's role on one connection.

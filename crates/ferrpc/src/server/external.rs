@@ -151,7 +151,8 @@ impl ExternalQueue {
     }
 
     /// How many calls were put in and how many went out, ever.
-    pub(crate) fn counts(&self) -> (u64, u64) {
+    #[doc(hidden)]
+    pub fn counts(&self) -> (u64, u64) {
         let state = self.lock();
         (state.pushed, state.popped)
     }

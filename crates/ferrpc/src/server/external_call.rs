@@ -6,16 +6,17 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use ferrpc_core::transport::{CallId, Cardinality, Message};
+use ferrpc_net::clock;
 use tokio::time::Instant;
 
 use super::call::{Replies, Reply, ServerCall};
 use super::call_limit::Admission;
 use super::command::Command;
 use super::load::Running;
+use crate::transport::ConnectionInfo;
 use crate::transport::cell::{Cell, Outgoing, Room};
 use crate::transport::inbox::{CREDIT_BATCH, Reader};
 use crate::transport::mailbox::Mailbox;
-use crate::transport::{ConnectionInfo, clock};
 use crate::{Code, Encoding, Metadata, Status, compression};
 
 /// A call out of an [`ExternalQueue`](super::ExternalQueue). Dropped without a reply, it ends with
@@ -45,7 +46,7 @@ pub struct DeferredReply {
 
 impl DeferredReply {
     /// Bytes of its message.
-    pub(super) fn bytes(&self) -> usize {
+    pub fn bytes(&self) -> usize {
         match &self.command {
             Command::Done { outcome: Ok(Reply { message: Some(message), .. }), .. } => {
                 message.payload.len()

@@ -6,12 +6,13 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use ferrpc_net::listen::{
+    BindError, Door, Entrance, ListenAddress, Listener, Listeners, SocketOptions, listen,
+};
 use tokio::task::JoinHandle;
 
 use super::accept::accept_all;
 use super::dispatch::DispatchCounters;
-use super::door::{Door, Entrance};
-use super::listen::{BindError, ListenAddress, Listener, Listeners, SocketOptions, listen};
 use super::memory::MemoryCounters;
 use super::serve::serve;
 use super::shared::Shared;
@@ -116,7 +117,7 @@ impl Server {
     /// # Errors
     /// If the listener's address cannot be had.
     pub fn serve_listener(&self, listener: tokio::net::TcpListener) -> io::Result<ListenAddress> {
-        let listener = Listener::Tcp { listener, nodelay: self.options.nodelay };
+        let listener = Listener::tcp(listener, self.options.nodelay);
         self.serve(listener, self.shared.door.clone())
     }
 
@@ -130,7 +131,7 @@ impl Server {
         &self,
         listener: tokio::net::UnixListener,
     ) -> io::Result<ListenAddress> {
-        self.serve(Listener::Unix { listener, _file: None }, self.shared.door.clone())
+        self.serve(Listener::unix(listener), self.shared.door.clone())
     }
 
     /// Serves one connection over a byte stream of yours: one end of

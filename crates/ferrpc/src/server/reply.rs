@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use ferrpc_core::transport::{CallId, CancelledBy, SendState};
+use ferrpc_net::clock;
 
 use super::call::{Outcome, error_status};
 use super::connection::Connection;
@@ -10,7 +11,6 @@ use super::observer::CallEnded;
 use super::routes::Target;
 use super::slots::Work;
 use crate::transport::cell::{Cell, Outgoing};
-use crate::transport::clock;
 use crate::transport::driver::Context;
 use crate::{Code, Status};
 

@@ -4,15 +4,16 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 
 use ferrpc_core::Transport;
+use ferrpc_net::clock;
+use ferrpc_net::listen::Entrance;
+use ferrpc_net::streams::Secured;
 
 use super::connection::Connection;
-use super::door::Entrance;
 use super::memory::{Account, Holder};
 use super::shared::{Place, Shared};
 use crate::transport::driver::Driver;
 use crate::transport::mailbox::Mailbox;
-use crate::transport::refusal::Secured;
-use crate::transport::{ConnectionInfo, Io, clock};
+use crate::transport::{ConnectionInfo, Io};
 
 /// Serves one connection, its handshake included, which has a task of its own.
 pub(crate) fn serve(shared: &Arc<Shared>, io: Box<dyn Io>, place: Place, door: Entrance) {

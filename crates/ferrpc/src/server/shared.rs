@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use ferrpc_core::Time;
 use ferrpc_core::transport::Config;
+use ferrpc_net::listen::{Door, Handshakes};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::door::Door;
-use super::handshakes::Handshakes;
 use super::http::Fallback;
 use super::load::ServerLoad;
 use super::memory::Memory;

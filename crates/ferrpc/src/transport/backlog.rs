@@ -12,7 +12,7 @@ use ferrpc_core::transport::{Message, Messages, RunBuilder};
 
 /// A queue of messages. What is small is gathered at its end.
 #[derive(Debug, Default)]
-pub(crate) struct Backlog {
+pub struct Backlog {
     queue: VecDeque<Messages>,
     /// What came behind the queue.
     gathered: RunBuilder,
@@ -20,7 +20,7 @@ pub(crate) struct Backlog {
 
 impl Backlog {
     /// Adds messages at the end.
-    pub(crate) fn push(&mut self, messages: Messages) {
+    pub fn push(&mut self, messages: Messages) {
         // With nobody behind there is nothing to save: messages that are read as they come are
         // not moved.
         if self.is_empty() || messages.framed_bytes() >= SMALL {
@@ -35,7 +35,7 @@ impl Backlog {
     }
 
     /// The next messages, as many as are together.
-    pub(crate) fn pop(&mut self) -> Option<Messages> {
+    pub fn pop(&mut self) -> Option<Messages> {
         if self.queue.is_empty() {
             self.seal();
         }
@@ -43,7 +43,7 @@ impl Backlog {
     }
 
     /// The next message.
-    pub(crate) fn pop_one(&mut self) -> Option<Message> {
+    pub fn pop_one(&mut self) -> Option<Message> {
         if self.queue.is_empty() {
             self.seal();
         }
@@ -59,7 +59,7 @@ impl Backlog {
     }
 
     /// Whether nothing waits.
-    pub(crate) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.queue.is_empty() && self.gathered.is_empty()
     }
 

@@ -10,10 +10,10 @@ use std::time::Duration;
 use ferrpc_core::http2::{CloseCause, Transmit};
 use ferrpc_core::transport::{CallId, Event};
 use ferrpc_core::{Time, Transport};
+use ferrpc_net::clock;
+use ferrpc_net::streams::Io;
 use tokio::io::ReadBuf;
 
-use super::clock;
-use super::io::Io;
 use super::lookout::Lookout;
 use super::mailbox::{Mail, Mailbox};
 use super::scratch::Scratch;

@@ -13,26 +13,14 @@ mod allocator;
 pub(crate) mod backlog;
 pub(crate) mod buffers;
 pub(crate) mod cell;
-pub(crate) mod clock;
 pub(crate) mod driver;
-pub(crate) mod in_process;
 pub(crate) mod inbox;
-pub(crate) mod io;
 pub(crate) mod lookout;
 pub(crate) mod mailbox;
 mod parting;
 pub(crate) mod peer;
-pub(crate) mod refusal;
 mod scratch;
-pub(crate) mod tcp;
 mod timer;
-#[cfg(feature = "_rustls")]
-pub(crate) mod tls;
-#[cfg(unix)]
-pub(crate) mod unix;
-#[cfg(any(unix, feature = "_rustls"))]
-pub(crate) mod wait;
 
-pub use in_process::{StreamIo, in_process};
-pub use io::{AuthContext, Io};
+pub use ferrpc_net::streams::{AuthContext, Io, StreamIo, in_process};
 pub use peer::{CallInfo, ConnectionInfo};

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use ferrpc_core::Time;
 use ferrpc_core::http2::{CloseCause, Transmit};
+use ferrpc_net::clock;
 use tokio::io::ReadBuf;
 
-use super::clock;
 use super::driver::{Driver, Phase, Role};
 use super::scratch::Scratch;
 

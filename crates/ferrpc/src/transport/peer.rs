@@ -4,10 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ferrpc_core::Time;
+use ferrpc_net::clock;
+use ferrpc_net::streams::{AuthContext, Io};
 use tokio::time::Instant;
-
-use super::clock;
-use super::io::{AuthContext, Io};
 
 /// The two ends of a connection.
 #[derive(Clone, Debug, Default)]

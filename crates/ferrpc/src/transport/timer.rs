@@ -6,9 +6,8 @@ use std::task;
 use std::time::Duration;
 
 use ferrpc_core::Time;
+use ferrpc_net::clock;
 use tokio::time::Sleep;
-
-use super::clock;
 
 /// One timer, touched only when it must fire earlier than it would, or has fired.
 pub(super) struct Timer {

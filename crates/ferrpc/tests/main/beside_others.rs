@@ -133,7 +133,7 @@ async fn streams_that_are_not_read_by_threads() {
     let target = server.local_addr().expect("bound").to_string();
     let work = move || {
         let channel = Channel::builder(target).max_held_messages(1 << 20);
-        let channel = channel.build_blocking().expect("a target");
+        let channel = ferrpc_blocking::Channel::new(channel).expect("a target");
         let paused_uploads: Vec<_> = (0..50)
             .map(|_| {
                 let channel = channel.clone();
@@ -150,7 +150,7 @@ async fn streams_that_are_not_read_by_threads() {
             let counted = channel.client_streaming(&COLLECT, upload(size, false));
             assert_eq!(counted.expect("counted").into_inner(), (20 * size).to_string());
         }
-        let all = |mut responses: ferrpc::blocking::Responses<Bytes>| {
+        let all = |mut responses: ferrpc_blocking::Responses<Bytes>| {
             let mut bytes = 0;
             while let Some(message) = responses.message().expect("no error") {
                 bytes += message.len();

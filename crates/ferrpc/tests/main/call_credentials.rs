@@ -201,7 +201,7 @@ async fn they_are_not_asked_before_there_is_a_connection() {
     #[cfg(unix)]
     {
         let local = ChannelCredentials::local(LocalKind::Tcp).with_call_credentials(plugin());
-        let channel = Channel::builder(target).credentials(local).build_blocking();
+        let channel = ferrpc_blocking::Channel::new(Channel::builder(target).credentials(local));
         let channel = channel.expect("a target");
         let calls = tokio::task::spawn_blocking(move || {
             let unary = channel.unary(&ECHO, request()).expect_err("nobody is there");

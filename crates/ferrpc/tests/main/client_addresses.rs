@@ -6,7 +6,8 @@ use std::thread;
 
 use bytes::Bytes;
 use ferrpc::server::{Routes, Server};
-use ferrpc::{Channel, Request, Response, Status, blocking};
+use ferrpc::{Channel, Request, Response, Status};
+use ferrpc_blocking as blocking;
 
 use crate::support::*;
 
@@ -41,7 +42,7 @@ impl Bad {
 async fn call_both(target: &str) -> [Result<Bytes, Status>; 2] {
     let channel = Channel::builder(target).connect_lazy().expect("a target");
     let by_task = channel.unary(&ECHO, request()).await.map(Response::into_inner);
-    let channel = blocking::Channel::builder(target).build_blocking().expect("a target");
+    let channel = blocking::Channel::new(blocking::Channel::builder(target)).expect("a target");
     let by_thread = tokio::task::spawn_blocking(move || channel.unary(&ECHO, request()));
     [by_task, by_thread.await.expect("no panic").map(Response::into_inner)]
 }

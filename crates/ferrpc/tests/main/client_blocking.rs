@@ -4,9 +4,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use ferrpc::blocking::Channel;
 use ferrpc::client::ConnectivityState;
 use ferrpc::{Code, Encoding, Request};
+use ferrpc_blocking::Channel;
 
 use crate::support::*;
 
@@ -32,7 +32,7 @@ impl Host {
     }
 
     fn channel(&self) -> Channel {
-        Channel::builder(self.target()).build_blocking().expect("a target")
+        Channel::new(Channel::builder(self.target())).expect("a target")
     }
 }
 
@@ -229,13 +229,13 @@ fn dropped_responses_cancel() {
 fn compression_and_limits() {
     let host = Host::start();
     let builder = Channel::builder(host.target()).compression(Encoding::Gzip);
-    let channel = builder.max_send_message(1000).build_blocking().expect("a target");
+    let channel = Channel::new(builder.max_send_message(1000)).expect("a target");
     let text = "a".repeat(100_000);
     let response = channel.unary(&ECHO, request(&text)).expect("compressed it fits");
     assert_eq!(response.into_inner(), text);
 
     let builder = Channel::builder(host.target()).max_receive_message(100);
-    let channel = builder.max_send_message(1000).build_blocking().expect("a target");
+    let channel = Channel::new(builder.max_send_message(1000)).expect("a target");
     let status = channel.unary(&ECHO, request(&text)).expect_err("too large");
     assert_eq!(status.code(), Code::ResourceExhausted);
     let status = channel.unary(&ECHO, request(&text[..101])).expect_err("too large");
@@ -251,7 +251,7 @@ fn nobody_there() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback");
         listener.local_addr().expect("bound").to_string()
     };
-    let channel = Channel::builder(&*address).build_blocking().expect("a target");
+    let channel = Channel::new(Channel::builder(&*address)).expect("a target");
     let expect =
         format!("failed to connect to {address}: connection refused; is the server running?");
     for _ in 0..3 {

@@ -7,10 +7,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use ferrpc::blocking::{RawMethod, RawOptions, Waited};
 use ferrpc::client::{Channel, Window};
 use ferrpc::server::{ResponseStream, Routes, Server};
 use ferrpc::{Cardinality, Code, Method, Request, Response, Status, codec};
+use ferrpc_blocking::{RawMethod, RawOptions, Waited};
 use futures_core::Stream;
 
 static MANY: Method<Bytes, Bytes> =
@@ -50,7 +50,7 @@ fn channel(server: &Server) -> ferrpc::client::ChannelBuilder {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn blocking() {
     let server = server().await;
-    let channel = channel(&server).build_blocking().expect("a target");
+    let channel = ferrpc_blocking::Channel::new(channel(&server)).expect("a target");
     let reader = thread::spawn(move || {
         let method = RawMethod::new(MANY.path(), Cardinality::ServerStreaming);
         let options = RawOptions { message: Some(Bytes::new()), ..RawOptions::default() };

@@ -8,11 +8,9 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use bytes::Bytes;
-use ferrpc::blocking::{
-    Channel, Driven, Pumped, PushError, RawCall, RawMethod, RawOptions, Waited,
-};
 use ferrpc::client::ChannelBuilder;
 use ferrpc::{Cardinality, Code, Status};
+use ferrpc_blocking::{Channel, Driven, Pumped, PushError, RawCall, RawMethod, RawOptions, Waited};
 
 use crate::support::*;
 
@@ -54,7 +52,7 @@ impl Loop {
             .build()
             .expect("a runtime");
         let server = runtime.block_on(TestServer::start_with(config()));
-        let channel = Channel::builder(server.target()).build_blocking().expect("a target");
+        let channel = Channel::new(Channel::builder(server.target())).expect("a target");
         let (sender, events) = mpsc::channel();
         let this =
             Self { runtime, server: Some(server), channel, events, sender, driven: Vec::new() };
@@ -400,7 +398,7 @@ impl Peer {
             stream.set_read_timeout(Some(LONG))?;
             serve(stream)
         });
-        let channel = options(Channel::builder(target)).build_blocking().expect("a target");
+        let channel = Channel::new(options(Channel::builder(target))).expect("a target");
         let (sender, bell) = mpsc::channel();
         channel.drive(Waker::from(Arc::new(Bell { sender, event: Event::Connection })));
         Self { channel, driven: None, bell, again: false, writing: false, server: Some(server) }

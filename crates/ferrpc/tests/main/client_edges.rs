@@ -257,7 +257,7 @@ fn observers_see_blocking_calls_too() {
     let server = runtime.block_on(TestServer::start());
     let target = server.target();
     let builder = Channel::builder(target.clone()).observer(Arc::clone(&log) as _);
-    let channel = builder.build_blocking().expect("a target");
+    let channel = ferrpc_blocking::Channel::new(builder).expect("a target");
     channel.unary(&ECHO, request("")).expect("it answers");
     channel.unary(&DENY, request("")).expect_err("denied");
     drop(channel);

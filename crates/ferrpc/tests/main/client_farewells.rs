@@ -9,8 +9,8 @@ use std::thread;
 use std::time::Duration;
 
 use bytes::Bytes;
-use ferrpc::blocking::{self, RawMethod, RawOptions};
 use ferrpc::{Cardinality, Channel, Method, Request, Status, codec};
+use ferrpc_blocking::{self as blocking, RawMethod, RawOptions};
 
 static ECHO: Method<Bytes, Bytes> = Method::unary("/t/Echo", codec::raw(), codec::raw());
 
@@ -108,7 +108,7 @@ fn request() -> Request<Bytes> {
 fn threads(farewell: Farewell, pause: Duration) {
     let server = Server::start(farewell);
     let builder = blocking::Channel::builder(server.target.clone());
-    let channel = builder.build_blocking().expect("a target");
+    let channel = blocking::Channel::new(builder).expect("a target");
     for number in 0..CALLS {
         channel.unary(&ECHO, request()).unwrap_or_else(|status| panic!("{number}: {status}"));
         server.parts();
@@ -137,7 +137,7 @@ fn calls_without_a_thread_see_it() {
     for farewell in [Farewell::Close, Farewell::Goaway] {
         let server = Server::start(farewell);
         let builder = blocking::Channel::builder(server.target.clone());
-        let channel = builder.build_blocking().expect("a target");
+        let channel = blocking::Channel::new(builder).expect("a target");
         let method = RawMethod::new(ECHO.path(), Cardinality::Unary);
         for number in 0..CALLS {
             let message = Some(Bytes::new());

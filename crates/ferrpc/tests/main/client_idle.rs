@@ -5,9 +5,9 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use bytes::Bytes;
-use ferrpc::blocking::Channel;
 use ferrpc::server::{Routes, Server};
 use ferrpc::{Request, Response};
+use ferrpc_blocking::Channel;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::support::ECHO;
@@ -30,7 +30,7 @@ fn a_server_that_ends_need_not_wait_for_a_client_that_has_just_called() {
     let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let runtime = runtime.expect("a runtime");
     let ((deaf, deaf_address), (server, address)) = (serve(&runtime), serve(&runtime));
-    let channel = Channel::builder(address).build_blocking().expect("a target");
+    let channel = Channel::new(Channel::builder(address)).expect("a target");
     let call = || channel.unary(&ECHO, Request::new(Bytes::from_static(b"x"))).expect("an answer");
     call();
 

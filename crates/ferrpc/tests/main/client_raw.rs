@@ -5,10 +5,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use ferrpc::blocking::{Channel, Origin, RawCall, RawMethod, RawOptions, Waited};
 use ferrpc::client::ConnectivityState;
 use ferrpc::interceptor::{ClientCall, ClientInterceptor, OnEnd};
 use ferrpc::{Cardinality, Code, Status};
+use ferrpc_blocking::{Channel, Origin, RawCall, RawMethod, RawOptions, Waited};
 
 use crate::support::*;
 
@@ -34,7 +34,7 @@ impl Host {
     }
 
     fn channel(&self) -> Channel {
-        Channel::builder(self.server().target()).build_blocking().expect("a target")
+        Channel::new(Channel::builder(self.server().target())).expect("a target")
     }
 
     fn stop(&mut self) {
@@ -136,10 +136,10 @@ fn an_interceptors_hook_runs_under_no_lock() {
     let host = Host::start();
     let (told, tells) = mpsc::channel();
     let known = Arc::new(OnceLock::new());
-    let channel = Channel::builder(host.server().target())
-        .interceptor(Asks(told, Arc::clone(&known)))
-        .build_blocking()
-        .expect("a target");
+    let channel = Channel::new(
+        Channel::builder(host.server().target()).interceptor(Asks(told, Arc::clone(&known))),
+    )
+    .expect("a target");
     let call = Arc::new(channel.start_raw(&echo(), options("x")).expect("it is not refused"));
     let _ = known.set(Arc::clone(&call));
     // On a thread of its own: under a lock the hook would wait for ever.
@@ -182,7 +182,7 @@ fn several_threads_may_wait_for_one_call() {
 
 #[test]
 fn nobody_there_and_nobody_waiting() {
-    let channel = Channel::builder("127.0.0.1:1").build_blocking().expect("a target");
+    let channel = Channel::new(Channel::builder("127.0.0.1:1")).expect("a target");
     let (ended, ends) = mpsc::channel();
     let tell = |call: &RawCall| {
         let ended = ended.clone();
@@ -238,9 +238,7 @@ fn requests_are_pushed_as_there_is_room() {
 #[test]
 fn a_request_that_is_too_large_ends_its_call() {
     let host = Host::start();
-    let channel = Channel::builder(host.server().target())
-        .max_send_message(10)
-        .build_blocking()
+    let channel = Channel::new(Channel::builder(host.server().target()).max_send_message(10))
         .expect("a target");
     let call = channel.start_raw(&echo(), options("more than ten")).expect("no interceptor");
     let outcome = call.ended(None).expect("it ends");
@@ -294,14 +292,14 @@ fn a_channel_that_is_watched_tries_again_by_itself() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("it is bound");
     drop(listener);
-    let channel = Channel::builder(address.to_string())
-        .backoff(ferrpc::client::BackoffConfig {
+    let channel = Channel::new(Channel::builder(address.to_string()).backoff(
+        ferrpc::client::BackoffConfig {
             initial: Duration::from_millis(5),
             max: Duration::from_millis(5),
             ..Default::default()
-        })
-        .build_blocking()
-        .expect("a target");
+        },
+    ))
+    .expect("a target");
     let (told, states) = mpsc::channel();
     channel.watch(move |state| told.send(state).unwrap_or_default(), true);
     let next = || states.recv_timeout(LONG).expect("a change");
@@ -314,10 +312,9 @@ fn a_channel_that_is_watched_tries_again_by_itself() {
 #[test]
 fn a_spinning_caller_gets_its_answers() {
     let host = Host::start();
-    let channel = Channel::builder(host.server().target())
-        .spin(Duration::from_micros(200))
-        .build_blocking()
-        .expect("a target");
+    let channel =
+        Channel::new(Channel::builder(host.server().target()).spin(Duration::from_micros(200)))
+            .expect("a target");
     for _ in 0..200 {
         let mut call = channel.raw_unary(&echo(), options("hello")).expect("no interceptor");
         let unary = call.wait(None).expect("it ends");

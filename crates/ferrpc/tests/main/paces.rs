@@ -10,11 +10,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use ferrpc::blocking::{self, Driven, Pumped, PushError, RawCall, RawMethod, RawOptions, Waited};
 use ferrpc::client::{Channel, ChannelBuilder};
 use ferrpc::credentials::{ChannelCredentials, ClientTls, ServerCredentials, ServerTls};
 use ferrpc::server::{ResponseStream, Routes, Server};
 use ferrpc::{Cardinality, Code, Method, Request, Response, Status, Streaming, codec};
+use ferrpc_blocking::{
+    self as blocking, Driven, Pumped, PushError, RawCall, RawMethod, RawOptions, Waited,
+};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::runtime::Runtime;
 
@@ -435,12 +437,12 @@ fn tasks(way: Way) {
 
 fn threads(way: Way) {
     let host = Host::start(way);
-    all(&mut Threads(host.channel().build_blocking().expect("a target")));
+    all(&mut Threads(blocking::Channel::new(host.channel()).expect("a target")));
 }
 
 fn event_loop(way: Way) {
     let host = Host::start(way);
-    all(&mut Loop::new(host.channel().build_blocking().expect("a target")));
+    all(&mut Loop::new(blocking::Channel::new(host.channel()).expect("a target")));
 }
 
 #[test]

@@ -5,10 +5,9 @@ use std::sync::{Arc, Barrier, Mutex, mpsc};
 use std::thread;
 
 use bytes::Bytes;
-use ferrpc::server::{
-    CallLimit, Drains, ExternalCall, ExternalReply, Routes, Server, ServerBuilder, Taken, Task,
-};
+use ferrpc::server::{CallLimit, ExternalCall, ExternalReply, Routes, Server, ServerBuilder};
 use ferrpc::{Cardinality, Code, Metadata, Status};
+use ferrpc_blocking::{Drains, Taken, Task};
 
 use crate::caller::{Caller, PATIENCE};
 

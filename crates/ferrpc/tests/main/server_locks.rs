@@ -9,12 +9,12 @@ use crate::caller::Caller;
 use crate::gate::{ECHO, patiently};
 use bytes::Bytes;
 use ferrpc::server::{
-    Accepting, Acceptor, CallEnded, CallFuture, CallLimit, Counters, Dispatch, Drains,
-    ExternalCall, ExternalQueue, ExternalReply, Interceptor, Next, Observer, Routes, Server,
-    ServerCall,
+    Accepting, Acceptor, CallEnded, CallFuture, CallLimit, Counters, Dispatch, ExternalCall,
+    ExternalQueue, ExternalReply, Interceptor, Next, Observer, Routes, Server, ServerCall,
 };
 use ferrpc::transport::{ConnectionInfo, Io};
 use ferrpc::{Cardinality, Code, Metadata, Request, Response, Status};
+use ferrpc_blocking::Drains;
 
 /// Asks for all there is, wherever it is called.
 #[derive(Default)]

@@ -7,7 +7,6 @@ use std::thread;
 use std::time::Duration;
 
 use bytes::Bytes;
-use ferrpc::blocking::Channel;
 use ferrpc::client::Proxy;
 use ferrpc::credentials::{
     AccessToken, Blocking, CallContext, ChannelCredentials, ClientAuth, ClientTls, LocalKind,
@@ -15,6 +14,7 @@ use ferrpc::credentials::{
 };
 use ferrpc::server::{Routes, Server};
 use ferrpc::{Code, Metadata, Request, Response, Status};
+use ferrpc_blocking::Channel;
 use tokio::runtime::Runtime;
 
 use crate::certificates::Authority;
@@ -49,11 +49,12 @@ fn serve(credentials: ServerCredentials) -> Host {
 
 impl Host {
     fn channel(&self, credentials: ChannelCredentials) -> Channel {
-        ferrpc::Channel::builder(format!("localhost:{}", self.port))
-            .credentials(credentials)
-            .max_receive_message(64 << 20)
-            .build_blocking()
-            .expect("a target")
+        Channel::new(
+            ferrpc::Channel::builder(format!("localhost:{}", self.port))
+                .credentials(credentials)
+                .max_receive_message(64 << 20),
+        )
+        .expect("a target")
     }
 }
 
@@ -142,7 +143,7 @@ fn a_handshake_that_stalls() {
     let authority = Authority::new("root");
     let channel = ferrpc::Channel::builder(format!("localhost:{port}"));
     let channel = channel.credentials(trusting(&authority));
-    let channel = channel.connect_timeout(Duration::from_millis(200)).build_blocking();
+    let channel = Channel::new(channel.connect_timeout(Duration::from_millis(200)));
     let channel = channel.expect("a target");
     let status = ask(&channel, Bytes::new()).expect_err("nobody answers");
     assert_eq!(status.code(), Code::Unavailable, "{status}");
@@ -221,15 +222,16 @@ fn by_proxy() {
         thread::spawn(move || std::io::copy(&mut from, &mut to));
         let _ = std::io::copy(&mut server, &mut client);
     });
-    let channel = ferrpc::Channel::builder("server.invalid:9")
-        .credentials(trusting(&authority))
-        .server_name("localhost")
-        .proxy(Proxy::http(format!("http://{address}")))
-        .build_blocking()
-        .expect("a target");
+    let channel = Channel::new(
+        ferrpc::Channel::builder("server.invalid:9")
+            .credentials(trusting(&authority))
+            .server_name("localhost")
+            .proxy(Proxy::http(format!("http://{address}"))),
+    )
+    .expect("a target");
     assert_eq!(ask(&channel, Bytes::from_static(b"x")).expect("it answers").message(), "x");
 
     let nobody = ferrpc::Channel::builder("server.invalid:9");
-    let nobody = nobody.proxy(Proxy::http("http://127.0.0.1:1")).build_blocking();
+    let nobody = Channel::new(nobody.proxy(Proxy::http("http://127.0.0.1:1")));
     refused(ask(&nobody.expect("a target"), Bytes::new()), "cannot reach the proxy 127.0.0.1:1");
 }

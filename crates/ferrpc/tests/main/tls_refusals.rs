@@ -192,7 +192,8 @@ async fn servers_without_http2() {
         let mut outcomes = vec![ask(channel(&target, &authority, None)).await];
         #[cfg(unix)]
         {
-            let blocking = channel(&target, &authority, None).build_blocking().expect("a target");
+            let blocking = ferrpc_blocking::Channel::new(channel(&target, &authority, None))
+                .expect("a target");
             let asking = tokio::task::spawn_blocking(move || blocking.unary(&ECHO, request()));
             outcomes.push(asking.await.expect("no panic"));
         }

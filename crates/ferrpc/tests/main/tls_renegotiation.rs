@@ -254,7 +254,7 @@ async fn servers_that_ask_for_it() {
                 let asking = tokio::task::spawn_blocking(move || {
                     let mut request = Request::new(Bytes::new());
                     request.set_timeout(Duration::from_secs(20));
-                    let channel = channel.build_blocking().expect("a target");
+                    let channel = ferrpc_blocking::Channel::new(channel).expect("a target");
                     channel.unary(&ECHO, request).expect_err("it ends")
                 });
                 asking.await.expect("no panic")

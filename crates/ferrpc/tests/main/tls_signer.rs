@@ -165,7 +165,7 @@ async fn ask(channel: ChannelBuilder) -> Result<Bytes, Status> {
 /// The same by the blocking channel.
 async fn ask_blocking(channel: ChannelBuilder) -> Result<Bytes, Status> {
     let asking = tokio::task::spawn_blocking(move || {
-        let channel = channel.build_blocking().expect("a target");
+        let channel = ferrpc_blocking::Channel::new(channel).expect("a target");
         channel.unary(&ECHO, request()).map(|response| response.message().clone())
     });
     asking.await.expect("no panic")
@@ -346,7 +346,8 @@ async fn signers_that_hang() {
 
     let never = Arc::new(Never::default());
     let (identity, _) = Vault::identity(&client, Answer::Never(Arc::clone(&never)));
-    let channel = to(&target, &authority, Some(identity)).build_blocking().expect("a target");
+    let channel =
+        ferrpc_blocking::Channel::new(to(&target, &authority, Some(identity))).expect("a target");
     let asking = tokio::task::spawn_blocking({
         let channel = channel.clone();
         move || channel.unary(&ECHO, request())

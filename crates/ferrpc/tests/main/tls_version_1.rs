@@ -72,7 +72,8 @@ async fn servers_and_clients() {
     let credentials = || trusting(root.roots(), Some(&old(&root, "client")));
     let name = ask(&target, credentials()).await.expect("both are trusted");
     assert_eq!(name, "client");
-    let channel = Channel::builder(&target).credentials(credentials()).build_blocking();
+    let channel =
+        ferrpc_blocking::Channel::new(Channel::builder(&target).credentials(credentials()));
     let blocking = tokio::task::spawn_blocking(move || {
         channel.expect("a target").unary(&ECHO, Request::new(Bytes::new()))
     });

@@ -10,15 +10,14 @@ use std::thread;
 
 use ferrpc_core::Transport;
 use ferrpc_core::channel::{ConnectivityState, Dial, DialId};
+use ferrpc_net::connect::{self, Failure, Place};
+use ferrpc_net::streams::Secured;
+use ferrpc_net::{clock, trace};
 use tokio::sync::oneshot;
 use tokio::task::{AbortHandle, JoinSet};
 
-use super::{Connection, Connections, Dialled, Order};
-use crate::client::connector::{self, Place, seed};
-use crate::client::error::Failure;
+use super::{Connection, Connections, Dialled, Order, seed};
 use crate::client::role::ClientRole;
-use crate::trace;
-use crate::transport::clock;
 use crate::transport::driver::Driver;
 use crate::transport::mailbox::Mailbox;
 
@@ -107,7 +106,7 @@ impl Drop for ConnectTask {
 impl Connections {
     /// Looks the name up.
     async fn resolve(self: Arc<Self>) {
-        let answer = connector::places(&self.target, &self.config).await;
+        let answer = connect::places(&self.target, &self.config.dialer).await;
         self.lock().machine.handle_resolved(clock::now(), answer);
     }
 
@@ -132,7 +131,8 @@ impl Connections {
             target: trace::CONNECTIVITY, channel = %self.target, address = name, "connecting"
         );
         let connected = || self.lock().machine.handle_connected(clock::now(), *dial);
-        let (io, fault) = place.connect(&self.target, &self.config, connected).await?;
+        let dialer = &self.config.dialer;
+        let Secured { io, fault } = place.connect(&self.target, dialer, connected).await?;
         let (outcome, finished) = oneshot::channel();
         let mailbox = Mailbox::new();
         let mut config = self.config.transport.clone();
@@ -157,7 +157,7 @@ impl Connections {
     }
 
     fn name(&self, place: &Place) -> String {
-        place.name(&self.target, &self.config)
+        place.name(&self.target, &self.config.dialer)
     }
 }
 

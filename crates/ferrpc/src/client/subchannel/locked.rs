@@ -4,12 +4,12 @@ use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, MutexGuard, PoisonError};
 
 use ferrpc_core::channel::{Event, StateChange};
+use ferrpc_net::trace;
 use tokio::runtime::Handle;
 
 use super::attempt::ConnectTask;
 use super::{Connections, Order, State};
-use crate::client::error::ConnectError;
-use crate::trace;
+use crate::client::ConnectError;
 
 /// The state, locked. Dropped, it does what the machine reports. Where something is to be driven that
 /// no task drives, it begins one, in the runtime of whoever releases the lock: without the lock, since

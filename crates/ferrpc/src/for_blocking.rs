@@ -1,0 +1,9 @@
+//! What `ferrpc-blocking` needs of this crate, beside what is for users. It is for that crate alone,
+//! and changes with it.
+
+pub use crate::client::{CallMaker, Config, Head, NewCall, check_size, seed};
+pub use crate::compression::{compress_now, decompress_now};
+pub use crate::interceptor::EndHooks;
+pub use crate::observers::Observers;
+pub use crate::request::{CallEnd, CallOptions, RequestParts};
+pub use crate::transport::backlog::Backlog;
