@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use ferrpc_http2::Time;
 
-use super::machine::{Causes, Dial, DialId, Event, Events};
+use super::event::{Causes, Dial, DialId, Event, Events};
 use super::picker::ReadyConnection;
 use super::{Attempt, ConnectionId, Dialing, Dialled, Subchannel, SubchannelId};
 

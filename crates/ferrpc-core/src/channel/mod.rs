@@ -30,6 +30,7 @@ mod connectivity;
 mod dialing;
 mod end;
 mod entry;
+mod event;
 mod machine;
 mod picker;
 mod policy;
@@ -42,7 +43,8 @@ pub use calls::{Calls, Start, Turn};
 pub use connectivity::ConnectivityState;
 pub use dialing::Dialing;
 pub use end::{AttemptEnd, EndedBy};
-pub use machine::{Causes, Channel, ChannelConfig, Dial, DialId, Event};
+pub use event::{Causes, ChannelConfig, Dial, DialId, Event};
+pub use machine::Channel;
 pub use picker::Picker;
 pub use subchannel::{
     Attempt, AttemptId, ConnectionId, Dialled, Pick, StateChange, Subchannel, SubchannelConfig,

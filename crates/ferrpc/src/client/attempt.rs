@@ -12,8 +12,8 @@ use ferrpc_net::clock;
 use ferrpc_net::credentials::{self, SecurityLevel};
 
 use super::call::{CallCell, Progress};
+use super::connections::{Connection, Connections};
 use super::role::{Command, Start};
-use super::subchannel::{Connection, Connections};
 
 /// Holds a call while its caller waits for it: dropped, the call is cancelled.
 pub(super) struct CallGuard {

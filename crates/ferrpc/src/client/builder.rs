@@ -11,10 +11,10 @@ use ferrpc_core::transport::{self, CallLimits};
 use ferrpc_core::{Encoding, EncodingSet};
 use ferrpc_net::connect::{self, Dialer, Security};
 
+use super::connections::seed;
 use super::maker::CallMaker;
 use super::observer::Observer;
 use super::service::Service;
-use super::subchannel::seed;
 use super::{Channel, ConnectError, Connector, Proxy};
 use crate::credentials::ChannelCredentials;
 use crate::interceptor::ClientInterceptor;

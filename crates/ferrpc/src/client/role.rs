@@ -10,7 +10,7 @@ use ferrpc_core::transport::{CallId, Cardinality, Event, Message, Messages, Send
 use ferrpc_core::{Encoding, Metadata, Status, Time};
 
 use super::call::{Attempt, CallCell, State};
-use super::subchannel::{Connections, Watched};
+use super::connections::{Connections, Watched};
 use crate::resolver::Target;
 use crate::transport::driver::{Context, Role};
 use crate::transport::mailbox::Mailbox;

@@ -4,8 +4,8 @@
 //! runs or is due, and the connections that its ids stand for. Calls pick from the last picker, which
 //! has a lock of its own. What the machine reports is dealt with where its lock is released.
 
-mod attempt;
 mod locked;
+mod task;
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 

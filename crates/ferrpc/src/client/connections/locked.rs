@@ -7,7 +7,7 @@ use ferrpc_core::channel::{Event, StateChange};
 use ferrpc_net::trace;
 use tokio::runtime::Handle;
 
-use super::attempt::ConnectTask;
+use super::task::ConnectTask;
 use super::{Connections, Order, State};
 use crate::client::ConnectError;
 
