@@ -34,6 +34,8 @@ struct Settled {
     drained: Vec<Arc<Connection>>,
     /// Handles that were the last, perhaps: their drop takes locks.
     dropped: Vec<Arc<super::Picker<Arc<Connection>>>>,
+    /// The name is to be looked up.
+    resolve: bool,
     any: bool,
 }
 
@@ -76,7 +78,7 @@ impl<'a> Locked<'a> {
         }
         let Shared { target, config, changed, .. } = self.shared;
         changed.notify_all();
-        let Settled { changes, failures, pending, drained, dropped, .. } = settled;
+        let Settled { changes, failures, pending, drained, dropped, resolve, .. } = settled;
         drop(dropped);
         for failure in failures {
             tracing::debug!(
@@ -88,6 +90,9 @@ impl<'a> Locked<'a> {
         drained.iter().for_each(|connection| connection.shut_down(None));
         self.shared.tell_watchers();
         resume(pending);
+        if resolve {
+            self.shared.resolve();
+        }
     }
 }
 
@@ -98,7 +103,7 @@ impl Shared {
         while let Some(event) = state.machine.poll_event() {
             settled.any = true;
             match event {
-                Event::Resolve => self.resolve(state),
+                Event::Resolve => settled.resolve = true,
                 Event::Dial(dial) => {
                     let abandoned = Arc::new(AtomicBool::new(false));
                     state.dials.insert(dial.id, Arc::clone(&abandoned));
@@ -152,15 +157,14 @@ impl Shared {
     }
 
     /// Looks the name up: here, where that takes no time.
-    fn resolve(&self, state: &mut State) {
+    fn resolve(&self) {
         if let Some(answer) = dial::known_places(&self.target, &self.config) {
-            return state.machine.handle_resolved(clock::now(), answer);
+            return self.resolved(answer);
         }
         let Some(shared) = self.me.upgrade() else { return };
         let thread = thread::Builder::new().name("ferrpc-resolver".to_owned());
         if let Err(error) = thread.spawn(move || dial::look_up(&shared)) {
-            let error = ConnectError::no_thread(&self.target, error);
-            state.machine.handle_resolved(clock::now(), Err(error));
+            self.resolved(Err(ConnectError::no_thread(&self.target, error)));
         }
     }
 }

@@ -29,8 +29,9 @@ use crate::{Codec, Streaming, compression};
 /// A server as its clients see it: makes calls, and the connection they need.
 ///
 /// Cheap to clone, and all methods take `&self`: any number of calls may run at once, on any
-/// threads, over one connection. The connection is made when the first call asks for it and made
-/// anew when it is lost. A call that surely never reached a server goes again by itself.
+/// threads, over one connection, or one to each address
+/// ([`ChannelBuilder::load_balancing`]). Connections are made when the first call asks for one and made
+/// anew when they are lost. A call that surely never reached a server goes again by itself.
 ///
 /// When the last clone is dropped, calls that still run may finish; then the connection is closed.
 ///
