@@ -11,6 +11,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use ferrpc_http2::Reason;
 use ferrpc_testing::wire;
 
 use crate::frames::{call, nth};
@@ -221,21 +222,7 @@ fn describe(peer: &Hostile) -> String {
 }
 
 fn code_name(code: u32) -> String {
-    let names = [
-        "NO_ERROR",
-        "PROTOCOL_ERROR",
-        "INTERNAL_ERROR",
-        "FLOW_CONTROL_ERROR",
-        "SETTINGS_TIMEOUT",
-        "STREAM_CLOSED",
-        "FRAME_SIZE_ERROR",
-        "REFUSED_STREAM",
-        "CANCEL",
-        "COMPRESSION_ERROR",
-        "CONNECT_ERROR",
-        "ENHANCE_YOUR_CALM",
-    ];
-    names.get(code as usize).map_or_else(|| code.to_string(), |name| (*name).to_owned())
+    Reason(code).to_string()
 }
 
 fn status_name(status: &str) -> String {

@@ -187,8 +187,8 @@ pub(crate) const STREAM: u64 = 1 << 10;
 pub(crate) const FACTOR: f64 = 8.0;
 /// For a reaction that was seen once.
 const AGAIN: Duration = Duration::from_secs(3);
-/// For those of servers that are not ours.
-const OTHERS: Duration = Duration::from_millis(1500);
+/// For those of others.
+pub(crate) const OTHERS: Duration = Duration::from_millis(1500);
 /// How often an attack is made again, until no more is kept than before.
 const ROUNDS: usize = 6;
 /// How long memory may take to come back.

@@ -15,7 +15,7 @@ use crate::honest::Calls;
 use crate::peer::Hostile;
 use crate::rows::meet;
 use crate::rows::servers::ClientRow;
-use crate::subject::{CONNECTION, FACTOR, Outcome, Peak, STREAM, settled};
+use crate::subject::{CONNECTION, FACTOR, OTHERS, Outcome, Peak, STREAM, is_ours, settled};
 
 /// Has a client call both servers, attacks it by a row, and looks.
 pub(crate) fn run(client: &Party, honest: &Party, row: &ClientRow) -> Result<Outcome> {
@@ -36,7 +36,8 @@ pub(crate) fn run(client: &Party, honest: &Party, row: &ClientRow) -> Result<Out
     let peak = Peak::watch(pid);
     let begin = Instant::now();
     (row.run)(&mut peer, stream);
-    let seen = meet(&mut peer, &row.expected, row.patience);
+    let patience = if is_ours(client.name) { row.patience } else { OTHERS };
+    let seen = meet(&mut peer, &row.expected, patience);
     let time = peer.lock().changed.map(|at| at.saturating_duration_since(begin));
     let held = peak.stop().saturating_sub(before);
     let cpu = usage::cpu(pid)?.saturating_sub(cpu);
