@@ -28,10 +28,10 @@ class Wish(NamedTuple):
 
     def is_met(self, version: str) -> bool | None:
         """Whether a version will do; None if this environment has nothing that can tell."""
-        packaging = _packaging()
-        if packaging is None or not self.versions:
+        specifiers = _packaging("specifiers")
+        if specifiers is None or not self.versions:
             return None if self.versions else True
-        return bool(packaging.SpecifierSet(self.versions).contains(version, prereleases=True))
+        return bool(specifiers.SpecifierSet(self.versions).contains(version, prereleases=True))
 
 
 def find(name: str) -> Distribution | None:
@@ -105,9 +105,9 @@ def wishes() -> list[Wish]:
 
 def _requirement(text: str) -> tuple[str, str] | None:
     """The name and the versions of a requirement; None where its marker does not hold here."""
-    packaging = _packaging()
-    if packaging is not None:
-        requirement = packaging.Requirement(text)
+    requirements = _packaging("requirements")
+    if requirements is not None:
+        requirement = requirements.Requirement(text)
         marker = requirement.marker
         if marker is not None and not marker.evaluate({"extra": ""}):
             return None
@@ -119,18 +119,13 @@ def _requirement(text: str) -> tuple[str, str] | None:
     return _layout.normal(matched[1]), matched[2].strip()
 
 
-def _packaging() -> Any:
-    """`packaging.requirements`, or pip's copy of it; None if there is neither."""
-    for name in ("packaging.requirements", "pip._vendor.packaging.requirements"):
+def _packaging(module: str) -> Any:
+    """A module of `packaging`, or of pip's copy of it; None if there is neither."""
+    for package in ("packaging", "pip._vendor.packaging"):
         try:
-            module = importlib.import_module(name)
+            return importlib.import_module(f"{package}.{module}")
         except ImportError:
             continue
-        # For what has the one alone.
-        module.SpecifierSet = importlib.import_module(  # type: ignore[attr-defined]
-            name.replace("requirements", "specifiers")
-        ).SpecifierSet
-        return module
     return None
 
 
