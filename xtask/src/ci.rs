@@ -107,7 +107,12 @@ const STEPS: &[Step] = &[
     Step {
         name: "counts",
         mend: "cargo xtask bench --check; --bless where more instructions are meant",
-        run: |workspace| crate::bench(workspace, &["--check"]),
+        run: |workspace| crate::program(workspace, "xtask-bench", &["--check"]),
+    },
+    Step {
+        name: "attack",
+        mend: "cargo xtask attack --quick --rows N; SECURITY.md says what each row has to do",
+        run: |workspace| crate::program(workspace, "xtask-attack", &["--quick"]),
     },
     Step {
         name: "demo",

@@ -9,6 +9,7 @@
 //! gen        the generated code that is committed; pages of the docs      gen_code, code_map, front_page
 //! ci         all that a change has to pass                                ci and what it calls
 //! bench      speed and memory beside everyone else; instruction counts    the crate xtask-bench
+//! attack     hostile peers on raw sockets, and what they achieve          the crate xtask-attack
 //! ```
 //!
 //! What they share is in the crate `xtask-base`. Only `ci` calls `layering` (who sees whom), `features`
@@ -67,12 +68,15 @@ enum Task {
     Ci(ci::Options),
     /// Speed and memory beside everyone else; instruction counts.
     #[command(disable_help_flag = true)]
-    Bench(Bench),
+    Bench(Rest),
+    /// Hostile peers on raw sockets, and what they achieve.
+    #[command(disable_help_flag = true)]
+    Attack(Rest),
 }
 
-/// All of it is for the program `xtask-bench`.
+/// All of it is for a program of its own, so that the other commands are built sooner.
 #[derive(Args)]
-struct Bench {
+struct Rest {
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     rest: Vec<String>,
 }
@@ -91,17 +95,17 @@ fn run(task: &Task) -> Result<Tally> {
         Task::Corpus(options) => corpus::run(&workspace, options),
         Task::Gen(options) => gen_code::run(&workspace, options),
         Task::Ci(options) => ci::run(&workspace, options),
-        Task::Bench(Bench { rest }) => bench(&workspace, rest),
+        Task::Bench(Rest { rest }) => program(&workspace, "xtask-bench", rest),
+        Task::Attack(Rest { rest }) => program(&workspace, "xtask-attack", rest),
     }
 }
 
-/// `cargo xtask bench`: a program of its own, so that the other commands are built sooner. Its success
-/// is one check.
-fn bench(workspace: &Workspace, arguments: &[impl AsRef<OsStr>]) -> Result<Tally> {
-    let mut command = workspace.cargo(&["run", "--quiet", "--package", "xtask-bench", "--"]);
+/// Runs a program of the workspace; its success is one check.
+fn program(workspace: &Workspace, package: &str, arguments: &[impl AsRef<OsStr>]) -> Result<Tally> {
+    let mut command = workspace.cargo(&["run", "--quiet", "--package", package, "--"]);
     command.args(arguments);
-    Ok(Tally::of(process::shown(&mut command, "xtask-bench", HOURS)?))
+    Ok(Tally::of(process::shown(&mut command, package, HOURS)?))
 }
 
-/// `--full` takes an hour for each set of peers.
+/// `bench --full` takes an hour for each set of peers.
 const HOURS: Duration = Duration::from_secs(12 * 60 * 60);

@@ -202,6 +202,12 @@ impl Call {
                 }
                 Attempt::Pending(pending) => pending.until,
             };
+            if !state.later.is_empty() {
+                // What it waits for may come of that.
+                self.unlock(state);
+                state = self.lock();
+                continue;
+            }
             let now = clock::now();
             if limit.is_some_and(|limit| limit <= now) {
                 self.unlock(state);

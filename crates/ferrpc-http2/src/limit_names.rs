@@ -187,4 +187,85 @@ mod tests {
             assert!(text.contains(&format!("`{field}`")), "{name}");
         }
     }
+
+    /// What the documentation says of defaults is so.
+    #[test]
+    fn the_defaults_are_those_of_the_documentation() {
+        let text = include_str!("../../../docs/limits.md");
+        let Limits {
+            max_concurrent_streams,
+            max_header_list_size,
+            soft_header_list_size,
+            max_header_fields,
+            max_header_block,
+            max_continuations,
+            max_held_headers,
+            early_resets,
+            starts,
+            induced_resets,
+            empty_frames,
+            idle_frames,
+            small_frames,
+            window_updates,
+            refused_streams,
+            settings,
+            max_settings_entries,
+            max_pending_acks,
+            pings,
+            send_buffer_per_stream,
+            send_buffer,
+            send_memory,
+            window_loans,
+            handshake_timeout,
+            settings_timeout,
+            stream_stall,
+            write_stall,
+            max_informational,
+        } = Limits::default();
+        let count = |count: u32| match count {
+            u32::MAX => "none".to_owned(),
+            0..10_000 => count.to_string(),
+            _ => format!("{},{:03}", count / 1000, count % 1000),
+        };
+        let budget = |of: Budget| format!("{}, then {} a second", count(of.burst), of.per_second);
+        let size = |bytes: usize| match bytes >> 20 {
+            0 => format!("{} KiB", bytes >> 10),
+            mebibytes => format!("{mebibytes} MiB"),
+        };
+        let time = |time: Duration| format!("{} s", time.as_secs());
+        let minutes = pings.min_interval.as_secs() / 60;
+        let said = [
+            ("max_concurrent_streams", count(max_concurrent_streams)),
+            ("max_header_list_size", size(max_header_list_size as usize)),
+            ("soft_header_list_size", count(soft_header_list_size.unwrap_or(u32::MAX))),
+            ("max_header_fields", count(max_header_fields)),
+            ("max_header_block", size(max_header_block as usize)),
+            ("max_continuations", count(max_continuations)),
+            ("max_held_headers", size(max_held_headers)),
+            ("early_resets", budget(early_resets)),
+            ("starts", budget(starts)),
+            ("induced_resets", budget(induced_resets)),
+            ("empty_frames", budget(empty_frames)),
+            ("idle_frames", budget(idle_frames)),
+            ("small_frames", budget(small_frames)),
+            ("window_updates", budget(window_updates)),
+            ("refused_streams", budget(refused_streams)),
+            ("settings", budget(settings)),
+            ("max_settings_entries", count(max_settings_entries)),
+            ("max_pending_acks", count(max_pending_acks)),
+            ("pings", format!("{minutes} minutes apart, {} strikes", pings.max_strikes)),
+            ("send_buffer_per_stream", size(send_buffer_per_stream)),
+            ("send_buffer", size(send_buffer)),
+            ("send_memory", size(send_memory)),
+            ("window_loans", size(window_loans as usize)),
+            ("handshake_timeout", time(handshake_timeout)),
+            ("settings_timeout", time(settings_timeout)),
+            ("stream_stall", time(stream_stall)),
+            ("write_stall", time(write_stall)),
+            ("max_informational", count(max_informational)),
+        ];
+        for (name, default) in said {
+            assert!(text.contains(&format!("`{name}` ({default}")), "{name}: {default}");
+        }
+    }
 }

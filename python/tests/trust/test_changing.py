@@ -1,6 +1,8 @@
 """Certificates that change while a server runs, and sessions that are resumed."""
 
 import logging
+import socket
+import ssl
 import threading
 
 import grpc
@@ -112,6 +114,45 @@ def test_a_fetcher_that_does_not_return_hurts_no_open_connection(serve, authorit
         assert not later.done()
         goes_on.set()
         assert later.result(timeout=30)
+
+
+@pytest.mark.ferrpc_only("grpcio calls fetchers once for each handshake")
+def test_handshakes_that_wait_share_a_run_of_a_fetcher(serve, authority, root):
+    goes_on, asked = threading.Event(), threading.Event()
+    count = 0
+
+    def fetch():
+        nonlocal count
+        count += 1
+        asked.set()
+        goes_on.wait(30)
+
+    ours = configuration(authority.issue("localhost"))
+    target = serve(grpc.dynamic_ssl_server_credentials(ours, fetch))
+    port = int(target.rpartition(":")[2])
+    hello = first_flight()
+    strangers = [socket.create_connection(("localhost", port)) for _ in range(60)]
+    for stranger in strangers:
+        stranger.sendall(hello)
+    assert asked.wait(20)
+    with grpc.secure_channel(target, root) as channel:
+        later = channel.unary_unary("/trust.Test/Who").future(b"", timeout=40)
+        goes_on.set()
+        assert later.result(timeout=30)
+    # One for each would be 61 by now; a few came while a run was under way.
+    assert count < 30
+    for stranger in strangers:
+        stranger.close()
+
+
+def first_flight():
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.set_alpn_protocols(["h2"])
+    out = ssl.MemoryBIO()
+    with pytest.raises(ssl.SSLWantReadError):
+        context.wrap_bio(ssl.MemoryBIO(), out, server_hostname="localhost").do_handshake()
+    return out.read()
 
 
 def test_client_certificates_of_a_fetcher(serve, authority, other, call):

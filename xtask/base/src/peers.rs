@@ -77,6 +77,18 @@ impl Party {
         command
     }
 
+    /// The command that calls a hostile server and an honest one: a program beside the client.
+    pub fn victim(&self, hostile: &str, honest: &str) -> Command {
+        let mut line = self.client.clone();
+        if let Some(program) = line.iter_mut().rev().find(|word| is_client(word)) {
+            let path = Path::new(&*program).with_file_name("victim.py");
+            *program = if path.has_root() { path.into() } else { "victim".into() };
+        }
+        let mut command = command(&line);
+        command.args(["--hostile", hostile, "--honest", honest]);
+        command
+    }
+
     /// The command that asks the server at an address.
     pub fn client(&self, address: &str) -> Command {
         let mut command = command(&self.client);
@@ -295,6 +307,11 @@ impl Peer {
             client: line("client"),
         })
     }
+}
+
+/// Whether a word of a command line names its client.
+fn is_client(word: &OsString) -> bool {
+    Path::new(word).file_stem().is_some_and(|stem| stem == "client")
 }
 
 /// The first part of a toolchain that does not run.

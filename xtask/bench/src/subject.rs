@@ -1,12 +1,13 @@
 //! A server under test: pinned to a core, with its CPU time and its memory as the kernel has them.
 
-use std::fs;
 use std::path::Path;
 use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+
+use xtask_base::usage;
 
 use super::programs::{Offers, Program};
 use crate::process::Server;
@@ -69,27 +70,13 @@ impl Subject {
 
     /// User and system time so far, of all threads, also of those that ended.
     pub(crate) fn cpu(&self) -> Result<Duration> {
-        cpu_time(self.server.pid()).with_context(|| format!("{}: CPU time", self.name()))
+        usage::cpu(self.server.pid()).with_context(|| format!("{}: CPU time", self.name()))
     }
 
     /// Resident memory in KiB.
     pub(crate) fn resident(&self) -> Result<u64> {
-        let path = format!("/proc/{}/status", self.server.pid());
-        let status = fs::read_to_string(&path).context(path)?;
-        resident(&status).context("/proc/PID/status names no VmRSS")
+        Ok(usage::resident(self.server.pid())? >> 10)
     }
-}
-
-#[cfg(target_os = "linux")]
-fn cpu_time(pid: u32) -> Result<Duration> {
-    let pid = nix::unistd::Pid::from_raw(pid.try_into()?);
-    let clock = nix::time::ClockId::pid_cpu_clock_id(pid)?;
-    Ok(nix::time::clock_gettime(clock)?.into())
-}
-
-#[cfg(not(target_os = "linux"))]
-fn cpu_time(_: u32) -> Result<Duration> {
-    anyhow::bail!("the bench reads CPU times as Linux has them")
 }
 
 /// A command on one core, where there are two.
@@ -103,27 +90,6 @@ pub(crate) fn pinned(core: &str, program: impl AsRef<std::ffi::OsStr>) -> Comman
     }
 }
 
-fn resident(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    line.trim().strip_suffix(" kB")?.parse().ok()
-}
-
 const SERVER_CORE: &str = "0";
 /// The core of the load.
 pub(crate) const LOAD_CORE: &str = "1";
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_proc_says() {
-        assert_eq!(resident("Name:\tx\nVmRSS:\t    8600 kB\nVmData: 1 kB\n"), Some(8600));
-    }
-
-    #[test]
-    #[cfg(target_os = "linux")]
-    fn a_process_has_a_clock() {
-        assert!(cpu_time(std::process::id()).expect("we run") > Duration::ZERO);
-    }
-}

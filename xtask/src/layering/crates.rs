@@ -56,6 +56,8 @@ const ROOMS: &[Room] = &[
     Room { name: "ferrpc-bench-load", imports: &[] },
     Room { name: "ferrpc-bench-raw-echo", imports: &[] },
     Room { name: "xtask-base", imports: &[] },
+    // Not published: it writes frames by hand.
+    Room { name: "xtask-attack", imports: &["xtask-base", "ferrpc-http2", TESTING] },
     Room { name: "xtask-bench", imports: &["xtask-base"] },
     Room { name: "xtask", imports: &["xtask-base"] },
 ];

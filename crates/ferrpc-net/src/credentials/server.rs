@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::LocalKind;
-use crate::streams::{Io, Refusal, Secured};
+use crate::streams::{Io, Refusal, Secured, Stage};
 #[cfg(feature = "_rustls")]
 use crate::tls::{self, Current, ServerTls, TlsSource};
 
@@ -64,14 +64,14 @@ impl ServerCredentials {
         matches!(self.kind, Kind::Insecure)
     }
 
-    /// Performs the handshake; `hello_came` is told when the caller has begun it.
+    /// Performs the handshake; `note` is told how far it is.
     pub(crate) async fn accept(
         &self,
         io: Box<dyn Io>,
-        hello_came: impl FnOnce() + Send,
+        note: impl Fn(Stage) + Send,
     ) -> Result<Secured, Refusal> {
         #[cfg(not(feature = "_rustls"))]
-        drop(hello_came);
+        drop(note);
         match &self.kind {
             Kind::Insecure => Ok(Secured::plain(io)),
             Kind::Local(kind) => kind
@@ -80,7 +80,7 @@ impl ServerCredentials {
                 .map_err(|what| Refusal::new(what, "use TLS for callers on other machines")),
             #[cfg(feature = "_rustls")]
             Kind::Tls(current) => {
-                let tls = tls::accept(io, hello_came, || current.get()).await?;
+                let tls = tls::accept(io, note, || current.get()).await?;
                 let fault = Some(tls.fault());
                 Ok(Secured { io: Box::new(tls), fault })
             }

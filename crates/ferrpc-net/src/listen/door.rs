@@ -60,7 +60,7 @@ impl Door {
                 accepted.map_err(|error| Refusal::new(error.to_string(), "the acceptor said so"))
             }
             Self::Credentials(credentials) => {
-                credentials.accept(io, || handshake.hello_came()).await
+                credentials.accept(io, |stage| handshake.note(stage)).await
             }
         }
     }

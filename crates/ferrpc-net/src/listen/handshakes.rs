@@ -1,24 +1,25 @@
 //! Handshakes before HTTP/2's own: how many at a time, how long, and who hears of those that fail.
 //!
 //! ```text
-//!   accepted --> waiting for the caller's hello --> working --> a connection
-//!                  |           |                       |
-//!                  | dropped when there are too many   | ends with an error, or when its
-//!                  v and it waited longest             v time is over
+//!   accepted --> waiting for the hello --> working --> waiting for the rest --> a connection
+//!                  |                         |           |
+//!                  | dropped when there are  |           | the same
+//!                  | too many and it waited  v           v
+//!                  v longest                ends with an error, or when its time is over
 //! ```
 //!
-//! Connections that send nothing cost their places to nobody but each other: when all places are
-//! taken, the one that waited longest for its caller's hello goes. Those that have it are being
-//! worked on, and keep theirs.
+//! Connections that send nothing, or a hello and nothing more, cost their places to nobody but each
+//! other: when all places are taken, the one that has waited longest for its caller goes. Those that
+//! are being worked on keep theirs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-use crate::streams::Refusal;
+use crate::streams::{Refusal, Stage};
 
 /// The handshakes of a server.
 #[derive(Debug)]
@@ -33,6 +34,8 @@ pub struct Handshakes {
 struct Waiting {
     /// By age.
     all: BTreeMap<u64, Arc<Notify>>,
+    /// Those that found nobody to take a place from: each takes that of the next that waits.
+    seekers: BTreeSet<u64>,
     next: u64,
 }
 
@@ -48,7 +51,8 @@ struct Said {
 #[derive(Debug)]
 pub struct Handshake {
     handshakes: Arc<Handshakes>,
-    id: u64,
+    /// Its turn among those that wait for their callers, if it does.
+    turn: Mutex<Option<u64>>,
     dropped: Arc<Notify>,
     _place: Option<OwnedSemaphorePermit>,
 }
@@ -68,18 +72,15 @@ impl Handshakes {
     pub async fn begin(self: &Arc<Self>) -> Handshake {
         let mut place = Arc::clone(&self.places).try_acquire_owned().ok();
         if place.is_none() {
-            if let Some((_, oldest)) = self.waiting().all.pop_first() {
-                oldest.notify_one();
-            }
+            let seeker = self.waiting().seek();
             place = Arc::clone(&self.places).acquire_owned().await.ok();
+            if let Some(seeker) = seeker {
+                self.waiting().seekers.remove(&seeker);
+            }
         }
         let dropped = Arc::new(Notify::new());
-        let mut waiting = self.waiting();
-        let id = waiting.next;
-        waiting.next += 1;
-        waiting.all.insert(id, Arc::clone(&dropped));
-        drop(waiting);
-        Handshake { handshakes: Arc::clone(self), id, dropped, _place: place }
+        let turn = Mutex::new(Some(self.wait(&dropped)));
+        Handshake { handshakes: Arc::clone(self), turn, dropped, _place: place }
     }
 
     /// A handshake failed.
@@ -114,15 +115,55 @@ impl Handshakes {
         }
     }
 
+    /// Puts a handshake behind all that wait for their callers.
+    fn wait(&self, dropped: &Arc<Notify>) -> u64 {
+        let mut waiting = self.waiting();
+        let turn = waiting.number();
+        waiting.all.insert(turn, Arc::clone(dropped));
+        if waiting.seekers.pop_first().is_some() {
+            waiting.drop_oldest();
+        }
+        turn
+    }
+
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+impl Waiting {
+    fn number(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
+
+    /// Whether there was one.
+    fn drop_oldest(&mut self) -> bool {
+        let oldest = self.all.pop_first();
+        oldest.map(|(_, dropped)| dropped.notify_one()).is_some()
+    }
+
+    /// Takes a place from the oldest; the number of the seeker if all are being worked on.
+    fn seek(&mut self) -> Option<u64> {
+        if self.drop_oldest() {
+            return None;
+        }
+        let seeker = self.number();
+        self.seekers.insert(seeker);
+        Some(seeker)
+    }
+}
+
 impl Handshake {
-    /// The caller's hello has come: this handshake is worked on.
-    pub fn hello_came(&self) {
-        self.handshakes.waiting().all.remove(&self.id);
+    /// Notes how far it is.
+    pub(crate) fn note(&self, stage: Stage) {
+        let mut turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(turn) = turn.take() {
+            self.handshakes.waiting().all.remove(&turn);
+        }
+        if stage == Stage::Answered {
+            *turn = Some(self.handshakes.wait(&self.dropped));
+        }
     }
 
     /// Runs it, as long as it may take.
@@ -152,7 +193,10 @@ impl Handshake {
 
 impl Drop for Handshake {
     fn drop(&mut self) {
-        self.handshakes.waiting().all.remove(&self.id);
+        let turn = self.turn.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(turn) = turn.take() {
+            self.handshakes.waiting().all.remove(&turn);
+        }
     }
 }
 

@@ -9,6 +9,7 @@ mod unix;
 
 pub use in_process::{StreamIo, in_process};
 pub use io::{AuthContext, Io};
+pub(crate) use refusal::Stage;
 pub use refusal::{Fault, Refusal, Secured};
 pub use tcp::TcpIo;
 #[cfg(unix)]

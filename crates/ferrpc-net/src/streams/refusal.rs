@@ -68,3 +68,13 @@ impl Fault {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
+
+/// What a handshake has come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(feature = "_rustls"), expect(dead_code, reason = "nothing but TLS has stages"))]
+pub(crate) enum Stage {
+    /// The caller's hello has come: it is worked on.
+    Hello,
+    /// It was answered: the caller has to go on.
+    Answered,
+}

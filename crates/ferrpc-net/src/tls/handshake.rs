@@ -15,8 +15,7 @@ use super::io::{Scratch, TlsIo};
 use super::turns::{Steps, compute, wait_apart};
 use super::{ALPN_HTTP2, facts};
 use super::{ClientTls, ServerTls};
-use crate::streams::Io;
-use crate::streams::Refusal;
+use crate::streams::{Io, Refusal, Stage};
 
 /// A client's handshake; `name` is who the server must prove to be.
 pub(crate) async fn connect(
@@ -36,11 +35,11 @@ pub(crate) async fn connect(
     Ok(tls)
 }
 
-/// A server's handshake. `hello_came` is called once the caller's first message is complete, before
-/// anything is spent on it; `config` is asked after that.
+/// A server's handshake. `note` is told when the caller's first message is complete, before anything
+/// is spent on it, and when it was answered; `config` is asked between the two.
 pub(crate) async fn accept<F>(
     mut io: Box<dyn Io>,
-    hello_came: impl FnOnce() + Send,
+    note: impl Fn(Stage) + Send,
     config: impl FnOnce() -> F + Send,
 ) -> Result<TlsIo, Refusal>
 where
@@ -49,7 +48,7 @@ where
     let mut hello = Hello::new(Side::Server, None);
     let mut acceptor = Acceptor::default();
     let (accepted, rest) = read_hello(&mut *io, &mut acceptor, &mut hello).await?;
-    hello_came();
+    note(Stage::Hello);
     let asked = accepted.client_hello();
     if asked.alpn().is_none() {
         // A server must not go on, and rustls would.
@@ -83,6 +82,7 @@ where
             return Err(refusal);
         }
     };
+    note(Stage::Answered);
     let tls = TlsIo::new(io, Connection::Server(tls), hello, rest);
     let mut tls = complete(tls, elsewhere.then_some(steps)).await?;
     if tls.tls().alpn_protocol() != Some(ALPN_HTTP2) {

@@ -1,9 +1,13 @@
 //! Configurations that a function of the user's is asked for before each handshake of a server.
 //!
-//! The engine's threads put a question into a queue and wait for the answer as a future; a thread of
-//! Python's takes questions and runs the function. The handshake's time limit includes that.
+//! The engine's threads ask and wait for the answer as a future; a thread of Python's takes the
+//! question and runs the function. The handshake's time limit includes that.
+//!
+//! Handshakes that wait for the function to begin share one run of it: each goes by an answer that
+//! was asked for after it began, and however many there are, the next waits for two runs at most.
+//! When all that wait have gone, so has their question.
 
-use std::collections::VecDeque;
+use std::mem;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use ferrpc::credentials::{Provided, ServerTls, TlsSource};
@@ -20,11 +24,12 @@ pub(crate) struct Fetches {
     queue: Owned<Arc<Queue>>,
 }
 
-/// One question. Forgotten without an answer, it keeps what was.
+/// One run of the function, for the handshakes that wait for it. Forgotten without an answer, it keeps
+/// what was.
 #[pyclass(frozen, module = "grpc._ferrpc")]
 pub(crate) struct Fetch {
     require_client_auth: bool,
-    answer: Mutex<Option<oneshot::Sender<Configuration>>>,
+    asked: Mutex<Vec<oneshot::Sender<Configuration>>>,
 }
 
 #[derive(Default)]
@@ -35,7 +40,9 @@ struct Queue {
 
 #[derive(Default)]
 struct State {
-    questions: VecDeque<Fetch>,
+    /// The handshakes that the next run is for.
+    asked: Vec<oneshot::Sender<Configuration>>,
+    require_client_auth: bool,
     stopped: bool,
 }
 
@@ -60,8 +67,10 @@ impl Fetches {
                 if state.stopped {
                     return None;
                 }
-                if let Some(question) = state.questions.pop_front() {
-                    return Some(question);
+                let asked = mem::take(&mut state.asked);
+                if asked.iter().any(|handshake| !handshake.is_closed()) {
+                    let require_client_auth = state.require_client_auth;
+                    return Some(Fetch { require_client_auth, asked: Mutex::new(asked) });
                 }
                 state = self.queue.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
             }
@@ -105,10 +114,10 @@ impl Fetch {
 
 impl Fetch {
     fn answer(&self, answer: Configuration) {
-        let sender = self.answer.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(sender) = sender {
-            // The handshake may be over.
-            let _ = sender.send(answer);
+        let asked = mem::take(&mut *self.asked.lock().unwrap_or_else(PoisonError::into_inner));
+        for handshake in asked {
+            // It may be over.
+            let _ = handshake.send(answer.clone());
         }
     }
 }
@@ -122,20 +131,30 @@ impl Queue {
         let mut state = self.lock();
         state.stopped = true;
         // Who waits for an answer goes on with what was.
-        state.questions.clear();
+        state.asked.clear();
         drop(state);
         self.filled.notify_all();
+    }
+}
+
+impl State {
+    /// One more handshake waits for the next run. Those that have gone meanwhile are swept out when
+    /// they may be half of all, so that a flood of them holds no memory.
+    fn ask(&mut self, handshake: oneshot::Sender<Configuration>, require_client_auth: bool) {
+        self.require_client_auth = require_client_auth;
+        if self.asked.len() == self.asked.capacity() {
+            self.asked.retain(|handshake| !handshake.is_closed());
+        }
+        self.asked.push(handshake);
     }
 }
 
 impl TlsSource<ServerTls> for Source {
     fn provide(&self) -> Provided<ServerTls> {
         let (answer, answered) = oneshot::channel();
-        let answer = Mutex::new(Some(answer));
-        let question = Fetch { require_client_auth: self.require_client_auth, answer };
         let mut state = self.queue.lock();
         if !state.stopped {
-            state.questions.push_back(question);
+            state.ask(answer, self.require_client_auth);
         }
         drop(state);
         self.queue.filled.notify_one();

@@ -455,7 +455,7 @@ impl fmt::Debug for ServerBuilder {
 
 /// Half of what the process may use: the rest is for what handlers make of it.
 fn default_memory() -> usize {
-    machine::memory().map_or(UNKNOWN_MEMORY, |bytes| bytes / 2)
+    machine::memory().map_or(UNKNOWN_MEMORY, |bytes| (bytes / 2).max(LEAST_MEMORY))
 }
 
 /// The connections that there are descriptors and memory for.
@@ -466,6 +466,9 @@ fn most_connections(memory: usize) -> usize {
 
 /// For connections, where the system does not say how much there is.
 const UNKNOWN_MEMORY: usize = 2 << 30;
+
+/// A server that may hold nothing would refuse all calls; control groups may say zero.
+const LEAST_MEMORY: usize = 8 << 20;
 
 /// However little there is.
 const FEWEST_CONNECTIONS: usize = 16;

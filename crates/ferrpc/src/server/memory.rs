@@ -34,8 +34,8 @@ pub(crate) struct Memory {
     connections: AtomicUsize,
     /// Those that are to be told when there is enough again.
     pressed: Mutex<Vec<Arc<Mailbox<Command>>>>,
-    /// One connection is giving way.
-    relief: AtomicBool,
+    /// One connection is giving way, and is waited for until this time.
+    relief: AtomicU64,
     /// Nobody was found to give way: not to be looked for again before this time.
     next_relief: AtomicU64,
     refused_calls: AtomicU64,
@@ -87,7 +87,7 @@ impl Memory {
             held: AtomicUsize::new(0),
             connections: AtomicUsize::new(0),
             pressed: Mutex::default(),
-            relief: AtomicBool::new(false),
+            relief: AtomicU64::new(0),
             next_relief: AtomicU64::new(0),
             refused_calls: AtomicU64::new(0),
             ended_calls: AtomicU64::new(0),
@@ -137,11 +137,14 @@ impl Memory {
     }
 
     /// Somebody has to give way, and nobody does: `true` once, until
-    /// [`end_relief`](Self::end_relief).
+    /// [`end_relief`](Self::end_relief), or until it has taken too long: one that is about to end may
+    /// not have heard of it.
     pub(super) fn begin_relief(&self, now: Time) -> bool {
-        now.as_nanos() >= self.next_relief.load(Relaxed)
+        let begun = self.relief.load(SeqCst);
+        let until = (now + LONGEST_RELIEF).as_nanos();
+        now.as_nanos() >= self.next_relief.load(Relaxed).max(begun)
             && self.held.load(SeqCst) > self.limit
-            && !self.relief.swap(true, SeqCst)
+            && self.relief.compare_exchange(begun, until, SeqCst, SeqCst).is_ok()
     }
 
     /// Nobody holds enough to give way: the next look is a little later.
@@ -150,7 +153,7 @@ impl Memory {
     }
 
     pub(super) fn end_relief(&self) {
-        self.relief.store(false, SeqCst);
+        self.relief.store(0, SeqCst);
     }
 
     /// Bytes to be given up until there is some room.
@@ -326,3 +329,27 @@ const STEP: usize = 16 << 10;
 
 /// No connection is pressed that holds less.
 const LEAST_SHARE: usize = 1 << 20;
+/// How long a connection may take to give up its calls, all of which it does in one pass.
+const LONGEST_RELIEF: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One that ends does not hear that it is to give way, and may go on sending for a minute.
+    #[test]
+    fn nobody_is_waited_for_without_end() {
+        let at = |millis| Time::from_nanos(1_000_000_000) + Duration::from_millis(millis);
+        let memory = Memory::new(1 << 20);
+        let account = Account::new(&memory, at(0));
+        account.set(2 << 20);
+        assert!(memory.begin_relief(at(0)));
+        account.give_way();
+        assert!(!memory.begin_relief(at(999)), "it is giving way");
+        assert!(memory.begin_relief(at(1000)), "somebody else has to");
+        drop(account);
+        let other = Account::new(&memory, at(0));
+        other.set(2 << 20);
+        assert!(memory.begin_relief(at(1001)), "the first one has ended");
+    }
+}

@@ -142,6 +142,25 @@ async fn floods_of_hellos() {
     until("only the honest connections remain", || host.server.connection_count() <= 2).await;
 }
 
+/// Callers that say hello, are answered, and go no further: the oldest of them give their places to
+/// honest ones long before their time is over.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn floods_of_handshakes_that_are_half_done() {
+    let forever = Duration::from_secs(3600);
+    let host = host(|builder| builder.max_handshakes(16).handshake_timeout(forever)).await;
+    let hello = hello(&host.authority, |_| {});
+    let mut strangers = Vec::new();
+    for _ in 0..100 {
+        let mut stranger = host.stranger().await;
+        stranger.write_all(&hello).await.expect("it is open");
+        strangers.push(stranger);
+    }
+    for _ in 0..10 {
+        call(&host.channel()).await;
+    }
+    until("all but the newest were dropped", || host.server.connection_count() <= 26).await;
+}
+
 /// A client's first message.
 fn hello(authority: &Authority, change: impl FnOnce(&mut rustls::ClientConfig)) -> Vec<u8> {
     let mut bytes = Vec::new();
