@@ -8,7 +8,6 @@ To import it is cheap: the engine is loaded with the first channel or server, an
 """
 
 import logging
-import os.path
 
 from grpc._client_api import (
     Call,
@@ -264,19 +263,6 @@ def __getattr__(name):
     raise AttributeError(f"module 'grpc' has no attribute {name!r}")
 
 
-def _warn_of_shared_files():
-    # A file of every grpcio, and of no ferrpc. pip lets two distributions own one folder.
-    if os.path.exists(os.path.join(os.path.dirname(__file__), "_cython/_credentials/roots.pem")):
-        import warnings
-
-        warnings.warn(
-            "grpcio and ferrpc are both installed and share the files of the package 'grpc': "
-            "uninstall both, then install the one you want ('python -m ferrpc doctor' says more).",
-            RuntimeWarning,
-            stacklevel=3,
-        )
-
-
 #: Submodules that are imported at their first use.
 _LATER = frozenset(
     (
@@ -305,4 +291,3 @@ del _name
 
 # A library says nothing unless it is asked to.
 logging.getLogger(__name__).addHandler(logging.NullHandler())
-_warn_of_shared_files()

@@ -25,6 +25,7 @@ _ENGINE = {
     "grpc.http2.ping_timeout_ms": "ping_timeout",
     "grpc.per_rpc_retry_buffer_size": "retry_buffer",
     "grpc.client_idle_timeout_ms": "idle_timeout",
+    "grpc.dns_min_time_between_resolutions_ms": "resolution_interval",
     "ferrpc.spin_us": "spin_us",
 }
 
@@ -36,6 +37,7 @@ _READ = frozenset(
         "grpc.enable_http_proxy",
         "grpc.enable_retries",
         "grpc.http_proxy",
+        "grpc.lb_policy_name",
         "grpc.primary_user_agent",
         "grpc.secondary_user_agent",
         "grpc.service_config",
@@ -43,6 +45,9 @@ _READ = frozenset(
         "grpc.ssl_target_name_override",
     )
 )
+
+#: Policies that calls are spread by. Any other name asks for the first, as it does in grpcio.
+_POLICIES = frozenset(("pick_first", "round_robin"))
 
 #: All that act.
 ACTING = _READ.union(_ENGINE)
@@ -89,6 +94,8 @@ class Options:
                 self.engine["retries"] = bool(value)
             elif name == "grpc.service_config":
                 self._configure(value)
+            elif name == "grpc.lb_policy_name" and _text(value) in _POLICIES:
+                self.engine["round_robin"] = _text(value) == "round_robin"
             elif name == "grpc.primary_user_agent":
                 primary = _text(value)
             elif name == "grpc.secondary_user_agent":

@@ -11,7 +11,6 @@ OF_CHANNELS = {
     "grpc.experimental.enable_hedging": 0,
     "grpc.happy_eyeballs_connection_attempt_delay_ms": None,
     "grpc.http2_scheme": None,
-    "grpc.lb_policy_name": "pick_first",
     "grpc.per_message_compression": 1,
     "grpc.per_message_decompression": 1,
 }

@@ -31,6 +31,7 @@ const PARTS: &[(&str, &str)] = &[
     ("python/grpc", "python/grpc"),
     ("python/grpc_tools", "python/grpc_tools"),
     ("python/ferrpc", "python/ferrpc"),
+    ("python/packaging", "python/packaging"),
     ("ferrpc-testing", "crates/ferrpc-testing/src"),
     ("xtask", "xtask/src"),
     ("xtask-base", "xtask/base/src"),

@@ -23,6 +23,9 @@ pub(crate) struct Options {
     /// The tests of leaks in Python make 100,000 calls of each kind, not 10,000.
     #[arg(long, conflicts_with = "no_python")]
     pub(crate) soak: bool,
+    /// The tests in Python that install packages from the index run, too: half an hour, and 3 GB.
+    #[arg(long, conflicts_with = "no_python")]
+    pub(crate) adoption: bool,
     /// Passed on to `cargo test`: a filter, `-p ferrpc-core` and the like; with --python-only to
     /// pytest. The tests in Python are left out then, unless asked for.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -31,12 +34,13 @@ pub(crate) struct Options {
 
 /// Runs the tests; each is one check.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<Tally> {
+    let long = python::Long { soak: options.soak, adoption: options.adoption };
     if options.python_only {
-        return python::test(workspace, &options.rest, options.soak);
+        return python::test(workspace, &options.rest, long);
     }
     let mut tally = rust(workspace, options)?;
     if !options.no_python && options.rest.is_empty() {
-        tally += python::test(workspace, &[], options.soak)?;
+        tally += python::test(workspace, &[], long)?;
     }
     Ok(tally)
 }

@@ -10,9 +10,9 @@
 //!                       +----------- another attempt -----------+
 //! ```
 //!
-//! Nothing here waits but [`Call::wait`] (`poll.rs` is for those who do not): a pending call is taken further by whoever learns of
-//! something ([`Call::resume`]), so that calls without a waiting thread get on, too. Order of
-//! locks: a call's, then the channel's or a connection's. What those want woken is woken after
+//! Nothing here waits but [`Call::wait`] (`poll.rs` is for those who do not): a pending call is taken
+//! further by whoever learns of something ([`Attempts::resume`]), so that calls without a waiting
+//! thread get on, too. Order of locks: a call's, then the channel's or a connection's. What those want woken is woken after
 //! the call's own lock is released, since it may be another call.
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,10 +26,12 @@ use ferrpc_core::transport::Message;
 use ferrpc_core::{Code, Encoding, Metadata, Status, Time};
 use ferrpc_net::clock;
 
-use super::connection::{Connection, State, Wake};
-use super::raw::{Origin, Outcome};
+use super::connection::Connection;
+use super::outcome::{Ended, Origin, Outcome};
 use super::shared::{Acquired, Ask, Hold};
-use super::slots::{Ended, Side};
+use super::slot::Side;
+use super::state::State;
+use super::wake::{Attempts, Wake};
 
 /// One call. Its two sides may be used by two threads.
 pub(super) struct Call {
@@ -43,7 +45,7 @@ pub(super) struct Call {
     changed: Condvar,
     /// The response's headers, once somebody looked or the call was over.
     pub(super) initial: OnceLock<(Metadata, Encoding)>,
-    me: Weak<Call>,
+    me: Weak<dyn Attempts>,
 }
 
 pub(super) struct CallState {
@@ -77,7 +79,7 @@ pub(super) enum Attempt {
 }
 
 pub(super) struct Pending {
-    call: ClientCall,
+    pub(super) call: ClientCall,
     /// The channel will resume it.
     registered: bool,
     /// When to look again.
@@ -122,7 +124,7 @@ impl Call {
             state: Mutex::new(state),
             changed: Condvar::new(),
             initial: OnceLock::new(),
-            me: Weak::clone(me),
+            me: Weak::<Self>::clone(me),
         })
     }
 
@@ -131,29 +133,6 @@ impl Call {
         let mut state = self.lock();
         if let Attempt::New(_) = state.attempt {
             self.proceed(&mut state);
-        }
-        self.unlock(state);
-    }
-
-    /// Something changed for a pending call, or its time has come.
-    pub(super) fn resume(&self) {
-        let mut state = self.lock();
-        if let Attempt::Pending(pending) = &mut state.attempt {
-            pending.registered = false;
-            self.proceed(&mut state);
-            self.changed.notify_all();
-        }
-        self.unlock(state);
-    }
-
-    /// Its attempt, which nobody may be waiting for, ended: begins another one if that is due.
-    pub(super) fn settle(&self) {
-        let mut state = self.lock();
-        if let Attempt::On { connection, key } = &state.attempt {
-            let Some(ended) = connection.ended(*key) else { return };
-            if !ended.is_final() {
-                self.after(&mut state, ended);
-            }
         }
         self.unlock(state);
     }
@@ -223,6 +202,12 @@ impl Call {
                 }
                 Attempt::Pending(pending) => pending.until,
             };
+            if !state.later.is_empty() {
+                // What it waits for may come of that.
+                self.unlock(state);
+                state = self.lock();
+                continue;
+            }
             let now = clock::now();
             if limit.is_some_and(|limit| limit <= now) {
                 self.unlock(state);
@@ -317,132 +302,6 @@ impl Call {
             state.wake_pollers();
         }
         self.changed.notify_all();
-    }
-
-    /// Sends a message once there is room for it; gives it back if that takes longer than
-    /// `limit`.
-    pub(super) fn push(&self, message: Message, limit: Option<Time>) -> Result<(), Unsent> {
-        let mut message = Some(message);
-        let found = self.wait(Side::Send, limit, |state, key| put(state, key, &mut message));
-        found.sent(message)
-    }
-
-    /// No more messages.
-    pub(super) fn half_close(&self) {
-        let mut state = self.lock();
-        match &mut state.attempt {
-            // It goes out with the attempt.
-            Attempt::New(call) | Attempt::Pending(Pending { call, .. }) => call.half_close(),
-            Attempt::On { connection, key } => {
-                let later = connection.half_close(*key);
-                state.later.extend(later);
-            }
-            Attempt::Over(_) | Attempt::Moving => {}
-        }
-        self.unlock(state);
-    }
-
-    /// Waits for the end of a call with one response, which no other thread knows of.
-    pub(super) fn finish(&self, limit: Option<Time>) -> Found<Finished> {
-        let found = self.wait(Side::Receive, limit, |state, key| {
-            let slot = &mut state.slots[key];
-            slot.ended.as_ref().filter(|ended| ended.is_final())?;
-            let Ended { status, origin, .. } = slot.ended.take()?;
-            let found = Finished {
-                outcome: Outcome::new(status, origin),
-                initial: slot.initial.take(),
-                message: slot.received.pop_one(),
-            };
-            // Nobody else uses a call that is waited for its end: the slot goes with this wait.
-            slot.retire();
-            Some(found)
-        });
-        if let Found::Done(finished) = &found {
-            // Only that it is over matters from now on.
-            let status = Status::new(finished.outcome.status().code(), "");
-            let outcome = Outcome::new(status, Origin::Local);
-            let mut state = self.lock();
-            state.attempt = Attempt::Over(Arc::new(outcome));
-            self.unlock(state);
-        }
-        found
-    }
-
-    /// Waits for the end, and reads nothing.
-    pub(super) fn ended(&self, limit: Option<Time>) -> Found<Arc<Outcome>> {
-        self.wait(Side::Receive, limit, |state, key| {
-            let ended = state.slots[key].ended.as_ref()?;
-            ended
-                .is_final()
-                .then(|| Arc::new(Outcome::new(ended.status.clone(), ended.origin.clone())))
-        })
-    }
-
-    /// Waits for the response's headers; none if the call ended without.
-    pub(super) fn headers(&self, limit: Option<Time>) -> Found<Option<&(Metadata, Encoding)>> {
-        if let Some(initial) = self.initial.get() {
-            return Found::Done(Some(initial));
-        }
-        let found = self.wait(Side::Receive, limit, |state, key| {
-            let slot = &mut state.slots[key];
-            // Under the connection's lock, so that of two threads none misses them.
-            self.keep_initial(slot.initial.take());
-            let ended = slot.ended.as_ref().is_some_and(|ended| ended.status.is_ok());
-            (self.initial.get().is_some() || ended).then_some(())
-        });
-        match found {
-            Found::Done(()) => Found::Done(self.initial.get()),
-            // They came, and the end right behind them.
-            Found::Over(outcome) => match self.initial.get() {
-                Some(initial) => Found::Done(Some(initial)),
-                None => Found::Over(outcome),
-            },
-            Found::Late => Found::Late,
-        }
-    }
-
-    /// The next message; the status after the last.
-    pub(super) fn message(&self, limit: Option<Time>) -> Found<Message> {
-        self.wait(Side::Receive, limit, |state, key| {
-            let slot = &mut state.slots[key];
-            let Some(message) = slot.received.pop_one() else {
-                state.wants(key);
-                return None;
-            };
-            self.keep_initial(slot.initial.take());
-            state.release(key, 1, message.payload.len());
-            Some(message)
-        })
-    }
-
-    /// Messages that came and were not read, at least one; their credit is given back.
-    pub(super) fn messages(
-        &self,
-        into: &mut std::collections::VecDeque<Message>,
-        limit: Option<Time>,
-    ) -> Found<()> {
-        self.wait(Side::Receive, limit, |state, key| {
-            let slot = &mut state.slots[key];
-            if slot.received.is_empty() {
-                state.wants(key);
-                return None;
-            }
-            self.keep_initial(slot.initial.take());
-            state.take_messages(key, into);
-            Some(())
-        })
-    }
-
-    /// The response's headers, if they are known.
-    pub(super) fn known_headers(&self) -> Option<&(Metadata, Encoding)> {
-        self.initial.get()
-    }
-
-    pub(super) fn keep_initial(&self, initial: Option<(Metadata, Encoding)>) {
-        if let Some(initial) = initial {
-            // Only the attempt that brought headers has them, and it is the last.
-            let _ = self.initial.set(initial);
-        }
     }
 
     /// Whether it is not known to be over.
@@ -552,6 +411,29 @@ impl Call {
     }
 }
 
+impl Attempts for Call {
+    fn resume(&self) {
+        let mut state = self.lock();
+        if let Attempt::Pending(pending) = &mut state.attempt {
+            pending.registered = false;
+            self.proceed(&mut state);
+            self.changed.notify_all();
+        }
+        self.unlock(state);
+    }
+
+    fn settle(&self) {
+        let mut state = self.lock();
+        if let Attempt::On { connection, key } = &state.attempt {
+            let Some(ended) = connection.ended(*key) else { return };
+            if !ended.is_final() {
+                self.after(&mut state, ended);
+            }
+        }
+        self.unlock(state);
+    }
+}
+
 impl Pending {
     const fn new(call: ClientCall) -> Self {
         Self { call, registered: false, until: None }
@@ -581,43 +463,8 @@ impl CallState {
     }
 }
 
-/// A unary call at its end.
-pub(super) struct Finished {
-    pub(super) outcome: Outcome,
-    pub(super) initial: Option<(Metadata, Encoding)>,
-    pub(super) message: Option<Message>,
-}
-
 /// How an attempt ended, in the eyes of who asks.
 type EndOf = fn(&Connection, usize) -> Option<Ended>;
-
-/// Why a message was not sent.
-pub(super) enum Unsent {
-    Over(Arc<Outcome>),
-    Late(Message),
-}
-
-impl Found<()> {
-    /// What looking for room came to, and the message if it was not taken.
-    pub(super) fn sent(self, message: Option<Message>) -> Result<(), Unsent> {
-        match self {
-            Self::Done(()) => Ok(()),
-            Self::Over(outcome) => Err(Unsent::Over(outcome)),
-            Self::Late => Err(Unsent::Late(message.unwrap_or_default())),
-        }
-    }
-}
-
-/// Takes the message, if there is room for it.
-pub(super) fn put(state: &mut State, key: usize, message: &mut Option<Message>) -> Option<()> {
-    let slot = &mut state.slots[key];
-    if slot.ended.is_some() || !slot.has_room() {
-        return None;
-    }
-    slot.call.push(message.take()?);
-    state.send(key);
-    Some(())
-}
 
 impl Drop for Call {
     fn drop(&mut self) {

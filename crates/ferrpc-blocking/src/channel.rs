@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 use std::task::Waker;
+use std::time::Instant;
 
 use bytes::Bytes;
 use ferrpc::client::{ChannelBuilder, ConnectError};
@@ -14,9 +15,11 @@ use ferrpc_core::transport::Message;
 use ferrpc_core::{Code, Encoding, Metadata, Status};
 use ferrpc_net::resolver::Target;
 
-use super::call::{Call, Finished, Found};
-use super::outside::{Driven, Driver};
-use super::raw::{RawCall, RawMethod, RawOptions, RawUnary};
+use super::call::{Call, Found};
+use super::driver::Driver;
+use super::outside::Driven;
+use super::raw::{RawCall, RawMethod, RawOptions, RawUnary, Unary};
+use super::reading::Finished;
 use super::shared::{Hold, Shared};
 use super::streams::{Requests, Responses, encode};
 
@@ -182,8 +185,16 @@ impl Channel {
 
     /// Begins a unary call with a message as bytes and waits for its end, no longer than `limit`:
     /// then the call is given back, to be waited for again with [`RawUnary::wait`].
-    pub fn raw_unary(&self, method: &RawMethod, options: RawOptions) -> Result<RawUnary, Status> {
-        RawUnary::new(&self.handle.hold, &self.handle.maker, method, options)
+    ///
+    /// # Errors
+    /// The status of a call that an interceptor, or what its credentials say, kept from beginning.
+    pub fn raw_unary(
+        &self,
+        method: &RawMethod,
+        options: RawOptions,
+        limit: Option<Instant>,
+    ) -> Result<Result<Unary, RawUnary>, Status> {
+        RawUnary::run(&self.handle.hold, &self.handle.maker, method, options, limit)
     }
 
     /// From now on an event loop drives the channel's new connections, in place of the threads that

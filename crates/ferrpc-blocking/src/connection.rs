@@ -18,25 +18,19 @@
 
 use std::mem;
 use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, Condvar, Mutex, Weak};
-use std::task::Waker;
-use std::thread::Thread;
+use std::sync::{Condvar, Mutex, Weak};
 use std::time::Duration;
 
-use ferrpc_core::channel::{AttemptEnd, Calls, ConnectionId};
-use ferrpc_core::http2::{CloseCause, Transmit};
+use ferrpc_core::channel::{AttemptEnd, ConnectionId};
+use ferrpc_core::http2::CloseCause;
 use ferrpc_core::transport::{Config, Event};
-use ferrpc_core::{Status, Time, Transport};
+use ferrpc_core::{Status, Transport};
 use ferrpc_net::clock;
 use ferrpc_net::socket::{Kick, Socket};
-use slab::Slab;
 
-use super::call::Call;
-use super::locked::Waits;
-use super::outside::Driver;
-use super::shared::Shared;
-use super::slots::{Side, Slot};
-use super::spinning::Spinning;
+use super::slot::Side;
+use super::state::{Role, State};
+use super::wake::{Owner, Wake};
 
 /// One connection and its calls.
 pub(super) struct Connection {
@@ -46,94 +40,12 @@ pub(super) struct Connection {
     /// Tells the guard to look at its role.
     pub(super) guard: Condvar,
     /// Learns when no more calls are taken.
-    owner: Weak<Shared>,
+    owner: Weak<dyn Owner>,
     /// The most that a caller who is alone looks for its answer before it sleeps.
     pub(super) spin: Duration,
     /// How many slots there are, for those who have not the lock.
     pub(super) inflight: AtomicUsize,
     pub(super) state: Mutex<State>,
-}
-
-pub(super) struct State {
-    pub(super) transport: Transport,
-    pub(super) role: Role,
-    /// The event loop that has the role, if one has.
-    pub(super) driver: Option<Arc<Driver>>,
-    /// The guard receives just now: its role cannot be taken.
-    pub(super) reading: bool,
-    /// The guard waits for the socket, with the role or because it had it before.
-    pub(super) guard_waits: bool,
-    /// The guard sleeps until it is told of an end of the role: it does not look by itself.
-    pub(super) guard_sleeps: bool,
-    /// Somebody writes; they go on until there is nothing left.
-    pub(super) writing: bool,
-    /// The socket takes no more: whoever has the role waits until it does.
-    pub(super) blocked: bool,
-    /// There may be output.
-    pub(super) dirty: bool,
-    /// Calls have begun that were not written yet: before they are, it is seen whether the peer is
-    /// still there.
-    pub(super) begun: bool,
-    /// What the owner of the role waits for, while it sleeps.
-    pub(super) waits: Option<Waits>,
-    /// The guard was kicked and has not seen it.
-    pub(super) told_guard: bool,
-    /// The same for the caller that has the role.
-    pub(super) told_caller: bool,
-    /// The same for the event loop.
-    pub(super) told_loop: bool,
-    pub(super) transmit: Transmit,
-    pub(super) buffer: Vec<u8>,
-    pub(super) slots: Slab<Slot>,
-    /// By the keys of their slots: those with a stream, and those that wait for one.
-    pub(super) calls: Calls<usize>,
-    /// Who is to be told something when the lock is released.
-    pub(super) wakes: Vec<Wake>,
-    /// Those who want the guard to work though no thread waits: calls, and the channel's watchers.
-    pub(super) watched: usize,
-    /// The channel has watchers.
-    channel_watched: bool,
-    pub(super) spinning: Spinning,
-    /// Calls that an event loop began since it last sent.
-    pub(super) gathered: usize,
-    /// Counts writes that the socket took.
-    pub(super) writes: u64,
-    pub(super) last_ticket: u64,
-    /// Counts events: whether anything happened.
-    pub(super) events: u64,
-    pub(super) idle_since: Time,
-    pub(super) ready: bool,
-    /// The channel knows it as its connection. Before that, whoever dials looks at its end.
-    attached: bool,
-    /// The channel was told that no more calls are taken.
-    told_channel: bool,
-    pub(super) closed: Option<CloseCause>,
-}
-
-/// Somebody to be told that there is something.
-pub(super) enum Wake {
-    Thread(Thread),
-    /// Whoever polled.
-    Waker(Waker),
-    /// A call that may have no thread: its attempt ended.
-    Call(Weak<Call>),
-    /// No more calls are taken here.
-    Channel(Weak<Shared>),
-    /// Nobody: an event loop that is to be forgotten.
-    Gone(Arc<Driver>),
-    /// The connection is over.
-    Closed(Weak<Shared>, ConnectionId, Box<CloseCause>),
-}
-
-/// Who waits for the socket and receives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Role {
-    None,
-    /// The thread that waits with this ticket.
-    Caller(u64),
-    Guard,
-    /// An event loop of the program's: [`State::driver`].
-    Outside,
 }
 
 impl Connection {
@@ -144,42 +56,10 @@ impl Connection {
         kick: Kick,
         config: Config,
         spin: Duration,
-        owner: Weak<Shared>,
+        owner: Weak<dyn Owner>,
     ) -> Self {
         let now = clock::now();
-        let state = State {
-            transport: Transport::client(config, now),
-            role: Role::Guard,
-            driver: None,
-            reading: false,
-            guard_waits: false,
-            guard_sleeps: false,
-            writing: false,
-            blocked: false,
-            dirty: true,
-            begun: false,
-            waits: None,
-            told_guard: false,
-            told_caller: false,
-            told_loop: false,
-            transmit: Transmit::new(),
-            buffer: Vec::new(),
-            slots: Slab::new(),
-            calls: Calls::new(),
-            wakes: Vec::new(),
-            watched: 0,
-            channel_watched: false,
-            spinning: Spinning::default(),
-            gathered: 0,
-            writes: 0,
-            last_ticket: 0,
-            events: 0,
-            idle_since: now,
-            ready: false,
-            attached: false,
-            told_channel: false,
-            closed: None,
-        };
+        let state = State::new(Transport::client(config, now), now);
         Self {
             id,
             socket,
@@ -321,34 +201,6 @@ impl Connection {
         }
         for key in queued {
             state.end(key, AttemptEnd::not_sent());
-        }
-    }
-}
-
-impl Wake {
-    /// Tells them. No locks may be held.
-    pub(super) fn all(wakes: Vec<Self>) {
-        for wake in wakes {
-            match wake {
-                Self::Thread(thread) => thread.unpark(),
-                Self::Waker(waker) => waker.wake(),
-                Self::Gone(driver) => drop(driver),
-                Self::Call(call) => {
-                    if let Some(call) = call.upgrade() {
-                        call.settle();
-                    }
-                }
-                Self::Channel(channel) => {
-                    if let Some(channel) = channel.upgrade() {
-                        channel.lost();
-                    }
-                }
-                Self::Closed(channel, id, cause) => {
-                    if let Some(channel) = channel.upgrade() {
-                        channel.closed(id, &cause);
-                    }
-                }
-            }
         }
     }
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 use ferrpc_core::Time;
 use ferrpc_net::clock;
 
-use super::connection::{Connection, Role};
+use super::connection::Connection;
+use super::state::Role;
 
 impl Connection {
     /// The guard's way through the handshake; false if it did not succeed in time.

@@ -10,9 +10,11 @@ use ferrpc_core::http2::Transmit;
 use ferrpc_net::clock;
 use ferrpc_net::socket::{self, Kick, Readiness};
 
-use super::connection::{Connection, Role, State, Wake};
-use super::locked::{Locked, Waits};
-use super::slots::{Side, Waiting};
+use super::connection::Connection;
+use super::locked::Locked;
+use super::slot::{Side, Waiting};
+use super::state::{Role, State, Waits};
+use super::wake::Wake;
 
 impl Connection {
     /// Waits, in an attempt that was entered, until `ready` finds what it looks for, doing the

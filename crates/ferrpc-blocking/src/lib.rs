@@ -18,25 +18,30 @@
 mod call;
 mod channel;
 mod connection;
-mod dial;
 mod drains;
+mod driver;
 mod guard;
 mod lead;
 mod locked;
+mod outcome;
 mod outside;
 mod poll;
 mod raw;
+mod reading;
+mod sending;
 mod shared;
+mod slot;
 mod slots;
 mod spinning;
+mod state;
 mod streams;
+mod wake;
 mod watchers;
 
 pub use channel::Channel;
 pub use drains::{Drains, Taken, Task, Turn};
 pub use ferrpc_core::transport::Message;
+pub use outcome::{Origin, Outcome};
 pub use outside::{Driven, Pumped};
-pub use raw::{
-    Origin, Outcome, PushError, RawCall, RawMethod, RawOptions, RawUnary, Unary, Waited,
-};
+pub use raw::{PushError, RawCall, RawMethod, RawOptions, RawUnary, Unary, Waited};
 pub use streams::{Requests, Responses};

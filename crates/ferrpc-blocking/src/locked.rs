@@ -15,10 +15,9 @@ use std::sync::{Condvar, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use ferrpc_core::Time;
-
-use super::connection::{Connection, Role, State, Wake};
-use super::slots::Side;
+use super::connection::Connection;
+use super::state::{Role, State};
+use super::wake::Wake;
 
 /// A connection's state, locked. Dropped, it does what there is to do, and wakes who is to be
 /// woken: no other lock may be held that those take. Whoever holds a call's lock, or the channel's,
@@ -27,18 +26,6 @@ pub(super) struct Locked<'a> {
     connection: &'a Connection,
     /// None only while [`Locked::unlocked`] runs.
     state: Option<MutexGuard<'a, State>>,
-}
-
-/// What the owner of the role waits for while it sleeps.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Waits {
-    pub(super) read: bool,
-    pub(super) write: bool,
-    pub(super) until: Option<Time>,
-    /// It looks for an answer in turns, and does not sleep at all.
-    pub(super) looks: bool,
-    /// What a caller waits for.
-    pub(super) of: Option<(usize, Side)>,
 }
 
 impl Connection {
@@ -98,41 +85,6 @@ impl Connection {
         if !mem::replace(&mut state.told_guard, true) {
             self.kick.guard();
         }
-    }
-}
-
-impl State {
-    fn owner_sleeps_over_something(&self) -> bool {
-        let told = match self.role {
-            Role::None => true,
-            Role::Guard => self.told_guard,
-            Role::Caller(_) => self.told_caller,
-            Role::Outside => self.told_loop,
-        };
-        // An owner that is awake looks at everything before it sleeps.
-        let (Some(waits), false) = (self.waits, told) else { return false };
-        let due = match (self.next_timer(), waits.until) {
-            (Some(at), Some(until)) => at < until,
-            (at, _) => at.is_some() && waits.until.is_none(),
-        };
-        self.dirty
-            || due
-            || (self.blocked && !waits.write)
-            || (!waits.read && self.transport.wants_read())
-            || (!waits.looks && self.spinning.is_looking())
-            || waits.of.is_some_and(|(key, side)| self.slots[key].has_news(side))
-            || self.closed.is_some()
-    }
-
-    /// When something is to be done even if nothing happens.
-    pub(super) fn next_timer(&self) -> Option<Time> {
-        self.transport.poll_timeout().into_iter().chain(self.calls.poll_timeout()).min()
-    }
-
-    /// The role goes to somebody, who is awake or is woken by the caller of this.
-    pub(super) fn give_role(&mut self, role: Role) {
-        self.role = role;
-        self.waits = None;
     }
 }
 

@@ -14,24 +14,17 @@
 use std::mem;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
-use std::task::Waker;
-use std::thread::{self, ThreadId};
 use std::time::Duration;
 use std::{fmt, io};
 
 use ferrpc_net::clock;
 
-use super::connection::{Connection, Role, State, Wake};
+use super::connection::Connection;
+use super::driver::Driver;
 use super::lead::BUFFER_BYTES;
-use super::locked::{Locked, Waits};
-
-/// The event loop that drives a channel's connections.
-pub(super) struct Driver {
-    /// Wakes the loop: there is a connection to adopt, or to pump.
-    pub(super) waker: Waker,
-    /// Where calls may be sent without the loop's next turn.
-    thread: ThreadId,
-}
+use super::locked::Locked;
+use super::state::{Role, State, Waits};
+use super::wake::Wake;
 
 /// A connection that an event loop drives, adopted from a [`Channel`](super::Channel). Dropped, it
 /// goes back to the channel's own thread.
@@ -56,13 +49,6 @@ pub struct Pumped {
     pub look: bool,
     /// It ended, or is the loop's no more: to be dropped.
     pub over: bool,
-}
-
-impl Driver {
-    /// For the loop of this thread.
-    pub(super) fn new(waker: Waker) -> Self {
-        Self { waker, thread: thread::current().id() }
-    }
 }
 
 impl Connection {
@@ -97,8 +83,8 @@ impl Connection {
     /// A call has begun. In the loop's thread it is sent at once if it is alone, and so are several
     /// that have gathered for one write: the server is at them while the loop goes on.
     pub(super) fn send_begun(&self, state: &mut Locked<'_>) {
-        let here = |driver: &Arc<Driver>| driver.thread == thread::current().id();
-        if state.role != Role::Outside || !state.driver.as_ref().is_some_and(here) {
+        let here = state.driver.as_ref().is_some_and(|driver| driver.is_here());
+        if state.role != Role::Outside || !here {
             return;
         }
         state.gathered += 1;

@@ -10,10 +10,14 @@ use std::task::Waker;
 use ferrpc_core::Status;
 use ferrpc_core::transport::Message;
 
-use super::call::{Attempt, Call, CallState, Finished, Found, Unsent, put};
-use super::connection::{Connection, State, Wake};
-use super::raw::{Origin, Outcome};
-use super::slots::{Ended, Side};
+use super::call::{Attempt, Call, CallState, Found};
+use super::connection::Connection;
+use super::outcome::{Ended, Origin, Outcome};
+use super::reading::Finished;
+use super::sending::{Unsent, put};
+use super::slot::Side;
+use super::state::State;
+use super::wake::Wake;
 
 impl Call {
     /// As [`Call::wait`], without the wait: `Late` is to be asked again when `waker` was woken.

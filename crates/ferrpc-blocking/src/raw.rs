@@ -20,10 +20,12 @@ use ferrpc::{Code, Extensions, Method, codec};
 use ferrpc_core::transport::{Cardinality, Message};
 use ferrpc_core::{Encoding, Metadata, Status, Time};
 use ferrpc_net::clock;
-use ferrpc_net::connect::ConnectError;
 use ferrpc_net::credentials::{CallCredentials, OfRequest};
 
-use super::call::{Call, Finished, Found, Unsent};
+use super::call::{Call, Found};
+use super::outcome::{Origin, Outcome};
+use super::reading::Finished;
+use super::sending::Unsent;
 use super::shared::Hold;
 
 /// The path of a method, and how many messages go each way.
@@ -49,38 +51,6 @@ pub struct RawOptions {
     pub message: Option<Bytes>,
     /// Whether it is [watched](RawCall::watch) from its start.
     pub watched: bool,
-}
-
-/// How a call ended.
-#[derive(Clone, Debug)]
-pub struct Outcome {
-    status: Status,
-    origin: Origin,
-}
-
-/// Where a status was made.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum Origin {
-    /// By the server: it came in its trailers.
-    Peer,
-    /// The deadline passed here.
-    Deadline,
-    /// There was no connection to be had.
-    Connect(ConnectError),
-    /// The channel was closed.
-    Closed,
-    /// A message would not be sent or taken: its size, and the limit.
-    TooLarge {
-        /// It was to be sent; otherwise it was received.
-        sent: bool,
-        /// Bytes; of a compressed message that grew too large, what is known to be exceeded.
-        size: usize,
-        /// Bytes.
-        limit: usize,
-    },
-    /// Here, for another reason: cancelled, or the connection was lost.
-    Local,
 }
 
 /// What a wait with an end brought.
@@ -139,39 +109,18 @@ impl RawMethod {
     }
 }
 
-impl Outcome {
-    pub(super) const fn new(status: Status, origin: Origin) -> Self {
-        Self { status, origin }
-    }
-
-    /// Code, message and trailing metadata.
-    pub const fn status(&self) -> &Status {
-        &self.status
-    }
-
-    /// Where that was made.
-    pub const fn origin(&self) -> &Origin {
-        &self.origin
-    }
-
-    pub(super) fn into_status(self) -> Status {
-        self.status
-    }
-
-    pub(super) fn into_parts(self) -> (Status, Origin) {
-        (self.status, self.origin)
-    }
-}
-
 impl RawUnary {
-    pub(super) fn new(
+    /// Begins a call and waits for its end, no longer than `limit`.
+    pub(super) fn run(
         channel: &Hold,
         maker: &CallMaker,
         method: &RawMethod,
         options: RawOptions,
-    ) -> Result<Self, Status> {
+        limit: Option<Instant>,
+    ) -> Result<Result<Unary, Self>, Status> {
         let (call, hooks) = begin(channel, maker, method, options, false)?;
-        Ok(Self { call, hooks })
+        let mut call = Self { call, hooks };
+        Ok(call.wait(limit).ok_or(call))
     }
 
     /// Waits for the end, no longer than `limit`. After the end there is nothing more to wait for.
@@ -188,7 +137,7 @@ impl RawUnary {
                 Unary::opened(finished, encoding, initial, limit)
             }
         };
-        self.hooks.end(&unary.outcome.status);
+        self.hooks.end(unary.outcome.status());
         Some(unary)
     }
 
@@ -199,7 +148,7 @@ impl RawUnary {
 impl Unary {
     fn opened(finished: Finished, encoding: Encoding, initial: Metadata, limit: usize) -> Self {
         let mut unary = Self { outcome: finished.outcome, initial, message: None };
-        if unary.outcome.status.is_ok()
+        if unary.outcome.status().is_ok()
             && let Some(message) = finished.message
         {
             match decompress(encoding, message, limit) {
@@ -317,7 +266,7 @@ impl RawCall {
                 let encoding =
                     self.call.known_headers().map_or(Encoding::Identity, |known| known.1);
                 let unary = Unary::opened(finished, encoding, known(), limit);
-                self.tell(&unary.outcome.status);
+                self.tell(unary.outcome.status());
                 Some(unary)
             }
         }
@@ -431,7 +380,7 @@ impl RawCall {
     }
 
     fn explained(&self, outcome: Arc<Outcome>) -> Arc<Outcome> {
-        self.tell(&outcome.status);
+        self.tell(outcome.status());
         outcome
     }
 

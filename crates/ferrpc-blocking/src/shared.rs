@@ -1,43 +1,45 @@
-//! The driver of a blocking channel's subchannel: threads that connect, and who waits for them.
+//! A blocking channel's connections: the driver of [`ferrpc_core::channel::Channel`] for threads, and
+//! who waits for connections.
 //!
-//! What is decided is decided by [`ferrpc_core::channel::Subchannel`]. Here it gets a lock, the
-//! time, a thread while an attempt runs or is due, and the connection that its ids stand for. The
-//! thread that made a connection keeps guard over it afterwards. What the machine reports is dealt
-//! with where the lock is released: watchers are told, and calls that wait for a connection are
-//! resumed, without the lock.
+//! What is decided is decided by the machine. Here it gets a lock, the time, a thread for each look-up
+//! and dial, and the connections that its ids stand for. The thread that made a connection keeps guard
+//! over it afterwards. Calls pick from the last picker, which has a lock of its own. What the machine
+//! reports is dealt with where its lock is released: watchers are told, and calls that wait for a
+//! connection are resumed, without the lock.
 //!
-//! A second thread keeps time for those of these calls that have no thread of their own. It lives as
-//! long as there is a time to wait for.
+//! A further thread keeps time for the machine, and for those of these calls that have no thread of
+//! their own. It lives as long as there is a time to wait for.
 
+mod dial;
 mod locked;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::thread;
-use std::time::Duration;
 
-use ferrpc::for_blocking::{Config, seed};
+use ferrpc::for_blocking::Config;
 use ferrpc_core::call::{ClientCall, PickRequest, Step};
 use ferrpc_core::channel::{
-    Attempt, AttemptEnd, AttemptId, ConnectionId, ConnectivityState, Dialled, StateChange,
-    Subchannel as Machine, SubchannelConfig,
+    AttemptEnd, Channel as Machine, ConnectionId, ConnectivityState, Dial, DialId, Dialled, Pick,
+    Picker,
 };
 use ferrpc_core::http2::CloseCause;
 use ferrpc_core::{Status, Time};
-use ferrpc_net::connect::ConnectError;
+use ferrpc_net::connect::{ConnectError, Failure, Place, Reasons};
 use ferrpc_net::resolver::Target;
 use ferrpc_net::{clock, trace};
-use locked::Locked;
 
-use super::call::Call;
-use super::connection::{Connection, Wake};
-use super::dial;
-use super::outside::Driver;
-use super::raw::Origin;
+use locked::{Locked, resume};
+
+use super::connection::Connection;
+use super::driver::Driver;
+use super::outcome::Origin;
+use super::wake::{Attempts, Owner, Wake};
 use super::watchers::{Watcher, Watchers};
 
 /// The connection of a channel, and how there comes to be one.
@@ -46,6 +48,8 @@ pub(super) struct Shared {
     pub(super) config: Config,
     /// No more connections: for threads that dial.
     pub(super) closed: AtomicBool,
+    /// Changed only with the state locked.
+    picker: RwLock<Arc<Picker<Arc<Connection>>>>,
     state: Mutex<State>,
     /// Something that a thread of the channel's own is to know.
     changed: Condvar,
@@ -53,17 +57,19 @@ pub(super) struct Shared {
 }
 
 struct State {
-    machine: Machine<ConnectError>,
-    /// The connection that takes calls, as far as the machine knows.
-    current: Option<Arc<Connection>>,
+    machine: Machine<Place, Arc<Connection>, Reasons>,
+    /// The connections that take calls, as far as the machine knows.
+    current: Arc<Picker<Arc<Connection>>>,
     /// Connections whose last calls may still run.
     old: Vec<Weak<Connection>>,
-    /// The thread that connects runs.
-    connecting: bool,
+    /// What is being tried, and how its thread learns that it is not wanted any more.
+    dials: HashMap<DialId, Arc<AtomicBool>>,
     pending: Vec<Listed>,
     watchers: Watchers,
     /// The thread that keeps time runs.
     timer: bool,
+    /// Until when it sleeps.
+    until: Option<Time>,
     /// The event loop that drives connections, if one does.
     driver: Option<Arc<Driver>>,
     /// Connections that it has not adopted yet.
@@ -79,14 +85,14 @@ struct Release(Arc<Shared>);
 
 /// A call that waits for a connection.
 struct Listed {
-    call: Weak<Call>,
+    call: Weak<dyn Attempts>,
     /// When it is to be resumed in any case, unless its own thread sees to that.
     until: Option<Time>,
 }
 
 /// What a call asks for.
 pub(super) struct Ask<'a> {
-    pub(super) call: &'a Weak<Call>,
+    pub(super) call: &'a Weak<dyn Attempts>,
     pub(super) request: PickRequest,
     /// It is listed already.
     pub(super) registered: bool,
@@ -121,21 +127,36 @@ impl Drop for Release {
     }
 }
 
+impl Owner for Shared {
+    fn lost(&self) {
+        self.lock().look(clock::now());
+    }
+
+    fn closed(&self, id: ConnectionId, cause: &CloseCause) {
+        let mut state = self.lock();
+        let now = clock::now();
+        state.look(now);
+        let slower = state.machine.handle_closed(now, id, cause);
+        drop(state);
+        if let Some(interval) = slower {
+            trace::pings_slowed(&self.target, interval);
+        }
+    }
+}
+
 impl Shared {
     pub(super) fn new(target: Target, config: Config) -> Arc<Self> {
+        let machine = Machine::new(&config.machine(&target), Reasons(target.clone()));
+        let empty = Arc::new(Picker::empty());
         let state = State {
-            machine: Machine::new(&SubchannelConfig {
-                backoff: config.backoff,
-                connect_timeout: config.connect_timeout,
-                keepalive: config.transport.http2.keepalive.interval,
-                seed: seed(),
-            }),
-            current: None,
+            machine,
+            current: Arc::clone(&empty),
             old: Vec::new(),
-            connecting: false,
+            dials: HashMap::new(),
             pending: Vec::new(),
             watchers: Watchers::default(),
             timer: false,
+            until: None,
             driver: None,
             handed_out: Vec::new(),
         };
@@ -143,18 +164,36 @@ impl Shared {
             target,
             config,
             closed: AtomicBool::new(false),
+            picker: RwLock::new(empty),
             state: Mutex::new(state),
             changed: Condvar::new(),
             me: Weak::clone(me),
         })
     }
 
-    /// The connection, if there is one; sees to it that there will be one. The call, whose lock its
+    /// A connection, if one is ready; sees to it that there will be one. The call, whose lock its
     /// thread holds, tells those who are to know once it has released that.
     pub(super) fn acquire(&self, ask: &Ask<'_>) -> (Acquired, Option<Wake>) {
+        let now = clock::now();
+        if let Some(connection) = self.ready(ask.request, now) {
+            return (Acquired::Connection(connection), None);
+        }
         let mut state = self.lock();
-        let acquired = self.acquire_locked(&mut state, ask, clock::now());
+        let acquired = self.acquire_locked(&mut state, ask, now);
         (acquired, state.release())
+    }
+
+    /// The connection of a call that may begin now, where nothing is to be decided: the way of nearly
+    /// all calls.
+    fn ready(&self, request: PickRequest, now: Time) -> Option<Arc<Connection>> {
+        if !request.is_due(now) {
+            return None;
+        }
+        let picker = self.picker.read().unwrap_or_else(PoisonError::into_inner);
+        if picker.wants_calls() {
+            return None;
+        }
+        picker.pick().filter(|connection| connection.is_usable()).map(Arc::clone)
     }
 
     fn acquire_locked(&self, state: &mut State, ask: &Ask<'_>, now: Time) -> Acquired {
@@ -179,6 +218,9 @@ impl Shared {
 
     /// The same for a thread that waits here.
     pub(super) fn wait_for_connection(&self, call: &mut ClientCall) -> Result<(), Status> {
+        if !self.picker.read().unwrap_or_else(PoisonError::into_inner).is_empty() {
+            return Ok(());
+        }
         let mut state = self.lock();
         loop {
             let now = clock::now();
@@ -199,105 +241,64 @@ impl Shared {
 
     fn pick(&self, state: &mut State, request: PickRequest, now: Time) -> Acquired {
         state.look(now);
-        let mut until = None;
-        // A second time where there was no thread to connect, which is a failure to be told.
-        for _ in 0..2 {
-            match request.step(now, |wait_for_ready| state.machine.pick(now, wait_for_ready)) {
-                Step::Begin(_) => {
-                    state.machine.note_use();
-                    let current = state.current.as_ref();
-                    return Acquired::Connection(Arc::clone(current.expect("it is ready")));
-                }
-                Step::Fail(failure) => {
-                    return Acquired::Failed(failure.status(), Origin::Connect(failure));
-                }
-                Step::Closed => {
-                    return Acquired::Failed(AttemptEnd::closed().status, Origin::Closed);
-                }
-                Step::Late => {
-                    let failure = state.machine.failure().map(ToString::to_string);
-                    let target = self.target.as_str();
-                    let late = AttemptEnd::late_for_connection(target, failure.as_deref());
-                    return Acquired::Failed(late.status, Origin::Deadline);
-                }
-                Step::Wait(at) => until = at,
+        let machine = &mut state.machine;
+        let pick =
+            |wait_for_ready| -> Pick<_, Arc<Connection>> { machine.pick(now, wait_for_ready) };
+        match request.step(now, pick) {
+            Step::Begin(connection) => Acquired::Connection(connection),
+            Step::Fail(failure) => Acquired::Failed(failure.status(), Origin::Connect(failure)),
+            Step::Closed => Acquired::Failed(AttemptEnd::closed().status, Origin::Closed),
+            Step::Late => {
+                let failure = state.machine.failure().map(ToString::to_string);
+                let target = self.target.as_str();
+                let late = AttemptEnd::late_for_connection(target, failure.as_deref());
+                Acquired::Failed(late.status, Origin::Deadline)
             }
-            if self.see_to_connecting(state, now) {
-                break;
-            }
+            Step::Wait(at) => Acquired::Wait(at),
         }
-        Acquired::Wait(until)
     }
 
     // -- connecting ------------------------------------------------------------------------------
 
-    /// A thread connects, if there is something to connect. False: there was no thread to be had.
-    fn see_to_connecting(&self, state: &mut State, now: Time) -> bool {
-        if state.connecting || !state.machine.is_connecting() {
-            return true;
-        }
-        let Some(shared) = self.me.upgrade() else { return true };
-        let thread = thread::Builder::new().name("ferrpc-channel".to_owned());
-        match thread.spawn(move || shared.connect()) {
-            Ok(_) => state.connecting = true,
-            Err(error) => {
-                if let Some(attempt) = state.machine.poll_attempt(now) {
-                    let failure = ConnectError::no_thread(&self.target, error);
-                    state.machine.handle_failed(now, attempt.id, failure);
-                }
-                self.keep_time(state);
-            }
-        }
-        state.connecting
+    /// What a look-up found.
+    pub(super) fn resolved(&self, answer: Result<Vec<Place>, ConnectError>) {
+        self.lock().machine.handle_resolved(clock::now(), answer);
     }
 
-    /// Makes a connection, however many attempts that takes, and keeps guard over it.
-    fn connect(self: Arc<Self>) {
-        let interrupted = Interrupted(Weak::clone(&self.me));
+    /// A dial has a byte stream.
+    pub(super) fn reached(&self, dial: DialId) {
+        self.lock().machine.handle_connected(clock::now(), dial);
+    }
+
+    /// It is secured. None: it is not wanted any more.
+    pub(super) fn dialled(&self, dial: DialId) -> Option<Dialled> {
+        self.lock().machine.handle_dialled(dial)
+    }
+
+    /// A dial led to no connection, for this reason; or its time was over.
+    pub(super) fn not_connected(&self, dial: &Dial<Place>, failure: Option<Failure>) {
+        let failure = failure.map(|failure| (self.name(&dial.address), failure));
         let mut state = self.lock();
-        loop {
-            let now = clock::now();
-            let due = state.machine.poll_attempt(now);
-            if !state.machine.is_connecting() {
-                break;
-            }
-            let until = state.machine.poll_timeout();
-            let Some(attempt) = due else {
-                let Some(until) = until else { break };
-                state.wait(Some(until.since(now)));
-                continue;
-            };
-            drop(state);
-            match dial::dial(&self, attempt) {
-                Ok(connection) => {
-                    self.connected(&connection);
-                    drop(interrupted);
-                    return Self::keep_guard(self, &connection);
-                }
-                Err(failure) => self.attempt_failed(attempt, failure),
-            }
-            state = self.lock();
-        }
-        // From here on, whoever asks for a connection starts another thread.
-        state.connecting = false;
+        state.dials.remove(&dial.id);
+        state.machine.handle_failed(clock::now(), dial.id, failure);
     }
 
-    /// An attempt made a byte stream. None: it is not wanted any more.
-    pub(super) fn dialled(&self, attempt: AttemptId) -> Option<Dialled> {
-        self.lock().machine.handle_dialled(attempt)
+    pub(super) fn name(&self, place: &Place) -> String {
+        place.name(&self.target, &self.config.dialer)
     }
 
-    /// Takes note of a connection that has its SETTINGS.
-    fn connected(&self, connection: &Arc<Connection>) {
+    /// A dial led to a connection that has its SETTINGS: its thread keeps guard over it.
+    pub(super) fn connected(self: Arc<Self>, dial: DialId, connection: &Arc<Connection>) {
         let mut state = self.lock();
-        state.connecting = false;
-        if !state.machine.handle_ready(connection.id) {
+        state.dials.remove(&dial);
+        let handle = Arc::clone(connection);
+        if !state.machine.handle_ready(clock::now(), connection.id, handle) {
             drop(state);
-            // The channel was closed meanwhile.
+            // The channel was closed meanwhile, or another one was first.
             connection.shut_down(Some(&AttemptEnd::closed().status));
-            return;
+            drop(self);
+            return connection.keep_guard();
         }
-        state.current = Some(Arc::clone(connection));
         let driver = state.driver.clone();
         let mut wakes = Vec::new();
         if let Some(driver) = &driver {
@@ -316,18 +317,7 @@ impl Shared {
             // In the same breath as it came.
             self.closed(connection.id, &cause);
         }
-    }
-
-    /// Takes note of an attempt that failed.
-    fn attempt_failed(&self, attempt: Attempt, failure: ConnectError) {
-        let failed = self.lock().machine.handle_failed(clock::now(), attempt.id, failure.clone());
-        if failed {
-            tracing::debug!(
-                target: trace::CONNECTIVITY, channel = %self.target, error = %failure,
-                "no connection"
-            );
-            self.config.observers.tell(|observer| observer.connect_failed(&self.target, &failure));
-        }
+        self.keep_guard(connection);
     }
 
     /// Keeps guard over a connection. Its channel may go meanwhile.
@@ -347,23 +337,6 @@ impl Shared {
         }
     }
 
-    /// The connection takes no more calls.
-    pub(super) fn lost(&self) {
-        self.lock().look(clock::now());
-    }
-
-    /// A connection is over.
-    pub(super) fn closed(&self, id: ConnectionId, cause: &CloseCause) {
-        let mut state = self.lock();
-        let now = clock::now();
-        state.look(now);
-        let slower = state.machine.handle_closed(now, id, cause);
-        drop(state);
-        if let Some(interval) = slower {
-            trace::pings_slowed(&self.target, interval);
-        }
-    }
-
     // -- time ------------------------------------------------------------------------------------
 
     /// There is a time to wait for.
@@ -375,7 +348,7 @@ impl Shared {
         let Some(shared) = self.me.upgrade() else { return };
         let thread = thread::Builder::new().name("ferrpc-timer".to_owned());
         if thread.spawn(move || shared.time()).is_err() {
-            // Calls whose threads wait still see their deadlines.
+            // Those who ask, and calls whose threads wait, still see to the time.
             state.timer = false;
         }
     }
@@ -384,18 +357,22 @@ impl Shared {
         let mut state = self.lock();
         while state.machine.connectivity() != ConnectivityState::Shutdown {
             let now = clock::now();
-            // If there is no thread to connect, the next second may have one.
-            let retry = (!self.see_to_connecting(&mut state, now)).then(|| now + RETRY);
-            let due = state.pending.iter().filter_map(|listed| listed.until).chain(retry).min();
-            let Some(due) = due else { break };
-            if due > now {
-                state.wait(Some(due.since(now)));
-            } else {
-                let pending = std::mem::take(&mut state.pending);
-                drop(state);
-                resume(pending);
-                state = self.lock();
+            let due = state.due();
+            let Some(at) = due else { break };
+            if at > now {
+                state.until = due;
+                state.wait(Some(at.since(now)));
+                state.until = None;
+                continue;
             }
+            state.machine.handle_timeout(now);
+            let (due, left) = std::mem::take(&mut state.pending)
+                .into_iter()
+                .partition(|listed| listed.until.is_some_and(|until| until <= now));
+            state.pending = left;
+            drop(state);
+            resume(due);
+            state = self.lock();
         }
         state.timer = false;
     }
@@ -409,7 +386,6 @@ impl Shared {
         state.look(now);
         if connect {
             state.machine.connect(now);
-            self.see_to_connecting(&mut state, now);
         }
         state.machine.connectivity()
     }
@@ -419,7 +395,7 @@ impl Shared {
         let now = clock::now();
         let mut state = self.lock();
         state.look(now);
-        while state.machine.has_changes() {
+        while state.machine.has_events() {
             // Those are for the others.
             drop(state);
             state = self.lock();
@@ -427,23 +403,21 @@ impl Shared {
         }
         let connectivity = state.machine.connectivity();
         let id = state.watchers.add(watcher, connectivity);
-        let wakes = state.current.as_ref().map(|connection| connection.watch(true));
+        let wakes: Vec<_> =
+            state.current.handles().flat_map(|connection| connection.watch(true)).collect();
         if connect {
             state.machine.connect(now);
-            self.see_to_connecting(&mut state, now);
         }
         drop(state);
-        Wake::all(wakes.unwrap_or_default());
+        Wake::all(wakes);
         id
     }
 
     pub(super) fn unwatch(&self, id: u64) {
         let mut state = self.lock();
         let removed = state.watchers.remove(id);
-        let wakes = match &state.current {
-            Some(connection) if !state.watchers.any() => connection.watch(false),
-            _ => Vec::new(),
-        };
+        let current = state.current.handles().filter(|_| !state.watchers.any());
+        let wakes: Vec<_> = current.flat_map(|connection| connection.watch(false)).collect();
         drop(state);
         drop(removed);
         Wake::all(wakes);
@@ -495,8 +469,8 @@ impl Shared {
         state.machine.shut_down();
         let handed_out = std::mem::take(&mut state.handed_out);
         let old = std::mem::take(&mut state.old);
-        let connections: Vec<_> =
-            old.iter().filter_map(Weak::upgrade).chain(state.current.take()).collect();
+        let old = old.iter().filter_map(Weak::upgrade);
+        let connections: Vec<_> = old.chain(state.current.handles().cloned()).collect();
         drop(state);
         for connection in connections {
             connection.shut_down(status);
@@ -515,53 +489,21 @@ impl Shared {
 }
 
 impl State {
-    /// Puts a connection away that takes no more calls.
+    /// Puts connections away that take no more calls, and does what is due.
     fn look(&mut self, now: Time) {
-        if let Some(lost) = self.current.take_if(|connection| !connection.is_usable()) {
+        let current = Arc::clone(&self.current);
+        for lost in current.handles().filter(|connection| !connection.is_usable()) {
             self.machine.handle_unusable(now, lost.id);
-            self.old.retain(|old| old.strong_count() > 0);
-            self.old.push(Arc::downgrade(&lost));
+        }
+        if self.machine.poll_timeout().is_some_and(|at| at <= now) {
+            self.machine.handle_timeout(now);
         }
     }
 
-    /// Takes what the machine reports: changes to tell of, and calls to resume.
-    fn settle(&mut self) -> (Vec<StateChange>, Vec<Listed>) {
-        // Whoever dials closes what was too late.
-        while self.machine.poll_abandoned().is_some() {}
-        let mut changes = Vec::new();
-        let mut pending = Vec::new();
-        while let Some(change) = self.machine.poll_change() {
-            self.watchers.push(change.after);
-            if change.after != ConnectivityState::Connecting {
-                pending.append(&mut self.pending);
-            }
-            changes.push(change);
-        }
-        (changes, pending)
-    }
-}
-
-/// All who wait for a connection look again.
-fn resume(pending: Vec<Listed>) {
-    for call in pending.iter().filter_map(|listed| listed.call.upgrade()) {
-        call.resume();
-    }
-}
-
-/// A thread connects. Where it panics, which a signer of the program's may cause, another one starts
-/// anew.
-struct Interrupted(Weak<Shared>);
-
-impl Drop for Interrupted {
-    fn drop(&mut self) {
-        if thread::panicking()
-            && let Some(shared) = self.0.upgrade()
-        {
-            let mut state = shared.lock();
-            if std::mem::take(&mut state.connecting) {
-                state.machine.handle_interrupted();
-            }
-        }
+    /// When the thread that keeps time is needed.
+    fn due(&self) -> Option<Time> {
+        let pending = self.pending.iter().filter_map(|listed| listed.until);
+        pending.chain(self.machine.poll_timeout()).min()
     }
 }
 
@@ -573,6 +515,3 @@ impl Drop for Telling<'_> {
         self.0.raw_lock().watchers.told();
     }
 }
-
-/// When there was no thread to connect.
-const RETRY: Duration = Duration::from_secs(1);

@@ -8,7 +8,8 @@ use ferrpc::{Code, Codec};
 use ferrpc_core::transport::Message;
 use ferrpc_core::{Encoding, Metadata, Status};
 
-use super::call::{Call, Found, Unsent};
+use super::call::{Call, Found};
+use super::sending::Unsent;
 
 /// Sends the requests of a call. They end with [`finish`](Self::finish). Dropped without that, by a
 /// thread that gave up or panicked, it cancels the call: requests that broke off must not look whole

@@ -143,6 +143,7 @@ impl Socket {
     }
 
     /// Reads what there is.
+    #[inline]
     pub fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         #[cfg(feature = "_rustls")]
         if let Some(tls) = &self.tls {
@@ -152,6 +153,7 @@ impl Socket {
     }
 
     /// Writes what the socket takes.
+    #[inline]
     pub fn write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         #[cfg(feature = "_rustls")]
         if let Some(tls) = &self.tls {
@@ -174,6 +176,7 @@ impl Socket {
     }
 
     /// Whether TLS has records that the socket did not take yet.
+    #[inline]
     pub fn owes(&self) -> bool {
         #[cfg(feature = "_rustls")]
         if let Some(tls) = &self.tls {
@@ -183,6 +186,7 @@ impl Socket {
     }
 
     /// Whether there is something to read that the socket knows nothing of.
+    #[inline]
     pub fn holds_input(&self) -> bool {
         #[cfg(feature = "_rustls")]
         if let Some(tls) = &self.tls {

@@ -30,6 +30,7 @@ pub(crate) async fn compress(encoding: Encoding, payload: Bytes) -> Message {
 }
 
 /// The same on the caller's thread.
+#[inline]
 pub fn compress_now(encoding: Encoding, payload: Bytes) -> Message {
     if encoding == Encoding::Identity || payload.is_empty() {
         return Message { payload, compressed: false };
@@ -43,6 +44,7 @@ pub fn compress_now(encoding: Encoding, payload: Bytes) -> Message {
 }
 
 /// The message's bytes, of which there may be at most `limit`, on the caller's thread.
+#[inline]
 pub fn decompress_now(encoding: Encoding, message: Message, limit: usize) -> Result<Bytes, Status> {
     if message.compressed {
         encoding.decompress(&message.payload, limit)

@@ -1,7 +1,10 @@
 //! What `ferrpc-blocking` needs of this crate, beside what is for users. It is for that crate alone,
 //! and changes with it.
 
-pub use crate::client::{CallMaker, Config, Head, NewCall, check_size, seed};
+pub use crate::client::builder::Config;
+pub use crate::client::connections::seed;
+pub use crate::client::maker::{CallMaker, Head, NewCall};
+pub use crate::client::pump::check_size;
 pub use crate::compression::{compress_now, decompress_now};
 pub use crate::interceptor::EndHooks;
 pub use crate::observers::Observers;

@@ -52,6 +52,8 @@ def _options(settings):
         ("grpc.max_reconnect_backoff_ms", max(pause, 1000)),
         ("grpc.use_local_subchannel_pool", 1),
     ]
+    if "balancing" in settings:
+        options.append(("grpc.lb_policy_name", settings["balancing"]))
     if "keepalive" in settings:
         wait = int(settings["keepalive"] * 1000)
         options += [("grpc.keepalive_time_ms", wait), ("grpc.keepalive_timeout_ms", wait)]

@@ -58,6 +58,7 @@ class Scenario:
         self.settings = table.get("channel", {})
         self.resets = None if table.get("any_resets") else table.get("resets", [])
         self.requests = table.get("requests")
+        self.each = table.get("each", 0)
         self.received = table.get("received")
         self.asked = table.get("asked")
         self.connections = table.get("connections", len(table["peer"]))

@@ -80,10 +80,15 @@ async def _once(api, transport, scenario, kind, peer, on_ferrpc, patience):
         faults += await _compare_states(scenario, client)
     await client.close()
     if not on_ferrpc:
-        # On the wire grpcio has its own ways, and it connects again by itself.
-        peer.ask(leave=True)
+        if scenario.each:
+            seen = await asyncio.to_thread(peer.ask, finish=True)
+            faults += _compare_each(scenario, seen)
+        else:
+            # On the wire grpcio has its own ways, and it connects again by itself.
+            peer.ask(leave=True)
         return faults
     seen = await asyncio.to_thread(peer.ask, finish=True)
+    faults += _compare_each(scenario, seen)
     faults += [f"the peer, {fault}" for fault in seen["faults"]]
     if seen["connections"] != scenario.connections:
         faults.append(f"{seen['connections']} connections, not {scenario.connections}")
@@ -96,6 +101,11 @@ async def _once(api, transport, scenario, kind, peer, on_ferrpc, patience):
     if scenario.resets not in (None, seen["resets"]):
         faults.append(f"the client reset streams with {seen['resets']}")
     return faults
+
+
+def _compare_each(scenario, seen):
+    few = seen["fewest"] < scenario.each
+    return [f"a connection saw {seen['fewest']} requests"] if few else []
 
 
 async def _take(step, kind, client, calls, peer):

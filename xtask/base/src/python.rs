@@ -82,9 +82,17 @@ pub fn stubs(workspace: &Workspace, python: &Path) -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// Runs the Python tests on the oracle, then on ferrpc. Each test is one check on each. `soak` has the
-/// tests of leaks run at full length.
-pub fn test(workspace: &Workspace, rest: &[String], soak: bool) -> Result<Tally> {
+/// Which of the long tests run, too.
+#[derive(Clone, Copy, Default)]
+pub struct Long {
+    /// The tests of leaks, at full length.
+    pub soak: bool,
+    /// Those that install packages from the index.
+    pub adoption: bool,
+}
+
+/// Runs the Python tests on the oracle, then on ferrpc. Each test is one check on each.
+pub fn test(workspace: &Workspace, rest: &[String], long: Long) -> Result<Tally> {
     let environments = {
         let progress = Progress::new();
         prepare(workspace, &progress)?
@@ -95,7 +103,7 @@ pub fn test(workspace: &Workspace, rest: &[String], soak: bool) -> Result<Tally>
     let mut tally = Tally::default();
     for (name, python) in [("grpcio", &environments.oracle), ("ferrpc", &environments.ferrpc)] {
         println!("\n-- the Python tests on {name}");
-        tally += pytest(workspace, name, python, &environments.oracle, rest, soak)?;
+        tally += pytest(workspace, name, python, &environments.oracle, rest, long)?;
     }
     Ok(tally)
 }
@@ -107,7 +115,7 @@ fn pytest(
     python: &Path,
     oracle: &Path,
     rest: &[String],
-    soak: bool,
+    long: Long,
 ) -> Result<Tally> {
     let mut command = Command::new(python);
     command
@@ -119,8 +127,13 @@ fn pytest(
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .stdin(Stdio::null())
         .stdout(Stdio::piped());
-    if soak {
+    if long.soak {
         command.env("FERRPC_SOAK_CALLS", "100000");
+    }
+    let mut limit = LIMIT;
+    if long.adoption {
+        command.env("FERRPC_ADOPTION", "1");
+        limit *= 3;
     }
     // What grpcio answers depends on its threads in a few places; what ferrpc answers may not.
     if name == "grpcio" {
@@ -141,8 +154,8 @@ fn pytest(
         }
         let _ = sender.send(last);
     });
-    let Some(status) = process::wait(&mut child, LIMIT)? else {
-        println!("the Python tests on {name} did not end within {} s", LIMIT.as_secs());
+    let Some(status) = process::wait(&mut child, limit)? else {
+        println!("the Python tests on {name} did not end within {} s", limit.as_secs());
         return Ok(Tally::of(false));
     };
     // A program that a test left behind may hold the pipe.

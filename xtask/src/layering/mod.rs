@@ -4,14 +4,16 @@
 //! crates    imports between crates; what the pure ones must not know
 //! walls     imports between the modules of a crate
 //! circles   files that need each other; what is kept for the whole process
+//! texts     decisions by the text of an error
 //! modules   each file is a module of its crate; tests are one program per crate
-//! source    what the three read: the files of a crate, parsed
+//! source    what they read: the files of a crate, parsed
 //! ```
 
 mod circles;
 mod crates;
 mod modules;
 mod source;
+mod texts;
 mod walls;
 
 use anyhow::Result;
@@ -25,6 +27,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<Tally> {
     let mut rules = crates::rules(workspace)?;
     let sources = Source::read_all(workspace)?;
     rules.extend(walls::rules(&sources));
+    rules.extend(texts::rules(&sources));
     rules.extend(circles::rules(workspace)?);
     rules.extend(modules::rules(workspace, &sources)?);
     let mut tally = Tally::default();

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use syn::visit::{self, Visit};
 
+use super::texts;
 use crate::workspace::Workspace;
 
 /// A crate of `crates/`.
@@ -25,6 +26,8 @@ pub(super) struct File {
     /// The modules at the top of the crate that it refers to, other than its own. What is there for
     /// tests alone does not count.
     pub(super) sees: BTreeSet<String>,
+    /// Functions that decide something by the text of an error.
+    pub(super) decisions: Vec<String>,
 }
 
 impl Source {
@@ -113,7 +116,8 @@ impl Top {
     }
 
     fn look(&self, path: &str, file: &syn::File) -> File {
-        let mut look = Look { top: self, module: module_of(path), found: File::default() };
+        let found = File { decisions: texts::decisions(file), ..File::default() };
+        let mut look = Look { top: self, module: module_of(path), found };
         look.visit_file(file);
         look.found
     }
@@ -238,7 +242,7 @@ fn leaves(tree: &syn::UseTree) -> Vec<Vec<String>> {
     }
 }
 
-fn for_tests(attributes: &[syn::Attribute]) -> bool {
+pub(super) fn for_tests(attributes: &[syn::Attribute]) -> bool {
     attributes.iter().any(|attribute| {
         attribute.path().is_ident("cfg")
             && attribute.parse_args::<syn::Path>().is_ok_and(|path| path.is_ident("test"))

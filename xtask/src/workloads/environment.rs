@@ -1,7 +1,6 @@
 //! The twin environments of a case: the same packages in both, grpcio in one and ferrpc in the
 //! other. What all share lies in `target/workloads`: uv with its cache.
 
-use std::collections::BTreeMap;
 use std::env;
 use std::ffi::OsString;
 use std::fs;
@@ -179,7 +178,10 @@ impl<'a> Workshop<'a> {
         if twin == Twin::Ferrpc {
             install(&[&wheel.path])?;
             if case.about.distribution {
-                pretend(&venv, case.version("grpcio")?)?;
+                let mut command = Command::new(venv.join("bin/python"));
+                command.args(["-m", "ferrpc", "shim", "install"]);
+                python::clean(&mut command);
+                process::output(&mut command, "ferrpc shim install", process::MINUTE)?;
             }
         }
         stamp::done(&done, &mark)
@@ -257,22 +259,6 @@ fn has_configuration(source: &Path) -> bool {
     sections.iter().any(|(name, section)| {
         fs::read_to_string(source.join(name)).is_ok_and(|text| text.contains(section))
     })
-}
-
-/// The metadata of a distribution `grpcio` without files, for packages that ask for its version.
-fn pretend(venv: &Path, version: &str) -> Result<()> {
-    let library = fs::read_dir(venv.join("lib"))?.next().context("an environment has a lib")??;
-    let folder = library.path().join(format!("site-packages/grpcio-{version}.dist-info"));
-    fs::create_dir_all(&folder)?;
-    let metadata = BTreeMap::from([
-        ("METADATA", format!("Metadata-Version: 2.1\nName: grpcio\nVersion: {version}\n")),
-        ("INSTALLER", "ferrpc\n".to_owned()),
-        ("RECORD", String::new()),
-    ]);
-    for (name, text) in metadata {
-        fs::write(folder.join(name), text)?;
-    }
-    Ok(())
 }
 
 /// Makes environments in a second, from files that it keeps once.

@@ -2,12 +2,14 @@
 
 use std::io::Write;
 use std::net::TcpListener;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ferrpc::client::Keepalive;
 use ferrpc_core::Code;
+use ferrpc_core::channel::Event;
 use ferrpc_core::transport::Cardinality;
 
+use super::dial;
 use super::*;
 use crate::{Channel, RawMethod, RawOptions};
 
@@ -69,7 +71,7 @@ fn an_end_from_this_side_is_an_event() {
     }
     let method = RawMethod::new("/t/m", Cardinality::ServerStreaming);
     let call = channel.start_raw(&method, RawOptions::default()).expect("it begins");
-    let connection = shared.lock().current.clone().expect("it is ready");
+    let connection = shared.lock().current.handles().next().cloned().expect("it is ready");
     // Only what is done here happens.
     let before = connection.look().events;
     assert!(call.cancel(Status::new(Code::Cancelled, "")));
@@ -87,20 +89,24 @@ fn each_complaint_of_pings_doubles_their_interval() {
 }
 
 #[test]
-fn a_thread_that_panics_while_it_connects_is_replaced() {
+fn a_thread_that_panics_while_it_connects_has_failed() {
     let channel = Channel::new(Channel::builder("127.0.0.1:1")).expect("a target");
-    let shared = channel.shared();
-    {
+    let shared = channel.shared().me.upgrade().expect("it lives");
+    let dial = {
         let mut state = shared.lock();
-        state.machine.connect(clock::now());
-        state.connecting = true;
-    }
-    let me = Weak::clone(&shared.me);
-    let panicked = thread::spawn(move || {
-        let _interrupted = Interrupted(me);
-        panic!("what a signer of the program's does");
-    });
+        let now = clock::now();
+        state.machine.connect(now);
+        state.machine.handle_timeout(now);
+        state.machine.handle_resolved(now, Ok(vec![Place::Connector]));
+        std::iter::from_fn(|| state.machine.poll_event()).find_map(|event| match event {
+            Event::Dial(dial) => Some(dial),
+            _ => None,
+        })
+    };
+    let dial = dial.expect("it is asked for");
+    let panics = Arc::clone(&shared);
+    // There is no such place for threads.
+    let panicked = thread::spawn(move || dial::run(panics, &dial, &AtomicBool::new(false)));
     panicked.join().expect_err("it panicked");
-    assert!(!shared.lock().connecting);
-    assert_eq!(shared.connectivity(false), ConnectivityState::Idle);
+    assert_eq!(shared.connectivity(false), ConnectivityState::TransientFailure);
 }

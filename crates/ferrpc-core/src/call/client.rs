@@ -78,9 +78,14 @@ pub struct PickRequest {
 }
 
 impl PickRequest {
+    /// Whether nothing but a connection is missing: the deadline lies ahead, and no pause runs.
+    pub fn is_due(&self, now: Time) -> bool {
+        self.not_before <= now && self.deadline.is_none_or(|deadline| now < deadline)
+    }
+
     /// What the call does now. `pick` asks the channel, and is told whether the call waits for a
     /// connection.
-    pub fn step<F>(&self, now: Time, pick: impl FnOnce(bool) -> Pick<F>) -> Step<F> {
+    pub fn step<F, C>(&self, now: Time, pick: impl FnOnce(bool) -> Pick<F, C>) -> Step<F, C> {
         if self.deadline.is_some_and(|deadline| deadline <= now) {
             // Without asking: nobody connects for a call that is over.
             return Step::Late;
@@ -99,9 +104,9 @@ impl PickRequest {
 
 /// What a call without an attempt does.
 #[derive(Debug)]
-pub enum Step<F> {
+pub enum Step<F, C = ConnectionId> {
     /// It starts an attempt on this connection.
-    Begin(ConnectionId),
+    Begin(C),
     /// It waits for a change of the channel's state, until this time at the latest.
     Wait(Option<Time>),
     /// It ends: there is no connection, for this reason, and it does not wait for one.

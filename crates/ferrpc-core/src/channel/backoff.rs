@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ferrpc_http2::Time;
 
-use crate::random;
+use crate::random::Random;
 
 /// The numbers of gRPC's connection backoff.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -33,7 +33,7 @@ pub struct Backoff {
     wait: Duration,
     /// When the attempt after the one under way may start.
     next: Time,
-    random: u64,
+    random: Random,
 }
 
 /// Without any pause a channel would spin.
@@ -48,12 +48,12 @@ impl Backoff {
         config.max = config.max.max(LEAST_WAIT);
         config.initial = config.initial.max(LEAST_WAIT);
         let wait = config.initial.min(config.max);
-        Self { config, wait, next: Time::ZERO, random: seed }
+        Self { config, wait, next: Time::ZERO, random: Random::new(seed) }
     }
 
     /// An attempt starts at `now`: returns when it must be given up.
     pub fn start(&mut self, now: Time) -> Time {
-        let spread = self.config.jitter * (2.0 * self.random() - 1.0);
+        let spread = self.config.jitter * (2.0 * self.random.fraction() - 1.0);
         self.next = now + scale(self.wait, 1.0 + spread);
         self.next.max(now + self.config.min_connect_timeout)
     }
@@ -67,12 +67,6 @@ impl Backoff {
     /// The peer's SETTINGS came: the next failure begins anew.
     pub fn reset(&mut self) {
         self.wait = self.config.initial.min(self.config.max);
-    }
-
-    /// Uniform in 0..1.
-    fn random(&mut self) -> f64 {
-        self.random = self.random.wrapping_add(random::STEP);
-        random::unit(self.random)
     }
 }
 

@@ -48,6 +48,8 @@ use super::{Backoff, BackoffConfig, ConnectivityState};
 /// Settings of a subchannel.
 #[derive(Clone, Debug)]
 pub struct SubchannelConfig {
+    /// Which of a channel's it is.
+    pub id: SubchannelId,
     /// Pauses between attempts.
     pub backoff: BackoffConfig,
     /// The most that one attempt may take, in place of what the backoff says.
@@ -58,9 +60,16 @@ pub struct SubchannelConfig {
     pub seed: u64,
 }
 
-/// Names one connection of a subchannel.
+/// Names one subchannel of a channel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SubchannelId(pub(super) u64);
+
+/// Names one connection of a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ConnectionId(u64);
+pub struct ConnectionId {
+    pub(super) subchannel: SubchannelId,
+    number: u64,
+}
 
 /// Names one attempt of a subchannel to connect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -88,9 +97,9 @@ pub struct Dialled {
 
 /// What a call finds when it asks for a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Pick<F> {
+pub enum Pick<F, C = ConnectionId> {
     /// This connection takes it.
-    Ready(ConnectionId),
+    Ready(C),
     /// None yet: ask again when the state changes.
     Wait,
     /// None, and the call does not wait for one.
@@ -111,6 +120,7 @@ pub struct StateChange {
 /// The machine. `F` says why an attempt failed.
 #[derive(Debug)]
 pub struct Subchannel<F> {
+    id: SubchannelId,
     connect_timeout: Option<Duration>,
     backoff: Backoff,
     delay: ReconnectDelay,
@@ -143,6 +153,7 @@ impl<F: Clone> Subchannel<F> {
     /// One that nobody has asked for a connection yet.
     pub fn new(config: &SubchannelConfig) -> Self {
         Self {
+            id: config.id,
             connect_timeout: config.connect_timeout,
             backoff: Backoff::new(config.backoff, config.seed),
             delay: ReconnectDelay::new(),
@@ -228,7 +239,7 @@ impl<F: Clone> Subchannel<F> {
             return None;
         }
         self.last_connection += 1;
-        let id = ConnectionId(self.last_connection);
+        let id = ConnectionId { subchannel: self.id, number: self.last_connection };
         self.dialled.push(id);
         Some(Dialled { id, keepalive: self.keepalive })
     }
@@ -274,6 +285,14 @@ impl<F: Clone> Subchannel<F> {
                 this.phase = Phase::Idle;
                 this.failure = None;
             });
+        }
+    }
+
+    /// The addresses changed: an attempt that runs is over, the next one need not wait.
+    pub fn restart(&mut self, now: Time) {
+        if self.is_connecting() {
+            self.abandon_dialled();
+            self.phase = Phase::Pausing(now);
         }
     }
 
@@ -343,6 +362,11 @@ impl<F: Clone> Subchannel<F> {
     /// The interval of keepalive pings of the next connection.
     pub const fn keepalive(&self) -> Option<Duration> {
         self.keepalive
+    }
+
+    /// The same, as another connection of the channel learnt it.
+    pub const fn set_keepalive(&mut self, interval: Option<Duration>) {
+        self.keepalive = interval;
     }
 
     /// Whether [`poll_change`](Self::poll_change) has something.

@@ -66,6 +66,12 @@ pub enum LoadBalancing {
     RoundRobin,
 }
 
+impl Default for LoadBalancing {
+    fn default() -> Self {
+        Self::PickFirst { shuffle: false }
+    }
+}
+
 impl ServiceConfig {
     /// Reads a service config from JSON.
     pub fn parse(json: &str) -> Result<Self, ServiceConfigError> {

@@ -3,6 +3,8 @@
 
 mod backoff;
 mod calls;
+mod channel;
+mod channel_world;
 mod connection_calls;
 mod encoding;
 mod end_of_stream;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use ferrpc_core::call::{CallConfig, ClientCall, Retry, RetryBudget, Step};
 use ferrpc_core::channel::{
-    AttemptEnd, BackoffConfig, ConnectionId, Pick, Subchannel, SubchannelConfig,
+    AttemptEnd, BackoffConfig, ConnectionId, Pick, Subchannel, SubchannelConfig, SubchannelId,
 };
 use ferrpc_core::service_config::{CodeSet, RetryPolicy, RetryThrottling};
 use ferrpc_core::transport::{Message, TransparentRetry};
@@ -54,6 +54,7 @@ struct Subject {
 
 fn connection() -> ConnectionId {
     let config = SubchannelConfig {
+        id: SubchannelId::default(),
         backoff: BackoffConfig::default(),
         connect_timeout: None,
         keepalive: None,

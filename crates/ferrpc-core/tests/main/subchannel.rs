@@ -6,7 +6,7 @@ use std::time::Duration;
 use ferrpc_core::Time;
 use ferrpc_core::channel::{
     Attempt, BackoffConfig, ConnectionId, ConnectivityState, Pick, Subchannel, SubchannelConfig,
-    UNWANTED_FOR,
+    SubchannelId, UNWANTED_FOR,
 };
 use ferrpc_core::http2::{CloseCause, Reason};
 
@@ -16,6 +16,7 @@ const KEEPALIVE: Duration = Duration::from_secs(60);
 
 fn config(seed: u64) -> SubchannelConfig {
     SubchannelConfig {
+        id: SubchannelId::default(),
         backoff: BackoffConfig { jitter: 0.0, ..BackoffConfig::default() },
         connect_timeout: None,
         keepalive: Some(KEEPALIVE),

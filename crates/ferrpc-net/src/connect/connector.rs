@@ -146,7 +146,7 @@ impl Security {
 pub type SecuredSocket = (Socket, Option<Arc<Fault>>);
 
 /// Where one try of a channel to connect leads.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
     /// An address of the target.
     Address(Address),
@@ -162,6 +162,11 @@ pub async fn places(target: &Target, dialer: &Dialer) -> Result<Vec<Place>, Conn
         Some(places) => Ok(places),
         None => Ok(resolver::resolve(target).await?.into_iter().map(Place::Address).collect()),
     }
+}
+
+/// Whether the places that a channel tries may change: a name is looked up for them.
+pub fn may_change(target: &Target, dialer: &Dialer) -> bool {
+    Place::configured(dialer).is_none() && resolver::may_change(target)
 }
 
 impl Place {

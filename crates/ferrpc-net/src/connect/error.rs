@@ -6,6 +6,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ferrpc_core::channel::Causes;
 use ferrpc_core::http2::CloseCause;
 use ferrpc_core::{Code, Status};
 
@@ -243,6 +244,28 @@ impl ConnectError {
             _ => Code::Unavailable,
         };
         Status::new(code, self.to_string())
+    }
+}
+
+/// Makes the errors of a channel to this target.
+#[derive(Debug)]
+pub struct Reasons(pub Target);
+
+impl Causes for Reasons {
+    /// An address, and what it said.
+    type Address = (String, Failure);
+    type Error = ConnectError;
+
+    fn addresses(&self, failures: Vec<(String, Failure)>) -> ConnectError {
+        ConnectError::failed(&self.0, failures)
+    }
+
+    fn timed_out(&self, patience: Duration) -> ConnectError {
+        ConnectError::timeout(&self.0, patience)
+    }
+
+    fn no_addresses(&self) -> ConnectError {
+        ResolveError::no_address(&self.0).into()
     }
 }
 

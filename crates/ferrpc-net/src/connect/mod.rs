@@ -7,6 +7,6 @@ mod proxy;
 
 #[cfg(unix)]
 pub use connector::SecuredSocket;
-pub use connector::{ConnectFuture, Connector, Dialer, Place, Security, places};
-pub use error::{ConnectError, ConnectStage, Failure};
+pub use connector::{ConnectFuture, Connector, Dialer, Place, Security, may_change, places};
+pub use error::{ConnectError, ConnectStage, Failure, Reasons};
 pub use proxy::{Proxy, Route};

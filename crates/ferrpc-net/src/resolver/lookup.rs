@@ -2,9 +2,9 @@
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
 #[cfg(unix)]
 use std::net::ToSocketAddrs;
+use std::net::{IpAddr, SocketAddr};
 
 use super::{Scheme, Target, completed, zoned};
 use crate::trace;
@@ -34,6 +34,18 @@ enum Problem {
     Lookup(io::Error),
     NoAddress,
     NeedsConnector,
+}
+
+impl ResolveError {
+    /// The name has no addresses.
+    pub(crate) fn no_address(target: &Target) -> Self {
+        Self { target: target.as_str().into(), problem: Problem::NoAddress }
+    }
+}
+
+/// Whether the addresses of a target may change: a name is looked up for them.
+pub(crate) fn may_change(target: &Target) -> bool {
+    host_of(target).is_some_and(|(host, _)| host.parse::<IpAddr>().is_err())
 }
 
 /// The addresses of a target, at least one, in the order in which they are to be tried: the
@@ -82,7 +94,7 @@ fn addresses(
                 Err(error) => return fail(Problem::Lookup(error)),
             };
             if found.is_empty() {
-                return fail(Problem::NoAddress);
+                return Err(ResolveError::no_address(target));
             }
             tracing::debug!(target: trace::NAMES, channel = %target, addresses = ?found);
             Ok(found.into_iter().map(Address::Socket).collect())

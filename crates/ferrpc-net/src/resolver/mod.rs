@@ -4,6 +4,7 @@ mod lookup;
 mod special;
 mod target;
 
+pub(crate) use lookup::may_change;
 pub use lookup::resolve;
 #[cfg(unix)]
 pub use lookup::resolve_blocking;

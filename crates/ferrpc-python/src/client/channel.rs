@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use ferrpc::client::{BackoffConfig, ChannelBuilder, ConnectivityState, Proxy};
+use ferrpc::client::{BackoffConfig, ChannelBuilder, ConnectivityState, LoadBalancing, Proxy};
 use ferrpc::resolver::Target;
 use ferrpc::{Cardinality, Code, Encoding, EncodingSet};
-use ferrpc_blocking::{self as blocking, RawMethod, RawOptions};
+use ferrpc_blocking::{self as blocking, RawMethod, RawOptions, RawUnary};
 use ferrpc_core::http2::{Keepalive, Limits, Window};
 use ferrpc_core::service_config::ServiceConfig;
 use pyo3::exceptions::PyValueError;
@@ -106,6 +106,10 @@ struct Settings {
     max_frame: Option<u32>,
     retry_buffer: Option<usize>,
     service_config: Option<String>,
+    /// Calls take all addresses in turn, unless the service config says how.
+    round_robin: bool,
+    /// From one look-up of the name to the next at least.
+    resolution_interval: Option<Duration>,
     retries: bool,
     /// Why its calls end at once, in grpcio's words.
     refused: Option<String>,
@@ -140,6 +144,8 @@ impl Channel {
             max_frame: None,
             retry_buffer: None,
             service_config: None,
+            round_robin: false,
+            resolution_interval: None,
             retries: true,
             refused: None,
         };
@@ -184,15 +190,27 @@ impl Channel {
             (Ok(options), Ok(channel)) => (options, channel),
             (Err(ended), _) | (_, Err(ended)) => return Ok(Py::new(py, ended)?.into_any()),
         };
-        let mut call = match channel.raw_unary(&method.0, options) {
-            Ok(call) => call,
+        let (mut options, mut running) = (Some(options), None);
+        let unary = waiting::wait(py, None, |limit| {
+            if let Some(call) = &mut running {
+                return RawUnary::wait(call, limit).map(Ok);
+            }
+            match channel.raw_unary(&method.0, options.take()?, limit) {
+                Ok(Ok(unary)) => Some(Ok(unary)),
+                Ok(Err(call)) => {
+                    running = Some(call);
+                    None
+                }
+                Err(status) => Some(Err(status)),
+            }
+        })?;
+        let unary = match unary.expect("a wait without limit brings the end") {
+            Ok(unary) => unary,
             Err(status) => {
                 let ended = Ended::local(status.code(), status.message());
                 return Ok(Py::new(py, ended)?.into_any());
             }
         };
-        let unary = waiting::wait(py, None, |limit| call.wait(limit))?;
-        let unary = unary.expect("a wait without limit brings the end");
         match unary.message {
             Some(message) if !whole && unary.outcome.status().is_ok() => {
                 Ok(PyBytes::new(py, &message).into_any().unbind())
@@ -400,6 +418,8 @@ impl Settings {
             }
             "retry_buffer" => self.retry_buffer = Some(size()?),
             "retries" => self.retries = value.is_truthy()?,
+            "round_robin" => self.round_robin = value.is_truthy()?,
+            "resolution_interval" => self.resolution_interval = Some(time()?),
             "service_config" => {
                 let json: String = value.extract()?;
                 match ServiceConfig::parse(&json) {
@@ -494,6 +514,12 @@ impl Settings {
         }
         if let Some(bytes) = self.retry_buffer {
             builder = builder.retry_buffer(bytes);
+        }
+        if self.round_robin {
+            builder = builder.load_balancing(LoadBalancing::RoundRobin);
+        }
+        if let Some(interval) = self.resolution_interval {
+            builder = builder.resolution_interval(interval);
         }
         if let Some(json) = &self.service_config {
             builder = builder.service_config(json).map_err(|error| error.to_string())?;

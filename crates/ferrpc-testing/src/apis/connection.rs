@@ -120,9 +120,12 @@ impl Connection {
             Action::Answer(count) => {
                 for _ in 0..*count {
                     self.requested()?;
-                    self.headers()?;
-                    self.data(&wire::message(&[7; 5]))?;
-                    self.trailers("0", "")?;
+                    self.answer_call()?;
+                }
+            }
+            Action::Serve => {
+                while self.next_request()? {
+                    self.answer_call()?;
                 }
             }
             Action::Fields { list, end } => {
@@ -187,6 +190,28 @@ impl Connection {
             self.request()?;
         }
         self.until("the end of the requests", |peer| peer.complete.contains(&peer.current))
+    }
+
+    /// Waits for the next call and the end of its requests; false once the client has gone.
+    fn next_request(&mut self) -> io::Result<bool> {
+        loop {
+            if let Some(call) = self.calls.get(self.known).copied()
+                && self.complete.contains(&call)
+            {
+                self.current = call;
+                self.known += 1;
+                return Ok(true);
+            }
+            if !self.read()? {
+                return Ok(false);
+            }
+        }
+    }
+
+    fn answer_call(&mut self) -> io::Result<()> {
+        self.headers()?;
+        self.data(&wire::message(&[7; 5]))?;
+        self.trailers("0", "")
     }
 
     fn headers(&mut self) -> io::Result<()> {

@@ -1,6 +1,6 @@
 //! The addresses of a scenario, and the peers that play its scripts.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::net::TcpStream;
 use std::os::fd::OwnedFd;
@@ -23,7 +23,8 @@ pub struct Host {
     transport: Transport,
     places: Vec<Held>,
     shared: Arc<Shared>,
-    listener: Option<Listener>,
+    /// By the positions of their addresses.
+    listeners: BTreeMap<usize, Listener>,
 }
 
 /// What the peers of a scenario saw in all.
@@ -33,6 +34,8 @@ pub struct Seen {
     pub connections: usize,
     /// Requests on all of them.
     pub requests: usize,
+    /// Requests on that which saw the fewest.
+    pub fewest: usize,
     /// Bytes of requests, the five before each message included.
     pub received: usize,
     /// The codes of RST_STREAM, in order.
@@ -80,9 +83,11 @@ impl Host {
             let places = scenario.addresses.iter().map(|place| Held::new(*place, transport));
             places.collect::<io::Result<_>>()?
         };
-        let mut host = Self { transport, places, shared, listener: None };
-        if host.places.iter().any(|held| held.place == Place::Peer) {
-            host.listen(true)?;
+        let mut host = Self { transport, places, shared, listeners: BTreeMap::new() };
+        for at in 0..host.places.len() {
+            if host.places[at].place == Place::Peer {
+                host.listen_at(at)?;
+            }
         }
         Ok(host)
     }
@@ -107,18 +112,21 @@ impl Host {
         self.places.iter().map(|held| held.name.clone()).collect()
     }
 
-    /// The peer's address begins to listen, or to refuse.
+    /// The peer's address, the first of several, begins to listen, or to refuse.
     ///
     /// # Errors
     /// If the address is taken.
     pub fn listen(&mut self, listen: bool) -> io::Result<()> {
-        self.stop();
-        let peer = |held: &&mut Held| matches!(held.place, Place::Peer | Place::Later);
-        let Some(held) = self.places.iter_mut().find(peer) else { return Ok(()) };
-        if !listen {
-            return held.refuse();
+        let peer = |held: &Held| matches!(held.place, Place::Peer | Place::Later);
+        let Some(at) = self.places.iter().position(peer) else { return Ok(()) };
+        if let Some(listener) = self.listeners.remove(&at) {
+            listener.stop();
         }
-        let socket = held.listener()?;
+        if listen { self.listen_at(at) } else { self.places[at].refuse() }
+    }
+
+    fn listen_at(&mut self, at: usize) -> io::Result<()> {
+        let socket = self.places[at].listener()?;
         let accepts = socket.try_clone()?;
         let shared = Arc::clone(&self.shared);
         let thread = thread::spawn(move || {
@@ -126,7 +134,7 @@ impl Host {
                 shared.accept(stream.into());
             }
         });
-        self.listener = Some(Listener { socket, thread });
+        self.listeners.insert(at, Listener { socket, thread });
         Ok(())
     }
 
@@ -166,6 +174,8 @@ impl Host {
         let peers = std::mem::take(&mut *lock(&self.shared.peers));
         for peer in peers {
             let log = peer.join().expect("no panic");
+            let fewest = if seen.connections == 0 { usize::MAX } else { seen.fewest };
+            seen.fewest = fewest.min(log.requests);
             seen.connections += 1;
             seen.requests += log.requests;
             seen.received += log.received;
@@ -176,10 +186,15 @@ impl Host {
     }
 
     fn stop(&mut self) {
-        let Some(Listener { socket, thread }) = self.listener.take() else { return };
+        std::mem::take(&mut self.listeners).into_values().for_each(Listener::stop);
+    }
+}
+
+impl Listener {
+    fn stop(self) {
         // Its thread hears of that as an error.
-        let _ = socket.shutdown(std::net::Shutdown::Both);
-        let _ = thread.join();
+        let _ = self.socket.shutdown(std::net::Shutdown::Both);
+        let _ = self.thread.join();
     }
 }
 

@@ -54,6 +54,9 @@ pub struct Scenario {
     /// Requests that the peer sees; by default not compared.
     #[serde(default)]
     pub requests: Option<usize>,
+    /// Requests that the peer sees at least on each connection.
+    #[serde(default)]
+    pub each: usize,
     /// Bytes of requests that the peer sees, the five before each message included.
     #[serde(default)]
     pub received: Option<usize>,
@@ -101,6 +104,9 @@ pub struct Settings {
     /// The largest request, in bytes.
     #[serde(default)]
     pub max_send: Option<usize>,
+    /// The policy of balancing by its name, for instance `round_robin`.
+    #[serde(default)]
+    pub balancing: Option<String>,
     /// Seconds between keepalive pings, and to wait for their answers.
     #[serde(default)]
     pub keepalive: Option<f64>,

@@ -36,6 +36,8 @@ pub(super) enum Action {
     Trailers { code: String, text: String },
     /// `requested`, headers, a message, trailers with OK; of so many calls, one after the other.
     Answer(usize),
+    /// The same with all calls that come, until the client has closed the connection.
+    Serve,
     /// The beginning of a message: it announces so many bytes, and half of them follow.
     Part(usize),
     /// Any frame: kind, flags, stream, and the payload in hexadecimal digits.
@@ -117,6 +119,7 @@ fn action(step: &str) -> Option<Action> {
             Action::Trailers { code: code.to_owned(), text: text.to_owned() }
         }
         "answer" => Action::Answer(if rest.is_empty() { 1 } else { rest.parse().ok()? }),
+        "serve" => Action::Serve,
         "part" => Action::Part(rest.parse().ok()?),
         "frame" => Action::Frame {
             kind: words.next()?.parse().ok()?,

@@ -82,6 +82,7 @@ fn obey(
         return Ok(json!({
             "connections": seen.connections,
             "requests": seen.requests,
+            "fewest": seen.fewest,
             "received": seen.received,
             "resets": seen.resets,
             "faults": seen.faults,

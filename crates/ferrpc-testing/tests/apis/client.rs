@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use ferrpc::client::{BackoffConfig, Channel, ChannelBuilder, ConnectivityState, Keepalive};
+use ferrpc::client::{
+    BackoffConfig, Channel, ChannelBuilder, ConnectivityState, Keepalive, LoadBalancing,
+};
 use ferrpc::credentials::{
     CallContext, CallCredentials, CallMetadata, ChannelCredentials, ClientTls, Roots,
 };
@@ -124,6 +126,9 @@ pub(crate) fn builder(host: &Host, settings: &Settings, transport: Transport) ->
     }
     if let Some(bytes) = settings.max_send {
         builder = builder.max_send_message(bytes);
+    }
+    if settings.balancing.as_deref() == Some("round_robin") {
+        builder = builder.load_balancing(LoadBalancing::RoundRobin);
     }
     if let Some(seconds) = settings.keepalive {
         let time = Duration::from_secs_f64(seconds);

@@ -84,6 +84,9 @@ fn once(scenario: &Scenario, api: Api, transport: Transport, kind: Kind) -> Resu
     if scenario.requests.is_some_and(|expected| seen.requests != expected) {
         faults.push(format!("{} requests", seen.requests));
     }
+    if seen.fewest < scenario.each {
+        faults.push(format!("a connection saw {} requests", seen.fewest));
+    }
     if !scenario.any_resets && seen.resets != scenario.resets {
         faults.push(format!("the client reset streams with {:?}", seen.resets));
     }

@@ -12,8 +12,8 @@ use ferrpc_net::clock;
 use ferrpc_net::credentials::{self, SecurityLevel};
 
 use super::call::{CallCell, Progress};
+use super::connections::{Connection, Connections};
 use super::role::{Command, Start};
-use super::subchannel::{Connection, Subchannel};
 
 /// Holds a call while its caller waits for it: dropped, the call is cancelled.
 pub(super) struct CallGuard {
@@ -49,18 +49,18 @@ impl CallGuard {
     }
 
     /// Runs attempts until the response begins or the call is over.
-    pub(super) async fn drive(&mut self, subchannel: &Arc<Subchannel>, until: Until) -> Driven {
+    pub(super) async fn drive(&mut self, connections: &Arc<Connections>, until: Until) -> Driven {
         if self.cell.head.credentials.is_some()
-            && let Err(status) = self.authorize(subchannel).await
+            && let Err(status) = self.authorize(connections).await
         {
             return self.ended(status);
         }
         let mut due = true;
         loop {
-            let at_hand = due.then(|| subchannel.connection()).flatten();
+            let at_hand = due.then(|| connections.connection()).flatten();
             let connection = match at_hand {
                 Some(connection) => connection,
-                None => match self.connection(subchannel).await {
+                None => match self.connection(connections).await {
                     Ok(connection) => connection,
                     Err(status) => return self.ended(status),
                 },
@@ -69,7 +69,7 @@ impl CallGuard {
             let start = Command::Start(Start::new(Arc::clone(&self.cell)));
             if connection.mailbox.send(start).is_err() {
                 // What came back was dropped, and so told the call that it never left.
-                subchannel.connection_lost(connection.id());
+                connections.connection_lost(connection.id());
             }
             let ended = match self.progress(until).await {
                 Progress::Headers(metadata, encoding) => {
@@ -84,13 +84,13 @@ impl CallGuard {
 
     /// Adds what the call's credentials say to its metadata, once there is a connection to say it
     /// on, at most until the deadline.
-    async fn authorize(&self, subchannel: &Arc<Subchannel>) -> Result<(), Status> {
+    async fn authorize(&self, connections: &Arc<Connections>) -> Result<(), Status> {
         let head = &self.cell.head;
         let Some(credentials) = &head.credentials else { return Ok(()) };
-        if subchannel.connection().is_none() {
-            self.connection(subchannel).await?;
+        if !connections.has_connection() {
+            self.connection(connections).await?;
         }
-        if subchannel.security_level() < SecurityLevel::PrivacyAndIntegrity {
+        if connections.security_level() < SecurityLevel::PrivacyAndIntegrity {
             return Err(credentials::insecure());
         }
         let context = head.context();
@@ -116,18 +116,14 @@ impl CallGuard {
     }
 
     /// Waits for a connection, and for the time of the next attempt, at most until the deadline.
-    async fn connection(&self, subchannel: &Arc<Subchannel>) -> Result<Connection, Status> {
+    async fn connection(&self, connections: &Arc<Connections>) -> Result<Connection, Status> {
         // Subscribed before asking: no change is missed.
-        let mut changes = subchannel.watch();
+        let mut changes = connections.watch();
         loop {
             let request = self.cell.lock().call.request();
-            let pick = |wait_for_ready| subchannel.pick(wait_for_ready);
+            let pick = |wait_for_ready| connections.pick(wait_for_ready);
             let until = match request.step(clock::now(), pick) {
-                Step::Begin(_) => match subchannel.connection() {
-                    Some(connection) => return Ok(connection),
-                    // Lost meanwhile.
-                    None => continue,
-                },
+                Step::Begin(connection) => return Ok(connection),
                 Step::Wait(until) => until,
                 Step::Fail(failure) => {
                     let mut end = AttemptEnd::unreachable(failure.status());
@@ -140,7 +136,7 @@ impl CallGuard {
                 Step::Closed => return Err(AttemptEnd::closed().status),
                 Step::Late => {
                     let late = self.cell.lock().call.late();
-                    return Err(late.unwrap_or_else(|| subchannel.late()).status);
+                    return Err(late.unwrap_or_else(|| connections.late()).status);
                 }
             };
             let mut changed = pin!(changes.changed());

@@ -4,13 +4,14 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ferrpc_core::channel::BackoffConfig;
+use ferrpc_core::channel::{BackoffConfig, ChannelConfig};
 use ferrpc_core::http2::{Keepalive, Limits, Window};
-use ferrpc_core::service_config::{ServiceConfig, ServiceConfigError};
+use ferrpc_core::service_config::{LoadBalancing, ServiceConfig, ServiceConfigError};
 use ferrpc_core::transport::{self, CallLimits};
 use ferrpc_core::{Encoding, EncodingSet};
-use ferrpc_net::connect::{Dialer, Security};
+use ferrpc_net::connect::{self, Dialer, Security};
 
+use super::connections::seed;
 use super::maker::CallMaker;
 use super::observer::Observer;
 use super::service::Service;
@@ -51,6 +52,10 @@ pub struct Config {
     pub transport: transport::Config,
     /// Of all calls.
     pub limits: CallLimits,
+    /// How calls are spread over addresses.
+    pub(crate) balancing: LoadBalancing,
+    /// From one look-up of the target's name to the next at least.
+    pub(crate) resolution_interval: Duration,
     pub(crate) wait_for_ready: bool,
     pub(crate) compression: Encoding,
     pub(crate) max_kept: usize,
@@ -58,6 +63,21 @@ pub struct Config {
     pub observers: Observers<dyn Observer>,
     /// How long a blocking channel looks for answers before it sleeps.
     pub spin: Duration,
+}
+
+impl Config {
+    /// What the machine of a channel to this target is told.
+    pub fn machine(&self, target: &Target) -> ChannelConfig {
+        let changes = connect::may_change(target, &self.dialer);
+        ChannelConfig {
+            balancing: self.balancing.clone(),
+            backoff: self.backoff,
+            connect_timeout: self.connect_timeout,
+            keepalive: self.transport.http2.keepalive.interval,
+            resolution_interval: changes.then_some(self.resolution_interval),
+            seed: seed(),
+        }
+    }
 }
 
 struct Interceptor(Arc<dyn ClientInterceptor>);
@@ -72,6 +92,8 @@ impl ChannelBuilder {
             },
             connect_timeout: None,
             backoff: BackoffConfig::default(),
+            balancing: LoadBalancing::default(),
+            resolution_interval: RESOLUTION_INTERVAL,
             transport: transport::Config {
                 http2: ferrpc_core::http2::Config::default(),
                 accept: EncodingSet::ALL,
@@ -148,7 +170,7 @@ impl ChannelBuilder {
     /// before it sleeps. It pays where answers come within that time, saves the time to wake a
     /// core, and costs that of a core while no other thread wants it; where they do not come, it
     /// is tried ever more rarely. Of a channel that an event loop drives: how long the loop is asked
-    /// to look rather than sleep ([`Pumped::look`](crate::blocking::Pumped::look)). By default not at
+    /// to look rather than sleep (`ferrpc_blocking::Pumped::look`). By default not at
     /// all.
     pub const fn spin(mut self, spin: Duration) -> Self {
         self.config.spin = spin;
@@ -165,6 +187,28 @@ impl ChannelBuilder {
     /// How long to wait between attempts to connect. By default 1 s, growing to 120 s.
     pub const fn backoff(mut self, backoff: BackoffConfig) -> Self {
         self.config.backoff = backoff;
+        self
+    }
+
+    /// How calls are spread over the addresses of the target, where the
+    /// [service config](Self::service_config) does not say. By default all go over one connection, to
+    /// the first address that answers.
+    ///
+    /// ```
+    /// use ferrpc::client::LoadBalancing;
+    ///
+    /// let builder = ferrpc::Channel::builder("ipv4:10.0.0.1:50051,10.0.0.2:50051")
+    ///     .load_balancing(LoadBalancing::RoundRobin);
+    /// ```
+    pub fn load_balancing(mut self, policy: LoadBalancing) -> Self {
+        self.config.balancing = policy;
+        self
+    }
+
+    /// How long addresses are believed before the name is looked up again, which happens when a
+    /// connection is lost or cannot be made. By default 30 s.
+    pub const fn resolution_interval(mut self, interval: Duration) -> Self {
+        self.config.resolution_interval = interval;
         self
     }
 
@@ -267,7 +311,7 @@ impl ChannelBuilder {
     }
 
     /// What the service says about calls, as gRPC's JSON service config: deadlines, wait-for-ready,
-    /// sizes of messages, and retries by method. Fails, and names the fields, if it is not one.
+    /// sizes of messages, and retries by method; and how calls are spread over addresses. Fails, and names the fields, if it is not one.
     /// Fields that have no effect are logged.
     ///
     /// ```
@@ -386,6 +430,9 @@ impl ChannelBuilder {
         let interceptors = interceptors.into_iter().map(|Interceptor(inner)| inner).collect();
         let scheme = if tls || target.wants_tls() { "https" } else { "http" };
         let (authority, user_agent) = (authority.into(), user_agent.into());
+        if let Some(policy) = &service_config.load_balancing {
+            config.balancing = policy.clone();
+        }
         let service = Service::new(service_config, retries);
         let maker =
             CallMaker::new(scheme, authority, user_agent, interceptors, service, config.clone());
@@ -432,6 +479,9 @@ impl fmt::Debug for Interceptor {
 
 /// gRPC's default in all languages.
 const DEFAULT_MAX_RECEIVE: usize = 4 << 20;
+
+/// gRPC's default (`grpc.dns_min_time_between_resolutions_ms`).
+const RESOLUTION_INTERVAL: Duration = Duration::from_secs(30);
 
 /// The per-call buffer of gRFC A6 as gRPC's implementations have it.
 const DEFAULT_MAX_KEPT: usize = 256 << 10;

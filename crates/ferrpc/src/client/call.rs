@@ -19,12 +19,12 @@ use ferrpc_core::call::{CallConfig, ClientCall};
 use ferrpc_core::channel::AttemptEnd;
 use ferrpc_core::transport::{CallId, Message, Messages};
 use ferrpc_core::{Encoding, Metadata, Status, Time};
+use ferrpc_net::clock;
 
 use super::maker::Head;
 use super::role::Command;
 use crate::transport::inbox::{Credit, Inbox, Receive, keep_waker};
 use crate::transport::mailbox::Mailbox;
-use ferrpc_net::clock;
 
 /// One call: what it starts with, and what changes.
 pub(crate) struct CallCell {

@@ -16,10 +16,10 @@ use super::ConnectError;
 use super::attempt::{CallGuard, Driven, Until};
 use super::builder::{ChannelBuilder, Config};
 use super::call::CallCell;
+use super::connections::Connections;
 use super::maker::{CallMaker, NewCall};
 use super::pump::{Pump, check_size};
 use super::responses::{Begun, Opening, Responses};
-use super::subchannel::Subchannel;
 use crate::interceptor::EndHooks;
 use crate::method::Method;
 use crate::request::{Request, Response};
@@ -29,8 +29,9 @@ use crate::{Codec, Streaming, compression};
 /// A server as its clients see it: makes calls, and the connection they need.
 ///
 /// Cheap to clone, and all methods take `&self`: any number of calls may run at once, on any
-/// threads, over one connection. The connection is made when the first call asks for it and made
-/// anew when it is lost. A call that surely never reached a server goes again by itself.
+/// threads, over one connection, or one to each address
+/// ([`ChannelBuilder::load_balancing`]). Connections are made when the first call asks for one and made
+/// anew when they are lost. A call that surely never reached a server goes again by itself.
 ///
 /// When the last clone is dropped, calls that still run may finish; then the connection is closed.
 ///
@@ -42,7 +43,7 @@ pub struct Channel {
 }
 
 struct Shared {
-    subchannel: Arc<Subchannel>,
+    connections: Arc<Connections>,
     maker: CallMaker,
 }
 
@@ -67,8 +68,8 @@ impl Channel {
     }
 
     pub(super) fn new(target: Target, maker: CallMaker, config: Config) -> Self {
-        let subchannel = Subchannel::new(target, config);
-        Self { shared: Arc::new(Shared { subchannel, maker }) }
+        let connections = Connections::new(target, config);
+        Self { shared: Arc::new(Shared { connections, maker }) }
     }
 
     // -- calls -----------------------------------------------------------------------------------
@@ -164,8 +165,8 @@ impl Channel {
         let task = tokio::spawn(async move {
             let mut pumping = true;
             let driven = {
-                let subchannel = &shared.subchannel;
-                let mut begin = pin!(call.guard.drive(subchannel, Until::Begin));
+                let connections = &shared.connections;
+                let mut begin = pin!(call.guard.drive(connections, Until::Begin));
                 poll_fn(|cx| {
                     // The messages that are there go out with the call's headers.
                     pumping = pumping && pump.poll_caught(cx).is_pending();
@@ -193,14 +194,14 @@ impl Channel {
 
     /// The state of the connection.
     pub fn state(&self) -> ConnectivityState {
-        self.shared.subchannel.connectivity()
+        self.shared.connections.connectivity()
     }
 
     /// Waits until the state is another than `from`, and returns it.
     ///
     /// Cancel-safe. A state that lasts only for a moment may be missed.
     pub async fn state_changed(&self, from: ConnectivityState) -> ConnectivityState {
-        let mut changes = self.shared.subchannel.watch();
+        let mut changes = self.shared.connections.watch();
         let changed = changes.wait_for(|now| *now != from).await;
         changed.map_or(ConnectivityState::Shutdown, |now| *now)
     }
@@ -210,7 +211,7 @@ impl Channel {
     /// # Panics
     /// Outside of a tokio runtime.
     pub fn start_connecting(&self) {
-        self.shared.subchannel.connect();
+        self.shared.connections.connect();
     }
 
     /// Waits for a connection; makes one if there is none. Fails when the next attempt fails, or
@@ -218,21 +219,18 @@ impl Channel {
     ///
     /// Cancel-safe.
     pub async fn connected(&self) -> Result<(), ConnectError> {
-        match self.shared.subchannel.connection() {
-            Some(_) => Ok(()),
-            None => self.shared.subchannel.connected().await,
-        }
+        self.shared.connections.connected().await
     }
 
     /// Ends the connection and all calls: they, and later ones, fail with CANCELLED. For all
     /// clones of this channel.
     pub fn close(&self) {
-        self.shared.subchannel.shut_down(Some(ConnectError::closed().status()));
+        self.shared.connections.shut_down(Some(ConnectError::closed().status()));
     }
 
     /// What the channel connects to.
     pub fn target(&self) -> &Target {
-        self.shared.subchannel.target()
+        self.shared.connections.target()
     }
 
     // -- inside ----------------------------------------------------------------------------------
@@ -285,8 +283,8 @@ impl Channel {
         call: &mut Prepared,
         codec: Codec<S>,
     ) -> Result<Response<S>, Status> {
-        let subchannel = &self.shared.subchannel;
-        let driven = call.guard.drive(subchannel, Until::End).await;
+        let connections = &self.shared.connections;
+        let driven = call.guard.drive(connections, Until::End).await;
         let Driven::Ended(mut status) = driven else {
             unreachable!("driven until its end");
         };
@@ -316,9 +314,9 @@ impl Channel {
         mut call: Prepared,
         codec: Codec<S>,
     ) -> Result<Response<Streaming<S>>, Status> {
-        let subchannel = &self.shared.subchannel;
+        let connections = &self.shared.connections;
         let limit = call.guard.cell.head.limits.max_receive;
-        let driven = call.guard.drive(subchannel, Until::Begin).await;
+        let driven = call.guard.drive(connections, Until::Begin).await;
         let (responses, metadata, encoding) = call.begun(driven)?;
         let responses = Streaming::new(Box::new(responses), codec, encoding, limit);
         Ok(Response::received(responses, metadata, Metadata::new()))
@@ -355,7 +353,7 @@ impl Prepared {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        self.subchannel.shut_down(None);
+        self.connections.shut_down(None);
     }
 }
 

@@ -68,6 +68,7 @@ pub struct Head {
 
 impl Head {
     /// What the transport needs for an attempt.
+    #[inline]
     pub fn start(&self, call: &Attempts) -> StartCall<'_> {
         StartCall {
             path: &self.path,

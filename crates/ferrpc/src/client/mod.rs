@@ -3,29 +3,25 @@
 //! ```text
 //!   generated client -- Channel -- call (cell) -- attempts -- connection's task
 //!                         |                          |
-//!                         +------ Subchannel --------+   IDLE, CONNECTING, READY, ...
+//!                         +------ Connections -------+   IDLE, CONNECTING, READY, ...
 //! ```
 
 mod attempt;
-mod builder;
+pub(crate) mod builder;
 mod call;
 mod channel;
-mod maker;
+pub(crate) mod connections;
+pub(crate) mod maker;
 mod observer;
-mod pump;
+pub(crate) mod pump;
 mod responses;
 mod role;
 mod service;
-mod subchannel;
 
 pub use builder::ChannelBuilder;
-pub use builder::Config;
 pub use channel::Channel;
 pub use ferrpc_core::channel::{BackoffConfig, ConnectivityState};
 pub use ferrpc_core::http2::{Budget, Keepalive, Limits, Window};
-pub use ferrpc_core::service_config::{FieldError, ServiceConfigError};
+pub use ferrpc_core::service_config::{FieldError, LoadBalancing, ServiceConfigError};
 pub use ferrpc_net::connect::{ConnectError, ConnectFuture, ConnectStage, Connector, Proxy};
-pub use maker::{CallMaker, Head, NewCall};
 pub use observer::{CallEnded, Observer};
-pub use pump::check_size;
-pub use subchannel::seed;

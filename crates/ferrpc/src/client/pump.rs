@@ -137,6 +137,7 @@ impl<R: Stream> Pump<R> {
 }
 
 /// Whether a message may be sent.
+#[inline]
 pub fn check_size(size: usize, max_send: usize) -> Result<(), Status> {
     if size <= max_send { Ok(()) } else { Err(too_large(size, max_send)) }
 }

@@ -8,13 +8,13 @@ use ferrpc_core::channel::{AttemptEnd, Calls, ConnectionId, Start as Started, Tu
 use ferrpc_core::http2::CloseCause;
 use ferrpc_core::transport::{CallId, Cardinality, Event, Message, Messages, SendState};
 use ferrpc_core::{Encoding, Metadata, Status, Time};
+use ferrpc_net::clock;
 
 use super::call::{Attempt, CallCell, State};
-use super::subchannel::{Subchannel, Watched};
+use super::connections::{Connections, Watched};
 use crate::resolver::Target;
 use crate::transport::driver::{Context, Role};
 use crate::transport::mailbox::Mailbox;
-use ferrpc_net::clock;
 
 /// What a connection can be asked for.
 pub(crate) enum Command {
@@ -33,9 +33,9 @@ pub(crate) struct Start(Option<Arc<CallCell>>);
 
 /// The role of a client's connection.
 pub(crate) struct ClientRole {
-    /// Which of the subchannel's connections this is.
+    /// Which of the channel's connections this is.
     id: ConnectionId,
-    subchannel: Weak<Subchannel>,
+    connections: Weak<Connections>,
     mailbox: Arc<Mailbox<Command>>,
     calls: Calls<Slot>,
     /// Callers to be woken at the end of the batch: then what they get is all there.
@@ -76,12 +76,12 @@ impl Drop for Start {
 impl ClientRole {
     pub(super) const fn new(
         id: ConnectionId,
-        subchannel: Weak<Subchannel>,
+        connections: Weak<Connections>,
         mailbox: Arc<Mailbox<Command>>,
     ) -> Self {
         Self {
             id,
-            subchannel,
+            connections,
             mailbox,
             calls: Calls::new(),
             wakers: Vec::new(),
@@ -134,7 +134,7 @@ impl ClientRole {
     /// Says once what makes a client slow for no reason that it could see.
     fn say_full(&mut self) {
         if !std::mem::replace(&mut self.said_full, true) {
-            let target = self.subchannel.upgrade().map(|subchannel| subchannel.target().clone());
+            let target = self.connections.upgrade().map(|connections| connections.target().clone());
             tracing::warn!(
                 target_name = target.as_ref().map(Target::as_str),
                 calls = self.calls.open_calls(),
@@ -163,10 +163,10 @@ impl ClientRole {
     /// New calls go elsewhere, those that wait too.
     fn no_new_calls(&mut self) {
         let queued = self.calls.drain();
-        if let Some(subchannel) = self.subchannel.upgrade() {
-            subchannel.connection_lost(self.id);
+        if let Some(connections) = self.connections.upgrade() {
+            connections.connection_lost(self.id);
         }
-        // After the subchannel knows: they go straight to a new connection.
+        // After the channel knows: they go straight to a new connection.
         for slot in queued {
             self.end(clock::now(), slot.cell.lock(), AttemptEnd::not_sent());
         }
@@ -278,8 +278,8 @@ impl Role for ClientRole {
             Event::StreamsAvailable => self.start_queued(ctx),
             Event::Ready => {
                 self.calls.open();
-                if let Some(subchannel) = self.subchannel.upgrade() {
-                    self.watched = subchannel.connection_ready(self.id, &self.mailbox);
+                if let Some(connections) = self.connections.upgrade() {
+                    self.watched = connections.connection_ready(self.id, &self.mailbox);
                 }
             }
             Event::Draining => self.no_new_calls(),
@@ -335,8 +335,8 @@ impl Role for ClientRole {
     }
 
     fn on_closed(&mut self, ctx: &mut Context<'_>, cause: &CloseCause) {
-        if let Some(subchannel) = self.subchannel.upgrade() {
-            subchannel.connection_closed(self.id, cause);
+        if let Some(connections) = self.connections.upgrade() {
+            connections.connection_closed(self.id, cause);
         }
         self.no_new_calls();
         self.lose_calls(&AttemptEnd::lost(cause));

@@ -8,7 +8,7 @@ use ferrpc_core::call::{Retry, RetryBudget};
 use ferrpc_core::service_config::{MethodConfig, ServiceConfig};
 use ferrpc_core::transport::CallLimits;
 
-use super::seed;
+use super::connections::seed;
 
 /// The service config of a channel, and what its calls share because of it.
 #[derive(Clone)]

@@ -2,7 +2,7 @@
 //!
 //! A connection puts the calls of one pass into the queue at once; whoever handles them takes
 //! them in batches and replies in batches. This is how the Python servers work: see
-//! [`Drains`](super::Drains) for who takes them when.
+//! `ferrpc_blocking::Drains` for who takes them when.
 
 use std::collections::VecDeque;
 use std::fmt;

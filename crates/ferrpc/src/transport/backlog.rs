@@ -43,6 +43,7 @@ impl Backlog {
     }
 
     /// The next message.
+    #[inline]
     pub fn pop_one(&mut self) -> Option<Message> {
         if self.queue.is_empty() {
             self.seal();
@@ -59,6 +60,7 @@ impl Backlog {
     }
 
     /// Whether nothing waits.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.queue.is_empty() && self.gathered.is_empty()
     }

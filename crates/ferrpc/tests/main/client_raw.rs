@@ -316,8 +316,8 @@ fn a_spinning_caller_gets_its_answers() {
         Channel::new(Channel::builder(host.server().target()).spin(Duration::from_micros(200)))
             .expect("a target");
     for _ in 0..200 {
-        let mut call = channel.raw_unary(&echo(), options("hello")).expect("no interceptor");
-        let unary = call.wait(None).expect("it ends");
+        let unary = channel.raw_unary(&echo(), options("hello"), None).expect("no interceptor");
+        let unary = unary.expect("it ends");
         assert_eq!(unary.message.as_deref(), Some(&b"hello"[..]));
     }
     thread::scope(|scope| {
