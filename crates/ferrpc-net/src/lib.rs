@@ -13,7 +13,6 @@
 //! (`ferrpc::credentials`, `ferrpc::resolver`, `ferrpc::transport`, `ferrpc::client`,
 //! `ferrpc::server`); the rest is for `ferrpc` and `ferrpc-blocking`, and may change with them.
 
-#[cfg(feature = "_rustls")]
 mod base64;
 pub mod clock;
 pub mod connect;
