@@ -16,7 +16,7 @@ pub enum ServiceConfigError {
 /// A field of a service config that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FieldError {
-    /// Where it stands: "methodConfig[0].retryPolicy.maxAttempts". Empty for the whole.
+    /// Where it stands: `methodConfig[0].retryPolicy.maxAttempts`. Empty for the whole.
     pub path: String,
     /// What is wrong with it.
     pub problem: String,
