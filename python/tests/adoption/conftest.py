@@ -20,6 +20,15 @@ LATER = "99.0"
 PROGRAMS = os.path.dirname(sys.executable)
 
 
+def pytest_collection_modifyitems(items):
+    """Environments are made and filled: that takes its time where the machine is busy."""
+    for item in items:
+        if pathlib.Path(__file__).parent in item.path.parents and not item.get_closest_marker(
+            "timeout"
+        ):
+            item.add_marker(pytest.mark.timeout(600))
+
+
 @pytest.fixture(scope="session")
 def current():
     """The version of the ferrpc that is tested."""
