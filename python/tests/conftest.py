@@ -11,7 +11,6 @@ import signal
 import subprocess
 import sys
 
-import grpc.aio
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -40,10 +39,6 @@ def pytest_configure(config):
         config.addinivalue_line(
             "filterwarnings", "error::pytest.PytestUnhandledThreadExceptionWarning"
         )
-    else:
-        # The thread that polls for grpc.aio ends with the last channel or server, and a new one begins
-        # with the next. Seldom none does, and no call of grpc.aio ends any more. So it is to stay.
-        grpc.aio.init_grpc_aio()
 
 
 def pytest_collection_modifyitems(config, items):
