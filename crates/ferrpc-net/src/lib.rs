@@ -20,6 +20,7 @@ pub mod credentials;
 mod error;
 pub mod listen;
 pub mod resolver;
+pub mod seed;
 #[cfg(unix)]
 pub mod socket;
 pub mod streams;

@@ -8,10 +8,11 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread;
 
-use ferrpc::for_blocking::{Config, seed};
+use ferrpc::for_blocking::Config;
 use ferrpc_core::channel::{Dial, Dialled};
 use ferrpc_net::connect::{ConnectError, Failure, Place, may_change};
 use ferrpc_net::resolver::{Address, Scheme, Target, resolve_blocking};
+use ferrpc_net::seed::seed;
 use ferrpc_net::socket::{Kick, Patience, Socket};
 use ferrpc_net::streams::Fault;
 use ferrpc_net::{clock, trace};

@@ -10,8 +10,8 @@ use ferrpc_core::service_config::{LoadBalancing, ServiceConfig, ServiceConfigErr
 use ferrpc_core::transport::{self, CallLimits};
 use ferrpc_core::{Encoding, EncodingSet};
 use ferrpc_net::connect::{self, Dialer, Security};
+use ferrpc_net::seed::seed;
 
-use super::connections::seed;
 use super::maker::CallMaker;
 use super::observer::Observer;
 use super::service::Service;

@@ -290,12 +290,6 @@ impl State {
     }
 }
 
-/// Randomness for backoff jitter and the like: unlike from process to process and each time.
-pub fn seed() -> u64 {
-    use std::hash::{BuildHasher, Hasher, RandomState};
-    RandomState::new().build_hasher().finish()
-}
-
 impl std::fmt::Debug for Connections {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Connections").field("target", &self.target).finish_non_exhaustive()

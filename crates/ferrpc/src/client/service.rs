@@ -7,8 +7,7 @@ use std::time::Duration;
 use ferrpc_core::call::{Retry, RetryBudget};
 use ferrpc_core::service_config::{MethodConfig, ServiceConfig};
 use ferrpc_core::transport::CallLimits;
-
-use super::connections::seed;
+use ferrpc_net::seed::seed;
 
 /// The service config of a channel, and what its calls share because of it.
 #[derive(Clone)]

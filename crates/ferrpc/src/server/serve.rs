@@ -1,11 +1,11 @@
 //! How an accepted byte stream becomes a connection: its handshake, then its task.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 
 use ferrpc_core::Transport;
 use ferrpc_net::clock;
 use ferrpc_net::listen::Entrance;
+use ferrpc_net::seed::seed;
 use ferrpc_net::streams::Secured;
 
 use super::connection::Connection;
@@ -47,9 +47,4 @@ fn connect(shared: &Arc<Shared>, secured: Secured, place: Place) {
     let role = Connection::new(own, id, info, ours, holder, place, fault);
     let task = tokio::spawn(Driver::new(io, transport, role, mailbox));
     shared.connections.spawned(id, task.abort_handle());
-}
-
-/// A number that nobody else can guess: std's hash keys are random for each of its makers.
-fn seed() -> u64 {
-    RandomState::new().build_hasher().finish()
 }

@@ -11,12 +11,13 @@ use std::thread;
 use ferrpc_core::Transport;
 use ferrpc_core::channel::{ConnectivityState, Dial, DialId};
 use ferrpc_net::connect::{self, Failure, Place};
+use ferrpc_net::seed::seed;
 use ferrpc_net::streams::Secured;
 use ferrpc_net::{clock, trace};
 use tokio::sync::oneshot;
 use tokio::task::{AbortHandle, JoinSet};
 
-use super::{Connection, Connections, Dialled, Order, seed};
+use super::{Connection, Connections, Dialled, Order};
 use crate::client::role::ClientRole;
 use crate::transport::driver::Driver;
 use crate::transport::mailbox::Mailbox;
